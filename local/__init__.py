@@ -1,0 +1,15 @@
+"""The local cluster: a real Kubernetes with gVisor on one Linux machine, for demos, tests and benchmarks.
+
+Standard library only, because it runs before any virtualenv exists. Start at `python3 -m local --help`.
+
+From the bottom up (a module imports only what stands above it):
+
+    errors, paths, command, progress, cache     small tools
+    capabilities, prerequisites, virtualenv     what the machine offers, and what is added to it
+    components, toolchain, build                pinned Go modules to cached binaries
+    images, image_build                         Dockerfiles to cached image archives
+    network, pki, render, parts                 pure: the cluster's files and command lines (pki calls openssl)
+    cgroups, relay, supervisor, init            what runs inside the namespaces
+    namespaces, containerd, cluster             start, enter, stop
+    operator_process, demo, __main__            what a user calls
+"""

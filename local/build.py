@@ -1,0 +1,69 @@
+"""Build the missing components with the ordinary go client."""
+
+import tempfile
+from pathlib import Path
+
+from local.cache import cached
+from local.capabilities import can_lower_oom_score
+from local.command import run
+from local.components import (
+    BUILD_ENVIRONMENT,
+    BUILD_FLAGS,
+    COMPONENTS,
+    Component,
+    cache_key,
+    linker_flags,
+    replacement_directory,
+)
+from local.paths import Paths
+from local.progress import Progress
+from local.toolchain import Go, find_go
+
+
+def build_components(paths: Paths) -> dict[str, Path]:
+    """Every component's binary, by name, in the cache; built where it is not there yet."""
+    go = find_go(paths)
+    restricted = not can_lower_oom_score()
+    progress = Progress("part", len(COMPONENTS))
+    binaries: dict[str, Path] = {}
+    for component in COMPONENTS:
+        key = cache_key(component, paths.modules, go.version, restricted)
+        entry = paths.cache / "parts" / f"{component.name}-{key}"
+        with progress.step(component.name) as step:
+            found = cached(entry, paths.cache / "locks", _Builder(component, paths, go, restricted))
+            step.outcome = "cached" if found else "built"
+        binaries[component.name] = entry
+    return binaries
+
+
+class _Builder:
+    def __init__(self, component: Component, paths: Paths, go: Go, restricted: bool) -> None:
+        self._component = component
+        self._modules = paths.modules
+        self._directory = paths.modules / component.module
+        self._go = go
+        self._replacement = replacement_directory(component, paths.modules) if restricted else None
+
+    def __call__(self, output: Path) -> None:
+        """Build the component to `output`."""
+        with tempfile.TemporaryDirectory(prefix="caisson-build-") as scratch:
+            flags = [*BUILD_FLAGS, *self._replacing(Path(scratch))]
+            ldflags = linker_flags(self._component, (self._directory / "go.mod").read_text())
+            self._run("build", *flags, "-ldflags", ldflags, "-o", str(output), self._component.package)
+
+    def _replacing(self, scratch: Path) -> list[str]:
+        if self._replacement is None:
+            return []
+        for name in ("go.mod", "go.sum"):
+            (scratch / name).write_bytes((self._directory / name).read_bytes())
+        replaced = f"{self._component.restricted_replacement}={self._replacement}"
+        self._run("mod", "edit", "-replace", replaced, str(scratch / "go.mod"))
+        return [f"-modfile={scratch / 'go.mod'}"]
+
+    def _run(self, *arguments: str) -> None:
+        run(
+            [self._go.path, *arguments],
+            env=BUILD_ENVIRONMENT,
+            cwd=self._directory,
+            fix="if modules could not be downloaded, check the network and GOPROXY; then run the command again",
+        )

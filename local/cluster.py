@@ -1,0 +1,194 @@
+"""Start, inspect and end the local cluster of this checkout."""
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from local import cgroups, namespaces, network, pki, prerequisites, render
+from local.build import build_components
+from local.cache import digest, discard, locked
+from local.capabilities import can_lower_oom_score
+from local.command import run, tail
+from local.containerd import load
+from local.errors import LocalError
+from local.image_build import build_images
+from local.images import BASE, IMAGES, Base, Image, Use
+from local.parts import parts
+from local.paths import Paths
+from local.progress import Progress, say
+from local.toolchain import find_kubectl
+
+_READY_SECONDS = 120.0
+_POLL_SECONDS = 0.2
+
+
+def up(paths: Paths) -> None:
+    """Have a ready cluster: build what is missing, start it unless it runs, start it anew if it can't be used."""
+    with locked(paths.checkout, "this cluster"):
+        prerequisites.ensure(paths)
+        binaries = build_components(paths)
+        archives = build_images(paths, (image for image in (BASE, *IMAGES) if image.use is Use.CLUSTER), binaries)
+        configuration = render.render(paths, _machine())
+        fingerprint = _fingerprint(paths, binaries, configuration)
+        if _runs(paths, fingerprint):
+            say(f"the cluster is up: KUBECONFIG={paths.kubeconfig}")
+            return
+        _clear(paths)
+        started = time.monotonic()
+        progress = Progress("cluster", 5)
+        with progress.step("configuration and certificates"):
+            _write_state(paths, binaries, configuration)
+        with progress.step("processes"):
+            _start(paths)
+        with progress.step("API server"):
+            _wait(paths, "get", "--raw", "/readyz")
+        load(paths, namespaces.require_init(paths), archives)
+        with progress.step("runtime classes"):
+            manifest = paths.checkout / "local" / "manifests" / "runtimeclasses.yaml"
+            _wait(paths, "apply", "--filename", str(manifest))
+        with progress.step("node"):
+            _wait(paths, "wait", "--for=condition=Ready", f"node/{network.NODE_NAME}", "--timeout=5s")
+            _wait(paths, "get", "serviceaccount", "default")
+        (paths.state / "fingerprint").write_text(fingerprint)
+        say(f"the cluster is up after {time.monotonic() - started:.0f} s: KUBECONFIG={paths.kubeconfig}")
+
+
+def down(paths: Paths) -> None:
+    """Leave nothing of the cluster: its processes, and with them its mounts and network, its cgroups, its state."""
+    with locked(paths.checkout, "this cluster"):
+        _clear(paths)
+    say("the cluster is down and nothing of it is left")
+    if paths.cache.exists():
+        say(f"kept: the build cache, so that the next start is quick; remove it with: rm -rf {paths.cache}")
+
+
+def images(paths: Paths, wanted: tuple[Image | Base, ...]) -> None:
+    """Build images, and load them if the cluster is up."""
+    with locked(paths.checkout, "this cluster"):
+        prerequisites.ensure(paths)
+        binaries = build_components(paths)
+        archives = build_images(paths, wanted, binaries)
+        init = namespaces.find_init(paths)
+        if init is None:
+            say("the cluster is not up: the images are in the cache, `make up images` loads them")
+        else:
+            load(paths, init, archives)
+
+
+def kubectl(paths: Paths, *arguments: str) -> str:
+    """Run kubectl against the cluster from the machine."""
+    return run([find_kubectl(paths), f"--kubeconfig={paths.kubeconfig}", *arguments])
+
+
+def status(paths: Paths) -> str:
+    """A few lines for a human: what runs, and where to look."""
+    init = namespaces.require_init(paths)
+    commands = [tuple(command) for command in namespaces.inhabitants(init).values()]
+    lines = [f"kubeconfig  {paths.kubeconfig}", f"logs        {paths.logs}", f"PID 1       {init}"]
+    for part in parts(paths, listener=0):
+        # The relay's command line ends with a descriptor that only PID 1 knows.
+        alive = any(command[:2] == part.argv[:2] for command in commands)
+        lines.append(f"{part.name:<24}  {'running' if alive else 'NOT running'}")
+    return "\n".join(lines)
+
+
+def _machine() -> render.Machine:
+    runc = shutil.which("runc", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if runc is None:
+        raise LocalError("runc is not there", "install the package runc")
+    return render.Machine(runc=Path(runc), can_lower_oom_score=can_lower_oom_score())
+
+
+def _fingerprint(paths: Paths, binaries: Mapping[str, Path], configuration: Mapping[str, str]) -> str:
+    """What a running cluster was started from: if it changes, the cluster has to be started anew."""
+    command_lines = [[part.name, *part.argv] for part in parts(paths, listener=0)]
+    return digest(
+        [
+            json.dumps(sorted(path.name for path in binaries.values())),
+            json.dumps(configuration, sort_keys=True),
+            json.dumps(command_lines),
+        ]
+    )
+
+
+def _runs(paths: Paths, fingerprint: str) -> bool:
+    """Whether the cluster runs, is what it should be, and answers; says why it has to be started anew."""
+    if namespaces.find_init(paths) is None:
+        if paths.state.exists():
+            say("the cluster ended or was only half started: starting it anew")
+        return False
+    recorded = paths.state / "fingerprint"
+    if not recorded.exists():
+        say("an earlier start did not finish: starting the cluster anew")
+        return False
+    if recorded.read_text() != fingerprint:
+        say("the cluster runs from an older version of its parts: starting it anew")
+        return False
+    try:
+        _wait(paths, "get", "--raw", "/readyz", seconds=20)
+        _wait(paths, "wait", "--for=condition=Ready", f"node/{network.NODE_NAME}", "--timeout=5s", seconds=20)
+    except LocalError:
+        say("the cluster runs but does not answer: starting it anew")
+        return False
+    return True
+
+
+def _clear(paths: Paths) -> None:
+    init = namespaces.find_init(paths)
+    if init is not None:
+        namespaces.end(init)
+    cgroups.remove(paths.cgroup)
+    discard(paths.state)
+
+
+def _write_state(paths: Paths, binaries: Mapping[str, Path], configuration: Mapping[str, str]) -> None:
+    paths.state.mkdir(mode=0o700, parents=True)
+    for directory in (paths.bin, paths.logs, paths.state / "tmp"):
+        directory.mkdir()
+    for name, binary in binaries.items():
+        (paths.bin / name).symlink_to(binary)
+    for name, text in configuration.items():
+        file = paths.config / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    pki.issue(paths.pki)
+    for name in ("admin", "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy"):
+        (paths.config / f"{name}.kubeconfig").write_text(_kubeconfig(paths, name, network.API_SERVER))
+
+
+def _kubeconfig(paths: Paths, identity: str, server: str) -> str:
+    read = [(paths.pki / name).read_bytes() for name in ("ca.crt", f"{identity}.crt", f"{identity}.key")]
+    return render.kubeconfig(server, *read)
+
+
+def _start(paths: Paths) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        port = listener.getsockname()[1]
+        paths.kubeconfig.write_text(_kubeconfig(paths, "admin", f"https://127.0.0.1:{port}"))
+        paths.kubeconfig.chmod(0o600)
+        namespaces.start(paths, listener)
+
+
+def _wait(paths: Paths, *arguments: str, seconds: float = _READY_SECONDS) -> None:
+    """Repeat a kubectl command until it succeeds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            kubectl(paths, *arguments)
+            return
+        except LocalError as error:
+            if time.monotonic() > deadline or namespaces.find_init(paths) is None:
+                raise LocalError(
+                    f"the cluster does not get ready: {error.message}\n{_last_words(paths)}",
+                    f"see the logs in {paths.logs}, then `make up` again (or `make down up` to start over)",
+                ) from error
+            time.sleep(_POLL_SECONDS)
+
+
+def _last_words(paths: Paths) -> str:
+    log = paths.logs / "init.log"
+    return f"the end of {log}:\n{tail(log.read_text(), 8)}" if log.exists() else ""

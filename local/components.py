@@ -1,0 +1,129 @@
+"""The binaries that the cluster is made of: a table, and the key under which each is cached. No I/O but reading modules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.cache import digest, digest_files
+
+BUILD_FLAGS = ("-trimpath", "-buildvcs=false")
+BUILD_ENVIRONMENT: Mapping[str, str] = {"CGO_ENABLED": "0", "GOFLAGS": "", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+
+
+@dataclass(frozen=True)
+class Component:
+    """One binary: the package it comes from and the directory of `local/modules` that pins its version."""
+
+    name: str
+    module: str
+    package: str
+    version_of: str = ""
+    """The Go module whose version is stamped into the binary."""
+    stamp: str = ""
+    """The variable that takes the stamp; without it the kubelet, for one, reports v0.0.0."""
+    restricted_replacement: str = ""
+    """A Go module to replace by our stand-in of the same base name where CAP_SYS_RESOURCE is missing."""
+
+
+def _kubernetes(name: str) -> Component:
+    return Component(
+        name,
+        module="kubernetes",
+        package=f"k8s.io/kubernetes/cmd/{name}",
+        version_of="k8s.io/kubernetes",
+        stamp="k8s.io/component-base/version.gitVersion",
+    )
+
+
+def _containerd(name: str) -> Component:
+    module = "github.com/containerd/containerd/v2"
+    return Component(
+        name,
+        module="containerd",
+        package=f"{module}/cmd/{name}",
+        version_of=module,
+        stamp=f"{module}/version.Version",
+    )
+
+
+def _cni(kind: str, name: str) -> Component:
+    return Component(name, module="cni", package=f"github.com/containernetworking/plugins/plugins/{kind}/{name}")
+
+
+# What runs a gVisor container comes first: it is of use on its own while Kubernetes still builds.
+COMPONENTS = (
+    Component(
+        "runsc",
+        module="gvisor",
+        package="gvisor.dev/gvisor/runsc",
+        version_of="gvisor.dev/gvisor",
+        stamp="gvisor.dev/gvisor/runsc/version.version",
+    ),
+    Component(
+        "containerd-shim-runsc-v1",
+        module="gvisor-shim",
+        package="gvisor.dev/gvisor/shim",
+        restricted_replacement="github.com/moby/sys/userns",
+    ),
+    _containerd("containerd"),
+    _containerd("containerd-shim-runc-v2"),
+    _containerd("ctr"),
+    _cni("main", "bridge"),
+    _cni("main", "loopback"),
+    _cni("ipam", "host-local"),
+    Component("pause", module="pause", package="caisson.dev/local/pause"),
+    Component("etcd", module="etcd", package="go.etcd.io/etcd/server/v3"),
+    _kubernetes("kube-apiserver"),
+    _kubernetes("kube-controller-manager"),
+    _kubernetes("kube-scheduler"),
+    _kubernetes("kube-proxy"),
+    _kubernetes("kubelet"),
+)
+CNI_PLUGINS = tuple(component.name for component in COMPONENTS if component.module == "cni")
+
+
+def required_version(go_mod: str, module: str) -> str:
+    """The version of `module` that the text of a go.mod requires."""
+    for line in go_mod.splitlines():
+        words = line.split()
+        if words[:1] == ["require"]:
+            words = words[1:]
+        if len(words) >= 2 and words[0] == module and words[1].startswith("v"):
+            return words[1]
+    raise KeyError(f"{module} is not required")
+
+
+def linker_flags(component: Component, go_mod: str) -> str:
+    """Without symbol tables, and with the version where the binary reports one."""
+    flags = "-s -w"
+    if component.stamp:
+        flags += f" -X {component.stamp}={required_version(go_mod, component.version_of)}"
+    return flags
+
+
+def cache_key(component: Component, modules: Path, go_version: str, restricted: bool) -> str:
+    """Everything that decides what the binary is."""
+    directory = modules / component.module
+    sources = sorted(path for path in directory.iterdir() if path.is_file())
+    replacement = replacement_directory(component, modules) if restricted else None
+    if replacement:
+        sources.append(replacement)
+    go_mod = (directory / "go.mod").read_text()
+    environment = (f"{name}={value}" for name, value in sorted(BUILD_ENVIRONMENT.items()))
+    return digest(
+        [
+            component.package,
+            digest_files(modules, sources),
+            linker_flags(component, go_mod),
+            go_version,
+            *BUILD_FLAGS,
+            *environment,
+        ]
+    )
+
+
+def replacement_directory(component: Component, modules: Path) -> Path | None:
+    """Where the stand-in for a restricted machine lives, if this component needs one."""
+    if not component.restricted_replacement:
+        return None
+    return modules / component.restricted_replacement.rpartition("/")[2]

@@ -1,0 +1,136 @@
+"""Build the images with debootstrap and buildah, without a registry or a Docker daemon, into archives in the cache."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from local.cache import cached, locked
+from local.command import run
+from local.errors import LocalError
+from local.images import BASE, Base, Image, base_key, image_key
+from local.paths import Paths
+from local.progress import Progress
+
+_RECIPE = "1"  # change it when _make_root_file_system would make something else
+_KEY_LABEL = "dev.caisson.key"
+_UNNEEDED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists")
+_OF_THE_MACHINE = ("etc/hostname", "etc/resolv.conf")
+_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def build_images(paths: Paths, images: Iterable[Image | Base], binaries: Mapping[str, Path]) -> dict[str, Path]:
+    """The archive of every image, by reference; built where it is not in the cache yet."""
+    wanted = list(images)
+    builder = _Builder(paths, binaries)
+    progress = Progress("image", len(wanted))
+    archives: dict[str, Path] = {}
+    for image in wanted:
+        with progress.step(image.reference) as step:
+            archives[image.reference], found = builder.build(image)
+            step.outcome = "cached" if found else "built"
+    return archives
+
+
+class _Builder:
+    def __init__(self, paths: Paths, binaries: Mapping[str, Path]) -> None:
+        self._paths = paths
+        self._binaries = binaries
+        self._locks = paths.cache / "locks"
+        self._base_key = base_key(BASE, _RECIPE)
+
+    def build(self, image: Image | Base) -> tuple[Path, bool]:
+        """The image's archive, and whether it was in the cache."""
+        if isinstance(image, Base):
+            entry = self._entry(image, self._base_key)
+            return entry, cached(entry, self._locks, self._make_base)
+        key = image_key(image, self._paths.checkout, self._binaries, self._base_key)
+        entry = self._entry(image, key)
+        return entry, cached(entry, self._locks, lambda output: self._make(image, output))
+
+    def _entry(self, image: Image | Base, key: str) -> Path:
+        return self._paths.cache / "images" / f"{image.name}-{key}.tar"
+
+    def _make(self, image: Image, output: Path) -> None:
+        dockerfile = self._paths.checkout / image.dockerfile
+        if not dockerfile.is_file():
+            raise LocalError(f"{image.dockerfile} does not exist", "check out the whole repository")
+        self._provide_base()
+        with tempfile.TemporaryDirectory(prefix="caisson-context-") as context:
+            self._stage(image, Path(context))
+            options = ["--pull=never", "--layers", "--file", str(dockerfile), "--tag", image.reference]
+            if image.target:
+                options += ["--target", image.target]
+            self._buildah("build", *options, *_trusted_authorities(), context)
+        self._export(image.reference, output)
+
+    def _stage(self, image: Image, context: Path) -> None:
+        for source in image.sources:
+            origin, copy = self._paths.checkout / source, context / source
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if origin.is_dir():
+                shutil.copytree(origin, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(origin, copy)
+        for name in image.binaries:
+            shutil.copy2(self._binaries[name], context / name)
+
+    def _provide_base(self) -> None:
+        """Have the base image in buildah's storage, where a Dockerfile's FROM finds it."""
+        archive, _ = self.build(BASE)
+        with locked(self._locks / "base-image.lock", "the base image"):
+            images = self._buildah("images", "--filter", f"label={_KEY_LABEL}={self._base_key}", "--quiet")
+            if not images.strip():
+                self._buildah("pull", f"docker-archive:{archive}")
+
+    def _make_base(self, output: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="caisson-debian-", dir=self._scratch()) as scratch:
+            root, archive = Path(scratch) / "root", Path(scratch) / "root.tar"
+            _make_root_file_system(root, BASE.suite)
+            # Of an archive buildah keeps the owners; what it adds from a directory belongs to root.
+            run(["tar", "--create", "--numeric-owner", "--sort=name", "--file", archive, "--directory", root, "."])
+            container = self._buildah("from", "scratch").strip()
+            try:
+                self._buildah("add", container, str(archive), "/")
+                self._buildah("config", "--cmd", "bash", "--label", f"{_KEY_LABEL}={self._base_key}", container)
+                self._buildah("commit", container, BASE.reference)
+            finally:
+                self._buildah("rm", container)
+        self._export(BASE.reference, output)
+
+    def _export(self, reference: str, output: Path) -> None:
+        self._buildah("push", reference, f"docker-archive:{output}:{reference}")
+
+    def _scratch(self) -> Path:
+        directory = self._paths.cache / "scratch"
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def _buildah(self, *arguments: str) -> str:
+        storage = self._paths.cache / "buildah"
+        return run(
+            ["buildah", "--root", storage / "root", "--runroot", storage / "run", *arguments],
+            env={"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs", "TMPDIR": str(self._scratch())},
+        )
+
+
+def _make_root_file_system(root: Path, suite: str) -> None:
+    run(
+        ["debootstrap", "--variant=minbase", suite, root],
+        fix="check the network and, behind a proxy, http_proxy; then run the command again",
+    )
+    for name in _OF_THE_MACHINE:
+        (root / name).unlink(missing_ok=True)
+    for name in _UNNEEDED:
+        directory = root / name
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True, exist_ok=True)
+
+
+def _trusted_authorities() -> list[str]:
+    """Let pip in a build trust what this machine trusts; a Dockerfile opts in by `ARG PIP_CERT`."""
+    bundle = Path(os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or _AUTHORITIES)
+    if not bundle.is_file():
+        return []
+    return ["--volume", f"{bundle}:/run/ca.crt:ro", "--build-arg", "PIP_CERT=/run/ca.crt"]

@@ -1,0 +1,90 @@
+"""The images of the local cluster: a table, and the key under which each is cached."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from local.cache import digest, digest_files
+from local.render import PAUSE_IMAGE
+
+
+class Use(Enum):
+    """When an image is built and loaded."""
+
+    CLUSTER = "with the cluster"
+    PRODUCT = "by `images`"
+    TESTS = "by `images` with its name"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image made from a Dockerfile of this repository."""
+
+    name: str
+    reference: str
+    dockerfile: str
+    use: Use
+    target: str = ""
+    sources: tuple[str, ...] = ()
+    """All that the Dockerfile may copy: its build context holds nothing else, so the cache key can't miss a file."""
+    binaries: tuple[str, ...] = ()
+    """Components that are copied into the root of the build context."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The image that the Dockerfiles build on, made by debootstrap because there may be no registry."""
+
+    name: str
+    reference: str
+    suite: str
+    use: Use = Use.CLUSTER
+
+
+BASE = Base("debian", "docker.io/library/debian:trixie-slim", suite="trixie")
+
+IMAGES = (
+    Image(
+        "pause",
+        PAUSE_IMAGE,
+        dockerfile="local/images/pause.Dockerfile",
+        use=Use.CLUSTER,
+        binaries=("pause",),
+    ),
+    Image(
+        "toolbox",
+        "caisson.dev/toolbox:26",
+        dockerfile="Dockerfile",
+        use=Use.PRODUCT,
+        target="toolbox",
+        sources=("toolbox",),
+    ),
+)
+
+
+def select(names: list[str]) -> tuple[Image | Base, ...]:
+    """The images of these names; the base and the product's own if there are none."""
+    table: dict[str, Image | Base] = {image.name: image for image in (BASE, *IMAGES)}
+    if not names:
+        return tuple(image for image in table.values() if image.use is not Use.TESTS)
+    return tuple(table[name] for name in names)
+
+
+def base_key(base: Base, recipe: str) -> str:
+    """What decides the base image; `recipe` identifies the code that makes it."""
+    return digest([base.reference, base.suite, recipe])
+
+
+def image_key(image: Image, checkout: Path, binaries: Mapping[str, Path], base: str) -> str:
+    """Everything that decides the image: its Dockerfile, its build context, and the base image's key."""
+    return digest(
+        [
+            image.reference,
+            image.target,
+            (checkout / image.dockerfile).read_bytes(),
+            digest_files(checkout, [checkout / source for source in image.sources]),
+            *(binaries[name].name for name in image.binaries),
+            base,
+        ]
+    )

@@ -1,0 +1,3 @@
+module caisson.dev/local/pause
+
+go 1.26.6

@@ -1,0 +1,112 @@
+"""The namespaces that hold a cluster: start, find, enter and end them.
+
+There is no PID file, which could be stale or missing: the process table knows which PID 1 belongs to which state
+directory.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from local.errors import LocalError
+from local.parts import environment
+from local.paths import Paths
+
+_END_SECONDS = 60.0
+
+
+def find_init(paths: Paths) -> int | None:
+    """The process ID, on the machine, of the cluster's PID 1."""
+    wanted = ["local.init", str(paths.state)]
+    for pid in _processes():
+        with suppress(OSError):  # it has ended in the meantime
+            arguments = [os.fsdecode(argument) for argument in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+            if all(word in arguments for word in wanted) and _is_namespace_init(pid):
+                return pid
+    return None
+
+
+def require_init(paths: Paths) -> int:
+    """The process ID of PID 1, or an error that tells how to get one."""
+    pid = find_init(paths)
+    if pid is None:
+        raise LocalError("the local cluster is not up", "make up")
+    return pid
+
+
+def inhabitants(init: int) -> dict[int, list[str]]:
+    """The command lines of all processes in the PID namespace of `init`, by their process IDs on the machine."""
+    namespace = os.readlink(f"/proc/{init}/ns/pid")
+    found: dict[int, list[str]] = {}
+    for pid in _processes():
+        with suppress(OSError):
+            if os.readlink(f"/proc/{pid}/ns/pid") == namespace:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0")
+                found[pid] = [os.fsdecode(argument) for argument in command.split(b"\0")]
+    return found
+
+
+def start(paths: Paths, listener: socket.socket) -> None:
+    """Start the cluster's PID 1 in new namespaces. It outlives this process; `listener` is served from inside."""
+    descriptor = listener.fileno()
+    argv = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    argv += [sys.executable, "-m", "local.init"]
+    argv += [str(paths.checkout), str(paths.cache), str(paths.state), str(descriptor)]
+    with (paths.logs / "init.log").open("ab") as log:
+        subprocess.Popen(
+            argv,
+            cwd="/",
+            env=environment(paths, os.environ.get("PATH", os.defpath)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[descriptor],
+            start_new_session=True,
+        )
+
+
+def entering(
+    paths: Paths, init: int, command: Sequence[str], *, cwd: Path = Path("/"), variables: Sequence[str] = ()
+) -> list[str]:
+    """A command line that runs `command` inside, with the cluster's environment and `variables` (`NAME=value`)."""
+    inside = environment(paths, os.environ.get("PATH", os.defpath))
+    if terminal := os.environ.get("TERM"):
+        inside["TERM"] = terminal
+    settings = [f"{name}={value}" for name, value in inside.items()]
+    return [
+        *("nsenter", "--target", str(init), "--net", "--mount", "--pid"),
+        *("env", "--ignore-environment", f"--chdir={cwd}", *settings, *variables),
+        *command,
+    ]
+
+
+def end(init: int) -> None:
+    """Kill PID 1; return when the kernel has ended every other process of its namespace and then itself."""
+    with suppress(ProcessLookupError):
+        os.kill(init, signal.SIGKILL)
+    deadline = time.monotonic() + _END_SECONDS
+    while Path(f"/proc/{init}").exists():
+        if time.monotonic() > deadline:
+            raise LocalError(
+                f"process {init} was killed and does not end",
+                f"a process of the cluster hangs in the kernel: see `cat /proc/{init}/stack` and `dmesg`",
+            )
+        time.sleep(0.02)
+
+
+def _processes() -> Iterator[int]:
+    return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+
+
+def _is_namespace_init(pid: int) -> bool:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("NSpid:"):
+            identifiers = line.split()[1:]
+            return len(identifiers) > 1 and identifiers[-1] == "1"
+    return False

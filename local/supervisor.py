@@ -1,0 +1,123 @@
+"""Keep processes running: what PID 1 of the cluster does once the stage is set."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from local.parts import Part
+
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 10.0
+_SETTLED_SECONDS = 30.0
+_API_POLL_SECONDS = 0.1
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+
+
+def restart_delay(failures: int) -> float:
+    """Seconds to wait before a part that ended `failures` times in a row is started again."""
+    return min(_FIRST_DELAY * 2.0 ** (failures - 1), _LONGEST_DELAY)
+
+
+class _Supervised:
+    """A part, and what is known about its process."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.pid: int | None = None
+        self.started_at = 0.0
+        self.start_at = 0.0
+        self.failures = 0
+
+    def ended(self, now: float) -> None:
+        """Note that the process ended, and when the next one is due."""
+        settled = now - self.started_at > _SETTLED_SECONDS
+        self.failures = 1 if settled else self.failures + 1
+        self.pid = None
+        self.start_at = now + restart_delay(self.failures)
+
+
+class Supervisor:
+    """Starts parts, starts them again when they end, reaps orphans, and returns on SIGTERM or SIGINT."""
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        logs: Path,
+        environment: Mapping[str, str],
+        listener: int,
+        api_is_ready: Callable[[], bool],
+    ) -> None:
+        self._parts = [_Supervised(part) for part in parts]
+        self._logs = logs
+        self._environment = dict(environment)
+        self._listener = listener
+        self._api_is_ready = api_is_ready
+        self._api_was_ready = False
+
+    def run(self) -> None:
+        """Supervise until told to end. The kernel then ends everything else in the PID namespace."""
+        # Blocked signals are taken one by one by sigtimedwait, so nothing here is ever interrupted.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        while True:
+            self._start_due()
+            received = signal.sigtimedwait(_SIGNALS, self._timeout())
+            if received is not None and received.si_signo != signal.SIGCHLD:
+                self._report("ending", signal=received.si_signo)
+                return
+            self._reap()
+
+    def _start_due(self) -> None:
+        if not self._api_was_ready and self._api_is_ready():
+            self._api_was_ready = True
+            self._report("API server ready")
+        now = time.monotonic()
+        for supervised in self._parts:
+            due = supervised.pid is None and now >= supervised.start_at
+            if due and (self._api_was_ready or not supervised.part.after_api):
+                self._start(supervised)
+
+    def _timeout(self) -> float:
+        if not self._api_was_ready:
+            return _API_POLL_SECONDS
+        due = [supervised.start_at for supervised in self._parts if supervised.pid is None]
+        return max(min(due) - time.monotonic(), 0.0) if due else 60.0
+
+    def _start(self, supervised: _Supervised) -> None:
+        part = supervised.part
+        log = self._logs / f"{part.name}.log"
+        os.set_inheritable(self._listener, part.owns_listener)
+        supervised.pid = os.posix_spawn(
+            part.argv[0],
+            part.argv,
+            self._environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setpgroup=0,
+            setsigmask=[],
+        )
+        supervised.started_at = time.monotonic()
+        self._report("started", part=part.name, pid=supervised.pid)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for supervised in self._parts:
+                if supervised.pid == pid:
+                    supervised.ended(time.monotonic())
+                    code = os.waitstatus_to_exitcode(status)
+                    self._report("ended", part=supervised.part.name, code=code, failures=supervised.failures)
+
+    def _report(self, event: str, **fields: object) -> None:
+        print(json.dumps({"event": event, "at": time.time(), **fields}), flush=True)
