@@ -2,15 +2,21 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from local import cluster, namespaces, prerequisites
+from local import cluster, namespaces, operator_process, prerequisites
+from local.command import become
+from local.demo import demo
 from local.errors import LocalError
 from local.images import BASE, IMAGES, select
 from local.paths import Paths
 from local.virtualenv import virtualenv
+
+_CHECKOUT = Path(__file__).parent.parent
+_OPERATOR_CONFIG = _CHECKOUT / "local" / "operator.yaml"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,10 +31,43 @@ def _parser() -> argparse.ArgumentParser:
     images.add_argument("name", nargs="*", help=f"one of {', '.join(names)}; default: all that the product needs")
     commands.add_parser("kubeconfig", help="print the path of a kubeconfig for use on this machine")
     venv = commands.add_parser("venv", help="print the path of the virtualenv with the development tools")
-    venv.add_argument("--lock", type=Path, default=Path("requirements/dev.txt"), help="its lock file")
+    venv.add_argument("--lock", type=Path, default=_CHECKOUT / "requirements" / "dev.txt", help="its lock file")
     execute = commands.add_parser("exec", help="run a command inside the cluster's namespaces")
-    execute.add_argument("argv", nargs="+", metavar="-- CMD", help="for example: -- ctr containers list")
+    execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD", help="for example: -- ctr containers list")
+    _add_operator(commands.add_parser("operator", help="control the operator's process on the cluster"))
+    commands.add_parser("demo", help="all of it: cluster, images, operator, a sandbox and a container inside")
     return parser
+
+
+def _add_operator(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action, text in (("start", "start it and wait until it is ready"), ("restart", "stop it, then start it")):
+        starting = actions.add_parser(action, help=text)
+        starting.add_argument("--config", type=Path, default=_OPERATOR_CONFIG, help="its configuration file")
+    actions.add_parser("stop", help="end it by SIGTERM and wait")
+    actions.add_parser("kill", help="end it by SIGKILL")
+    actions.add_parser("status", help="its process, memory and readiness")
+    logs = actions.add_parser("logs", help="print what it said, as JSON lines")
+    logs.add_argument("-f", "--follow", action="store_true", help="and go on")
+
+
+def _operator(paths: Paths, arguments: argparse.Namespace) -> None:
+    match arguments.action:
+        case "start":
+            operator_process.start(paths, arguments.config)
+        case "restart":
+            operator_process.stop(paths)
+            operator_process.start(paths, arguments.config)
+        case "stop":
+            operator_process.stop(paths)
+        case "kill":
+            operator_process.stop(paths, signal.SIGKILL)
+        case "status":
+            print(operator_process.status(paths))
+        case "logs":
+            namespaces.require_init(paths)
+            follow = ["--follow"] if arguments.follow else []
+            become(["tail", "--lines=+1", *follow, str(operator_process.log_file(paths))])
 
 
 def _images(paths: Paths, arguments: argparse.Namespace) -> None:
@@ -44,8 +83,10 @@ def _kubeconfig(paths: Paths, _: argparse.Namespace) -> None:
 
 
 def _exec(paths: Paths, arguments: argparse.Namespace) -> None:
-    argv = namespaces.entering(paths, namespaces.require_init(paths), arguments.argv, cwd=Path.cwd())
-    os.execvp(argv[0], argv)
+    command = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
+    if not command:
+        raise LocalError("no command", "python3 -m local exec -- CMD")
+    become(namespaces.entering(paths, namespaces.require_init(paths), command, cwd=Path.cwd()))
 
 
 _COMMANDS: dict[str, Callable[[Paths, argparse.Namespace], None]] = {
@@ -57,13 +98,15 @@ _COMMANDS: dict[str, Callable[[Paths, argparse.Namespace], None]] = {
     "kubeconfig": _kubeconfig,
     "venv": lambda paths, arguments: print(virtualenv(paths, arguments.lock)),
     "exec": _exec,
+    "operator": _operator,
+    "demo": lambda paths, _: demo(paths),
 }
 
 
 def main() -> int:
     """Run one command; an error that the user can act on is a message, not a traceback."""
     arguments = _parser().parse_args()
-    paths = Paths.of(Path(__file__).parent.parent, os.environ)
+    paths = Paths.of(_CHECKOUT, os.environ)
     try:
         _COMMANDS[arguments.command](paths, arguments)
     except LocalError as error:

@@ -1,6 +1,7 @@
 """Build the missing components with the ordinary go client."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from local.cache import cached
@@ -20,13 +21,15 @@ from local.progress import Progress
 from local.toolchain import Go, find_go
 
 
-def build_components(paths: Paths) -> dict[str, Path]:
-    """Every component's binary, by name, in the cache; built where it is not there yet."""
+def build_components(paths: Paths, components: Sequence[Component] = COMPONENTS) -> dict[str, Path]:
+    """The components' binaries, by name, in the cache; built where they are not there yet."""
+    if not components:
+        return {}
     go = find_go(paths)
     restricted = not can_lower_oom_score()
-    progress = Progress("part", len(COMPONENTS))
+    progress = Progress("part", len(components))
     binaries: dict[str, Path] = {}
-    for component in COMPONENTS:
+    for component in components:
         key = cache_key(component, paths.modules, go.version, restricted)
         entry = paths.cache / "parts" / f"{component.name}-{key}"
         with progress.step(component.name) as step:

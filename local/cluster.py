@@ -13,6 +13,7 @@ from local.build import build_components
 from local.cache import digest, discard, locked
 from local.capabilities import can_lower_oom_score
 from local.command import run, tail
+from local.components import COMPONENTS
 from local.containerd import load
 from local.errors import LocalError
 from local.image_build import build_images
@@ -68,10 +69,11 @@ def down(paths: Paths) -> None:
 
 def images(paths: Paths, wanted: tuple[Image | Base, ...]) -> None:
     """Build images, and load them if the cluster is up."""
+    prerequisites.ensure(paths)
+    copied = {name for image in wanted if isinstance(image, Image) for name in image.binaries}
+    binaries = build_components(paths, [component for component in COMPONENTS if component.name in copied])
+    archives = build_images(paths, wanted, binaries)
     with locked(paths.checkout, "this cluster"):
-        prerequisites.ensure(paths)
-        binaries = build_components(paths)
-        archives = build_images(paths, wanted, binaries)
         init = namespaces.find_init(paths)
         if init is None:
             say("the cluster is not up: the images are in the cache, `make up images` loads them")
@@ -91,7 +93,7 @@ def status(paths: Paths) -> str:
     lines = [f"kubeconfig  {paths.kubeconfig}", f"logs        {paths.logs}", f"PID 1       {init}"]
     for part in parts(paths, listener=0):
         # The relay's command line ends with a descriptor that only PID 1 knows.
-        alive = any(command[:2] == part.argv[:2] for command in commands)
+        alive = any(command[:3] == part.argv[:3] for command in commands)
         lines.append(f"{part.name:<24}  {'running' if alive else 'NOT running'}")
     return "\n".join(lines)
 

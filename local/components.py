@@ -1,4 +1,4 @@
-"""The binaries that the cluster is made of: a table, and the key under which each is cached. No I/O but reading modules."""
+"""The binaries that the cluster is made of: a table, and the key under which each is cached."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

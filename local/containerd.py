@@ -1,5 +1,6 @@
 """Load image archives into the cluster's containerd."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,4 +27,5 @@ def load(paths: Paths, init: int, archives: Mapping[str, Path]) -> None:
 
 
 def _ctr(paths: Paths, init: int, *arguments: str) -> str:
-    return run(entering(paths, init, ["ctr", "images", *arguments]))
+    command = ["ctr", "images", *arguments]
+    return run(entering(paths, init, command), shown=shlex.join(command))

@@ -15,7 +15,10 @@ from local.progress import Progress
 
 _RECIPE = "1"  # change it when _make_root_file_system would make something else
 _KEY_LABEL = "dev.caisson.key"
-_UNNEEDED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists")
+_UNNEEDED = (
+    *("usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/man"),
+    *("var/cache/apt", "var/lib/apt/lists"),
+)
 _OF_THE_MACHINE = ("etc/hostname", "etc/resolv.conf")
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 

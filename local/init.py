@@ -6,12 +6,12 @@ cgroup's directories.
     python3 -m local.init CHECKOUT CACHE STATE LISTENER
 """
 
+import http.client
 import os
 import ssl
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 from local import cgroups, network
@@ -20,6 +20,8 @@ from local.parts import environment, parts
 from local.paths import Paths
 from local.render import KERNEL_PARAMETERS
 from local.supervisor import Supervisor
+
+_PROBE_SECONDS = 1
 
 
 def main() -> None:
@@ -77,14 +79,17 @@ class _ApiProbe:
 
     def __init__(self, paths: Paths) -> None:
         self._context = ssl.create_default_context(cafile=str(paths.pki / "ca.crt"))
-        self._url = f"{network.API_SERVER}/readyz"
 
     def __call__(self) -> bool:
-        try:
-            with urllib.request.urlopen(self._url, timeout=1, context=self._context):
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
+        connection = http.client.HTTPSConnection(
+            network.NODE_IP, network.API_PORT, timeout=_PROBE_SECONDS, context=self._context
+        )
+        with closing(connection):
+            try:
+                connection.request("GET", "/readyz")
+                return connection.getresponse().status == http.HTTPStatus.OK
+            except (OSError, http.client.HTTPException):
+                return False
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The cluster's addresses. They exist only in its own network namespace, so all clusters share them without conflict."""
+"""The cluster's addresses. They exist in its own network namespace only, so two clusters may have the same."""
 
 NODE_NAME = "caisson-local"
-NODE_IP = "10.99.0.1"  # an extra address of `lo`: the kubelet refuses a loopback one, and pods must reach the API server
+# An extra address of `lo`: the kubelet refuses a loopback one, and pods must reach the API server there.
+NODE_IP = "10.99.0.1"
 POD_CIDR = "10.88.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"
 KUBERNETES_SERVICE_IP = "10.96.0.1"
@@ -10,4 +11,4 @@ CLUSTER_DOMAIN = "cluster.local"
 API_PORT = 6443
 API_SERVER = f"https://{NODE_IP}:{API_PORT}"
 ETCD_SERVER = "http://127.0.0.1:2379"
-OPERATOR_PROBES = "http://127.0.0.1:8080"
+OPERATOR_PROBE_PORT = 8080

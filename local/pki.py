@@ -1,4 +1,4 @@
-"""Keys and certificates, by openssl: one authority that signs everything, one pair of keys for service-account tokens."""
+"""Keys and certificates, by openssl: an authority that signs all of them, and a pair of keys for tokens."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,10 @@ def issue(directory: Path) -> None:
 
 def _request(key: Path, certificate: Path, subject: str, *options: str) -> None:
     run(
-        ["openssl", "req", "-x509", *_EC_KEY, "-days", _DAYS, "-subj", subject]
-        + ["-keyout", str(key), "-out", str(certificate), *options],
+        [
+            *("openssl", "req", "-x509", *_EC_KEY, "-days", _DAYS, "-subj", subject),
+            *("-keyout", key, "-out", certificate),
+            *options,
+        ],
         fix="OpenSSL 3 or newer is needed",
     )

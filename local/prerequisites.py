@@ -52,9 +52,8 @@ def ensure(paths: Paths) -> None:
         _install(packages)
         packages = missing_packages()
     if packages:
-        problems.append(
-            Problem(f"missing: {', '.join(sorted(packages))}", "install what the Debian packages of these names contain")
-        )
+        names = ", ".join(sorted(packages))
+        problems.append(Problem(f"missing: {names}", "install what the Debian packages of these names contain"))
     if not problems and not _can_unshare():
         problems.append(
             Problem("new namespaces can't be made", "run on a virtual or real machine, or in a privileged container")

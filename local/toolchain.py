@@ -10,8 +10,8 @@ from local.errors import LocalError
 from local.paths import Paths
 from local.virtualenv import virtualenv
 
-MINIMUM_GO = (1, 26, 6)  # what containerd's module asks for; below the next minor, which gVisor does not promise to support
-_BELOW_GO = (1, 27)
+MINIMUM_GO = (1, 26, 6)  # what containerd's module asks for
+_BELOW_GO = (1, 27)  # gVisor is tied to the runtime of the Go releases that it was tested with
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ def virtualenv(paths: Paths, lock: Path) -> Path:
     marker = directory.with_suffix(".complete")
     if not marker.exists():
         with Progress("python", 1).step(f"packages of {lock.name}") as step:
-            step.outcome = "cached" if cached(marker, paths.cache / "locks", _Installer(directory, lock)) else "installed"
+            found = cached(marker, paths.cache / "locks", _Installer(directory, lock))
+            step.outcome = "cached" if found else "installed"
     return directory
 
 
