@@ -1,0 +1,132 @@
+"""The operator's process: reads the configuration, puts the parts together, and runs until it is told to stop."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+from kubernetes.aio import client
+from kubernetes.aio.config import ConfigException
+
+from caisson import __version__, logs
+from caisson.config import Config
+from caisson.handlers.probes import serve_probes
+from caisson.handlers.sandboxes import watch_sandboxes
+from caisson.shell.actions import Actions
+from caisson.shell.configfile import load_config
+from caisson.shell.errors import ConfigError
+from caisson.shell.exec import Executor
+from caisson.shell.kube import Kube, configuration
+from caisson.shell.podwatch import PodWatch
+from caisson.shell.queue import WorkQueue
+from caisson.shell.reconciler import Reconciler
+from caisson.shell.resync import Resync
+from caisson.shell.sessions import Sessions
+from caisson.shell.store import Key, Store, key_of
+
+log = structlog.get_logger("caisson")
+
+_CONFIGURATION_FAILED = 78  # EX_CONFIG of sysexits.h
+
+
+class Operator:
+    """The parts of a running operator."""
+
+    def __init__(self, config: Config, connection: client.Configuration) -> None:
+        """Put the parts together; nothing runs yet."""
+        self._config, self._connection = config, connection
+        self._api = client.ApiClient(connection)
+        self._executor = Executor(connection)
+        kube, pods = Kube(self._api), Store()
+        self._sandboxes = Store()
+        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _log_failure)
+        wake = self._queue.add
+        sessions = Sessions(self._executor, config.sessions, wake)
+        actions = Actions(kube, sessions, pods)
+        self._reconciler = Reconciler(
+            config, kube, self._sandboxes, pods, actions, self._queue.add_after, self._queue.forget
+        )
+        scopes = config.namespaces or (None,)
+        self._lists: list[PodWatch | Resync] = [
+            *(PodWatch(kube, scope, pods, wake) for scope in scopes),
+            *(Resync(kube, scope, self._sandboxes, wake) for scope in scopes),
+        ]
+
+    def is_ready(self) -> bool:
+        """Tell whether every watch has delivered its first list."""
+        return all(part.synced.is_set() for part in self._lists)
+
+    async def run(self) -> None:
+        """Run until cancelled, or until a part ends that should not."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in self._lists:
+                    group.create_task(part.run())
+                # A pod that is not in the store is created: so nothing is reconciled before the store is complete.
+                for part in self._lists:
+                    await part.synced.wait()
+                group.create_task(self._watch())
+                group.create_task(self._queue.run(self._config.workers))
+                log.info("operator ready", version=__version__, namespaces=list(self._config.namespaces) or "all")
+        finally:
+            await self._executor.close()
+            await self._api.close()
+
+    async def _watch(self) -> None:
+        await watch_sandboxes(self._connection, self._config.namespaces, self._deliver)
+        raise RuntimeError("kopf's watch has ended")
+
+    def _deliver(self, event: dict[str, Any]) -> None:
+        thing = dict(event["object"])
+        kept = self._sandboxes.remove(thing) if event["type"] == "DELETED" else self._sandboxes.put(thing)
+        if kept:
+            self._queue.add(key_of(thing))
+
+    async def _reconcile(self, key: Key) -> None:
+        await self._reconciler.reconcile(key)
+
+
+def _log_failure(key: Key, error: Exception, pause: float) -> None:
+    log.error("reconcile failed", namespace=key.namespace, name=key.name, retry_in_seconds=pause, exc_info=error)
+
+
+async def _run(config: Config, port: int) -> None:
+    operator = Operator(config, await configuration())
+    probes = await serve_probes(port, operator.is_ready)
+    main = asyncio.current_task()
+    assert main is not None  # noqa: S101
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, main.cancel)
+    try:
+        await operator.run()
+    finally:
+        # Sessions end with the process; what they started in the pods lives on, and the next operator goes on with it.
+        await probes.cleanup()
+
+
+def main() -> int:
+    """Run the operator. Returns the exit code: 0 when told to stop, 78 when the configuration can't be used."""
+    parser = argparse.ArgumentParser(prog="caisson", description="The Caisson operator.")
+    parser.add_argument("--config", type=Path, required=True, help="the configuration, a YAML file")
+    parser.add_argument("--probe-port", type=int, default=8080, help="port of /healthz and /readyz (default: 8080)")
+    parser.add_argument("--version", action="version", version=__version__)
+    arguments = parser.parse_args()
+    logs.configure()
+    try:
+        config = load_config(arguments.config)
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(_run(config, arguments.probe_port))
+    except (ConfigError, ConfigException) as error:
+        print(f"caisson: {error}", file=sys.stderr)
+        return _CONFIGURATION_FAILED
+    log.info("operator stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

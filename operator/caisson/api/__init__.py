@@ -1,0 +1,1 @@
+"""The public API: resources, condition types and reasons, and the CRD made from them. Pure descriptions."""

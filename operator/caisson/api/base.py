@@ -1,0 +1,70 @@
+"""The base of every API model and the field types which the models share."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from caisson.api.quantity import parse_quantity
+
+
+class ApiModel(BaseModel):
+    """A part of a resource: immutable, snake_case in Python, camelCase on the wire.
+
+    Unknown fields are ignored, because a newer API server may store fields that this operator does not know.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+    )
+
+
+def _check_quantity(value: str | int) -> str | int:
+    parse_quantity(value)
+    return value
+
+
+Quantity = Annotated[
+    str | int,
+    AfterValidator(_check_quantity),
+    Field(
+        json_schema_extra={
+            # What Kubernetes itself publishes for a resource.Quantity, plus the bounds that CEL needs.
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "x-kubernetes-int-or-string": True,
+            "maxLength": 32,
+            "pattern": (
+                r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
+                r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+            ),
+        },
+    ),
+]
+"""An amount as Kubernetes writes it (`500m`, `2Gi`, `3`)."""
+
+
+def _to_rfc3339(value: datetime) -> str:
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Time = Annotated[datetime, PlainSerializer(_to_rfc3339, return_type=str, when_used="json")]
+"""A moment in UTC with the precision of metav1.Time: whole seconds."""
+
+
+def rules(*validations: dict[str, str]) -> dict[str, Any]:
+    """Attach CEL rules to a model or a field (see `rule`)."""
+    return {"x-kubernetes-validations": list(validations)}
+
+
+def rule(expression: str, message: str, *, field_path: str | None = None) -> dict[str, str]:
+    """One CEL rule: what must hold, and the message, naming the field and the fix, when it does not.
+
+    `field_path` is relative to where the rule stands (`.docker.version`) and names the field in the API server's error.
+    """
+    validation = {"rule": expression, "message": message}
+    return validation if field_path is None else validation | {"fieldPath": field_path}

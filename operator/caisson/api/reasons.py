@@ -1,0 +1,338 @@
+"""Condition types, and every reason that a condition, a crash or an event can carry, with its meaning and its hint.
+
+This enumeration is the one source: the operator takes reasons from nowhere else, and `docs/reference.md` prints it.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+
+class ConditionType(StrEnum):
+    """The aspects of a Sandbox's state, each a condition in its status."""
+
+    POD_RUNNING = "PodRunning"
+    ISOLATED = "Isolated"
+    DOCKER_READY = "DockerReady"
+    READY = "Ready"
+
+
+CONDITION_MEANINGS = {
+    ConditionType.POD_RUNNING: "The sandbox's container runs.",
+    ConditionType.ISOLATED: "The kernel that the container sees was verified to be gVisor's.",
+    ConditionType.DOCKER_READY: "`docker info` answered, and the sandbox can do what this Docker needs.",
+    ConditionType.READY: "All of the above that apply; its reason is that of the first which is not true.",
+}
+
+
+class Outlook(Enum):
+    """What becomes of a state if nobody does anything."""
+
+    GOOD = "good"
+    PROGRESS = "in progress"
+    RETRIED = "retried by Caisson"
+    FINAL = "stays until somebody acts"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a reason means, what to do about it (empty: nothing), and what becomes of it."""
+
+    meaning: str
+    hint: str
+    outlook: Outlook
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is. The values are part of the API."""
+
+    explanation: Explanation
+
+    def __new__(
+        cls, value: str, outlook: Outlook = Outlook.PROGRESS, meaning: str = "", hint: str = ""
+    ) -> "Reason":  # the defaults are for looking a member up by its value
+        """Make a member whose value is the word in the API, with its explanation beside it."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.explanation = Explanation(meaning, hint, outlook)
+        return member
+
+    # The whole
+
+    READY = "Ready", Outlook.GOOD, "Everything that the Sandbox asks for is there."
+    INVALID_SPEC = (
+        "InvalidSpec",
+        Outlook.FINAL,
+        "The spec does not fit this operator's version of the API.",
+        "Correct the field that the message names. If the CRD is newer than the operator, upgrade the operator.",
+    )
+    RUNTIME_CLASS_NOT_ALLOWED = (
+        "RuntimeClassNotAllowed",
+        Outlook.FINAL,
+        "spec.runtimeClassName is not one of those that the administrator allows.",
+        "Choose one that the message lists, or leave the field out.",
+    )
+    DOCKER_VERSION_UNKNOWN = (
+        "DockerVersionUnknown",
+        Outlook.FINAL,
+        "spec.docker.version is not one of the toolboxes that the administrator offers.",
+        "Choose one that the message lists, or leave the field out.",
+    )
+
+    # The pod
+
+    POD_RUNNING = "PodRunning", Outlook.GOOD, "The sandbox's container runs."
+    POD_PENDING = "PodPending", Outlook.PROGRESS, "The pod was created; its container does not run yet."
+    POD_TERMINATING = (
+        "PodTerminating",
+        Outlook.PROGRESS,
+        "The pod is going away: it was deleted, or it gives way to one that fits the changed spec.",
+    )
+    POD_NAME_CONFLICT = (
+        "PodNameConflict",
+        Outlook.RETRIED,
+        "A pod of the Sandbox's name exists and belongs to somebody else. Caisson does not touch it.",
+        "Delete or rename that pod, or give the Sandbox another name.",
+    )
+    POD_REJECTED = (
+        "PodRejected",
+        Outlook.RETRIED,
+        "The API server refused the pod: a quota, a limit range, an admission policy or a webhook.",
+        "The message is the API server's. Ask the administrator of the namespace, or lower spec.resources.",
+    )
+    RUNTIME_CLASS_NOT_FOUND = (
+        "RuntimeClassNotFound",
+        Outlook.RETRIED,
+        "The RuntimeClass does not exist in the cluster.",
+        "`kubectl get runtimeclass` shows those that do. Ask the administrator to create it.",
+    )
+    UNSCHEDULABLE = (
+        "Unschedulable",
+        Outlook.RETRIED,
+        "No node can take the pod.",
+        "Lower spec.resources, or add nodes that have gVisor. The message is the scheduler's.",
+    )
+    IMAGE_PULL_FAILED = (
+        "ImagePullFailed",
+        Outlook.RETRIED,
+        "The node can't pull spec.image.",
+        "Check the spelling of spec.image, and that the node may pull it.",
+    )
+    TOOLBOX_PULL_FAILED = (
+        "ToolboxPullFailed",
+        Outlook.RETRIED,
+        "The node can't pull the toolbox image, which brings Docker along.",
+        "Ask the administrator: the operator's configuration names the toolbox's image, and nodes must be able to pull"
+        " it.",
+    )
+    RUNTIME_HANDLER_MISSING = (
+        "RuntimeHandlerMissing",
+        Outlook.RETRIED,
+        "The RuntimeClass names a handler that the node's containerd does not have.",
+        "Install gVisor on the node (runsc and containerd-shim-runsc-v1), add the handler to containerd's configuration"
+        " and restart containerd.",
+    )
+    CONTAINER_START_FAILED = (
+        "ContainerStartFailed",
+        Outlook.RETRIED,
+        "The node can't start the pod's sandbox or container.",
+        "The message is the node's. `kubectl describe pod` shows the whole story.",
+    )
+    EVICTED = (
+        "Evicted",
+        Outlook.RETRIED,
+        "The node was short of a resource and evicted the pod. A new pod takes its place after a pause.",
+        "Set spec.resources.requests to what the sandbox needs, so that it is placed where there is room.",
+    )
+    STORAGE_LIMIT_EXCEEDED = (
+        "StorageLimitExceeded",
+        Outlook.FINAL,
+        "The pod was evicted because the sandbox wrote more to disk than its limit allows.",
+        "Raise spec.docker.storage.disk.sizeLimit or spec.resources.limits.ephemeral-storage. The new pod starts"
+        " empty.",
+    )
+    SANDBOX_OOM_KILLED = (
+        "SandboxOOMKilled",
+        Outlook.FINAL,
+        "The sandbox needed more memory than its limit, and was killed as a whole, with everything in it.",
+        "Raise spec.resources.limits.memory. With storage of type Memory, images and containers count towards it: lower"
+        " spec.docker.storage.memory.sizeLimit, or use type Disk.",
+    )
+    CONTAINER_EXITED = (
+        "ContainerExited",
+        Outlook.FINAL,
+        "The container's command has ended, and with it the sandbox.",
+        "For a sandbox that waits for you, leave out command and entrypoint: Image. `kubectl logs` shows what it"
+        " printed. Delete and apply the Sandbox to start it again.",
+    )
+    POD_LOST = (
+        "PodLost",
+        Outlook.RETRIED,
+        "The node failed, shut down or was lost with the pod. A new pod takes its place after a pause.",
+    )
+    POD_UNKNOWN = "PodUnknown", Outlook.RETRIED, "Caisson could not look at the pod. It looks again."
+
+    # Isolation
+
+    GVISOR = "GVisor", Outlook.GOOD, "The kernel is gVisor's."
+    NOT_VERIFIED = "NotVerified", Outlook.PROGRESS, "The kernel has not been looked at yet."
+    NOT_GVISOR = (
+        "NotGVisor",
+        Outlook.FINAL,
+        "The container started on a kernel that is not gVisor's. It was ended before any code of the user ran.",
+        "The handler of the RuntimeClass is not runsc on that node. Ask the administrator to correct the handler or the"
+        " node's containerd configuration, then delete and apply the Sandbox.",
+    )
+
+    # The Docker daemon
+
+    DOCKER_READY = "DockerReady", Outlook.GOOD, "`docker info` answers, and Docker can do what it needs here."
+    DOCKER_DISABLED = "DockerDisabled", Outlook.GOOD, "spec.docker.enabled is false."
+    WAITING_FOR_POD = "WaitingForPod", Outlook.PROGRESS, "dockerd starts once the pod runs on gVisor."
+    DOCKER_STARTING = "DockerStarting", Outlook.PROGRESS, "dockerd is starting."
+    EXEC_FAILED = (
+        "ExecFailed",
+        Outlook.RETRIED,
+        "Caisson could not look into the sandbox: the exec session failed or its answer made no sense.",
+        "Caisson tries again. If it lasts, `kubectl exec` into the pod shows whether exec works at all; if what is in"
+        " /run/caisson was changed by hand, delete and apply the Sandbox.",
+    )
+
+    # Crashes: reasons of DockerReady and of status.crash
+
+    DOCKER_NOT_FOUND = (
+        "DockerNotFound",
+        Outlook.FINAL,
+        "There is no dockerd on the image's PATH.",
+        "Install Docker in the image, or set spec.docker.from: Toolbox, with which Caisson brings Docker along.",
+    )
+    PERMISSION_DENIED = (
+        "PermissionDenied",
+        Outlook.FINAL,
+        "dockerd was refused something that it may normally do in a sandbox: a capability is missing, or it is not"
+        " root.",
+        "Something changed the pod after Caisson made it. Compare the container's securityContext in `kubectl get pod"
+        " -o yaml` with the capabilities listed in the README, and look for a mutating webhook or policy.",
+    )
+    NET_RAW_MISSING = (
+        "NetRawMissing",
+        Outlook.FINAL,
+        "The node's gVisor takes CAP_NET_RAW away, so Docker can't set up NAT, and containers would have no network.",
+        'Ask the administrator to set net-raw = "true" under [runsc_config] in the runsc.toml which the RuntimeClass\'s'
+        " handler names on the node (its ConfigPath), or to name another RuntimeClass; then delete and apply the"
+        " Sandbox.",
+    )
+    PACKET_SOCKET_WRITE_MISSING = (
+        "PacketSocketWriteMissing",
+        Outlook.FINAL,
+        "The node's gVisor refuses writes to packet sockets, without which Docker 28 and newer can't attach containers"
+        " to a bridge.",
+        'Ask the administrator to set allow-packet-socket-write = "true" under [runsc_config] in the runsc.toml which'
+        " the RuntimeClass's handler names on the node; or use Docker 26.",
+    )
+    ADDRESS_IN_USE = (
+        "AddressInUse",
+        Outlook.RETRIED,
+        "Another process has the address that dockerd wants, or a pid file names a process that still runs.",
+        "Look for another dockerd in the image's entrypoint or command, for a stale /var/run/docker.pid, and for"
+        " -H in spec.docker.flags with a port that is taken.",
+    )
+    NETWORK_CONTROLLER_FAILED = (
+        "NetworkControllerFailed",
+        Outlook.FINAL,
+        "dockerd could not initialise its network controller: the iptables rules it wants do not exist in gVisor.",
+        "Set spec.docker.profile: GVisor, which starts dockerd with --iptables=false and sets up NAT in a way that"
+        " gVisor supports.",
+    )
+    STORAGE_DRIVER_FAILED = (
+        "StorageDriverFailed",
+        Outlook.FINAL,
+        "dockerd could not initialise its storage driver.",
+        "Remove --storage-driver and storage options from spec.docker.flags and daemon.json, and set"
+        " spec.docker.storage.type: Memory, where overlay2 works.",
+    )
+    CGROUPS_NOT_MOUNTED = (
+        "CgroupsNotMounted",
+        Outlook.FINAL,
+        "dockerd found no cgroups mounted in the sandbox.",
+        "The node's gVisor is too old or is configured without cgroups: ask the administrator to upgrade runsc.",
+    )
+    NO_SPACE_LEFT = (
+        "NoSpaceLeft",
+        Outlook.FINAL,
+        "The storage of the sandbox is full.",
+        "Raise spec.docker.storage.memory.sizeLimit or disk.sizeLimit, or remove images and containers in the sandbox.",
+    )
+    INVALID_FLAGS = (
+        "InvalidFlags",
+        Outlook.FINAL,
+        "dockerd refused its flags or its /etc/docker/daemon.json.",
+        "Correct spec.docker.flags, or the daemon.json in the image: the end of stderr names what is wrong.",
+    )
+    DOCKERD_KILLED = (
+        "DockerdKilled",
+        Outlook.RETRIED,
+        "A signal killed dockerd.",
+        "If nobody in the sandbox sent it, memory is the likely cause: raise spec.resources.limits.memory.",
+    )
+    START_TIMED_OUT = (
+        "StartTimedOut",
+        Outlook.RETRIED,
+        "dockerd ran but did not answer in time, and was stopped.",
+        "Raise spec.docker.startTimeoutSeconds or spec.resources.limits.cpu. The end of stderr shows how far it came.",
+    )
+    START_INTERRUPTED = (
+        "StartInterrupted",
+        Outlook.RETRIED,
+        "The start ended before dockerd ran: something in the sandbox ended it.",
+        "Caisson tries again. Look for what kills processes in the sandbox.",
+    )
+    PREPARE_FAILED = (
+        "PrepareFailed",
+        Outlook.RETRIED,
+        "The sandbox could not be prepared for Docker: its storage, NAT or forwarding could not be set up.",
+        "The end of stderr says which step failed. With an image that changes its own network or mounts, set"
+        " spec.docker.profile: Bare.",
+    )
+    DOCKERD_EXITED = (
+        "DockerdExited",
+        Outlook.RETRIED,
+        "dockerd ended, for a reason that Caisson does not know.",
+        "Read the end of stderr in status.crash. If it is a failure that others can meet, report it to Caisson.",
+    )
+
+    @property
+    def hint(self) -> str:
+        """What to do next; empty where nothing has to be done."""
+        return self.explanation.hint
+
+    @property
+    def meaning(self) -> str:
+        """What the reason means, in a sentence."""
+        return self.explanation.meaning
+
+    @property
+    def outlook(self) -> Outlook:
+        """What becomes of it if nobody does anything."""
+        return self.explanation.outlook
+
+
+CRASH_REASONS = frozenset(
+    {
+        Reason.DOCKER_NOT_FOUND,
+        Reason.PERMISSION_DENIED,
+        Reason.NET_RAW_MISSING,
+        Reason.PACKET_SOCKET_WRITE_MISSING,
+        Reason.ADDRESS_IN_USE,
+        Reason.NETWORK_CONTROLLER_FAILED,
+        Reason.STORAGE_DRIVER_FAILED,
+        Reason.CGROUPS_NOT_MOUNTED,
+        Reason.NO_SPACE_LEFT,
+        Reason.INVALID_FLAGS,
+        Reason.DOCKERD_KILLED,
+        Reason.START_TIMED_OUT,
+        Reason.START_INTERRUPTED,
+        Reason.PREPARE_FAILED,
+        Reason.DOCKERD_EXITED,
+    },
+)
+"""The reasons that status.crash can carry. Those with the outlook RETRIED are worth another start of dockerd."""

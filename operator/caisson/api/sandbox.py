@@ -1,0 +1,423 @@
+"""The Sandbox resource, `caisson.dev/v1alpha1`: what a user wants, and what Caisson says of it.
+
+The CRD, the reference in `docs/` and the operator's own parsing all come from these models. The docstring of a field
+is what `kubectl explain` prints, so it says what the field does, its unit, and what happens when it changes.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from caisson.api.base import ApiModel, Quantity, Time, rule, rules
+
+GROUP = "caisson.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+PLURAL = "sandboxes"
+KIND = "Sandbox"
+
+MAX_NAME_LENGTH = 52
+"""Leaves room in a DNS label (63) for a dash and the suffix of an object made for the Sandbox."""
+
+STREAM_TAIL_BYTES = 4096
+"""How much of dockerd's stdout and of its stderr a crash keeps, from the end."""
+
+Argument = Annotated[str, Field(max_length=4096)]
+
+
+class Entrypoint(StrEnum):
+    """What the container runs when `command` is not set."""
+
+    IDLE = "Idle"
+    IMAGE = "Image"
+
+
+class DockerSource(StrEnum):
+    """Where dockerd comes from."""
+
+    TOOLBOX = "Toolbox"
+    IMAGE = "Image"
+
+
+class Profile(StrEnum):
+    """How dockerd is prepared and which flags it gets."""
+
+    GVISOR = "GVisor"
+    BARE = "Bare"
+
+
+class StorageType(StrEnum):
+    """What /var/lib/docker is made of."""
+
+    MEMORY = "Memory"
+    DISK = "Disk"
+
+
+class RestartPolicy(StrEnum):
+    """Whether a dockerd that failed is started again."""
+
+    ON_FAILURE = "OnFailure"
+    NEVER = "Never"
+
+
+class EnvVar(ApiModel):
+    """One environment variable. There is no `valueFrom`: a Sandbox can't read Secrets of its namespace this way."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    """Name of the variable: letters, digits and underscores. Names that begin with CAISSON_ are reserved."""
+
+    value: Annotated[str, Field(max_length=32768)] = ""
+    """Value of the variable."""
+
+
+class ResourceList(ApiModel):
+    """Amounts of compute resources."""
+
+    cpu: Quantity | None = None
+    """CPU, in cores: `2` or `500m`."""
+
+    memory: Quantity | None = None
+    """Memory, in bytes: `4Gi`. It holds the sandbox's kernel, its processes and storage of type Memory."""
+
+    ephemeral_storage: Annotated[Quantity | None, Field(alias="ephemeral-storage")] = None
+    """Local disk, in bytes: `10Gi`."""
+
+
+class Resources(ApiModel):
+    """Compute resources of the sandbox's container, with the meaning they have in a Pod."""
+
+    limits: ResourceList | None = None
+    """The most that the sandbox may use. A sandbox over its memory limit is killed as a whole."""
+
+    requests: ResourceList | None = None
+    """What the scheduler sets aside. Defaults to the limits."""
+
+
+class MemoryStorage(ApiModel):
+    """A tmpfs inside the sandbox."""
+
+    size_limit: Quantity | None = None
+    """Size of the tmpfs, in bytes. Defaults to half of resources.limits.memory, or 2Gi where that is not set. It must
+    be below resources.limits.memory, because what is stored in it counts as the sandbox's memory."""
+
+
+class DiskStorage(ApiModel):
+    """An emptyDir on the node's disk."""
+
+    size_limit: Quantity | None = None
+    """The pod is evicted when the images, containers and volumes exceed it, in bytes. Unlimited when not set."""
+
+
+class Storage(ApiModel):
+    """Where images, containers and volumes are kept. They go when the pod goes."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.memory) || self.type == 'Memory'",
+                "memory is only for type Memory: remove it, or set type: Memory",
+                field_path=".memory",
+            ),
+            rule(
+                "!has(self.disk) || self.type == 'Disk'",
+                "disk is only for type Disk: remove it, or set type: Disk",
+                field_path=".disk",
+            ),
+        ),
+    )
+
+    type: StorageType = StorageType.MEMORY
+    """Memory: a tmpfs, the fastest, which counts as the sandbox's memory. Disk: an emptyDir on the node's disk."""
+
+    memory: MemoryStorage | None = None
+    """Settings of type Memory."""
+
+    disk: DiskStorage | None = None
+    """Settings of type Disk."""
+
+
+class Restart(ApiModel):
+    """What happens after dockerd failed. A change applies in place."""
+
+    policy: RestartPolicy = RestartPolicy.ON_FAILURE
+    """OnFailure starts dockerd again, after a back-off that doubles from 1 s to 5 min, where another try can help.
+    Never leaves it as it ended."""
+
+    max_retries: Annotated[int, Field(ge=0, le=100)] = 5
+    """How many times in a row. A daemon that was ready for 10 minutes starts the count anew."""
+
+
+_OWNED_FLAGS = "['--pidfile', '-p', '--data-root', '-g', '--exec-root', '--iptables', '--ip6tables']"
+
+
+class Docker(ApiModel):
+    """The Docker daemon of the sandbox."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.from == 'Toolbox' || !has(self.version)",
+                "version chooses a toolbox and has no effect with from: Image: remove it, or set from: Toolbox",
+                field_path=".version",
+            ),
+            rule(
+                "self.profile == 'Bare' || !has(self.flags) || self.flags.all(f, !("
+                f"f.split('=', 2)[0] in {_OWNED_FLAGS}))",
+                "--pidfile, --data-root, --exec-root, --iptables and --ip6tables are set by the GVisor profile: remove "
+                "them, or set profile: Bare",
+                field_path=".flags",
+            ),
+        ),
+    )
+
+    enabled: bool = True
+    """false makes a plain gVisor sandbox: no Docker, no capabilities, and the image's USER is honoured. A change
+    replaces the pod."""
+
+    from_: Annotated[DockerSource, Field(alias="from")] = DockerSource.TOOLBOX
+    """Toolbox: Caisson brings dockerd along, for any image. Image: the dockerd on the PATH of the image is run. A
+    change replaces the pod."""
+
+    version: Annotated[str | None, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)*$")] = None
+    """Version of Docker, one of the toolboxes that the administrator offers. Defaults to the first of them. A change
+    replaces the pod."""
+
+    profile: Profile = Profile.GVISOR
+    """GVisor: the preparation (NAT, storage, MTU) and the flags with which Docker works under gVisor. Bare: dockerd
+    with no flags but yours and no preparation. A change replaces the pod."""
+
+    flags: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...],
+        Field(max_length=64),
+    ] = ()
+    """More flags for dockerd, each an element of its argument vector: `["--debug", "--label=a=b"]`. A change replaces
+    the pod."""
+
+    storage: Storage = Storage()
+    """Where images, containers and volumes are kept. A change replaces the pod."""
+
+    start_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """How long dockerd may take until `docker info` answers, in seconds; then it is stopped and the start has failed.
+    A change applies to the next start."""
+
+    restart: Restart = Restart()
+    """What happens after dockerd failed. A change applies in place."""
+
+
+class SandboxSpec(ApiModel):
+    """What the user wants. Where a field says that its change replaces the pod, what was in the sandbox is lost."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.command) || self.entrypoint == 'Idle'",
+                "command replaces the image's entrypoint: remove command, or entrypoint: Image",
+                field_path=".command",
+            ),
+            rule(
+                "!has(self.args) || has(self.command) || self.entrypoint == 'Image'",
+                "args are given to a command: set command, or entrypoint: Image",
+                field_path=".args",
+            ),
+            rule(
+                "!self.docker.enabled || self.docker.storage.type != 'Memory'"
+                " || !has(self.docker.storage.memory) || !has(self.docker.storage.memory.sizeLimit)"
+                " || !has(self.resources.limits) || !has(self.resources.limits.memory)"
+                " || !isQuantity(string(self.docker.storage.memory.sizeLimit))"
+                " || !isQuantity(string(self.resources.limits.memory))"
+                " || quantity(string(self.docker.storage.memory.sizeLimit))"
+                ".isLessThan(quantity(string(self.resources.limits.memory)))",
+                "docker.storage.memory.sizeLimit must be below resources.limits.memory, which it counts towards: lower"
+                " the one or raise the other",
+                field_path=".docker.storage.memory.sizeLimit",
+            ),
+        ),
+    )
+
+    image: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\s]+$")]
+    """The container image, any image: it needs no Docker, no shell and no libc. A change replaces the pod."""
+
+    runtime_class_name: Annotated[
+        str | None,
+        Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
+    ] = None
+    """The RuntimeClass, one that the administrator allows. Defaults to the first of them. A change replaces the
+    pod."""
+
+    entrypoint: Entrypoint = Entrypoint.IDLE
+    """What runs when command is not set. Idle: nothing, the sandbox waits for you. Image: the image's own entrypoint;
+    when it ends, the sandbox ends. A change replaces the pod."""
+
+    command: Annotated[tuple[Argument, ...], Field(max_length=64)] | None = None
+    """A command to run instead; when it ends, the sandbox ends. It is not run in a shell. A change replaces the
+    pod."""
+
+    args: Annotated[tuple[Argument, ...], Field(max_length=256)] | None = None
+    """Arguments for command, or for the image's entrypoint. A change replaces the pod."""
+
+    env: Annotated[
+        tuple[EnvVar, ...],
+        Field(
+            max_length=128,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+            }
+            | rules(
+                rule(
+                    "self.all(e, !e.name.startsWith('CAISSON_'))",
+                    "names that begin with CAISSON_ are reserved: choose another name",
+                ),
+            ),
+        ),
+    ] = ()
+    """Environment variables of the container, and of dockerd. A change replaces the pod."""
+
+    resources: Resources = Resources()
+    """Compute resources. A change replaces the pod."""
+
+    docker: Docker = Docker()
+    """The Docker daemon."""
+
+
+class Condition(ApiModel):
+    """One aspect of the Sandbox's state, as in metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=316)]
+    """PodRunning, Isolated, DockerReady, or Ready, which sums them up."""
+
+    status: Literal["True", "False", "Unknown"]
+    """Unknown means that Caisson could not look, or did not yet."""
+
+    reason: Annotated[str, Field(max_length=1024)]
+    """Why, in one word: see the reference of reasons."""
+
+    message: Annotated[str, Field(max_length=32768)]
+    """Why, in a sentence, with the next step."""
+
+    last_transition_time: Time
+    """When status last changed."""
+
+    observed_generation: Annotated[int, Field(ge=0)]
+    """The generation of the spec which this was said of."""
+
+
+class DockerStatus(ApiModel):
+    """The Docker daemon of the current pod, as dockerd itself reports it from inside the sandbox."""
+
+    version: Annotated[str | None, Field(max_length=128)] = None
+    """Version of dockerd."""
+
+    api_version: Annotated[str | None, Field(max_length=32)] = None
+    """Version of Docker's API that dockerd speaks."""
+
+    storage_driver: Annotated[str | None, Field(max_length=64)] = None
+    """The storage driver that dockerd chose."""
+
+    pid: Annotated[int | None, Field(ge=1)] = None
+    """Process ID of dockerd inside the sandbox."""
+
+    started_at: Time | None = None
+    """When dockerd was started."""
+
+    ready_after_milliseconds: Annotated[int | None, Field(ge=0)] = None
+    """From the start of dockerd to the first `docker info` that succeeded, in milliseconds."""
+
+    retry_count: Annotated[int | None, Field(ge=0)] = None
+    """How many times `docker info` failed before it succeeded."""
+
+    restarts: Annotated[int, Field(ge=0)] = 0
+    """How many times dockerd was started again in this pod."""
+
+    failures: Annotated[int, Field(ge=0)] = 0
+    """How many times in a row dockerd failed; counted anew once it was ready for 10 minutes. The back-off and
+    docker.restart.maxRetries go by it."""
+
+
+class Crash(ApiModel):
+    """The last time that dockerd failed. It stays after a recovery."""
+
+    reason: Annotated[str, Field(max_length=128)]
+    """Why dockerd failed, in one word: see the reference of reasons."""
+
+    exit_code: Annotated[int | None, Field(ge=0, le=255)] = None
+    """Exit code of dockerd; 128 + n where signal n ended it. Not set when it did not run or its end was not seen."""
+
+    signal: Annotated[int | None, Field(ge=1, le=64)] = None
+    """The signal that ended dockerd."""
+
+    pid: Annotated[int | None, Field(ge=1)] = None
+    """Process ID that dockerd had inside the sandbox."""
+
+    stdout: Annotated[str, Field(max_length=STREAM_TAIL_BYTES)] = ""
+    """The end of dockerd's standard output."""
+
+    stderr: Annotated[str, Field(max_length=STREAM_TAIL_BYTES)] = ""
+    """The end of dockerd's standard error, where it logs."""
+
+    hint: Annotated[str, Field(max_length=2048)] = ""
+    """What to do next."""
+
+    at: Time
+    """When Caisson learnt of it."""
+
+    restart: Annotated[int, Field(ge=0)] = 0
+    """The number of the restart which answers this crash, 1 for the first in a pod; 0 when none follows."""
+
+
+class SandboxStatus(ApiModel):
+    """What Caisson says of the Sandbox."""
+
+    observed_generation: Annotated[int | None, Field(ge=0)] = None
+    """The generation of the spec which this status was written for."""
+
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+    """PodRunning, Isolated, DockerReady and Ready."""
+
+    pod_name: Annotated[str | None, Field(max_length=253)] = None
+    """Name of the pod: `kubectl exec -it PODNAME -- docker ps`."""
+
+    pod_uid: Annotated[str | None, Field(alias="podUID", max_length=64)] = None
+    """UID of the pod that this status speaks of."""
+
+    pod_ip: Annotated[str | None, Field(alias="podIP", max_length=64)] = None
+    """IP address of the pod."""
+
+    node_name: Annotated[str | None, Field(max_length=253)] = None
+    """The node on which the pod runs."""
+
+    docker: DockerStatus | None = None
+    """The Docker daemon."""
+
+    crash: Crash | None = None
+    """The last time that dockerd failed. It stays after a recovery."""
+
+    def condition(self, wanted: str) -> Condition | None:
+        """Return the condition of a type, None where there is none."""
+        return next((c for c in self.conditions if c.type == wanted), None)
+
+
+class ObjectMeta(ApiModel):
+    """The part of a Sandbox's metadata that the operator reads."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int = 0
+    resource_version: str = ""
+    deletion_timestamp: Time | None = None
+
+
+class Sandbox(ApiModel):
+    """An image with a Docker daemon of its own, isolated by gVisor."""
+
+    metadata: ObjectMeta
+    spec: SandboxSpec
+    status: SandboxStatus = SandboxStatus()

@@ -1,0 +1,1 @@
+"""The functional core: everything that Caisson decides, as pure functions of what was observed."""

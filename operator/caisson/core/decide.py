@@ -1,0 +1,210 @@
+"""The decision: from what was observed of a Sandbox to its status and the one next step."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from caisson.api.reasons import ConditionType, Reason
+from caisson.api.sandbox import Condition, Crash, DockerStatus, Sandbox, SandboxStatus
+from caisson.config import Config
+from caisson.core.backoff import exponential
+from caisson.core.dockerstate import docker_state
+from caisson.core.isolation import isolation_verdict
+from caisson.core.observation import Observation, SessionLost, SessionRunning
+from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession, Step
+from caisson.core.pod import ConfigurationConflict, RuntimeClassNotAllowed, render_pod, verify_command
+from caisson.core.podstate import REPLACED_AFTER_PAUSE, is_finished, pod_verdict, tells_nothing
+from caisson.core.podview import PodView
+from caisson.core.spechash import spec_hash
+from caisson.core.verdict import Verdict, verdict
+
+_CREATE_CEILING_SECONDS = 60
+_SESSION_CEILING_SECONDS = 30
+_VERIFY_TIMEOUT_SECONDS = 30
+_REPLACE_PAUSE = timedelta(seconds=30)
+_EVENTS_AFTER = timedelta(seconds=5)
+_EVENTS_CEILING_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The status that the Sandbox should have, and the next step."""
+
+    status: SandboxStatus
+    step: Step
+
+
+@dataclass(frozen=True)
+class _State:
+    pod_running: Verdict
+    isolated: Verdict
+    docker_ready: Verdict
+    docker: DockerStatus | None
+    crash: Crash | None
+    step: Step
+
+
+def decide(seen: Observation, config: Config, now: datetime) -> Decision:
+    """Return what to write and what to do. Pure: the same observation at the same time gives the same decision."""
+    state = _without_pod(seen, config, now) if seen.pod is None else _with_pod(seen, seen.pod, now)
+    return Decision(_status(seen, state, now), state.step)
+
+
+def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
+    """Return the status of a Sandbox whose spec can't be read. What was known of its pod stays as it is."""
+    verdicts = {
+        type_: Verdict(known.status, Reason(known.reason), known.message)
+        for type_ in ConditionType
+        if (known := sandbox.status.condition(type_)) is not None
+    }
+    verdicts[ConditionType.READY] = verdict("False", Reason.INVALID_SPEC, problem)
+    generation = sandbox.metadata.generation
+    written = conditions(sandbox.status, verdicts, generation, now)
+    return sandbox.status.model_copy(update={"observed_generation": generation, "conditions": written})
+
+
+def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
+    try:
+        create = CreatePod(render_pod(seen.sandbox, config))
+    except ConfigurationConflict as conflict:
+        reason = (
+            Reason.RUNTIME_CLASS_NOT_ALLOWED
+            if isinstance(conflict, RuntimeClassNotAllowed)
+            else Reason.DOCKER_VERSION_UNKNOWN
+        )
+        return _waiting(seen, verdict("False", reason, f"{conflict}."), Step())
+    failure = seen.create_failure
+    if failure is None or failure.generation != seen.sandbox.metadata.generation:
+        return _waiting(seen, verdict("False", Reason.POD_PENDING), Step(create))
+    due = failure.at + exponential(failure.count, ceiling=_CREATE_CEILING_SECONDS)
+    step = Step(create) if now >= due else Step(wake_at=due)
+    return _waiting(seen, verdict("False", failure.reason, failure.message), step)
+
+
+def _with_pod(seen: Observation, pod: PodView, now: datetime) -> _State:
+    if pod.owner_uid != seen.sandbox.metadata.uid:
+        # Of an earlier Sandbox of this name; the garbage collector takes it away, which wakes us.
+        return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step())
+    events = seen.pod_events.events if seen.pod_events is not None else ()
+    pod_running = pod_verdict(pod, events)
+    if not pod.terminating and pod.spec_hash != spec_hash(seen.sandbox.spec):
+        return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step(DeletePod(pod.uid)))
+    if pod_running.status != "True":
+        step = _replace_or_wait(seen, pod, pod_running, now)
+        return _waiting(seen, pod_running, step)
+    return _running(seen, pod, pod_running, now)
+
+
+def _running(seen: Observation, pod: PodView, pod_running: Verdict, now: datetime) -> _State:
+    isolated = isolation_verdict(seen, pod, pod_running)
+    waiting = _waiting(seen, pod_running, Step(), isolated)
+    if isolated.status == "False":
+        return waiting
+    if not seen.sandbox.spec.docker.enabled:
+        step = Step() if isolated.status == "True" else _verify(seen, pod, now)
+        return _State(pod_running, isolated, waiting.docker_ready, None, None, step)
+    docker = docker_state(seen, pod, now)
+    return _State(pod_running, isolated, docker.verdict, docker.docker, docker.crash, docker.step)
+
+
+def _waiting(seen: Observation, pod_running: Verdict, step: Step, isolated: Verdict | None = None) -> _State:
+    """The state while there is no daemon to speak of. The last crash stays."""
+    enabled = seen.sandbox.spec.docker.enabled
+    docker_ready = verdict("False", Reason.WAITING_FOR_POD if enabled else Reason.DOCKER_DISABLED)
+    if isolated is None:
+        isolated = isolation_verdict(seen, None, pod_running)
+    return _State(pod_running, isolated, docker_ready, None, seen.sandbox.status.crash, step)
+
+
+def _verify(seen: Observation, pod: PodView, now: datetime) -> Step:
+    session = seen.session
+    if isinstance(session, SessionRunning):
+        return Step()
+    if isinstance(session, SessionLost):
+        due = session.at + exponential(session.count, ceiling=_SESSION_CEILING_SECONDS)
+        if now < due:
+            return Step(wake_at=due)
+    return Step(OpenSession(pod.uid, tuple(verify_command(pod.uid)), _VERIFY_TIMEOUT_SECONDS))
+
+
+def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now: datetime) -> Step:
+    if pod.terminating:
+        return Step()
+    if is_finished(pod):
+        if pod_running.reason not in REPLACED_AFTER_PAUSE:
+            return Step()
+        known = seen.sandbox.status.condition(ConditionType.POD_RUNNING)
+        if known is None or known.reason != pod_running.reason:
+            return Step(wake_at=now + _REPLACE_PAUSE)
+        due = known.last_transition_time + _REPLACE_PAUSE
+        return Step(DeletePod(pod.uid)) if now >= due else Step(wake_at=due)
+    if tells_nothing(pod):
+        return _look_at_events(seen, pod, now)
+    return Step()
+
+
+def _look_at_events(seen: Observation, pod: PodView, now: datetime) -> Step:
+    """Ask after a pod that waits without saying for what; the longer it waits, the less often."""
+    due = pod.created_at + _EVENTS_AFTER
+    if seen.pod_events is not None and seen.pod_events.pod_uid == pod.uid:
+        age = (seen.pod_events.at - pod.created_at).total_seconds()
+        due = seen.pod_events.at + timedelta(seconds=min(max(age, 5.0), _EVENTS_CEILING_SECONDS))
+    return Step(LookAtEvents(pod.uid)) if now >= due else Step(wake_at=due)
+
+
+def _status(seen: Observation, state: _State, now: datetime) -> SandboxStatus:
+    pod = seen.pod if seen.pod is not None and seen.pod.owner_uid == seen.sandbox.metadata.uid else None
+    verdicts = {
+        ConditionType.POD_RUNNING: state.pod_running,
+        ConditionType.ISOLATED: state.isolated,
+        ConditionType.DOCKER_READY: state.docker_ready,
+    }
+    verdicts[ConditionType.READY] = _ready(verdicts)
+    return SandboxStatus(
+        observed_generation=seen.sandbox.metadata.generation,
+        conditions=conditions(seen.sandbox.status, verdicts, seen.sandbox.metadata.generation, now),
+        pod_name=pod.name if pod else None,
+        pod_uid=pod.uid if pod else None,
+        pod_ip=pod.ip if pod else None,
+        node_name=pod.node if pod else None,
+        docker=state.docker,
+        crash=state.crash,
+    )
+
+
+def _ready(verdicts: dict[ConditionType, Verdict]) -> Verdict:
+    """The first that is not true speaks for the whole; a kernel not looked at yet says less than what hinders it."""
+    pod_running, isolated, docker_ready = (
+        verdicts[type_] for type_ in (ConditionType.POD_RUNNING, ConditionType.ISOLATED, ConditionType.DOCKER_READY)
+    )
+    asked_for = [docker_ready] if docker_ready.reason is not Reason.DOCKER_DISABLED else []
+    in_order = (
+        [pod_running, *asked_for, isolated] if isolated.status == "Unknown" else [pod_running, isolated, *asked_for]
+    )
+    for found in in_order:
+        if found.status != "True":
+            return found
+    message = docker_ready.message if asked_for else "The sandbox runs on gVisor."
+    return Verdict("True", Reason.READY, message)
+
+
+def conditions(
+    known: SandboxStatus,
+    verdicts: dict[ConditionType, Verdict],
+    generation: int,
+    now: datetime,
+) -> tuple[Condition, ...]:
+    """Return the conditions; the time of transition changes only where the status does."""
+
+    def condition(type_: ConditionType, found: Verdict) -> Condition:
+        before = known.condition(type_)
+        unchanged = before is not None and before.status == found.status
+        return Condition(
+            type=type_,
+            status=found.status,
+            reason=found.reason,
+            message=found.message,
+            last_transition_time=before.last_transition_time if before and unchanged else now.replace(microsecond=0),
+            observed_generation=generation,
+        )
+
+    return tuple(condition(type_, found) for type_, found in verdicts.items())

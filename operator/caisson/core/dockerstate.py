@@ -1,0 +1,198 @@
+"""The Docker daemon of a Sandbox: from what was known and what a session told, to what is known and what comes next.
+
+The states: never started in this pod, starting, ready, failed (for good, or until the next restart is due). They are
+read out of the resource's own status, so that an operator that was just started goes on where the last one was ended.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from caisson.api.reasons import CRASH_REASONS, ConditionType, Outlook, Reason
+from caisson.api.sandbox import Crash, DockerStatus, Restart, RestartPolicy, Sandbox
+from caisson.core.backoff import exponential
+from caisson.core.diagnosis import diagnose, signal_of
+from caisson.core.observation import (
+    LOST_SESSIONS_TOLD,
+    Observation,
+    SessionLost,
+    SessionReported,
+    SessionRunning,
+)
+from caisson.core.plan import NOTHING, OpenSession, Step
+from caisson.core.pod import start_command
+from caisson.core.podview import PodView
+from caisson.core.report import Failed, Ready
+from caisson.core.text import clean_line
+from caisson.core.verdict import Verdict, verdict
+
+_RESTART_CEILING_SECONDS = 300
+_SESSION_CEILING_SECONDS = 30
+_LAST_WORDS_BYTES = 256
+_STABLE_AFTER = timedelta(minutes=10)
+_LOOK_AGAIN_AFTER = timedelta(seconds=15)
+_SESSION_GRACE_SECONDS = 30
+"""What a session may take beyond the start's own timeout: exec, preparation, and stopping a late daemon."""
+
+
+@dataclass(frozen=True)
+class DockerState:
+    """What is known of the daemon of the current pod, and what to do about it."""
+
+    verdict: Verdict
+    docker: DockerStatus | None
+    crash: Crash | None
+    step: Step = NOTHING
+
+
+def docker_state(seen: Observation, pod: PodView, now: datetime) -> DockerState:
+    """Return the state of the daemon of a running pod whose kernel is, as far as known, gVisor's."""
+    state = _known(seen, pod)
+    session = seen.session
+    if isinstance(session, SessionReported) and session.report.outcome is not None:
+        state = _after_report(seen.sandbox, state, session.report.outcome, session.at)
+    if isinstance(session, SessionRunning):
+        return state if state.verdict.status == "True" else replace(state, verdict=_starting(state))
+    if isinstance(session, SessionLost):
+        return _after_lost(seen.sandbox, state, session, pod, now)
+    return replace(state, step=_next_step(seen, state, pod, now))
+
+
+def restart_number(restart: Restart, reason: Reason, restarts: int, failures: int) -> int:
+    """Return the number of the restart that answers a crash, 0 when none does."""
+    worth_it = reason.outlook is Outlook.RETRIED
+    allowed = restart.policy is RestartPolicy.ON_FAILURE and failures <= restart.max_retries
+    return restarts + 1 if worth_it and allowed else 0
+
+
+def _known(seen: Observation, pod: PodView) -> DockerState:
+    """What the status says of this pod's daemon; of an earlier pod's, only the last crash is of interest."""
+    status = seen.sandbox.status
+    condition = status.condition(ConditionType.DOCKER_READY)
+    if status.pod_uid != pod.uid or condition is None or condition.reason == Reason.WAITING_FOR_POD:
+        return DockerState(verdict("False", Reason.DOCKER_STARTING), None, status.crash)
+    if condition.reason == Reason.DOCKER_READY:
+        return DockerState(_ready_verdict(status.docker), status.docker, status.crash)
+    if condition.reason in CRASH_REASONS and status.crash is not None and status.docker is not None:
+        return _crashed(seen.sandbox, status.docker, status.crash)
+    return DockerState(verdict("False", Reason.DOCKER_STARTING), status.docker, status.crash)
+
+
+def _after_report(sandbox: Sandbox, state: DockerState, outcome: Ready | Failed, at: datetime) -> DockerState:
+    known = state.docker or DockerStatus()
+    if isinstance(outcome, Ready):
+        docker = DockerStatus(
+            version=outcome.version or None,
+            api_version=outcome.api_version or None,
+            storage_driver=outcome.storage_driver or None,
+            pid=outcome.pid,
+            started_at=datetime.fromtimestamp(outcome.started_at_epoch_seconds, UTC),
+            ready_after_milliseconds=outcome.ready_after_milliseconds,
+            retry_count=outcome.retry_count,
+            restarts=max(known.restarts, outcome.attempt),
+            failures=known.failures,
+        )
+        return DockerState(_ready_verdict(docker), docker, state.crash)
+    reason = diagnose(outcome)
+    was_stable = (
+        known.started_at is not None and state.verdict.status == "True" and at - known.started_at > _STABLE_AFTER
+    )
+    docker = DockerStatus(
+        restarts=max(known.restarts, outcome.attempt),
+        failures=1 if was_stable else known.failures + 1,
+    )
+    crash = Crash(
+        reason=reason,
+        exit_code=outcome.exit_code,
+        signal=signal_of(outcome.exit_code),
+        pid=outcome.pid,
+        stdout=outcome.stdout,
+        stderr=outcome.stderr or outcome.detail,
+        hint=reason.hint,
+        at=at.replace(microsecond=0),
+    )
+    return _crashed(sandbox, docker, crash)
+
+
+def _crashed(sandbox: Sandbox, docker: DockerStatus, crash: Crash) -> DockerState:
+    reason, restart = Reason(crash.reason), sandbox.spec.docker.restart
+    number = restart_number(restart, reason, docker.restarts, docker.failures)
+    detail = f"Exit code {crash.exit_code}." if crash.exit_code is not None else ""
+    if last_words := crash.stderr.strip().splitlines():
+        detail += f" Its last words: {clean_line(last_words[-1].encode(), _LAST_WORDS_BYTES)}"
+    if number:
+        detail += f" Restart {docker.failures} of {restart.max_retries} follows after a back-off."
+    elif reason.outlook is Outlook.RETRIED:
+        detail += f" No restart follows: spec.docker.restart is {restart.policy}, {restart.max_retries} in a row."
+    return DockerState(verdict("False", reason, detail), docker, crash.model_copy(update={"restart": number}))
+
+
+def _after_lost(sandbox: Sandbox, state: DockerState, session: SessionLost, pod: PodView, now: datetime) -> DockerState:
+    due = session.at + exponential(session.count, ceiling=_SESSION_CEILING_SECONDS)
+    step = Step(wake_at=due) if now < due else Step(_start(sandbox, pod, _restarts(state)))
+    if session.count < LOST_SESSIONS_TOLD:
+        return replace(state, step=step)
+    return replace(state, verdict=verdict("Unknown", Reason.EXEC_FAILED, session.message), step=step)
+
+
+def _next_step(seen: Observation, state: DockerState, pod: PodView, now: datetime) -> Step:
+    if state.verdict.status == "True":
+        return _watch_over(seen, state, pod, now)
+    if state.verdict.reason in CRASH_REASONS:
+        return _restart_when_due(seen.sandbox, state, pod, now)
+    return Step(_start(seen.sandbox, pod, _restarts(state)))
+
+
+def _watch_over(seen: Observation, state: DockerState, pod: PodView, now: datetime) -> Step:
+    """The kubelet's probe found the daemon dead, or was late: look, once for each time that it says so.
+
+    Right after the start the pod is still unready, until the kubelet's first probe; that is not worth a look.
+    """
+    if pod.ready:
+        return NOTHING
+    condition = seen.sandbox.status.condition(ConditionType.DOCKER_READY)
+    known_good = max(
+        (m for m in (condition and condition.last_transition_time, seen.looked_at) if m),
+        default=None,
+    )
+    if known_good is None:
+        # Ready was only just reported, and is not yet in the status.
+        return NOTHING
+    turned_unready = pod.ready_changed_at is not None and pod.ready_changed_at > known_good
+    due = known_good + _LOOK_AGAIN_AFTER
+    if turned_unready or now >= due:
+        return Step(_start(seen.sandbox, pod, _restarts(state)))
+    return Step(wake_at=due)
+
+
+def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, now: datetime) -> Step:
+    crash, docker = state.crash, state.docker
+    if crash is None or docker is None or crash.restart == 0:
+        return NOTHING
+    due = crash.at + exponential(docker.failures, ceiling=_RESTART_CEILING_SECONDS)
+    if now < due:
+        return Step(wake_at=due)
+    return Step(_start(sandbox, pod, crash.restart))
+
+
+def _start(sandbox: Sandbox, pod: PodView, attempt: int) -> OpenSession:
+    command = start_command(sandbox, pod.uid, attempt)
+    return OpenSession(pod.uid, tuple(command), sandbox.spec.docker.start_timeout_seconds + _SESSION_GRACE_SECONDS)
+
+
+def _restarts(state: DockerState) -> int:
+    return state.docker.restarts if state.docker is not None else 0
+
+
+def _starting(state: DockerState) -> Verdict:
+    restarts = _restarts(state)
+    return verdict("False", Reason.DOCKER_STARTING, f"After {restarts} restarts." if restarts else "")
+
+
+def _ready_verdict(docker: DockerStatus | None) -> Verdict:
+    if docker is None or docker.version is None:
+        return verdict("True", Reason.DOCKER_READY)
+    return Verdict(
+        "True",
+        Reason.DOCKER_READY,
+        f"Docker {docker.version} answers, with storage driver {docker.storage_driver}.",
+    )

@@ -1,0 +1,41 @@
+"""Whether the kernel of a pod was seen to be gVisor's."""
+
+from caisson.api.reasons import ConditionType, Reason
+from caisson.core.observation import LOST_SESSIONS_TOLD, Observation, SessionLost, SessionReported
+from caisson.core.podview import PodView
+from caisson.core.report import Cause, Failed
+from caisson.core.verdict import Verdict, verdict
+
+
+def isolation_verdict(seen: Observation, pod: PodView | None, pod_running: Verdict) -> Verdict:
+    """Return the Isolated condition: from the gate's end, this session's report, or what the status has of this pod."""
+    if pod_running.reason is Reason.NOT_GVISOR:
+        return pod_running
+    if pod is None:
+        return verdict("Unknown", Reason.NOT_VERIFIED)
+    return _reported(seen) or _known(seen, pod) or _not_known(seen)
+
+
+def _reported(seen: Observation) -> Verdict | None:
+    if not isinstance(seen.session, SessionReported):
+        return None
+    report = seen.session.report
+    if isinstance(report.outcome, Failed) and report.outcome.cause is Cause.NOT_GVISOR:
+        return verdict("False", Reason.NOT_GVISOR)
+    if report.kernel is None:
+        return None
+    return Verdict("True", Reason.GVISOR, f"The kernel is gVisor's: {report.kernel}.")
+
+
+def _known(seen: Observation, pod: PodView) -> Verdict | None:
+    known = seen.sandbox.status.condition(ConditionType.ISOLATED)
+    if known is None or seen.sandbox.status.pod_uid != pod.uid or known.status == "Unknown":
+        return None
+    return Verdict(known.status, Reason(known.reason), known.message)
+
+
+def _not_known(seen: Observation) -> Verdict:
+    session = seen.session
+    if isinstance(session, SessionLost) and session.count >= LOST_SESSIONS_TOLD:
+        return verdict("Unknown", Reason.EXEC_FAILED, session.message)
+    return verdict("Unknown", Reason.NOT_VERIFIED)

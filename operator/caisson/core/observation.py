@@ -1,0 +1,78 @@
+"""What the shell observed of one Sandbox: the only input of a decision, besides the configuration and the time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from caisson.api.reasons import Reason
+from caisson.api.sandbox import Sandbox
+from caisson.core.podview import PodEvent, PodView
+from caisson.core.report import Report
+
+LOST_SESSIONS_TOLD = 3
+"""From how many lost sessions in a row on the user is told. One says nothing about the sandbox."""
+
+
+@dataclass(frozen=True)
+class CreateFailure:
+    """The API server did not take the pod, `count` times in a row for this generation of the spec."""
+
+    reason: Reason
+    message: str
+    generation: int
+    at: datetime
+    count: int
+
+
+@dataclass(frozen=True)
+class SessionRunning:
+    """An exec session into the pod is open."""
+
+    pod_uid: str
+
+
+@dataclass(frozen=True)
+class SessionReported:
+    """An exec session ended with the in-pod script's report."""
+
+    pod_uid: str
+    report: Report
+    at: datetime
+
+
+@dataclass(frozen=True)
+class SessionLost:
+    """An exec session ended without a report that makes sense, `count` times in a row for this pod."""
+
+    pod_uid: str
+    message: str
+    at: datetime
+    count: int
+
+
+Session = SessionRunning | SessionReported | SessionLost
+
+
+@dataclass(frozen=True)
+class PodEvents:
+    """The Warnings recorded of a pod, newest last, and when they were looked up."""
+
+    pod_uid: str
+    events: tuple[PodEvent, ...]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything known of a Sandbox at one moment."""
+
+    sandbox: Sandbox
+    pod: PodView | None = None
+    """The pod of the Sandbox's name which this Sandbox, by UID, or an earlier one of its name owns."""
+
+    create_failure: CreateFailure | None = None
+    session: Session | None = None
+    """The session into the current pod, until what it told is written to the status."""
+
+    pod_events: PodEvents | None = None
+    looked_at: datetime | None = None
+    """When a session last saw dockerd alive, if this process saw it."""

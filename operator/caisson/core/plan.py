@@ -1,0 +1,55 @@
+"""What the shell can be asked to do. Each is safe to do twice."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class CreatePod:
+    """Create this pod. Its name is the fence: the API server holds at most one of it."""
+
+    manifest: dict[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class DeletePod:
+    """Delete the pod, if it still is the one of this UID."""
+
+    pod_uid: str
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """Run the in-pod script in the pod of this UID, in the background."""
+
+    pod_uid: str
+    command: tuple[str, ...]
+    timeout_seconds: float
+
+
+@dataclass(frozen=True)
+class LookAtEvents:
+    """Look up the Warnings that the cluster recorded of the pod of this UID."""
+
+    pod_uid: str
+
+
+Action = CreatePod | DeletePod | OpenSession | LookAtEvents
+
+
+@dataclass(frozen=True)
+class Step:
+    """The next action, if there is one, and when to look again though nothing has changed by then."""
+
+    action: Action | None = None
+    wake_at: datetime | None = None
+
+
+NOTHING = Step()
+"""Nothing to do, until something changes."""
+
+
+def earliest(*moments: datetime | None) -> datetime | None:
+    """Return the first of some moments, passing over those that are None."""
+    return min((m for m in moments if m is not None), default=None)

@@ -1,0 +1,170 @@
+"""What a pod's state means: an ordered chain of checks, the first that holds gives the PodRunning condition.
+
+The kubelet's and the scheduler's words are matched as Kubernetes 1.37 and containerd 2 write them; the end-to-end
+tests provoke each of them for real.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+from caisson.api.reasons import Reason
+from caisson.core.podview import PodEvent, PodView
+from caisson.core.text import clean_line
+from caisson.core.verdict import Verdict, verdict
+
+GATE_EXIT_CODE = 86
+_GATE_MARK = "caisson-gate: NotGVisor"
+_DETAIL_BYTES = 512
+
+REPLACED_AFTER_PAUSE = frozenset({Reason.EVICTED, Reason.POD_LOST, Reason.CONTAINER_START_FAILED})
+"""Ends of a pod that are not the sandbox's doing: a new pod takes its place. All other ends are final."""
+
+_PULL_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+)
+_START_REASONS = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "CrashLoopBackOff",
+        "PostStartHookError",
+    },
+)
+_CANNOT_RUN = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
+_HANDLER = re.compile(
+    r"no runtime for \"[^\"]*\" is configured|unknown runtime handler|RuntimeHandler .* not supported", re.IGNORECASE
+)
+_TOO_MUCH_DISK = re.compile(r"exceeds the (?:total )?limit|exceeded its local ephemeral storage limit", re.IGNORECASE)
+
+Check = Callable[[PodView, tuple[PodEvent, ...]], Verdict | None]
+
+
+def pod_verdict(pod: PodView, events: Iterable[PodEvent] = ()) -> Verdict:
+    """Return the PodRunning condition of a pod. `events` are its Warnings, looked up where its status says nothing."""
+    known = tuple(events)
+    for check in _CHAIN:
+        found = check(pod, known)
+        if found is not None:
+            return found
+    return verdict("False", Reason.POD_PENDING)
+
+
+def tells_nothing(pod: PodView) -> bool:
+    """Tell whether the pod waits on its node without its status saying for what; only its events do."""
+    quiet = pod.waiting is None or pod.waiting.reason in {"", "ContainerCreating", "PodInitializing"}
+    return pod.phase == "Pending" and pod.node is not None and not pod.terminating and quiet
+
+
+def is_finished(pod: PodView) -> bool:
+    """Tell whether the pod has ended and will not run again."""
+    return pod.phase in {"Failed", "Succeeded"}
+
+
+def _terminating(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    return verdict("False", Reason.POD_TERMINATING) if pod.terminating else None
+
+
+def _evicted(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    if pod.reason != "Evicted":
+        return None
+    reason = Reason.STORAGE_LIMIT_EXCEEDED if _TOO_MUCH_DISK.search(pod.message) else Reason.EVICTED
+    return verdict("False", reason, _quote(pod.message))
+
+
+def _not_gvisor(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    end = pod.terminated
+    if end is None or end.exit_code != GATE_EXIT_CODE or not end.message.startswith(_GATE_MARK):
+        return None
+    return verdict("False", Reason.NOT_GVISOR, _quote(end.message))
+
+
+def _killed_by_memory(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    end = pod.terminated
+    if end is None or end.reason != "OOMKilled":
+        return None
+    return verdict("False", Reason.SANDBOX_OOM_KILLED)
+
+
+def _could_not_run(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    end = pod.terminated
+    if end is None or end.reason not in _CANNOT_RUN:
+        return None
+    return verdict("False", Reason.CONTAINER_START_FAILED, _quote(end.message))
+
+
+def _exited(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    end = pod.terminated
+    if end is None or (pod.running and not is_finished(pod)):
+        return None
+    said = f" {_quote(end.message)}" if end.message else ""
+    return verdict("False", Reason.CONTAINER_EXITED, f"Exit code {end.exit_code}.{said}")
+
+
+def _lost(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    if not is_finished(pod):
+        return None
+    return verdict("False", Reason.POD_LOST, _quote(f"{pod.reason}: {pod.message}" if pod.reason else pod.message))
+
+
+def _unknown(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    return verdict("Unknown", Reason.POD_UNKNOWN, _quote(pod.message)) if pod.phase == "Unknown" else None
+
+
+def _runs(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    return verdict("True", Reason.POD_RUNNING) if pod.running else None
+
+
+def _unschedulable(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    if pod.unschedulable is None:
+        return None
+    return verdict("False", Reason.UNSCHEDULABLE, _quote(pod.unschedulable))
+
+
+def _pull_failed(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
+    if pod.waiting is None or pod.waiting.reason not in _PULL_REASONS:
+        return None
+    message = pod.waiting.message
+    if pod.waiting.reason == "ImagePullBackOff":
+        # "Back-off pulling image" hides the registry's answer, which the event still has.
+        message = next((e.message for e in reversed(events) if e.reason == "Failed" and "pull" in e.message), message)
+    of_toolbox = pod.toolbox_image is not None and pod.toolbox_image in message
+    return verdict("False", Reason.TOOLBOX_PULL_FAILED if of_toolbox else Reason.IMAGE_PULL_FAILED, _quote(message))
+
+
+def _start_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    if pod.waiting is None or pod.waiting.reason not in _START_REASONS:
+        return None
+    return verdict("False", Reason.CONTAINER_START_FAILED, _quote(pod.waiting.message))
+
+
+def _events_tell(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
+    if not events or not tells_nothing(pod):
+        return None
+    last = events[-1]
+    if _HANDLER.search(last.message):
+        return verdict("False", Reason.RUNTIME_HANDLER_MISSING, _quote(last.message))
+    return verdict("False", Reason.CONTAINER_START_FAILED, _quote(last.message))
+
+
+def _quote(message: str) -> str:
+    """Foreign words: on one line, clean, of a bounded length, with a full stop."""
+    text = clean_line(message.encode(errors="replace"), _DETAIL_BYTES)
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+_CHAIN: tuple[Check, ...] = (
+    _terminating,
+    _evicted,
+    _not_gvisor,
+    _killed_by_memory,
+    _could_not_run,
+    _exited,
+    _lost,
+    _unknown,
+    _runs,
+    _unschedulable,
+    _pull_failed,
+    _start_failed,
+    _events_tell,
+)

@@ -1,0 +1,135 @@
+"""What Caisson sees of a pod: the few fields that decide something, read out of the API's JSON."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+CONTAINER_NAME = "sandbox"
+TOOLBOX_VOLUME = "caisson-toolbox"
+SPEC_HASH_ANNOTATION = "caisson.dev/spec-hash"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a container does not run yet, in the kubelet's words."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Terminated:
+    """How a container ended. `message` is what it wrote to its termination log, or the kubelet's words."""
+
+    exit_code: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class PodView:
+    """A pod of a Sandbox, as it was last seen."""
+
+    name: str
+    uid: str
+    owner_uid: str | None
+    spec_hash: str | None
+    created_at: datetime
+    terminating: bool
+    phase: str
+    reason: str
+    message: str
+    ip: str | None
+    node: str | None
+    toolbox_image: str | None
+    unschedulable: str | None
+    """The scheduler's message, where it found no node."""
+
+    running: bool
+    """The sandbox's container runs (not an init container)."""
+
+    waiting: Waiting | None
+    terminated: Terminated | None
+    """How the sandbox's container, or an init container that failed, ended."""
+
+    ready: bool
+    ready_changed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class PodEvent:
+    """A Warning that the cluster recorded of a pod."""
+
+    reason: str
+    message: str
+    at: datetime | None
+
+
+def parse_time(value: str | None) -> datetime | None:
+    """Return a moment of the API (RFC 3339, UTC); None where there is none."""
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def pod_view(pod: dict[str, Any]) -> PodView:
+    """Read a Pod (core/v1, as JSON)."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions", ())}
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("ContainersReady", {})
+    state = _main_state(status)
+    created_at = parse_time(metadata["creationTimestamp"])
+    assert created_at is not None  # noqa: S101  the API server sets it
+    return PodView(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owner_uid=_controller(metadata),
+        spec_hash=metadata.get("annotations", {}).get(SPEC_HASH_ANNOTATION),
+        created_at=created_at,
+        terminating="deletionTimestamp" in metadata,
+        phase=status.get("phase", "Pending"),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        ip=status.get("podIP"),
+        node=pod.get("spec", {}).get("nodeName"),
+        toolbox_image=_toolbox_image(pod.get("spec", {})),
+        unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
+        running="running" in state,
+        waiting=_waiting(status),
+        terminated=_terminated(status),
+        ready=ready.get("status") == "True",
+        ready_changed_at=parse_time(ready.get("lastTransitionTime")),
+    )
+
+
+def _toolbox_image(spec: dict[str, Any]) -> str | None:
+    images = (v["image"].get("reference") for v in spec.get("volumes", ()) if v["name"] == TOOLBOX_VOLUME)
+    return next(images, None)
+
+
+def _controller(metadata: dict[str, Any]) -> str | None:
+    owners = (o["uid"] for o in metadata.get("ownerReferences", ()) if o.get("controller"))
+    return next(owners, None)
+
+
+def _main_state(status: dict[str, Any]) -> dict[str, Any]:
+    states = (c.get("state", {}) for c in status.get("containerStatuses", ()) if c["name"] == CONTAINER_NAME)
+    return next(states, {})
+
+
+def _all_states(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Init containers first: the main one has nothing to say before they are done."""
+    return [c.get("state", {}) for c in status.get("initContainerStatuses", ())] + [_main_state(status)]
+
+
+def _waiting(status: dict[str, Any]) -> Waiting | None:
+    waiting = [s["waiting"] for s in _all_states(status) if "waiting" in s]
+    if not waiting:
+        return None
+    return Waiting(waiting[0].get("reason", ""), waiting[0].get("message", ""))
+
+
+def _terminated(status: dict[str, Any]) -> Terminated | None:
+    *inits, main = [s.get("terminated") for s in _all_states(status)]
+    for end in [t for t in inits if t and t["exitCode"] != 0] + [main]:
+        if end:
+            return Terminated(end["exitCode"], end.get("reason", ""), end.get("message", ""))
+    return None

@@ -1,0 +1,190 @@
+"""What the in-pod script reports, one JSON object a line, read as the untrusted input it is.
+
+Root in a sandbox can make the script say anything. So every field is checked and bounded here, and what a report says
+is believed about that sandbox alone. The script's side is `toolbox/libexec/sandbox`.
+"""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from caisson.api.sandbox import STREAM_TAIL_BYTES
+from caisson.core.text import clean, clean_line
+
+_COUNT = Field(ge=0, le=2**31 - 1)
+
+
+class Cause(StrEnum):
+    """Why a start failed, as far as the in-pod script can tell. Diagnosing the rest is `core.diagnosis`."""
+
+    EXITED = "Exited"
+    TIMED_OUT = "TimedOut"
+    DOCKER_NOT_FOUND = "DockerNotFound"
+    NET_RAW_MISSING = "NetRawMissing"
+    PACKET_SOCKET_WRITE_MISSING = "PacketSocketWriteMissing"
+    INTERRUPTED = "Interrupted"
+    PREPARE_FAILED = "PrepareFailed"
+    LOCK_TIMED_OUT = "LockTimedOut"
+    WRONG_POD = "WrongPod"
+    NOT_GVISOR = "NotGVisor"
+
+
+class ReportError(Exception):
+    """The script's output is not what the script prints. The message says what is wrong, in clean text."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """dockerd answers, and the sandbox can do what it needs."""
+
+    attempt: int
+    pid: int
+    retry_count: int
+    ready_after_milliseconds: int
+    started_at_epoch_seconds: int
+    version: str
+    api_version: str
+    storage_driver: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """dockerd does not run, or is of no use. Text is clean and bounded."""
+
+    cause: Cause
+    attempt: int = 0
+    pid: int | None = None
+    exit_code: int | None = None
+    net_raw: bool | None = None
+    """Whether CAP_NET_RAW is in the effective set; None when not told."""
+
+    stdout: str = ""
+    stderr: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that one exec session told: the kernel, where it was verified, and how the start ended."""
+
+    kernel: str | None = None
+    outcome: Ready | Failed | None = None
+
+
+_NET_RAW_BIT = 1 << 13
+
+
+def _decode(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error as error:
+        raise ValueError("is not base64") from error
+
+
+_Base64 = Annotated[bytes, BeforeValidator(_decode), Field(max_length=4 * STREAM_TAIL_BYTES)]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", strict=True)
+
+
+class _Isolated(_Line):
+    kernel64: _Base64
+
+
+class _Ready(_Line):
+    attempt: Annotated[int, _COUNT]
+    pid: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    retry_count: Annotated[int, _COUNT]
+    ready_after_milliseconds: Annotated[int, _COUNT]
+    started_at: Annotated[int, Field(ge=0, le=2**33)]
+    info64: _Base64
+
+
+class _Info(BaseModel):
+    """The part of what dockerd says of itself that goes to the status."""
+
+    server_version: Annotated[str, Field(alias="serverVersion")] = ""
+    api_version: Annotated[str, Field(alias="apiVersion")] = ""
+    driver: str = ""
+
+
+class _Failed(_Line):
+    cause: Annotated[Cause, Field(strict=False)]
+    attempt: Annotated[int, _COUNT] = 0
+    pid: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
+    exit_code: Annotated[int | None, Field(ge=0, le=255)] = None
+    cap_eff: Annotated[str | None, Field(pattern=r"^[0-9a-f]{1,16}$")] = None
+    stdout64: _Base64 = b""
+    stderr64: _Base64 = b""
+    detail64: _Base64 = b""
+
+
+def parse_report(output: bytes) -> Report:
+    """Read the whole output of a session. Raises ReportError where it is not the script's.
+
+    Lines of other events (progress) are passed over; the last outcome counts.
+    """
+    kernel: str | None = None
+    outcome: Ready | Failed | None = None
+    for line in output.splitlines():
+        if not line.strip():
+            continue
+        try:
+            event = _event(line)
+            if event == "isolated":
+                kernel = clean_line(_Isolated.model_validate_json(line).kernel64, 128)
+            elif event == "ready":
+                outcome = _ready(_Ready.model_validate_json(line))
+            elif event == "failed":
+                outcome = _failed(_Failed.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "line"
+            raise ReportError(f"unexpected output: {where}: {first['msg']}") from error
+    if kernel is None and outcome is None:
+        raise ReportError(f"unexpected output: {clean_line(output[:256], 256)!r}")
+    return Report(kernel, outcome)
+
+
+def _event(line: bytes) -> object:
+    try:
+        parsed = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ReportError(f"unexpected output: {clean_line(line[:256], 256)!r}") from error
+    return parsed.get("event") if isinstance(parsed, dict) else None
+
+
+def _ready(line: _Ready) -> Ready:
+    info = _Info.model_validate_json(line.info64)
+    return Ready(
+        attempt=line.attempt,
+        pid=line.pid,
+        retry_count=line.retry_count,
+        ready_after_milliseconds=line.ready_after_milliseconds,
+        started_at_epoch_seconds=line.started_at,
+        version=clean_line(info.server_version.encode(errors="replace"), 128),
+        api_version=clean_line(info.api_version.encode(errors="replace"), 32),
+        storage_driver=clean_line(info.driver.encode(errors="replace"), 64),
+    )
+
+
+def _failed(line: _Failed) -> Failed:
+    return Failed(
+        cause=line.cause,
+        attempt=line.attempt,
+        pid=line.pid,
+        exit_code=line.exit_code,
+        net_raw=None if line.cap_eff is None else bool(int(line.cap_eff, 16) & _NET_RAW_BIT),
+        stdout=clean(line.stdout64, STREAM_TAIL_BYTES),
+        stderr=clean(line.stderr64, STREAM_TAIL_BYTES),
+        detail=clean(line.detail64, STREAM_TAIL_BYTES),
+    )

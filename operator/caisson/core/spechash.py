@@ -1,0 +1,18 @@
+"""Which part of a Sandbox's spec shapes its pod, and a name for its value."""
+
+import hashlib
+import json
+
+from caisson.api.sandbox import SandboxSpec
+
+_APPLIED_IN_PLACE = {"docker": {"restart", "start_timeout_seconds"}}
+
+
+def spec_hash(spec: SandboxSpec) -> str:
+    """Return a short hash of what shapes the pod; a pod that carries another one is replaced.
+
+    Fields at their default are left out, so that a new version of the API with more fields leaves pods alone; and
+    nothing of the operator's configuration goes in, so that an upgraded operator or toolbox does too.
+    """
+    shape = spec.model_dump(mode="json", by_alias=True, exclude=_APPLIED_IN_PLACE, exclude_defaults=True)
+    return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,66 @@
+"""When a changed status is worth a write to the API server, and what is told beside it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from caisson.api.reasons import ConditionType, Outlook, Reason
+from caisson.api.sandbox import Crash, SandboxStatus
+
+_PROGRESS_DELAY = timedelta(seconds=3)
+_EVENT_MESSAGE_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What is told of a transition: an Event of the Sandbox, and a line in the log."""
+
+    level: Literal["Normal", "Warning"]
+    reason: Reason
+    message: str
+    crash: Crash | None = None
+    """The crash that is told here for the first time."""
+
+
+def as_json(status: SandboxStatus) -> dict[str, Any]:
+    """Return a status as it stands in the resource."""
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON merge patch (RFC 7386) that turns `old` into `new`; empty when they are the same."""
+    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key)
+        if before == value and key in old:
+            continue
+        patch[key] = merge_patch(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return patch
+
+
+def may_wait_until(old: SandboxStatus, new: SandboxStatus, changed_since: datetime) -> datetime | None:
+    """Return until when the write of a changed status may wait for a better one; None: it may not.
+
+    A start passes through states that are over before anybody can read them. They are written when one of them lasts,
+    so that a Sandbox which becomes Ready as usual costs two writes: the pod was made, and it is Ready.
+    """
+    ready = new.condition(ConditionType.READY)
+    before = old.condition(ConditionType.READY)
+    if ready is None or before is None or before.status == "True":
+        return None
+    if old.observed_generation != new.observed_generation or Reason(ready.reason).outlook is not Outlook.PROGRESS:
+        return None
+    return changed_since + _PROGRESS_DELAY
+
+
+def notice(old: SandboxStatus, new: SandboxStatus) -> Notice | None:
+    """Return what to tell of a transition; None where nothing of note happened. Progress is not of note."""
+    ready, before = new.condition(ConditionType.READY), old.condition(ConditionType.READY)
+    if ready is None:
+        return None
+    crash = new.crash if new.crash is not None and (old.crash is None or old.crash.at != new.crash.at) else None
+    reason = Reason(ready.reason)
+    if (before is not None and before.reason == reason and crash is None) or reason.outlook is Outlook.PROGRESS:
+        return None
+    message = ready.message.encode()[:_EVENT_MESSAGE_BYTES].decode(errors="ignore")
+    return Notice("Normal" if reason.outlook is Outlook.GOOD else "Warning", reason, message, crash)

@@ -1,0 +1,131 @@
+"""kopf watches Sandboxes; every event goes to the store and wakes the queue, and that is all.
+
+`on.event` is used alone: kopf's other handlers put annotations or a finalizer on the user's object, and what fails in
+them is retried edge by edge. Here the queue retries, and only `status` of the user's object is ever written.
+"""
+
+import asyncio
+import itertools
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import kopf
+from kubernetes.aio import client
+
+from caisson.api.sandbox import GROUP, PLURAL, VERSION
+
+Event = dict[str, Any]
+
+_CREDENTIALS_LAST = timedelta(minutes=5)
+_QUIET_SECONDS = 75.0
+
+
+class _Forever:
+    """Pauses between tries that never end; kopf gives a request up when they do. Each request starts with the short."""
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((0.5, 1.0, 2.0, 5.0, 10.0), itertools.repeat(15.0))
+
+
+def settings() -> kopf.OperatorSettings:
+    """Return kopf's settings: no peering, no look at CRDs, no Events of its own, and watches that never give up."""
+    chosen = kopf.OperatorSettings()
+    chosen.peering.standalone = True
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True
+    # kopf removes its finalizer wherever it sees one that it did not ask for. A name that nobody can know keeps users
+    # from making it patch their objects.
+    chosen.persistence.finalizer = f"{GROUP}/unused-{secrets.token_hex(8)}"
+    chosen.networking.error_backoffs = _Forever()
+    chosen.networking.request_timeout = 30.0
+    chosen.networking.connect_timeout = 5.0
+    chosen.networking.trust_env = True  # as the official client does
+    chosen.watching.server_timeout = 300.0
+    chosen.watching.connect_timeout = 5.0
+    chosen.watching.inactivity_timeout = _QUIET_SECONDS
+    return chosen
+
+
+def _registry(configuration: client.Configuration, deliver: Callable[[Event], None]) -> kopf.OperatorRegistry:
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        return _connection(configuration)
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
+    async def sandbox(event: kopf.RawEvent, **_: Any) -> None:
+        deliver(dict(event))
+
+    return handlers
+
+
+def _connection(configuration: client.Configuration) -> kopf.ConnectionInfo:
+    """Hand the official client's credentials to kopf, for a while: a service account's token is renewed in its file."""
+    if configuration.refresh_api_key_hook is not None:
+        configuration.refresh_api_key_hook(configuration)
+    scheme, _, token = configuration.api_key.get("BearerToken", "").partition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        expiration=datetime.now(UTC) + _CREDENTIALS_LAST,
+    )
+
+
+async def watch_sandboxes(
+    configuration: client.Configuration,
+    namespaces: tuple[str, ...],
+    deliver: Callable[[Event], None],
+) -> None:
+    """Run kopf, and call `deliver` in this loop with each watch event, until kopf ends; it raises what ended it.
+
+    kopf has a thread and a loop of its own, because it takes every task of its loop for its own when it stops, and the
+    process's signals besides.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    stop = threading.Event()
+
+    def hand_over(event: Event) -> None:
+        loop.call_soon_threadsafe(deliver, event)
+
+    async def operate() -> None:
+        await kopf.operator(
+            registry=_registry(configuration, hand_over),
+            settings=settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=stop,
+        )
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            asyncio.run(operate())
+        except BaseException as caught:  # noqa: BLE001  handed to the loop that waits for it
+            error = caught
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, ended, error)
+
+    threading.Thread(target=run, name="kopf", daemon=True).start()
+    try:
+        await ended
+    finally:
+        stop.set()
+
+
+def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

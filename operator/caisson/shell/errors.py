@@ -1,0 +1,48 @@
+"""What can go wrong on the way to the cluster.
+
+    CaissonError
+    ├── ConfigError           the configuration can't be used; the operator does not start
+    ├── KubeError             the API server answered, with something other than success
+    │   ├── NotFound          404
+    │   └── Conflict          409: the name is taken, or a precondition (UID) does not hold
+    └── KubeUnreachable       the API server did not answer
+
+A KubeError is wrapped once, here, with what was asked of which object; its message is fit for a status.
+"""
+
+
+class CaissonError(Exception):
+    """The base of Caisson's own errors."""
+
+
+class ConfigError(CaissonError):
+    """The configuration can't be used. The message lists every error, with the field that each is about."""
+
+
+class KubeUnreachable(CaissonError):  # noqa: N818  named as the field names it
+    """The API server did not answer in time, or the connection broke."""
+
+
+class KubeError(CaissonError):
+    """The API server refused a request."""
+
+    def __init__(self, request: str, status: int, reason: str, message: str) -> None:
+        """Wrap an answer: the request in words, the HTTP status, and the Status object's reason and message."""
+        super().__init__(f"{request}: {status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class NotFound(KubeError):  # noqa: N818
+    """The object is not there."""
+
+
+class Conflict(KubeError):  # noqa: N818
+    """The object exists already, or is not the one that was meant."""
+
+
+def kube_error(request: str, status: int, reason: str, message: str) -> KubeError:
+    """Return the error for an answer of the API server."""
+    kinds: dict[int, type[KubeError]] = {404: NotFound, 409: Conflict}
+    return kinds.get(status, KubeError)(request, status, reason, message)

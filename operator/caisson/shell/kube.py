@@ -1,0 +1,171 @@
+"""The API server, as far as Caisson needs it. Objects are plain JSON: the core reads the few fields that matter.
+
+The transport is the official client's (connection pool, TLS, credentials and their renewal); its generated models
+are passed by, because validating a whole Pod to read ten fields costs more than all of a reconcile.
+"""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from caisson.api.sandbox import GROUP, PLURAL, VERSION
+from caisson.shell.errors import KubeUnreachable, kube_error
+
+Json = dict[str, Any]
+
+_TIMEOUT_SECONDS = 30
+_WATCH_SECONDS = 300
+_QUIET_SECONDS = 75
+"""The API server sends a bookmark about once a minute; a watch silent for longer is a dead connection."""
+
+
+async def configuration() -> client.Configuration:
+    """Return how to reach the cluster: $KUBECONFIG or ~/.kube/config, else the pod's own service account.
+
+    Raises `kubernetes.aio.config.ConfigException` when there is neither.
+    """
+    found = client.Configuration()
+    kubeconfig = _kubeconfig()
+    if kubeconfig is not None:
+        await config.load_kube_config(str(kubeconfig), client_configuration=found, persist_config=False)
+    else:
+        config.load_incluster_config(client_configuration=found)
+    # Unlimited, because the queue and the sessions are bounded already, and a wait here would not show.
+    found.connection_pool_maxsize = 0
+    return found
+
+
+def _kubeconfig() -> Path | None:
+    path = Path(os.environ.get("KUBECONFIG", "~/.kube/config")).expanduser()
+    return path if path.is_file() else None
+
+
+class Kube:
+    """A connection to the API server. Methods raise KubeError or KubeUnreachable (`shell.errors`)."""
+
+    def __init__(self, api_client: client.ApiClient) -> None:
+        """Use a client of the official library, which the caller closes."""
+        self._api = api_client
+
+    async def create_pod(self, namespace: str, manifest: Json) -> Json:
+        """Create a pod and return it."""
+        return await self._call("POST", f"/api/v1/namespaces/{namespace}/pods", body=manifest)
+
+    async def get_pod(self, namespace: str, name: str) -> Json:
+        """Return a pod, whoever owns it."""
+        return await self._call("GET", f"/api/v1/namespaces/{namespace}/pods/{name}")
+
+    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
+        """Delete a pod with its usual grace period, if it still has this UID."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        await self._call("DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}", body=body)
+
+    async def pod_events(self, namespace: str, pod_uid: str) -> list[Json]:
+        """Return the Events about a pod."""
+        query = {"fieldSelector": f"involvedObject.uid={pod_uid}", "limit": "100"}
+        return list((await self._call("GET", f"/api/v1/namespaces/{namespace}/events", query=query))["items"])
+
+    async def patch_sandbox_status(self, namespace: str, name: str, patch: Json) -> Json:
+        """Apply a JSON merge patch to a Sandbox's status and return the Sandbox."""
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}/status"
+        return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
+
+    async def create_event(self, namespace: str, event: Json) -> None:
+        """Record an Event (core/v1)."""
+        await self._call("POST", f"/api/v1/namespaces/{namespace}/events", body=event)
+
+    async def list_sandboxes(self, namespace: str | None) -> Json:
+        """Return the SandboxList of a namespace, or of all when None. Raises NotFound where the CRD is missing."""
+        scope = "" if namespace is None else f"/namespaces/{namespace}"
+        return await self._call("GET", f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}")
+
+    async def list_pods(self, namespace: str | None, selector: str) -> Json:
+        """Return the PodList of the pods with these labels; `namespace` None means all."""
+        return await self._call("GET", _pods(namespace), query={"labelSelector": selector})
+
+    async def watch_pods(self, namespace: str | None, selector: str, resource_version: str) -> AsyncIterator[Json]:
+        """Yield watch events and bookmarks until the API server ends the watch. Silence raises KubeUnreachable."""
+        query = {
+            "watch": "true",
+            "labelSelector": selector,
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_SECONDS, sock_read=_QUIET_SECONDS)
+        response = await self._send("GET", _pods(namespace), query, None, None, timeout)
+        try:
+            if response.status != 200:
+                await _raise_for(f"watch {_pods(namespace)}", response)
+            while line := await response.content.readline():
+                yield json.loads(line)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise KubeUnreachable(f"watch {_pods(namespace)}: {error or type(error).__name__}") from error
+        finally:
+            response.close()
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str | None = None,
+    ) -> Json:
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
+        response = await self._send(method, path, query, body, content_type, timeout)
+        try:
+            if response.status >= 300:
+                await _raise_for(f"{method} {path}", response)
+            return dict(json.loads(await response.read()))
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise KubeUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
+        finally:
+            response.release()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None,
+        body: Json | None,
+        content_type: str | None,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        headers = {"Accept": "application/json", "Content-Type": content_type or "application/json"}
+        serialized = await self._api.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=list((query or {}).items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = await self._api.call_api(*serialized, _request_timeout=limits)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubeUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
+        answer = response.response
+        assert isinstance(answer, aiohttp.ClientResponse)  # noqa: S101
+        return answer
+
+
+def _pods(namespace: str | None) -> str:
+    return "/api/v1/pods" if namespace is None else f"/api/v1/namespaces/{namespace}/pods"
+
+
+async def _raise_for(request: str, response: aiohttp.ClientResponse) -> None:
+    text = await response.text(errors="replace")
+    try:
+        status = json.loads(text)
+        reason, message = status.get("reason", ""), status.get("message", "")
+    except (ValueError, AttributeError):
+        # A proxy in between answers in its own words.
+        reason, message = response.reason or "", text[:256]
+    raise kube_error(request, response.status, reason, message)

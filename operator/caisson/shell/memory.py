@@ -1,0 +1,26 @@
+"""What this process knows of a Sandbox beyond the API server's objects. Nothing here must be needed after a restart."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from caisson.core.observation import CreateFailure, PodEvents, Session
+
+
+@dataclass
+class Memory:
+    """The volatile knowledge of one Sandbox, by UID: a Sandbox of the same name that comes later starts anew."""
+
+    uid: str
+    create_failure: CreateFailure | None = None
+    session: Session | None = None
+    session_task: asyncio.Task[None] | None = None
+    pod_events: PodEvents | None = None
+    looked_at: datetime | None = None
+    status_changed_since: datetime | None = None
+    """Since when the status differs from what is written."""
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        if self.session_task is not None:
+            self.session_task.cancel()

@@ -1,0 +1,77 @@
+"""A list-and-watch of the pods that carry Caisson's label, which kopf's own watches can't be narrowed to."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from caisson.core.backoff import exponential
+from caisson.core.pod import MANAGED_BY, MANAGED_BY_LABEL
+from caisson.shell.errors import CaissonError
+from caisson.shell.kube import Kube
+from caisson.shell.store import Key, Store, key_of
+
+Json = dict[str, Any]
+log = structlog.get_logger(__name__)
+
+_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+_CEILING_SECONDS = 30
+
+
+class _Expired(Exception):  # noqa: N818
+    """The watch can't go on from where it was: list again."""
+
+
+class PodWatch:
+    """Keeps a store of pods up to date and calls `changed` with the key of each pod that changed."""
+
+    def __init__(self, kube: Kube, namespace: str | None, store: Store, changed: Callable[[Key], None]) -> None:
+        """Watch one namespace, or all when None."""
+        self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
+        self.synced = asyncio.Event()
+        """Set after the first list: from then on a pod that is not in the store does not exist."""
+
+    async def run(self) -> None:
+        """Watch until cancelled. Whatever breaks, the watch is made anew, after a pause that grows."""
+        failures = 0
+        version: str | None = None
+        while True:
+            try:
+                if version is None:
+                    version = await self._list()
+                    self.synced.set()
+                version = await self._watch(version)
+                failures = 0
+            except _Expired:
+                version = None
+            except CaissonError as error:
+                failures += 1
+                if failures > 1:
+                    # A broken connection goes on where it was; what breaks again starts with a list.
+                    version = None
+                pause = exponential(failures, first=0.2, ceiling=_CEILING_SECONDS).total_seconds()
+                log.warning("pod watch broken", error=str(error), retry_in_seconds=pause)
+                await asyncio.sleep(pause)
+
+    async def _list(self) -> str:
+        pods = await self._kube.list_pods(self._namespace, _SELECTOR)
+        version = str(pods["metadata"]["resourceVersion"])
+        for key in self._store.replace(pods["items"], version, self._namespace):
+            self._changed(key)
+        return version
+
+    async def _watch(self, version: str) -> str:
+        async for event in self._kube.watch_pods(self._namespace, _SELECTOR, version):
+            pod, kind = event["object"], event["type"]
+            if kind == "ERROR":
+                if pod.get("code") == 410:
+                    raise _Expired
+                raise CaissonError(f"the watch of pods ended: {pod.get('message')}")
+            version = pod["metadata"]["resourceVersion"]
+            if kind == "BOOKMARK":
+                continue
+            kept = self._store.remove(pod) if kind == "DELETED" else self._store.put(pod)
+            if kept:
+                self._changed(key_of(pod))
+        return version

@@ -1,0 +1,155 @@
+"""One reconcile: observe, decide, act, observe, write. Level-triggered: why it was woken does not matter."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from caisson.api.sandbox import ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
+from caisson.config import Config
+from caisson.core.decide import Decision, decide, invalid
+from caisson.core.observation import Observation, PodEvents, Session, SessionReported
+from caisson.core.plan import Step, earliest
+from caisson.core.podview import pod_view
+from caisson.core.writing import as_json, may_wait_until, merge_patch, notice
+from caisson.shell.actions import Actions
+from caisson.shell.clock import now
+from caisson.shell.errors import Conflict, NotFound
+from caisson.shell.kube import Kube
+from caisson.shell.memory import Memory
+from caisson.shell.recorder import Recorder
+from caisson.shell.store import Key, Store
+
+Json = dict[str, Any]
+
+_RESYNC = timedelta(minutes=10)
+"""Every Sandbox is looked at this often though nothing woke it. A look costs no request; it heals a lost wake-up."""
+
+
+class Reconciler:
+    """Brings one Sandbox a step further."""
+
+    def __init__(
+        self,
+        config: Config,
+        kube: Kube,
+        sandboxes: Store,
+        pods: Store,
+        actions: Actions,
+        wake_after: Callable[[Key, float], None],
+        forget: Callable[[Key], None],
+    ) -> None:
+        """Read from the stores, act through `actions`; ask for another look through `wake_after` (seconds)."""
+        self._config, self._kube, self._actions = config, kube, actions
+        self._sandboxes, self._pods = sandboxes, pods
+        self._wake_after, self._forget = wake_after, forget
+        self._recorder = Recorder(kube)
+        self._memories: dict[Key, Memory] = {}
+
+    async def reconcile(self, key: Key) -> None:
+        """Look at a Sandbox, do the one next thing, and write its status where that changed."""
+        raw = self._sandboxes.get(key)
+        if raw is None or "deletionTimestamp" in raw["metadata"]:
+            # Its pod goes by its owner reference; nothing is done for a Sandbox that is on its way out.
+            self._drop(key)
+            return
+        memory = self._memory(key, raw)
+        try:
+            sandbox = Sandbox.model_validate(raw)
+        except ValidationError as error:
+            await self._write_invalid(key, raw, memory, error)
+            return
+        seen = self._observe(key, sandbox, memory)
+        decision = decide(seen, self._config, now())
+        if decision.step.action is not None:
+            await self._actions.perform(key, sandbox, memory, decision.step.action)
+            seen = self._observe(key, sandbox, memory)
+            decision = decide(seen, self._config, now())
+        await self._write(key, seen, memory, decision)
+
+    def _observe(self, key: Key, sandbox: Sandbox, memory: Memory) -> Observation:
+        raw = self._pods.get(key)
+        pod = pod_view(raw) if raw is not None else None
+        session: Session | None = memory.session
+        events: PodEvents | None = memory.pod_events
+        return Observation(
+            sandbox=sandbox,
+            pod=pod,
+            create_failure=memory.create_failure,
+            session=session if pod and session and session.pod_uid == pod.uid else None,
+            pod_events=events if pod and events and events.pod_uid == pod.uid else None,
+            looked_at=memory.looked_at,
+        )
+
+    async def _write(self, key: Key, seen: Observation, memory: Memory, decision: Decision) -> None:
+        """Write the status if it changed and may not wait for a better one; see to it that the key comes back."""
+        known = seen.sandbox.status
+        patch = merge_patch(as_json(known), as_json(decision.status))
+        wake_at = earliest(decision.step.wake_at, now() + _RESYNC)
+        if not patch:
+            memory.status_changed_since = None
+            _consume(memory, seen.session)
+        else:
+            memory.status_changed_since = memory.status_changed_since or now()
+            waits = may_wait_until(known, decision.status, memory.status_changed_since)
+            if waits is not None and now() < waits:
+                wake_at = earliest(wake_at, waits)
+            elif await self._patch(key, seen, memory, patch):
+                told = notice(known, decision.status)
+                if told is not None:
+                    await self._recorder.record(seen.sandbox, told)
+                # What was just written may be what the next step goes by.
+                wake_at = now()
+        if wake_at is not None:
+            self._wake_after(key, (wake_at - now()).total_seconds())
+
+    async def _patch(self, key: Key, seen: Observation, memory: Memory, patch: Json) -> bool:
+        """Write the status. Returns False when the Sandbox is gone or has changed by now: its watch wakes us."""
+        # A UID is no precondition of a patch to a custom resource's status; the resource version is, and implies it.
+        body = {"metadata": {"resourceVersion": seen.sandbox.metadata.resource_version}, "status": patch}
+        try:
+            self._sandboxes.refresh(await self._kube.patch_sandbox_status(key.namespace, key.name, body))
+        except (NotFound, Conflict):
+            return False
+        memory.status_changed_since = None
+        _consume(memory, seen.session)
+        return True
+
+    async def _write_invalid(self, key: Key, raw: Json, memory: Memory, error: ValidationError) -> None:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        bare = Sandbox.model_construct(
+            metadata=ObjectMeta.model_validate(raw["metadata"]),
+            spec=SandboxSpec.model_construct(image=""),
+            status=_readable_status(raw),
+        )
+        status = invalid(bare, f"{where}: {first['msg']}.", now())
+        await self._write(key, Observation(bare), memory, Decision(status, Step()))
+
+    def _memory(self, key: Key, raw: Json) -> Memory:
+        uid = raw["metadata"]["uid"]
+        memory = self._memories.get(key)
+        if memory is None or memory.uid != uid:
+            self._drop(key)
+            memory = self._memories[key] = Memory(uid)
+        return memory
+
+    def _drop(self, key: Key) -> None:
+        memory = self._memories.pop(key, None)
+        if memory is not None:
+            memory.close()
+        self._forget(key)
+
+
+def _consume(memory: Memory, seen: Session | None) -> None:
+    """What a session reported is in the status now. One that ended or was opened meanwhile has yet to be seen."""
+    if isinstance(seen, SessionReported) and memory.session is seen:
+        memory.session = None
+
+
+def _readable_status(raw: Json) -> SandboxStatus:
+    try:
+        return SandboxStatus.model_validate(raw.get("status", {}))
+    except ValidationError:
+        return SandboxStatus()

@@ -1,0 +1,64 @@
+"""Tell of a transition: an Event of the Sandbox, and one line in the log."""
+
+import secrets
+from typing import Any
+
+import structlog
+
+from caisson.api.sandbox import API_VERSION, KIND, Sandbox
+from caisson.core.writing import Notice
+from caisson.shell.clock import now
+from caisson.shell.errors import CaissonError
+from caisson.shell.kube import Kube
+
+log = structlog.get_logger(__name__)
+
+COMPONENT = "caisson"
+
+
+class Recorder:
+    """Records notices. An Event that can't be recorded is only logged: it must not keep the work from going on."""
+
+    def __init__(self, kube: Kube) -> None:
+        """Record Events through this connection."""
+        self._kube = kube
+
+    async def record(self, sandbox: Sandbox, notice: Notice) -> None:
+        """Write the log line and the Event of a transition."""
+        metadata = sandbox.metadata
+        bound = log.bind(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, reason=str(notice.reason))
+        if notice.crash is not None:
+            crash = notice.crash.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"stdout", "hint"})
+            bound = bound.bind(crash=crash)
+        write = bound.info if notice.level == "Normal" else bound.warning
+        write("sandbox transition", message=notice.message)
+        try:
+            await self._kube.create_event(metadata.namespace, _event(sandbox, notice))
+        except CaissonError as error:
+            bound.warning("event not recorded", error=str(error))
+
+
+def _event(sandbox: Sandbox, notice: Notice) -> dict[str, Any]:
+    metadata, at = sandbox.metadata, now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata.name}.{secrets.token_hex(8)}", "namespace": metadata.namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "namespace": metadata.namespace,
+            "name": metadata.name,
+            "uid": metadata.uid,
+            "resourceVersion": metadata.resource_version,
+        },
+        "type": notice.level,
+        "reason": str(notice.reason),
+        "message": notice.message,
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "reportingInstance": "",
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+    }

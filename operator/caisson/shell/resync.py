@@ -1,0 +1,47 @@
+"""Lists the Sandboxes now and then. kopf tells of no deletion that happened while its watch was broken."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from caisson.shell.errors import CaissonError, NotFound
+from caisson.shell.kube import Kube
+from caisson.shell.store import Key, Store
+
+log = structlog.get_logger(__name__)
+
+_PERIOD_SECONDS = 600
+_RETRY_SECONDS = 5
+
+
+class Resync:
+    """Brings the store in line with a list: at the start, which also shows whether the CRD is there, and then on."""
+
+    def __init__(self, kube: Kube, namespace: str | None, store: Store, changed: Callable[[Key], None]) -> None:
+        """List one namespace, or all when None; call `changed` with the key of each Sandbox that differs."""
+        self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
+        self.synced = asyncio.Event()
+        """Set after the first list."""
+
+    async def run(self) -> None:
+        """List until cancelled."""
+        while True:
+            try:
+                sandboxes = await self._kube.list_sandboxes(self._namespace)
+            except NotFound:
+                log.warning(
+                    "the CRD is not installed",
+                    hint="kubectl apply -f manifests/crd.yaml",
+                    retry_in_seconds=_RETRY_SECONDS,
+                )
+            except CaissonError as error:
+                log.warning("sandboxes not listed", error=str(error), retry_in_seconds=_RETRY_SECONDS)
+            else:
+                version = str(sandboxes["metadata"]["resourceVersion"])
+                for key in self._store.replace(sandboxes["items"], version, self._namespace):
+                    self._changed(key)
+                self.synced.set()
+                await asyncio.sleep(_PERIOD_SECONDS)
+                continue
+            await asyncio.sleep(_RETRY_SECONDS)

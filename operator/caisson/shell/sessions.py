@@ -1,0 +1,66 @@
+"""Exec sessions in the background: a start of dockerd takes seconds, and no worker waits for it."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from caisson.core.observation import SessionLost, SessionReported, SessionRunning
+from caisson.core.plan import OpenSession
+from caisson.core.report import Cause, Failed, Ready, Report, ReportError, parse_report
+from caisson.core.text import clean_line
+from caisson.shell.clock import now
+from caisson.shell.exec import ExecError, ExecResult, Executor
+from caisson.shell.memory import Memory
+from caisson.shell.store import Key
+
+log = structlog.get_logger(__name__)
+
+_REPORTED = frozenset({0, 1})
+"""Exit codes with which the in-pod script has said all: it is ready, or it failed and said how."""
+
+
+class Sessions:
+    """Opens at most one session per Sandbox and a bounded number in all, and wakes the Sandbox when one ended."""
+
+    def __init__(self, executor: Executor, limit: int, ended: Callable[[Key], None]) -> None:
+        """Call `ended` with the key of the Sandbox whose session ended."""
+        self._executor, self._ended = executor, ended
+        self._free = asyncio.Semaphore(limit)
+
+    def open(self, key: Key, memory: Memory, wanted: OpenSession) -> None:
+        """Start a session, unless one runs already in this pod."""
+        if isinstance(memory.session, SessionRunning) and memory.session.pod_uid == wanted.pod_uid:
+            return
+        memory.close()
+        before = memory.session
+        lost = before.count if isinstance(before, SessionLost) and before.pod_uid == wanted.pod_uid else 0
+        memory.session = SessionRunning(wanted.pod_uid)
+        memory.session_task = asyncio.create_task(self._run(key, memory, wanted, lost), name=f"session {key}")
+
+    async def _run(self, key: Key, memory: Memory, wanted: OpenSession, lost: int) -> None:
+        try:
+            async with self._free:
+                result = await self._executor.run(key.namespace, key.name, wanted.command, wanted.timeout_seconds)
+            report = _report(result)
+        except (ExecError, ReportError) as error:
+            log.warning("session lost", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))
+            memory.session = SessionLost(wanted.pod_uid, f"{error}.", now(), lost + 1)
+        else:
+            memory.session = SessionReported(wanted.pod_uid, report, now())
+            if isinstance(report.outcome, Ready):
+                memory.looked_at = memory.session.at
+        self._ended(key)
+
+
+def _report(result: ExecResult) -> Report:
+    """Read what a session told. Raises ReportError where it told nothing of the pod that was meant."""
+    if result.exit_code not in _REPORTED:
+        said = clean_line(result.stderr[-512:], 256)
+        raise ReportError(f"the in-pod script ended with exit code {result.exit_code}: {said}")
+    report = parse_report(result.stdout)
+    if isinstance(report.outcome, Failed) and report.outcome.cause is Cause.WRONG_POD:
+        raise ReportError("another pod has taken the name")
+    if result.exit_code != 0 and report.outcome is None:
+        raise ReportError("the start ended without saying how")
+    return report

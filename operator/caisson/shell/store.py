@@ -1,0 +1,85 @@
+"""The newest known version of each object, by namespace and name."""
+
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+Json = dict[str, Any]
+
+_REMEMBERED_DELETIONS = 4096
+
+
+class Key(NamedTuple):
+    """What names a Sandbox, and its pod, which has the same name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return it as kubectl writes it."""
+        return f"{self.namespace}/{self.name}"
+
+
+def key_of(thing: Json) -> Key:
+    """Return the key of an object."""
+    return Key(thing["metadata"]["namespace"], thing["metadata"]["name"])
+
+
+class Store:
+    """Objects of one kind, fed by a watch and by the answers to our own writes, which are often newer than the watch.
+
+    Resource versions of one kind are compared as numbers (KEP-5504: they are ordered decimal integers).
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._objects: dict[Key, Json] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
+
+    def get(self, key: Key) -> Json | None:
+        """Return the object, None where there is none."""
+        return self._objects.get(key)
+
+    def put(self, thing: Json) -> bool:
+        """Keep an object unless a newer version of it is known. Returns whether it was kept."""
+        known = self._objects.get(key_of(thing))
+        if thing["metadata"]["uid"] in self._gone or (known is not None and _version(known) >= _version(thing)):
+            return False
+        self._objects[key_of(thing)] = thing
+        return True
+
+    def refresh(self, thing: Json) -> None:
+        """Keep the answer to a write of ours, if the object is still the one that was written."""
+        known = self._objects.get(key_of(thing))
+        if known is not None and known["metadata"]["uid"] == thing["metadata"]["uid"]:
+            self.put(thing)
+
+    def remove(self, thing: Json) -> bool:
+        """Drop an object that was deleted, unless another of its name is known. Returns whether it was dropped."""
+        key, uid = key_of(thing), thing["metadata"]["uid"]
+        # An answer that was on its way when the object was deleted must not bring it back.
+        self._gone[uid] = None
+        if len(self._gone) > _REMEMBERED_DELETIONS:
+            self._gone.popitem(last=False)
+        known = self._objects.get(key)
+        if known is None or known["metadata"]["uid"] != uid:
+            return False
+        del self._objects[key]
+        return True
+
+    def replace(self, things: list[Json], version: str, within: str | None) -> set[Key]:
+        """Take over a list made at `version`: keep what is in it, drop what is not. Returns the keys that changed.
+
+        `within` is the namespace that was listed, None for all.
+        """
+        listed = {key_of(thing) for thing in things}
+        absent = [
+            known
+            for key, known in self._objects.items()
+            if within in (None, key.namespace) and key not in listed and _version(known) <= int(version)
+        ]
+        changed = {key_of(thing) for thing in absent if self.remove(thing)}
+        return changed | {key_of(thing) for thing in things if self.put(thing)}
+
+
+def _version(thing: Json) -> int:
+    return int(thing["metadata"]["resourceVersion"])
