@@ -1,0 +1,80 @@
+"""The end-to-end tests run on the local cluster of this checkout, and refuse any other."""
+
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.kubectl import Json, Kubectl
+
+CHECKOUT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+
+class LocalCluster:
+    """The local cluster, and the operator that runs on it as a process."""
+
+    def __init__(self) -> None:
+        """Take the cluster of this checkout; nothing else is ever touched."""
+        self.kubeconfig = Path(self._local("kubeconfig").strip())
+
+    @staticmethod
+    def _local(*arguments: str) -> str:
+        command = [sys.executable, "-m", "local", *arguments]
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def start_operator(self) -> None:
+        """Start the operator and wait until it is ready."""
+        self._local("operator", "start", "--config", str(HERE / "operator.yaml"))
+
+    def stop_operator(self) -> None:
+        """Tell the operator to stop, and wait until it has."""
+        self._local("operator", "stop")
+
+    def kill_operator(self) -> None:
+        """Kill the operator, as `kill -9` does."""
+        self._local("operator", "kill")
+
+    def operator_log(self) -> list[Json]:
+        """Return what the operators on this cluster logged."""
+        return [json.loads(line) for line in self._local("operator", "logs").splitlines() if line.startswith("{")]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalCluster]:
+    """The local cluster with the CRD and with this checkout's operator on it, configured for the tests."""
+    found = LocalCluster()
+    kubectl = Kubectl(found.kubeconfig, "default")
+    kubectl("apply", "-f", str(CHECKOUT / "manifests" / "crd.yaml"))
+    kubectl("wait", "--for=condition=Established", "crd/sandboxes.caisson.dev")
+    kubectl("apply", "-f", str(HERE / "runtimeclasses.yaml"))
+    found.stop_operator()
+    found.start_operator()
+    yield found
+    kubectl("delete", "-f", str(HERE / "runtimeclasses.yaml"))
+    # What runs afterwards finds the operator with the configuration of the local cluster again.
+    found.stop_operator()
+
+
+@pytest.fixture
+def operator(cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """The cluster, for a test that ends the operator: it runs again afterwards, whatever the test did."""
+    yield cluster
+    cluster.start_operator()
+
+
+@pytest.fixture
+def kubectl(cluster: LocalCluster) -> Iterator[Kubectl]:
+    """kubectl in a namespace of this test's own."""
+    namespace = f"e2e-{secrets.token_hex(4)}"
+    found = Kubectl(cluster.kubeconfig, namespace)
+    found("create", "namespace", namespace)
+    yield found
+    # Waited for, because what a test leaves running takes its CPU from the next.
+    found("delete", "namespace", namespace, "--wait=true", timeout=180)

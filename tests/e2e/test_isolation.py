@@ -1,0 +1,55 @@
+"""No code of the user runs on anything but gVisor, and without Docker there is nothing to take."""
+
+import pytest
+
+from tests.e2e.kubectl import Kubectl, condition
+
+NO_CAPABILITIES = "0000000000000000"
+
+
+@pytest.mark.parametrize("entrypoint", ["Idle", "Image"])
+def test_a_pod_on_runc_ends_before_any_code_of_the_user_runs(kubectl: Kubectl, entrypoint: str) -> None:
+    command = {"command": ["sh", "-c", "echo the user was here; sleep infinity"]} if entrypoint == "Idle" else {}
+    kubectl.sandbox("demo", runtimeClassName="mislabelled", entrypoint=entrypoint, **command)
+    status = kubectl.until_reason("demo", "NotGVisor")
+    assert condition(status, "Isolated")["status"] == "False"
+    assert "gVisor" in condition(status, "Isolated")["message"]
+    assert "the user was here" not in kubectl("logs", "demo", "--all-containers")
+    assert kubectl.get("pod", "demo")["status"]["phase"] == "Failed"
+
+
+def test_a_plain_sandbox_has_none_of_the_capabilities(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", docker={"enabled": False})
+    status = kubectl.until_ready("demo")
+    assert condition(status, "Isolated")["status"] == "True"
+    assert condition(status, "DockerReady")["reason"] == "DockerDisabled"
+    own = dict(
+        line.split(":\t") for line in kubectl.exec("demo", "cat", "/proc/self/status").splitlines() if ":\t" in line
+    )
+    assert {own[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")} == {NO_CAPABILITIES}
+
+
+def test_a_plain_sandbox_honours_the_images_user(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", image="caisson.dev/test/non-root:1", docker={"enabled": False})
+    kubectl.until_ready("demo")
+    assert kubectl.exec("demo", "id", "-u").strip() == "4242"
+
+
+def test_docker_works_in_an_image_with_a_user(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", image="caisson.dev/test/non-root:1")
+    kubectl.until_ready("demo")
+    assert kubectl.exec("demo", "id", "-u").strip() == "0"
+
+
+def test_no_service_account_token_is_there(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", docker={"enabled": False})
+    kubectl.until_ready("demo")
+    assert kubectl.shell("demo", "ls -A /var/run/secrets 2>/dev/null || true") == ""
+
+
+def test_orphans_are_reaped(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", docker={"enabled": False})
+    kubectl.until_ready("demo")
+    kubectl.shell("demo", "(sleep 0.2 & ) ; sleep 1")
+    states = kubectl.shell("demo", "cat /proc/[0-9]*/stat | cut -d' ' -f3")
+    assert "Z" not in states.split()

@@ -1,0 +1,49 @@
+"""What can become of a pod has a reason of its own, with the words of whoever knows."""
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.e2e.kubectl import Kubectl, Refused, condition
+
+FILL_DISK = "busybox dd if=/dev/zero of=/var/lib/docker/fill bs=1M count=200"
+HOLD_MEMORY = "busybox dd if=/dev/zero of=/dev/shm/fill bs=1M count=1024 || true"
+
+FAILURES = {
+    "image": ({"image": "nowhere.invalid/no/such:image"}, "ImagePullFailed", "nowhere.invalid"),
+    "unschedulable": ({"resources": {"requests": {"cpu": "1000"}}}, "Unschedulable", "Insufficient cpu"),
+    "runtime-class": ({"runtimeClassName": "class-missing"}, "RuntimeClassNotFound", "class-missing"),
+    "handler": ({"runtimeClassName": "handler-missing"}, "RuntimeHandlerMissing", "not-installed"),
+    "not-allowed": ({"runtimeClassName": "runc"}, "RuntimeClassNotAllowed", "gvisor, gvisor-plain"),
+    "docker-version": ({"docker": {"version": "1.0"}}, "DockerVersionUnknown", "use one of 26"),
+    "exited": ({"command": ["sh", "-c", "exit 7"]}, "ContainerExited", "Exit code 7"),
+    "no-such-command": ({"command": ["/no/such/command"]}, "ContainerExited", "Exit code 127"),
+}
+
+
+@pytest.mark.parametrize(("spec", "reason", "words"), FAILURES.values(), ids=FAILURES)
+def test_a_pod_that_does_not_run_is_told_with_its_reason(
+    kubectl: Kubectl, spec: dict[str, Any], reason: str, words: str
+) -> None:
+    kubectl.sandbox("demo", **spec)
+    status = kubectl.until_reason("demo", reason)
+    assert words in condition(status, "Ready")["message"]
+    assert condition(status, "PodRunning")["status"] == "False"
+    assert reason in {event["reason"] for event in kubectl.events("demo") if event["type"] == "Warning"}
+
+
+def test_a_sandbox_over_its_disk_limit_is_told_apart_from_a_full_node(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", docker={"storage": {"type": "Disk", "disk": {"sizeLimit": "100Mi"}}})
+    kubectl.until_ready("demo")
+    kubectl.shell("demo", FILL_DISK)
+    status = kubectl.until_reason("demo", "StorageLimitExceeded")
+    assert "sizeLimit" in condition(status, "Ready")["message"]
+
+
+def test_a_sandbox_over_its_memory_limit_is_told_apart_from_one_that_ended(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", resources={"limits": {"memory": "400Mi"}})
+    kubectl.until_ready("demo")
+    with suppress(Refused):  # the session dies with the sandbox
+        kubectl.shell("demo", HOLD_MEMORY)
+    kubectl.until_reason("demo", "SandboxOOMKilled")

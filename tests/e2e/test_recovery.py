@@ -1,0 +1,142 @@
+"""Whatever dies, and whenever: one pod, one dockerd, and the story in the status."""
+
+import time
+
+import pytest
+
+from tests.e2e.conftest import LocalCluster
+from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
+
+
+def test_dockerd_killed_after_ready_is_told_and_restarted(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo")
+    before = kubectl.until_ready("demo")["docker"]
+    kubectl.exec("demo", "busybox", "kill", "-9", str(before["pid"]))
+    status = kubectl.until(
+        "demo",
+        lambda s: s["docker"]["restarts"] == 1 and condition(s, "Ready")["status"] == "True",
+        "Ready after a restart",
+    )
+    assert status["crash"]["reason"] == "DockerdKilled"
+    assert status["crash"]["signal"] == 9
+    assert status["crash"]["exitCode"] == 137
+    assert status["crash"]["pid"] == before["pid"]
+    assert status["crash"]["restart"] == 1
+    assert status["docker"]["pid"] != before["pid"]
+    assert [event["reason"] for event in kubectl.events("demo")] == ["Ready", "DockerdKilled", "Ready"]
+    assert _dockerds(kubectl) == [str(status["docker"]["pid"])]
+
+
+def test_with_policy_never_a_dead_dockerd_stays_dead(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", docker={"restart": {"policy": "Never"}})
+    pid = kubectl.until_ready("demo")["docker"]["pid"]
+    kubectl.exec("demo", "busybox", "kill", "-9", str(pid))
+    status = kubectl.until_reason("demo", "DockerdKilled")
+    assert status["crash"]["restart"] == 0
+    assert status["docker"]["restarts"] == 0
+
+
+def test_a_killed_dockerd_is_restarted_by_an_operator_that_saw_nothing_of_it(
+    kubectl: Kubectl, operator: LocalCluster
+) -> None:
+    kubectl.sandbox("demo")
+    pid = kubectl.until_ready("demo")["docker"]["pid"]
+    operator.kill_operator()
+    kubectl.exec("demo", "busybox", "kill", "-9", str(pid))
+    operator.start_operator()
+    status = kubectl.until("demo", lambda s: s["docker"].get("restarts") == 1, "a restart")
+    assert status["crash"]["reason"] == "DockerdKilled"
+
+
+def _before_the_pod(kubectl: Kubectl) -> bool:
+    del kubectl
+    return True
+
+
+def _between_pod_and_dockerd(kubectl: Kubectl) -> bool:
+    return kubectl.exists("pod", "demo")
+
+
+def _during_the_start(kubectl: Kubectl) -> bool:
+    try:
+        return bool(_dockerds(kubectl))
+    except Refused:
+        return False
+
+
+@pytest.mark.parametrize("moment", [_before_the_pod, _between_pod_and_dockerd, _during_the_start])
+def test_the_operator_killed_at_any_moment(kubectl: Kubectl, operator: LocalCluster, moment: object) -> None:
+    assert callable(moment)
+    if moment is _before_the_pod:
+        operator.kill_operator()
+    kubectl.sandbox("demo")
+    eventually(lambda: moment(kubectl), lambda: "the moment to kill the operator")
+    operator.kill_operator()
+    operator.start_operator()
+    status = kubectl.until_ready("demo")
+    assert status["docker"]["restarts"] == 0
+    assert "crash" not in status
+    assert len(kubectl("get", "pods", "-o", "name").split()) == 1
+    assert _dockerds(kubectl) == [str(status["docker"]["pid"])]
+
+
+def test_a_restarted_operator_writes_nothing_where_nothing_changed(kubectl: Kubectl, operator: LocalCluster) -> None:
+    kubectl.sandbox("demo")
+    kubectl.until_ready("demo")
+    _until_pod_ready(kubectl)
+    before = kubectl.get("sbx", "demo")["metadata"]["resourceVersion"]
+    operator.stop_operator()
+    operator.start_operator()
+    time.sleep(5)
+    assert kubectl.get("sbx", "demo")["metadata"]["resourceVersion"] == before
+
+
+def test_deleting_works_without_the_operator(kubectl: Kubectl, operator: LocalCluster) -> None:
+    kubectl.sandbox("demo")
+    kubectl.until_ready("demo")
+    operator.kill_operator()
+    kubectl("delete", "sbx", "demo")
+    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod is still there")
+
+
+def test_a_sandbox_deleted_and_applied_again_gets_a_pod_of_its_own(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo")
+    first = kubectl.until_ready("demo")
+    kubectl("delete", "sbx", "demo", "--wait=false")
+    eventually(lambda: not kubectl.exists("sbx", "demo"), lambda: "the Sandbox is still there")
+    kubectl.sandbox("demo")
+    second = kubectl.until_ready("demo")
+    assert second["podUID"] != first["podUID"]
+
+
+def test_a_deleted_pod_is_replaced(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo")
+    first = kubectl.until_ready("demo")
+    kubectl("delete", "pod", "demo", "--wait=false")
+    status = kubectl.until(
+        "demo",
+        lambda s: s.get("podUID") not in (None, first["podUID"]) and condition(s, "Ready")["status"] == "True",
+        "Ready in a new pod",
+    )
+    assert status["docker"]["restarts"] == 0
+
+
+def test_somebody_elses_pod_is_not_touched(kubectl: Kubectl) -> None:
+    foreign: Json = {"name": "c", "image": "debian:trixie-slim", "command": ["sleep", "infinity"]}
+    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "demo"}, "spec": {"containers": [foreign]}})
+    uid = kubectl.get("pod", "demo")["metadata"]["uid"]
+    kubectl.sandbox("demo")
+    kubectl.until_reason("demo", "PodNameConflict")
+    assert kubectl.get("pod", "demo")["metadata"]["uid"] == uid
+    kubectl("delete", "pod", "demo", "--grace-period=1")
+    kubectl.until_ready("demo")
+
+
+def _dockerds(kubectl: Kubectl) -> list[str]:
+    """The pids of all dockerds in the pod, as its own kernel tells."""
+    processes = kubectl.exec("demo", "/opt/caisson/bin/busybox", "ps", "-o", "pid,comm").splitlines()
+    return [line.split()[0] for line in processes if line.split()[1] == "dockerd"]
+
+
+def _until_pod_ready(kubectl: Kubectl) -> None:
+    kubectl("wait", "--for=condition=Ready", "pod/demo", "--timeout=120s")

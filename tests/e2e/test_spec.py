@@ -1,0 +1,68 @@
+"""What the API server takes, and what a change of the spec does."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.kubectl import Kubectl, Refused, condition
+
+LIMITS_1GI = {"limits": {"memory": "1Gi"}}
+REFUSED = {
+    "no-image": ({"image": None}, "spec.image: Required value"),
+    "runtime-class-name": ({"runtimeClassName": "Not A Name"}, "spec.runtimeClassName"),
+    "profile": ({"docker": {"profile": "Fast"}}, 'supported values: "GVisor", "Bare"'),
+    "version-of-the-image": ({"docker": {"from": "Image", "version": "26"}}, "remove it, or set from: Toolbox"),
+    "flag-of-the-profile": ({"docker": {"flags": ["--data-root=/x"]}}, "remove them, or set profile: Bare"),
+    "storage": ({"docker": {"storage": {"disk": {"sizeLimit": "1Gi"}}}}, "remove it, or set type: Disk"),
+    "more-tmpfs-than-memory": (
+        {"resources": LIMITS_1GI, "docker": {"storage": {"memory": {"sizeLimit": "2Gi"}}}},
+        "spec.docker.storage.memory.sizeLimit",
+    ),
+    "args-for-nothing": ({"args": ["x"]}, "set command, or entrypoint: Image"),
+    "two-commands": ({"command": ["x"], "entrypoint": "Image"}, "remove command, or entrypoint: Image"),
+    "reserved-variable": ({"env": [{"name": "CAISSON_POD_UID", "value": "x"}]}, "choose another name"),
+    "variable-twice": ({"env": [{"name": "A"}, {"name": "A"}]}, "Duplicate value"),
+    "timeout": ({"docker": {"startTimeoutSeconds": 0}}, "spec.docker.startTimeoutSeconds"),
+    "quantity": ({"resources": {"limits": {"memory": "much"}}}, "spec.resources.limits.memory"),
+    "unknown-field": ({"docker": {"privileged": True}}, 'unknown field "spec.docker.privileged"'),
+}
+
+
+@pytest.mark.parametrize(("spec", "message"), REFUSED.values(), ids=REFUSED)
+def test_the_api_server_refuses_with_field_and_fix(kubectl: Kubectl, spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        kubectl.sandbox("demo", **spec)
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["with.dots", "a" * 53])
+def test_a_name_must_do_for_the_pod_too(kubectl: Kubectl, name: str) -> None:
+    with pytest.raises(Refused, match="names the pod too"):
+        kubectl.sandbox(name)
+
+
+def test_a_change_that_shapes_the_pod_replaces_it(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", env=[{"name": "COLOUR", "value": "red"}])
+    first = kubectl.until_ready("demo")
+    kubectl.sandbox("demo", env=[{"name": "COLOUR", "value": "blue"}])
+    second = kubectl.until(
+        "demo",
+        lambda s: s["observedGeneration"] == 2 and condition(s, "Ready")["status"] == "True",
+        "Ready with the new spec",
+    )
+    assert second["podUID"] != first["podUID"]
+    assert kubectl.shell("demo", "echo $COLOUR").strip() == "blue"
+
+
+def test_a_change_that_applies_in_place_leaves_pod_and_dockerd_alone(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo")
+    first = kubectl.until_ready("demo")
+    kubectl.sandbox("demo", docker={"restart": {"maxRetries": 9}, "startTimeoutSeconds": 90})
+    second = kubectl.until("demo", lambda s: s["observedGeneration"] == 2, "the new generation")
+    assert second["podUID"] == first["podUID"]
+    assert second["docker"] == first["docker"]
+
+
+def test_explain_teaches(kubectl: Kubectl) -> None:
+    text = " ".join(kubectl("explain", "sandbox.spec.docker", "--api-version=caisson.dev/v1alpha1").split())
+    assert "GVisor: the preparation (NAT, storage, MTU)" in text
