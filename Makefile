@@ -14,6 +14,10 @@ help: ## List the targets
 demo: ## From nothing to a container inside a sandbox: cluster, images, operator, sample
 	@$(LOCAL) demo
 
+.PHONY: prerequisites
+prerequisites: ## Check the machine and install missing system packages (all other targets do so too)
+	@$(LOCAL) prerequisites
+
 .PHONY: up
 up: ## Start the local cluster (builds what is missing, repairs what is half done)
 	@$(LOCAL) up

@@ -18,7 +18,8 @@ _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 def restart_delay(failures: int) -> float:
     """Seconds to wait before a part that ended `failures` times in a row is started again."""
-    return min(_FIRST_DELAY * 2.0 ** (failures - 1), _LONGEST_DELAY)
+    doublings = min(failures - 1, 16)  # far beyond the bound, far below the largest float
+    return min(_FIRST_DELAY * 2.0**doublings, _LONGEST_DELAY)
 
 
 class _Supervised:

@@ -1,0 +1,56 @@
+"""The table of images, and what decides whether one is built again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from local.images import BASE, IMAGES, Image, Use, base_key, image_key, select
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Image:
+    (tmp_path / "tool").mkdir()
+    (tmp_path / "tool" / "run").write_text("#!/bin/sh\n")
+    (tmp_path / "Dockerfile").write_text("FROM debian:trixie-slim\n")
+    return Image("i", "caisson.dev/i:1", "Dockerfile", Use.PRODUCT, sources=("tool",), binaries=("b",))
+
+
+def _key(image: Image, checkout: Path, binary: str = "b-1", base: str = "base") -> str:
+    return image_key(image, checkout, {"b": Path("/cache") / binary}, base)
+
+
+def test_the_key_follows_everything_that_goes_in(image: Image, tmp_path: Path) -> None:
+    keys = [
+        _key(image, tmp_path),
+        _key(image, tmp_path, binary="b-2"),
+        _key(image, tmp_path, base="other"),
+        _key(replace(image, target="t"), tmp_path),
+        _key(replace(image, reference="caisson.dev/i:2"), tmp_path),
+    ]
+    (tmp_path / "tool" / "run").write_text("#!/bin/sh\nexit 1\n")
+    keys.append(_key(image, tmp_path))
+    (tmp_path / "Dockerfile").write_text("FROM debian:trixie-slim\nUSER 1\n")
+    keys.append(_key(image, tmp_path))
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_key_ignores_files_that_can_t_get_in(image: Image, tmp_path: Path) -> None:
+    before = _key(image, tmp_path)
+    (tmp_path / "README.md").write_text("text")
+    assert _key(image, tmp_path) == before
+
+
+def test_the_base_is_made_again_when_its_recipe_changes() -> None:
+    assert base_key(BASE, "1") != base_key(BASE, "2")
+
+
+def test_without_names_test_images_are_left_out() -> None:
+    assert all(image.use is not Use.TESTS for image in select([]))
+    assert BASE in select([])
+
+
+def test_names_are_unique_and_select_their_image() -> None:
+    names = [image.name for image in (BASE, *IMAGES)]
+    assert len(set(names)) == len(names)
+    assert [image.name for image in select(["toolbox"])] == ["toolbox"]
