@@ -8,14 +8,14 @@ LOCAL := PYTHONPATH=$(CURDIR) $(PYTHON) -m local
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## From nothing to a container inside a sandbox: cluster, images, operator, sample
 	@$(LOCAL) demo
 
 .PHONY: prerequisites
-prerequisites: ## Check the machine and install missing system packages (all other targets do so too)
+prerequisites: ## Check the machine, install missing system packages (others do it too)
 	@$(LOCAL) prerequisites
 
 .PHONY: up
@@ -33,3 +33,37 @@ images: ## Build the images and load them into the cluster when it is up
 .PHONY: kubeconfig
 kubeconfig: ## Print the path of a kubeconfig (use: make -s kubeconfig)
 	@$(LOCAL) kubeconfig
+
+# Evaluated once, and only by the targets that need the development tools.
+VENV = $(eval VENV := $$(shell $(LOCAL) venv))$(VENV)
+RUN = PYTHONPATH=$(CURDIR)/operator:$(CURDIR) $(VENV)/bin/
+
+.PHONY: test
+test: lint unit e2e ## Everything that must hold: lint, types, unit tests, end-to-end tests on the local cluster
+
+.PHONY: lint
+lint: ## Style, types, import contracts, shell scripts
+	@$(RUN)ruff check
+	@$(RUN)ruff format --check
+	@$(RUN)mypy operator local tests benchmarks tools
+	@$(RUN)lint-imports --no-cache
+	@$(RUN)shellcheck --shell=busybox --external-sources toolbox/build/* toolbox/libexec/gate toolbox/libexec/sandbox toolbox/libexec/probe benchmarks/floor.sh
+
+.PHONY: unit
+unit: ## The tests that need no cluster, in seconds
+	@$(RUN)pytest tests/unit tests/toolbox
+
+.PHONY: e2e
+e2e: up ## The end-to-end tests, on the local cluster
+	@$(LOCAL) images
+	@$(LOCAL) images non-root own-docker
+	@$(RUN)pytest tests/e2e --durations=10
+
+.PHONY: generate
+generate: ## Write what is generated: the CRD and the reference
+	@$(RUN)python -m tools.generate
+
+.PHONY: bench
+bench: up ## Measure apply to Ready next to the same by hand
+	@$(LOCAL) images
+	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(RUN)python benchmarks/startup.py

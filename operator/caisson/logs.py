@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-_QUIET_LIBRARIES = ("kopf", "aiohttp", "asyncio")
+_QUIET_LIBRARIES = ("aiohttp", "asyncio")
 
 
 def configure(level: int = logging.INFO) -> None:
@@ -43,3 +43,5 @@ def configure(level: int = logging.INFO) -> None:
     root.setLevel(level)
     for name in _QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # kopf warns of every start that it has a thread of its own; what ends it reaches us as an exception.
+    logging.getLogger("kopf").setLevel(logging.ERROR)

@@ -56,7 +56,7 @@ def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
         for type_ in ConditionType
         if (known := sandbox.status.condition(type_)) is not None
     }
-    verdicts[ConditionType.READY] = verdict("False", Reason.INVALID_SPEC, problem)
+    verdicts[ConditionType.READY] = verdict("False", Reason.INVALID_SPEC, said=problem)
     generation = sandbox.metadata.generation
     written = conditions(sandbox.status, verdicts, generation, now)
     return sandbox.status.model_copy(update={"observed_generation": generation, "conditions": written})
@@ -71,13 +71,13 @@ def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
             if isinstance(conflict, RuntimeClassNotAllowed)
             else Reason.DOCKER_VERSION_UNKNOWN
         )
-        return _waiting(seen, verdict("False", reason, f"{conflict}."), Step())
+        return _waiting(seen, verdict("False", reason, said=str(conflict)), Step())
     failure = seen.create_failure
     if failure is None or failure.generation != seen.sandbox.metadata.generation:
         return _waiting(seen, verdict("False", Reason.POD_PENDING), Step(create))
     due = failure.at + exponential(failure.count, ceiling=_CREATE_CEILING_SECONDS)
     step = Step(create) if now >= due else Step(wake_at=due)
-    return _waiting(seen, verdict("False", failure.reason, failure.message), step)
+    return _waiting(seen, verdict("False", failure.reason, said=failure.message), step)
 
 
 def _with_pod(seen: Observation, pod: PodView, now: datetime) -> _State:

@@ -22,12 +22,10 @@ from caisson.core.plan import NOTHING, OpenSession, Step
 from caisson.core.pod import start_command
 from caisson.core.podview import PodView
 from caisson.core.report import Failed, Ready
-from caisson.core.text import clean_line
 from caisson.core.verdict import Verdict, verdict
 
 _RESTART_CEILING_SECONDS = 300
 _SESSION_CEILING_SECONDS = 30
-_LAST_WORDS_BYTES = 256
 _STABLE_AFTER = timedelta(minutes=10)
 _LOOK_AGAIN_AFTER = timedelta(seconds=15)
 _SESSION_GRACE_SECONDS = 30
@@ -117,13 +115,18 @@ def _crashed(sandbox: Sandbox, docker: DockerStatus, crash: Crash) -> DockerStat
     reason, restart = Reason(crash.reason), sandbox.spec.docker.restart
     number = restart_number(restart, reason, docker.restarts, docker.failures)
     detail = f"Exit code {crash.exit_code}." if crash.exit_code is not None else ""
-    if last_words := crash.stderr.strip().splitlines():
-        detail += f" Its last words: {clean_line(last_words[-1].encode(), _LAST_WORDS_BYTES)}"
     if number:
         detail += f" Restart {docker.failures} of {restart.max_retries} follows after a back-off."
     elif reason.outlook is Outlook.RETRIED:
         detail += f" No restart follows: spec.docker.restart is {restart.policy}, {restart.max_retries} in a row."
-    return DockerState(verdict("False", reason, detail), docker, crash.model_copy(update={"restart": number}))
+    return DockerState(
+        verdict("False", reason, detail, said=_last_words(crash)), docker, crash.model_copy(update={"restart": number})
+    )
+
+
+def _last_words(crash: Crash) -> str:
+    lines = (crash.stderr or crash.stdout).strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def _after_lost(sandbox: Sandbox, state: DockerState, session: SessionLost, pod: PodView, now: datetime) -> DockerState:
@@ -131,7 +134,7 @@ def _after_lost(sandbox: Sandbox, state: DockerState, session: SessionLost, pod:
     step = Step(wake_at=due) if now < due else Step(_start(sandbox, pod, _restarts(state)))
     if session.count < LOST_SESSIONS_TOLD:
         return replace(state, step=step)
-    return replace(state, verdict=verdict("Unknown", Reason.EXEC_FAILED, session.message), step=step)
+    return replace(state, verdict=verdict("Unknown", Reason.EXEC_FAILED, said=session.message), step=step)
 
 
 def _next_step(seen: Observation, state: DockerState, pod: PodView, now: datetime) -> Step:

@@ -37,5 +37,5 @@ def _known(seen: Observation, pod: PodView) -> Verdict | None:
 def _not_known(seen: Observation) -> Verdict:
     session = seen.session
     if isinstance(session, SessionLost) and session.count >= LOST_SESSIONS_TOLD:
-        return verdict("Unknown", Reason.EXEC_FAILED, session.message)
+        return verdict("Unknown", Reason.EXEC_FAILED, said=session.message)
     return verdict("Unknown", Reason.NOT_VERIFIED)

@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable
 
 from caisson.api.reasons import Reason
 from caisson.core.podview import PodEvent, PodView
-from caisson.core.text import clean_line
 from caisson.core.verdict import Verdict, verdict
 
 GATE_EXIT_CODE = 86
 _GATE_MARK = "caisson-gate: NotGVisor"
-_DETAIL_BYTES = 512
 
 REPLACED_AFTER_PAUSE = frozenset({Reason.EVICTED, Reason.POD_LOST, Reason.CONTAINER_START_FAILED})
 """Ends of a pod that are not the sandbox's doing: a new pod takes its place. All other ends are final."""
@@ -69,14 +67,14 @@ def _evicted(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     if pod.reason != "Evicted":
         return None
     reason = Reason.STORAGE_LIMIT_EXCEEDED if _TOO_MUCH_DISK.search(pod.message) else Reason.EVICTED
-    return verdict("False", reason, _quote(pod.message))
+    return verdict("False", reason, said=pod.message)
 
 
 def _not_gvisor(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     end = pod.terminated
     if end is None or end.exit_code != GATE_EXIT_CODE or not end.message.startswith(_GATE_MARK):
         return None
-    return verdict("False", Reason.NOT_GVISOR, _quote(end.message))
+    return verdict("False", Reason.NOT_GVISOR, said=end.message)
 
 
 def _killed_by_memory(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
@@ -90,25 +88,25 @@ def _could_not_run(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     end = pod.terminated
     if end is None or end.reason not in _CANNOT_RUN:
         return None
-    return verdict("False", Reason.CONTAINER_START_FAILED, _quote(end.message))
+    return verdict("False", Reason.CONTAINER_START_FAILED, said=end.message)
 
 
 def _exited(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     end = pod.terminated
     if end is None or (pod.running and not is_finished(pod)):
         return None
-    said = f" {_quote(end.message)}" if end.message else ""
-    return verdict("False", Reason.CONTAINER_EXITED, f"Exit code {end.exit_code}.{said}")
+    said = f"exit code {end.exit_code}. {end.message}"
+    return verdict("False", Reason.CONTAINER_EXITED, said=said)
 
 
 def _lost(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     if not is_finished(pod):
         return None
-    return verdict("False", Reason.POD_LOST, _quote(f"{pod.reason}: {pod.message}" if pod.reason else pod.message))
+    return verdict("False", Reason.POD_LOST, said=f"{pod.reason}: {pod.message}" if pod.reason else pod.message)
 
 
 def _unknown(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
-    return verdict("Unknown", Reason.POD_UNKNOWN, _quote(pod.message)) if pod.phase == "Unknown" else None
+    return verdict("Unknown", Reason.POD_UNKNOWN, said=pod.message) if pod.phase == "Unknown" else None
 
 
 def _runs(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
@@ -118,24 +116,21 @@ def _runs(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
 def _unschedulable(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     if pod.unschedulable is None:
         return None
-    return verdict("False", Reason.UNSCHEDULABLE, _quote(pod.unschedulable))
+    return verdict("False", Reason.UNSCHEDULABLE, said=pod.unschedulable)
 
 
-def _pull_failed(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
+def _pull_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     if pod.waiting is None or pod.waiting.reason not in _PULL_REASONS:
         return None
     message = pod.waiting.message
-    if pod.waiting.reason == "ImagePullBackOff":
-        # "Back-off pulling image" hides the registry's answer, which the event still has.
-        message = next((e.message for e in reversed(events) if e.reason == "Failed" and "pull" in e.message), message)
     of_toolbox = pod.toolbox_image is not None and pod.toolbox_image in message
-    return verdict("False", Reason.TOOLBOX_PULL_FAILED if of_toolbox else Reason.IMAGE_PULL_FAILED, _quote(message))
+    return verdict("False", Reason.TOOLBOX_PULL_FAILED if of_toolbox else Reason.IMAGE_PULL_FAILED, said=message)
 
 
 def _start_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     if pod.waiting is None or pod.waiting.reason not in _START_REASONS:
         return None
-    return verdict("False", Reason.CONTAINER_START_FAILED, _quote(pod.waiting.message))
+    return verdict("False", Reason.CONTAINER_START_FAILED, said=pod.waiting.message)
 
 
 def _events_tell(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
@@ -143,14 +138,8 @@ def _events_tell(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
         return None
     last = events[-1]
     if _HANDLER.search(last.message):
-        return verdict("False", Reason.RUNTIME_HANDLER_MISSING, _quote(last.message))
-    return verdict("False", Reason.CONTAINER_START_FAILED, _quote(last.message))
-
-
-def _quote(message: str) -> str:
-    """Foreign words: on one line, clean, of a bounded length, with a full stop."""
-    text = clean_line(message.encode(errors="replace"), _DETAIL_BYTES)
-    return text if not text or text[-1] in ".!?" else f"{text}."
+        return verdict("False", Reason.RUNTIME_HANDLER_MISSING, said=last.message)
+    return verdict("False", Reason.CONTAINER_START_FAILED, said=last.message)
 
 
 _CHAIN: tuple[Check, ...] = (

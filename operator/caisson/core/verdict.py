@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from caisson.api.reasons import Reason
+from caisson.core.text import clean_line
+
+_SAID_BYTES = 512
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -17,7 +20,13 @@ class Verdict:
     message: str
 
 
-def verdict(status: Truth, reason: Reason, detail: str = "") -> Verdict:
-    """Make a verdict whose message is the reason's meaning, then what is particular here, then what to do."""
-    parts = [reason.meaning, detail.strip(), reason.hint]
+def verdict(status: Truth, reason: Reason, detail: str = "", *, said: str = "") -> Verdict:
+    """Make a verdict whose message is the reason's meaning, then what is particular here, then what to do.
+
+    `said` are foreign words (the kubelet's, the scheduler's, dockerd's): they follow the meaning after a colon.
+    """
+    meaning, words = reason.meaning, clean_line(said.encode(errors="replace"), _SAID_BYTES).rstrip(".")
+    if words:
+        meaning = f"{meaning.removesuffix('.')}: {words}."
+    parts = [meaning, detail.strip(), reason.hint]
     return Verdict(status, reason, " ".join(part for part in parts if part))

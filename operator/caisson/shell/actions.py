@@ -72,7 +72,7 @@ class Actions:
             # Of an earlier Sandbox of this name, on its way out.
             return Reason.POD_TERMINATING, ""
         owner = f"{owners[0]['kind']} {owners[0]['name']}" if owners else "nobody"
-        return Reason.POD_NAME_CONFLICT, f"The pod {key.name} is owned by {owner}."
+        return Reason.POD_NAME_CONFLICT, f"the pod {key.name} is owned by {owner}"
 
     async def _delete(self, key: Key, pod_uid: str) -> None:
         try:

@@ -124,7 +124,7 @@ class Reconciler:
             spec=SandboxSpec.model_construct(image=""),
             status=_readable_status(raw),
         )
-        status = invalid(bare, f"{where}: {first['msg']}.", now())
+        status = invalid(bare, f"{where}: {first['msg']}", now())
         await self._write(key, Observation(bare), memory, Decision(status, Step()))
 
     def _memory(self, key: Key, raw: Json) -> Memory:

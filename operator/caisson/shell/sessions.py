@@ -45,7 +45,7 @@ class Sessions:
             report = _report(result)
         except (ExecError, ReportError) as error:
             log.warning("session lost", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))
-            memory.session = SessionLost(wanted.pod_uid, f"{error}.", now(), lost + 1)
+            memory.session = SessionLost(wanted.pod_uid, str(error), now(), lost + 1)
         else:
             memory.session = SessionReported(wanted.pod_uid, report, now())
             if isinstance(report.outcome, Ready):
