@@ -1,6 +1,7 @@
 """Build the images with debootstrap and buildah, without a registry or a Docker daemon, into archives in the cache."""
 
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -65,7 +66,7 @@ class _Builder:
             options = ["--pull=never", "--layers", "--file", str(dockerfile), "--tag", image.reference]
             if image.target:
                 options += ["--target", image.target]
-            self._buildah("build", *options, *_trusted_authorities(), context)
+            self._buildah("build", *options, *_limits(), *_trusted_authorities(), context)
         self._export(image.reference, output)
 
     def _stage(self, image: Image, context: Path) -> None:
@@ -129,6 +130,15 @@ def _make_root_file_system(root: Path, suite: str) -> None:
         directory = root / name
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True, exist_ok=True)
+
+
+def _limits() -> list[str]:
+    """The limits as they are: buildah would raise them, which takes a capability that root may lack."""
+    options: list[str] = []
+    for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
+        soft, hard = resource.getrlimit(number)
+        options += ["--ulimit", f"{name}={soft}:{hard}"]
+    return options
 
 
 def _trusted_authorities() -> list[str]:

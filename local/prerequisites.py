@@ -31,8 +31,10 @@ PROGRAMS = {
     "tar": "tar",
     "runc": "runc",
     "buildah": "buildah",
+    "netavark": "netavark",  # newer versions of buildah refuse to do anything without it
     "debootstrap": "debootstrap",
 }
+_MORE_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/lib/podman", "/usr/libexec/podman")
 _DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -74,8 +76,8 @@ def missing_packages() -> set[str]:
 
 
 def _find(program: str) -> str | None:
-    # Programs of the administrator are not on every user's PATH.
-    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    # Programs of the administrator, and of other programs, are not on a user's PATH.
+    return shutil.which(program, path=":".join([os.environ.get("PATH", os.defpath), *_MORE_DIRECTORIES]))
 
 
 def _install(packages: Iterable[str]) -> None:
