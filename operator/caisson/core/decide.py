@@ -51,14 +51,10 @@ def decide(seen: Observation, config: Config, now: datetime) -> Decision:
 
 def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
     """Return the status of a Sandbox whose spec can't be read. What was known of its pod stays as it is."""
-    verdicts = {
-        type_: Verdict(known.status, Reason(known.reason), known.message)
-        for type_ in ConditionType
-        if (known := sandbox.status.condition(type_)) is not None
-    }
-    verdicts[ConditionType.READY] = verdict("False", Reason.INVALID_SPEC, said=problem)
     generation = sandbox.metadata.generation
-    written = conditions(sandbox.status, verdicts, generation, now)
+    verdicts = {ConditionType.READY: verdict("False", Reason.INVALID_SPEC, said=problem)}
+    others = [c for c in sandbox.status.conditions if c.type != ConditionType.READY]
+    written = (*others, *conditions(sandbox.status, verdicts, generation, now))
     return sandbox.status.model_copy(update={"observed_generation": generation, "conditions": written})
 
 
@@ -123,7 +119,7 @@ def _verify(seen: Observation, pod: PodView, now: datetime) -> Step:
         due = session.at + exponential(session.count, ceiling=_SESSION_CEILING_SECONDS)
         if now < due:
             return Step(wake_at=due)
-    return Step(OpenSession(pod.uid, tuple(verify_command(pod.uid)), _VERIFY_TIMEOUT_SECONDS))
+    return Step(OpenSession(pod.uid, tuple(verify_command(pod.uid)), _VERIFY_TIMEOUT_SECONDS, starts_docker=False))
 
 
 def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now: datetime) -> Step:

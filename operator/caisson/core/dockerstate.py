@@ -27,6 +27,8 @@ from caisson.core.verdict import Verdict, verdict
 _RESTART_CEILING_SECONDS = 300
 _SESSION_CEILING_SECONDS = 30
 _STABLE_AFTER = timedelta(minutes=10)
+_LOOK_SOON_AFTER = timedelta(seconds=5)
+"""The pause between looks at a daemon that the kubelet calls dead again and again, or whose node's clock is ahead."""
 _LOOK_AGAIN_AFTER = timedelta(seconds=15)
 _SESSION_GRACE_SECONDS = 30
 """What a session may take beyond the start's own timeout: exec, preparation, and stopping a late daemon."""
@@ -112,7 +114,9 @@ def _after_report(sandbox: Sandbox, state: DockerState, outcome: Ready | Failed,
 
 
 def _crashed(sandbox: Sandbox, docker: DockerStatus, crash: Crash) -> DockerState:
-    reason, restart = Reason(crash.reason), sandbox.spec.docker.restart
+    # An older operator may have written a reason that this one does not have.
+    reason = Reason(crash.reason) if crash.reason in CRASH_REASONS else Reason.DOCKERD_EXITED
+    restart = sandbox.spec.docker.restart
     number = restart_number(restart, reason, docker.restarts, docker.failures)
     detail = f"Exit code {crash.exit_code}." if crash.exit_code is not None else ""
     if number:
@@ -161,8 +165,8 @@ def _watch_over(seen: Observation, state: DockerState, pod: PodView, now: dateti
         # Ready was only just reported, and is not yet in the status.
         return NOTHING
     turned_unready = pod.ready_changed_at is not None and pod.ready_changed_at > known_good
-    due = known_good + _LOOK_AGAIN_AFTER
-    if turned_unready or now >= due:
+    due = known_good + (_LOOK_SOON_AFTER if turned_unready else _LOOK_AGAIN_AFTER)
+    if now >= due:
         return Step(_start(seen.sandbox, pod, _restarts(state)))
     return Step(wake_at=due)
 
@@ -178,8 +182,8 @@ def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, now: d
 
 
 def _start(sandbox: Sandbox, pod: PodView, attempt: int) -> OpenSession:
-    command = start_command(sandbox, pod.uid, attempt)
-    return OpenSession(pod.uid, tuple(command), sandbox.spec.docker.start_timeout_seconds + _SESSION_GRACE_SECONDS)
+    timeout = sandbox.spec.docker.start_timeout_seconds + _SESSION_GRACE_SECONDS
+    return OpenSession(pod.uid, tuple(start_command(sandbox, pod.uid, attempt)), timeout, starts_docker=True)
 
 
 def _restarts(state: DockerState) -> int:

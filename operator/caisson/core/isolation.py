@@ -29,7 +29,9 @@ def _reported(seen: Observation) -> Verdict | None:
 
 def _known(seen: Observation, pod: PodView) -> Verdict | None:
     known = seen.sandbox.status.condition(ConditionType.ISOLATED)
-    if known is None or seen.sandbox.status.pod_uid != pod.uid or known.status == "Unknown":
+    if known is None or seen.sandbox.status.pod_uid != pod.uid:
+        return None
+    if known.status == "Unknown" or known.reason not in list(Reason):
         return None
     return Verdict(known.status, Reason(known.reason), known.message)
 

@@ -26,6 +26,8 @@ class OpenSession:
     pod_uid: str
     command: tuple[str, ...]
     timeout_seconds: float
+    starts_docker: bool
+    """Whether the report must say how a start ended, or only which kernel there is."""
 
 
 @dataclass(frozen=True)

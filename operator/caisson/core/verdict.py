@@ -1,5 +1,6 @@
 """One aspect of the state, before it becomes a condition."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,6 +8,8 @@ from caisson.api.reasons import Reason
 from caisson.core.text import clean_line
 
 _SAID_BYTES = 512
+# Containerd names a sandbox anew at each try; a message that changes each time would be written each time.
+_CONTAINER_ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -25,7 +28,8 @@ def verdict(status: Truth, reason: Reason, detail: str = "", *, said: str = "") 
 
     `said` are foreign words (the kubelet's, the scheduler's, dockerd's): they follow the meaning after a colon.
     """
-    meaning, words = reason.meaning, clean_line(said.encode(errors="replace"), _SAID_BYTES).rstrip(".")
+    meaning = reason.meaning
+    words = clean_line(_CONTAINER_ID.sub("…", said).encode(errors="replace"), _SAID_BYTES).rstrip(".")
     if words:
         meaning = f"{meaning.removesuffix('.')}: {words}."
     parts = [meaning, detail.strip(), reason.hint]

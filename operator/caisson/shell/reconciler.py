@@ -56,7 +56,7 @@ class Reconciler:
             return
         memory = self._memory(key, raw)
         try:
-            sandbox = Sandbox.model_validate(raw)
+            sandbox = _read(raw)
         except ValidationError as error:
             await self._write_invalid(key, raw, memory, error)
             return
@@ -146,6 +146,11 @@ def _consume(memory: Memory, seen: Session | None) -> None:
     """What a session reported is in the status now. One that ended or was opened meanwhile has yet to be seen."""
     if isinstance(seen, SessionReported) and memory.session is seen:
         memory.session = None
+
+
+def _read(raw: Json) -> Sandbox:
+    """Read a Sandbox. Raises ValidationError where its spec does not fit; a status that does not is as good as none."""
+    return Sandbox.model_validate(raw | {"status": _readable_status(raw)})
 
 
 def _readable_status(raw: Json) -> SandboxStatus:

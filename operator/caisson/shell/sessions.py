@@ -42,7 +42,7 @@ class Sessions:
         try:
             async with self._free:
                 result = await self._executor.run(key.namespace, key.name, wanted.command, wanted.timeout_seconds)
-            report = _report(result)
+            report = _report(result, wanted)
         except (ExecError, ReportError) as error:
             log.warning("session lost", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))
             memory.session = SessionLost(wanted.pod_uid, str(error), now(), lost + 1)
@@ -53,14 +53,17 @@ class Sessions:
         self._ended(key)
 
 
-def _report(result: ExecResult) -> Report:
-    """Read what a session told. Raises ReportError where it told nothing of the pod that was meant."""
+def _report(result: ExecResult, wanted: OpenSession) -> Report:
+    """Read what a session told. Raises ReportError where that is not what it was opened for."""
     if result.exit_code not in _REPORTED:
         said = clean_line(result.stderr[-512:], 256)
         raise ReportError(f"the in-pod script ended with exit code {result.exit_code}: {said}")
     report = parse_report(result.stdout)
-    if isinstance(report.outcome, Failed) and report.outcome.cause is Cause.WRONG_POD:
+    failure = report.outcome if isinstance(report.outcome, Failed) else None
+    if failure is not None and failure.cause is Cause.WRONG_POD:
         raise ReportError("another pod has taken the name")
-    if result.exit_code != 0 and report.outcome is None:
+    if report.outcome is None and wanted.starts_docker:
         raise ReportError("the start ended without saying how")
+    if report.kernel is None and failure is None and not wanted.starts_docker:
+        raise ReportError("the look at the kernel ended without saying which it is")
     return report
