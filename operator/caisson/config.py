@@ -9,14 +9,23 @@ from pydantic.alias_generators import to_camel
 class ConfigModel(BaseModel):
     """A part of the configuration: immutable, camelCase in the file, an unknown field is an error."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
 
 
 class Toolbox(ConfigModel):
     """An image which brings one version of Docker along."""
 
     version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$")]
+    """What `spec.docker.version` calls it."""
+
     image: Annotated[str, Field(min_length=1)]
+    """The image, as nodes pull it. A change reaches new pods only."""
 
 
 class Config(ConfigModel):
