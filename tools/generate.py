@@ -214,8 +214,8 @@ def _reasons() -> Iterator[str]:
 def _configuration() -> Iterator[str]:
     yield "## The administrator's configuration"
     yield ""
-    yield "A YAML file, given to the operator with `--config`. An unknown field is an error. A change needs a restart of"
-    yield "the operator, and replaces no pod."
+    yield "A YAML file, given to the operator with `--config`. An unknown field is an error. A change needs a restart"
+    yield "of the operator, and replaces no pod."
     yield ""
     yield "| Field | Type | Default | Allowed | Description |"
     yield "|---|---|---|---|---|"

@@ -14,7 +14,7 @@ def spec_hash(spec: SandboxSpec) -> str:
     Fields at their default are left out, so that a new version of the API with more fields leaves pods alone; and
     nothing of the operator's configuration goes in, so that an upgraded operator or toolbox does too.
     """
-    # Put back to their defaults rather than excluded: a `docker` that differs in them alone would leave an empty object.
+    # Put back to their defaults, not excluded: a `docker` that differs in them alone would leave an empty object.
     docker = spec.docker.model_copy(update={name: Docker.model_fields[name].default for name in _APPLIED_IN_PLACE})
     shape = spec.model_copy(update={"docker": docker}).model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
