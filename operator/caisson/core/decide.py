@@ -77,6 +77,9 @@ def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
 
 
 def _with_pod(seen: Observation, pod: PodView, now: datetime) -> _State:
+    if pod.owner_uid is None:
+        # It carries our label, but nobody will collect it: a pod that was orphaned, or made by hand.
+        return _waiting(seen, verdict("False", Reason.POD_NAME_CONFLICT, "Nobody owns the pod."), Step())
     if pod.owner_uid != seen.sandbox.metadata.uid:
         # Of an earlier Sandbox of this name; the garbage collector takes it away, which wakes us.
         return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step())
@@ -131,7 +134,8 @@ def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now:
         known = seen.sandbox.status.condition(ConditionType.POD_RUNNING)
         if known is None or known.reason != pod_running.reason:
             return Step(wake_at=now + _REPLACE_PAUSE)
-        due = known.last_transition_time + _REPLACE_PAUSE
+        # Where pods fail before they run, the condition stays False from one to the next, and so does its time.
+        due = max(known.last_transition_time, pod.created_at) + _REPLACE_PAUSE
         return Step(DeletePod(pod.uid)) if now >= due else Step(wake_at=due)
     if tells_nothing(pod):
         return _look_at_events(seen, pod, now)

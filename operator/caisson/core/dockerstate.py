@@ -30,6 +30,7 @@ _STABLE_AFTER = timedelta(minutes=10)
 _LOOK_SOON_AFTER = timedelta(seconds=5)
 """The pause between looks at a daemon that the kubelet calls dead again and again, or whose node's clock is ahead."""
 _LOOK_AGAIN_AFTER = timedelta(seconds=15)
+_WRITTEN_FIRST = timedelta(seconds=1)
 _SESSION_GRACE_SECONDS = 30
 """What a session may take beyond the start's own timeout: exec, preparation, and stopping a late daemon."""
 
@@ -51,10 +52,14 @@ def docker_state(seen: Observation, pod: PodView, now: datetime) -> DockerState:
     if isinstance(session, SessionReported) and session.report.outcome is not None:
         state = _after_report(seen.sandbox, state, session.report.outcome, session.at)
     if isinstance(session, SessionRunning):
-        return state if state.verdict.status == "True" else replace(state, verdict=_starting(state))
+        return replace(state, verdict=_starting(state)) if state.verdict.status == "False" else state
     if isinstance(session, SessionLost):
         return _after_lost(seen.sandbox, state, session, pod, now)
-    return replace(state, step=_next_step(seen, state, pod, now))
+    step = _next_step(seen, state, pod, now)
+    if isinstance(session, SessionReported) and step.action is not None:
+        # Another session would take the place of this report, which is not in the status yet.
+        step = Step(wake_at=now + _WRITTEN_FIRST)
+    return replace(state, step=step)
 
 
 def restart_number(restart: Restart, reason: Reason, restarts: int, failures: int) -> int:
@@ -72,6 +77,8 @@ def _known(seen: Observation, pod: PodView) -> DockerState:
         return DockerState(verdict("False", Reason.DOCKER_STARTING), None, status.crash)
     if condition.reason == Reason.DOCKER_READY:
         return DockerState(_ready_verdict(status.docker), status.docker, status.crash)
+    if condition.reason == Reason.EXEC_FAILED:
+        return DockerState(Verdict("Unknown", Reason.EXEC_FAILED, condition.message), status.docker, status.crash)
     if condition.reason in CRASH_REASONS and status.crash is not None and status.docker is not None:
         return _crashed(seen.sandbox, status.docker, status.crash)
     return DockerState(verdict("False", Reason.DOCKER_STARTING), status.docker, status.crash)
@@ -135,7 +142,7 @@ def _last_words(crash: Crash) -> str:
 
 def _after_lost(sandbox: Sandbox, state: DockerState, session: SessionLost, pod: PodView, now: datetime) -> DockerState:
     due = session.at + exponential(session.count, ceiling=_SESSION_CEILING_SECONDS)
-    step = Step(wake_at=due) if now < due else Step(_start(sandbox, pod, _restarts(state)))
+    step = Step(wake_at=due) if now < due else Step(_start(sandbox, pod, _attempt(state)))
     if session.count < LOST_SESSIONS_TOLD:
         return replace(state, step=step)
     return replace(state, verdict=verdict("Unknown", Reason.EXEC_FAILED, said=session.message), step=step)
@@ -146,7 +153,7 @@ def _next_step(seen: Observation, state: DockerState, pod: PodView, now: datetim
         return _watch_over(seen, state, pod, now)
     if state.verdict.reason in CRASH_REASONS:
         return _restart_when_due(seen.sandbox, state, pod, now)
-    return Step(_start(seen.sandbox, pod, _restarts(state)))
+    return Step(_start(seen.sandbox, pod, _attempt(state)))
 
 
 def _watch_over(seen: Observation, state: DockerState, pod: PodView, now: datetime) -> Step:
@@ -184,6 +191,14 @@ def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, now: d
 def _start(sandbox: Sandbox, pod: PodView, attempt: int) -> OpenSession:
     timeout = sandbox.spec.docker.start_timeout_seconds + _SESSION_GRACE_SECONDS
     return OpenSession(pod.uid, tuple(start_command(sandbox, pod.uid, attempt)), timeout, starts_docker=True)
+
+
+def _attempt(state: DockerState) -> int:
+    """The number of the start that is under way: the answer to the last crash, unless dockerd was ready since."""
+    docker, crash = state.docker, state.crash
+    if docker is not None and docker.pid is None and crash is not None and crash.restart > docker.restarts:
+        return crash.restart
+    return _restarts(state)
 
 
 def _restarts(state: DockerState) -> int:

@@ -31,7 +31,8 @@ def _known(seen: Observation, pod: PodView) -> Verdict | None:
     known = seen.sandbox.status.condition(ConditionType.ISOLATED)
     if known is None or seen.sandbox.status.pod_uid != pod.uid:
         return None
-    if known.status == "Unknown" or known.reason not in list(Reason):
+    # That it could not be looked at stays known while the next look is on its way.
+    if (known.status == "Unknown" and known.reason != Reason.EXEC_FAILED) or known.reason not in list(Reason):
         return None
     return Verdict(known.status, Reason(known.reason), known.message)
 

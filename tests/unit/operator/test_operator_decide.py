@@ -1,0 +1,512 @@
+"""What is decided about a Sandbox: a table of states, each test a sentence about one of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from caisson.api.reasons import ConditionType, Reason
+from caisson.api.sandbox import Sandbox, SandboxSpec
+from caisson.config import Config
+from caisson.core.decide import Decision, decide
+from caisson.core.observation import CreateFailure, Observation, PodEvents
+from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession
+from caisson.core.podview import PodEvent, PodView
+from caisson.core.report import Cause, Failed, Report
+from caisson.core.writing import as_json, merge_patch
+from tests.unit.operator.builders import (
+    CONFIG,
+    KILLED,
+    NOW,
+    POD_UID,
+    RUNNING,
+    after,
+    choose,
+    crashed_sandbox,
+    ended_pod,
+    failed_report,
+    lost,
+    make_pod,
+    make_sandbox,
+    make_spec,
+    pending_pod,
+    plain,
+    ready_report,
+    ready_sandbox,
+    reported,
+    with_restart,
+    written,
+)
+
+
+def reason(decision: Decision, type_: ConditionType = ConditionType.READY) -> tuple[str, str]:
+    """Return status and reason of a condition."""
+    found = decision.status.condition(type_)
+    assert found is not None
+    return found.status, found.reason
+
+
+def attempt(decision: Decision) -> int:
+    """Return the number of the start that a decision asks for."""
+    action = decision.step.action
+    assert isinstance(action, OpenSession)
+    return int(action.command[action.command.index("--attempt") + 1])
+
+
+def settled(sandbox: Sandbox, decision: Decision) -> bool:
+    """Tell whether a decision would write nothing."""
+    return not merge_patch(as_json(sandbox.status), as_json(decision.status))
+
+
+class TestPod:
+    """The pod: made once, replaced for few reasons."""
+
+    def test_a_sandbox_without_a_pod_gets_one(self) -> None:
+        decision = choose(make_sandbox(), None)
+        assert isinstance(decision.step.action, CreatePod)
+        assert reason(decision) == ("False", Reason.POD_PENDING)
+
+    def test_a_runtime_class_off_the_list_is_told_and_no_pod_made(self) -> None:
+        decision = choose(make_sandbox(make_spec(runtimeClassName="runc")), None)
+        assert decision.step.action is None
+        assert reason(decision) == ("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
+
+    def test_a_docker_version_not_on_offer_is_told_and_no_pod_made(self) -> None:
+        decision = choose(make_sandbox(make_spec(docker={"version": "19"})), None)
+        assert decision.step.action is None
+        assert reason(decision) == ("False", Reason.DOCKER_VERSION_UNKNOWN)
+
+    def test_a_refused_pod_is_tried_again_after_a_pause_that_doubles(self) -> None:
+        failure = CreateFailure(Reason.POD_REJECTED, "no", 1, NOW, 3)
+        early = choose(make_sandbox(), None, after(3.9), create_failure=failure)
+        late = choose(make_sandbox(), None, after(4), create_failure=failure)
+        assert (early.step.action, early.step.wake_at) == (None, after(4))
+        assert reason(early) == ("False", Reason.POD_REJECTED)
+        assert isinstance(late.step.action, CreatePod)
+
+    def test_a_refused_pod_is_tried_at_once_when_the_spec_has_changed(self) -> None:
+        failure = CreateFailure(Reason.POD_REJECTED, "no", 1, NOW, 9)
+        assert isinstance(
+            choose(make_sandbox(generation=2), None, create_failure=failure).step.action,
+            CreatePod,
+        )
+
+    def test_a_changed_spec_replaces_the_pod(self) -> None:
+        decision = choose(make_sandbox(make_spec(image="alpine")), make_pod())
+        assert decision.step.action == DeletePod(POD_UID)
+
+    @pytest.mark.parametrize(
+        "docker",
+        [
+            {"restart": {"maxRetries": 0}},
+            {"restart": {"policy": "Never"}},
+            {"startTimeoutSeconds": 300},
+        ],
+        ids=str,
+    )
+    def test_a_change_of_restart_or_start_timeout_leaves_the_pod(self, docker: dict[str, object]) -> None:
+        decision = choose(make_sandbox(make_spec(docker=docker)), make_pod())
+        assert not isinstance(decision.step.action, DeletePod)
+
+    def test_a_changed_configuration_leaves_the_pod(self) -> None:
+        other = Config.model_validate(
+            {
+                "allowedRuntimeClasses": ["another"],
+                "toolboxes": [{"version": "99", "image": "other"}],
+                "probePeriodSeconds": 77,
+            },
+        )
+        sandbox = ready_sandbox()
+        decision = decide(Observation(sandbox, make_pod()), other, NOW)
+        assert decision.step.action is None
+        assert settled(sandbox, decision)
+
+    def test_a_pod_on_its_way_out_is_waited_for(self) -> None:
+        decision = choose(make_sandbox(make_spec(image="alpine")), make_pod(terminating=True))
+        assert decision.step.action is None
+        assert reason(decision) == ("False", Reason.POD_TERMINATING)
+
+    def test_a_pod_that_nobody_owns_is_told_and_not_touched(self) -> None:
+        """It carries our label, so the watch shows it: orphaned by `kubectl delete --cascade=orphan`, for example."""
+        decision = choose(make_sandbox(), make_pod(owner_uid=None))
+        assert decision.step.action is None
+        assert reason(decision) == ("False", Reason.POD_NAME_CONFLICT)
+
+    def test_a_pod_of_an_earlier_sandbox_is_not_touched(self) -> None:
+        decision = choose(make_sandbox(), make_pod(owner_uid="somebody-else"))
+        assert decision.step.action is None
+        assert decision.status.pod_uid is None
+        assert reason(decision)[0] == "False"
+
+    @pytest.mark.parametrize(
+        ("pod", "expected"),
+        [
+            (ended_pod(3), Reason.CONTAINER_EXITED),
+            (ended_pod(0, phase="Succeeded"), Reason.CONTAINER_EXITED),
+            (ended_pod(86, message="caisson-gate: NotGVisor: Linux 6.1"), Reason.NOT_GVISOR),
+            (ended_pod(137, "OOMKilled"), Reason.SANDBOX_OOM_KILLED),
+            (
+                replace(
+                    ended_pod(),
+                    reason="Evicted",
+                    message="Pod ephemeral local storage usage exceeds the total limit of containers 1Gi.",
+                ),
+                Reason.STORAGE_LIMIT_EXCEEDED,
+            ),
+        ],
+        ids=["exited", "done", "not-gvisor", "oom", "storage"],
+    )
+    def test_an_end_that_is_the_sandboxs_doing_is_final(self, pod: PodView, expected: Reason) -> None:
+        sandbox = make_sandbox()
+        first = choose(sandbox, pod)
+        later = choose(written(sandbox, first), pod, after(86400))
+        assert reason(first) == reason(later) == ("False", expected)
+        assert later.step.action is None
+        assert later.step.wake_at is None
+
+    def test_an_evicted_pod_is_replaced_after_a_pause(self) -> None:
+        sandbox = ready_sandbox()
+        pod = make_pod(phase="Failed", running=False, ready=False, terminated=None)
+        first = choose(sandbox, pod, after(100))
+        assert (first.step.action, first.step.wake_at) == (None, after(130))
+        assert reason(first) == ("False", Reason.POD_LOST)
+        told = written(sandbox, first)
+        assert choose(told, pod, after(129)).step.wake_at == after(130)
+        assert choose(told, pod, after(130)).step.action == DeletePod(POD_UID)
+
+    def test_a_pod_that_fails_at_once_again_and_again_is_replaced_after_a_pause_each_time(self) -> None:
+        """PodRunning was never True between, so the time of its transition is that of the first failure."""
+        pod = make_pod(phase="Failed", running=False, ready=False, reason="OutOfcpu", terminated=None)
+        sandbox = make_sandbox()
+        sandbox = written(sandbox, choose(sandbox, pod, NOW))
+        next_pod = make_pod(
+            uid="another", created_at=after(31), phase="Failed", running=False, ready=False, reason="OutOfcpu"
+        )
+        decision = choose(sandbox, next_pod, after(32))
+        assert decision.step.action is None
+        assert decision.step.wake_at is not None
+        assert decision.step.wake_at >= after(60)
+
+    def test_events_are_asked_for_when_a_pod_waits_without_a_word(self) -> None:
+        assert choose(make_sandbox(), pending_pod(), after(1)).step.wake_at == after(5)
+        assert choose(make_sandbox(), pending_pod(), after(5)).step.action == LookAtEvents(POD_UID)
+
+    def test_events_are_asked_for_less_often_the_longer_a_pod_waits(self) -> None:
+        for age, pause in ((5, 5), (30, 30), (600, 60)):
+            events = PodEvents(POD_UID, (), after(age))
+            decision = choose(make_sandbox(), pending_pod(), after(age), pod_events=events)
+            assert decision.step.wake_at == after(age + pause)
+
+    def test_events_tell_what_a_pods_status_does_not(self) -> None:
+        event = PodEvent("FailedCreatePodSandBox", 'no runtime for "runsc" is configured', NOW)
+        events = PodEvents(POD_UID, (event,), NOW)
+        decision = choose(make_sandbox(), pending_pod(), after(1), pod_events=events)
+        assert reason(decision) == ("False", Reason.RUNTIME_HANDLER_MISSING)
+
+
+class TestStart:
+    """dockerd: started once, and never a second time by mistake."""
+
+    def test_a_running_pod_is_started_as_attempt_0(self) -> None:
+        decision = choose(make_sandbox(), make_pod())
+        assert attempt(decision) == 0
+        assert reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKER_STARTING)
+        assert reason(decision, ConditionType.ISOLATED) == ("Unknown", Reason.NOT_VERIFIED)
+
+    def test_nothing_is_done_while_a_session_runs(self) -> None:
+        decision = choose(make_sandbox(), make_pod(), session=RUNNING)
+        assert decision.step.action is None
+        assert reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKER_STARTING)
+
+    def test_a_report_of_success_makes_the_sandbox_ready(self) -> None:
+        decision = choose(make_sandbox(), make_pod(), session=reported(ready_report(retry_count=3)))
+        assert [reason(decision, type_) for type_ in ConditionType] == [
+            ("True", Reason.POD_RUNNING),
+            ("True", Reason.GVISOR),
+            ("True", Reason.DOCKER_READY),
+            ("True", Reason.READY),
+        ]
+        docker = decision.status.docker
+        assert docker is not None
+        assert (docker.version, docker.storage_driver, docker.pid) == ("28.5.1", "overlay2", 40)
+        assert (docker.retry_count, docker.ready_after_milliseconds, docker.restarts) == (3, 700, 0)
+        assert decision.status.crash is None
+
+    def test_a_ready_sandbox_is_left_alone(self) -> None:
+        sandbox = ready_sandbox()
+        decision = choose(sandbox, make_pod(), after(3600))
+        assert decision.step.action is None
+        assert decision.step.wake_at is None
+        assert settled(sandbox, decision)
+
+    def test_a_restarted_operator_continues_a_first_start_as_the_same_attempt(self) -> None:
+        sandbox = make_sandbox()
+        sandbox = written(sandbox, choose(sandbox, make_pod(), session=RUNNING))
+        assert attempt(choose(sandbox, make_pod())) == 0
+
+    def test_not_gvisor_is_final_and_nothing_is_started(self) -> None:
+        sandbox = make_sandbox()
+        report = Report(None, Failed(Cause.NOT_GVISOR))
+        first = choose(sandbox, make_pod(), session=reported(report))
+        later = choose(written(sandbox, first), make_pod(), after(999))
+        assert reason(first) == reason(later) == ("False", Reason.NOT_GVISOR)
+        assert first.step.action is None
+        assert later.step.action is None
+
+    def test_a_pod_that_replaces_another_starts_with_attempt_0_and_keeps_the_crash(self) -> None:
+        sandbox = crashed_sandbox(**KILLED)
+        decision = choose(sandbox, make_pod(uid="another"), after(60))
+        assert attempt(decision) == 0
+        assert decision.status.crash == sandbox.status.crash
+        assert decision.status.docker is None
+
+
+class TestCrash:
+    """dockerd that failed: told at once, restarted where that can help."""
+
+    def test_a_crash_is_told_with_all_that_is_known(self) -> None:
+        decision = choose(make_sandbox(), make_pod(), session=reported(failed_report(), after(0.7)))
+        crash = decision.status.crash
+        assert crash is not None
+        assert (crash.reason, crash.exit_code, crash.pid, crash.restart) == (Reason.DOCKERD_EXITED, 1, 40, 1)
+        assert crash.stderr == "failed to start daemon: no idea\n"
+        assert crash.hint == Reason.DOCKERD_EXITED.hint
+        assert reason(decision) == reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKERD_EXITED)
+
+    def test_the_same_report_decided_twice_counts_once(self) -> None:
+        seen = reported(failed_report())
+        first = choose(make_sandbox(), make_pod(), session=seen)
+        again = choose(make_sandbox(), make_pod(), after(0.5), session=seen)
+        assert first.status.docker is not None
+        assert first.status.docker.failures == 1
+        assert as_json(first.status) == as_json(again.status)
+
+    def test_a_restart_waits_until_it_is_due_and_then_has_the_next_number(self) -> None:
+        sandbox = crashed_sandbox()
+        early, late = choose(sandbox, make_pod(), after(0.9)), choose(sandbox, make_pod(), after(1))
+        assert (early.step.action, early.step.wake_at) == (None, after(1))
+        assert settled(sandbox, early)
+        assert attempt(late) == 1
+
+    @pytest.mark.parametrize(("failures", "pause"), [(1, 1), (2, 2), (5, 16), (30, 300)])
+    def test_the_pause_doubles_up_to_five_minutes(self, failures: int, pause: int) -> None:
+        sandbox = _failed_times(failures, with_restart(max_retries=100))
+        assert choose(sandbox, make_pod()).step.wake_at == after(pause)
+
+    def test_the_last_retry_that_fails_is_final(self) -> None:
+        spec = with_restart(max_retries=2)
+        second, third = _failed_times(2, spec), _failed_times(3, spec)
+        assert _crash_restart(second) == 2
+        assert _crash_restart(third) == 0
+        decision = choose(third, make_pod(spec), after(86400))
+        assert (decision.step.action, decision.step.wake_at) == (None, None)
+
+    def test_more_retries_granted_later_apply_in_place(self) -> None:
+        final = _failed_times(3, with_restart(max_retries=2))
+        granted = final.model_copy(update={"spec": with_restart(max_retries=3)})
+        decision = choose(granted, make_pod(granted.spec), after(86400))
+        assert attempt(decision) == 3
+
+    @pytest.mark.parametrize(
+        ("spec", "stderr"),
+        [
+            (with_restart("Never"), "no idea"),
+            (with_restart(max_retries=0), "no idea"),
+            (make_spec(), "unknown flag: --nonsense"),
+        ],
+        ids=["policy-never", "no-retries", "no-use-in-it"],
+    )
+    def test_no_restart_follows(self, spec: SandboxSpec, stderr: str) -> None:
+        sandbox = crashed_sandbox(spec=spec, stderr=stderr)
+        assert _crash_restart(sandbox) == 0
+        decision = choose(sandbox, make_pod(spec), after(86400))
+        assert (decision.step.action, decision.step.wake_at) == (None, None)
+        assert settled(sandbox, decision)
+
+    def test_a_recovery_keeps_the_crash_and_counts_the_restart(self) -> None:
+        sandbox = crashed_sandbox()
+        decision = choose(sandbox, make_pod(), after(5), session=reported(ready_report(1), after(5)))
+        assert reason(decision) == ("True", Reason.READY)
+        assert decision.status.crash == sandbox.status.crash
+        assert decision.status.docker is not None
+        assert (decision.status.docker.restarts, decision.status.docker.failures) == (1, 1)
+
+    @pytest.mark.parametrize(("minutes", "failures"), [(9, 2), (11, 1)])
+    def test_ten_good_minutes_start_the_count_anew(self, minutes: int, failures: int) -> None:
+        sandbox = crashed_sandbox()
+        recovered = ready_report(1, started_at_epoch_seconds=int(after(1).timestamp()))
+        sandbox = written(sandbox, choose(sandbox, make_pod(), after(2), session=reported(recovered, after(2))))
+        died = after(60 * minutes)
+        decision = choose(sandbox, make_pod(), died, session=reported(failed_report(1, **KILLED), died))
+        assert decision.status.docker is not None
+        assert decision.status.docker.failures == failures
+        assert decision.status.crash is not None
+        assert (decision.status.crash.reason, decision.status.crash.signal) == (Reason.DOCKERD_KILLED, 9)
+        assert decision.status.crash.restart == 2
+
+    def test_a_restarted_operator_continues_a_restart_with_the_number_it_has(self) -> None:
+        """The restart was begun and the status says so; whoever begins it again must not ask after the failed one."""
+        sandbox = crashed_sandbox()
+        sandbox = written(sandbox, choose(sandbox, make_pod(), after(4), session=RUNNING))
+        assert attempt(choose(sandbox, make_pod(), after(5))) == 1
+
+    def test_a_restart_whose_session_was_lost_is_tried_with_the_number_it_has(self) -> None:
+        sandbox = crashed_sandbox()
+        decision = choose(sandbox, make_pod(), after(10), session=lost(1, after(5)))
+        assert attempt(decision) == 1
+
+    def test_an_unwritten_crash_is_not_lost_to_a_restart_that_is_due(self) -> None:
+        """The API server could not be written to for a while: the report goes to the status before another start."""
+        decision = choose(make_sandbox(), make_pod(), after(60), session=reported(failed_report()))
+        assert decision.step.action is None
+
+
+class TestAfterReady:
+    """dockerd that was ready: looked at when the kubelet says that it is not."""
+
+    def test_a_pod_that_turned_unready_is_looked_at_soon(self) -> None:
+        sandbox = ready_sandbox()
+        pod = make_pod(ready=False, ready_changed_at=after(100))
+        decision = choose(sandbox, pod, after(101))
+        assert attempt(decision) == 0
+        assert reason(decision) == ("True", Reason.READY)
+
+    def test_a_pod_that_stays_unready_is_not_looked_at_in_a_loop(self) -> None:
+        """Also not when the node's clock is ahead, so that the change lies in the future."""
+        sandbox = ready_sandbox()
+        pod = make_pod(ready=False, ready_changed_at=after(3600))
+        decision = choose(sandbox, pod, after(100.1), looked_at=after(100))
+        assert decision.step.action is None
+        assert decision.step.wake_at is not None
+        assert decision.step.wake_at > after(103)
+
+    def test_right_after_the_start_an_unready_pod_is_not_looked_at(self) -> None:
+        pod = make_pod(ready=False, ready_changed_at=after(-3))
+        decision = choose(ready_sandbox(), pod, after(1))
+        assert (decision.step.action, decision.step.wake_at) == (None, after(15))
+
+    def test_a_daemon_found_alive_costs_no_write(self) -> None:
+        sandbox = ready_sandbox()
+        pod = make_pod(ready=False, ready_changed_at=after(100))
+        decision = choose(sandbox, pod, after(102), session=reported(ready_report(), after(102)), looked_at=after(102))
+        assert settled(sandbox, decision)
+        assert decision.step.action is None
+
+    def test_a_daemon_stays_ready_while_it_is_looked_at(self) -> None:
+        sandbox = ready_sandbox()
+        decision = choose(sandbox, make_pod(ready=False), after(100), session=RUNNING)
+        assert settled(sandbox, decision)
+
+
+class TestLostSessions:
+    """Exec that does not work: could not look is not the same as absent."""
+
+    def test_one_or_two_lost_sessions_are_not_told(self) -> None:
+        sandbox = ready_sandbox()
+        for count in (1, 2):
+            assert settled(sandbox, choose(sandbox, make_pod(), after(100), session=lost(count, after(100))))
+
+    def test_from_the_third_on_docker_is_unknown(self) -> None:
+        decision = choose(ready_sandbox(), make_pod(), after(100), session=lost(3, after(100)))
+        assert reason(decision) == ("Unknown", Reason.EXEC_FAILED)
+
+    @pytest.mark.parametrize(("count", "pause"), [(1, 1), (2, 2), (4, 8), (9, 30)])
+    def test_the_next_try_follows_after_a_pause_that_doubles(self, count: int, pause: int) -> None:
+        early = choose(make_sandbox(), make_pod(), after(pause - 0.1), session=lost(count))
+        late = choose(make_sandbox(), make_pod(), after(pause), session=lost(count))
+        assert (early.step.action, early.step.wake_at) == (None, after(pause))
+        assert attempt(late) == 0
+
+    def test_what_is_unknown_stays_unknown_while_the_next_try_runs(self) -> None:
+        sandbox = ready_sandbox()
+        sandbox = written(sandbox, choose(sandbox, make_pod(), after(100), session=lost(3, after(100))))
+        decision = choose(sandbox, make_pod(), after(110), session=RUNNING)
+        assert reason(decision, ConditionType.DOCKER_READY) == ("Unknown", Reason.EXEC_FAILED)
+
+    def test_nothing_is_written_when_the_next_try_begins(self) -> None:
+        sandbox = make_sandbox()
+        sandbox = written(sandbox, choose(sandbox, make_pod(), session=lost(3)))
+        assert settled(sandbox, choose(sandbox, make_pod(), after(4), session=RUNNING))
+        assert settled(sandbox, choose(sandbox, make_pod(), after(8), session=lost(4, after(8))))
+
+    def test_a_restarted_operator_looks_at_once(self) -> None:
+        sandbox = ready_sandbox()
+        sandbox = written(sandbox, choose(sandbox, make_pod(), after(100), session=lost(3, after(100))))
+        assert attempt(choose(sandbox, make_pod(), after(110))) == 0
+
+    def test_a_session_that_works_again_makes_it_ready_again(self) -> None:
+        sandbox = ready_sandbox()
+        sandbox = written(sandbox, choose(sandbox, make_pod(), after(100), session=lost(3, after(100))))
+        decision = choose(sandbox, make_pod(), after(110), session=reported(ready_report(), after(110)))
+        assert reason(decision) == ("True", Reason.READY)
+
+
+class TestPlain:
+    """A sandbox without Docker."""
+
+    def test_its_kernel_is_looked_at_and_nothing_started(self) -> None:
+        spec = plain()
+        decision = choose(make_sandbox(spec), make_pod(spec))
+        assert isinstance(decision.step.action, OpenSession)
+        assert "verify" in decision.step.action.command
+        assert "start" not in decision.step.action.command
+        assert reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKER_DISABLED)
+
+    def test_it_is_ready_once_the_kernel_was_seen(self) -> None:
+        sandbox = make_sandbox(plain())
+        pod = make_pod(sandbox.spec)
+        first = choose(sandbox, pod, session=reported(Report("gVisor")))
+        assert reason(first) == ("True", Reason.READY)
+        later = choose(written(sandbox, first), pod, after(999))
+        assert later.step.action is None
+        assert settled(written(sandbox, first), later)
+
+    def test_a_lost_look_is_tried_again_after_a_pause(self) -> None:
+        sandbox = make_sandbox(plain())
+        pod = make_pod(sandbox.spec)
+        assert choose(sandbox, pod, session=lost(2)).step.wake_at == after(2)
+        assert isinstance(choose(sandbox, pod, after(2), session=lost(2)).step.action, OpenSession)
+
+
+class TestConditions:
+    """Conditions as Kubernetes means them."""
+
+    def test_the_time_of_transition_changes_only_with_the_status(self) -> None:
+        sandbox = make_sandbox()
+        sandbox = written(sandbox, choose(sandbox, None))
+        decision = choose(sandbox, make_pod(), after(7), session=RUNNING)
+        docker, running = (
+            decision.status.condition(t) for t in (ConditionType.DOCKER_READY, ConditionType.POD_RUNNING)
+        )
+        assert docker is not None
+        assert docker.last_transition_time == NOW
+        assert running is not None
+        assert running.last_transition_time == after(7)
+
+    def test_every_condition_names_the_generation_it_speaks_of(self) -> None:
+        decision = choose(make_sandbox(generation=7), None)
+        assert {c.observed_generation for c in decision.status.conditions} == {7}
+        assert decision.status.observed_generation == 7
+
+    def test_every_condition_is_there_from_the_first_write_on(self) -> None:
+        assert [c.type for c in choose(make_sandbox(), None).status.conditions] == [str(t) for t in ConditionType]
+
+
+def test_a_rendered_pod_is_made_for_the_sandbox_it_belongs_to() -> None:
+    action = choose(make_sandbox(), None).step.action
+    assert isinstance(action, CreatePod)
+    assert action.manifest["metadata"]["ownerReferences"][0]["uid"] == make_sandbox().metadata.uid
+    assert action.manifest["spec"]["runtimeClassName"] == CONFIG.allowed_runtime_classes[0]
+
+
+def _failed_times(times: int, spec: SandboxSpec) -> Sandbox:
+    """Return a Sandbox whose dockerd failed so many times in a row, the last time at NOW."""
+    sandbox = make_sandbox(spec)
+    for number in range(times):
+        decision = choose(sandbox, make_pod(spec), session=reported(failed_report(number)))
+        sandbox = written(sandbox, decision)
+    return sandbox
+
+
+def _crash_restart(sandbox: Sandbox) -> int:
+    assert sandbox.status.crash is not None
+    return sandbox.status.crash.restart
