@@ -1,0 +1,40 @@
+# dockerd would start a containerd of its own, find that it doesn't listen yet, and look again a second later. Started here, at the
+# same time as dockerd, it listens before dockerd asks: that is half of the time from dockerd's start until it is ready.
+
+CONTAINERD_SOCKET=$STATE/containerd.sock
+
+# The directories are those of dockerd's own containerd, so that either finds what the other has left.
+configure_containerd() {
+	cat >"$STATE/containerd.toml" <<-END
+		version = 2
+		root = "/var/lib/docker/containerd/daemon"
+		state = "/run/docker/containerd/daemon"
+		disabled_plugins = ["io.containerd.grpc.v1.cri"]
+
+		[grpc]
+		  address = "$CONTAINERD_SOCKET"
+	END
+}
+
+# Runs until it is told to end; the containerd that it keeps then ends as well. What containerd says belongs to dockerd's stderr,
+# where it would be if dockerd had started it; less its
+# account of every plugin, which would leave no room for the error in what the operator is shown.
+keep_containerd() { # ATTEMPT
+	local child=
+	exec 9>&- # the lock is for launching only
+	trap '[ -z "$child" ] || kill "$child"; exit' TERM
+	read_process self
+	echo "$process_pid $process_start" >"$STATE/start-$1/containerd"
+	while :; do
+		containerd --config "$STATE/containerd.toml" --log-level warn </dev/null >>"$STATE/start-$1/stderr" 2>&1 &
+		child=$!
+		wait "$child"
+		sleep 1
+	done
+}
+
+end_containerd() { # ATTEMPT
+	local keeper started
+	{ read -r keeper started <"$STATE/start-$1/containerd"; } 2>/dev/null || return 0
+	is_number "$keeper" && is_number "$started" && end_process "$keeper" "$started" 5
+}

@@ -1,0 +1,84 @@
+# What is known about the attempts to start dockerd, in files: any later exec session, of any operator, goes on from here.
+#
+#   /run/caisson/lock            held from the decision to start until dockerd's pid is on record
+#   /run/caisson/start-N/        attempt N, counted by the operator
+#     daemon                     pid, start time, uptime in 1/100 s, Unix time; written by the process that becomes dockerd
+#     containerd                 pid and start time of the keeper of dockerd's containerd, where there is one
+#     stdout stderr              dockerd's, appended to
+#     prepared                   everything around dockerd is in place; holds the uplink's MTU, or -
+#     ready                      milliseconds until the first good `docker info`, how many failed before, MTU, facts as base64
+#     exit                       dockerd's exit code; 128+n for signal n
+#     failed detail              why this attempt is over, and in whose words
+#
+# Most are one line, written at once. A reader takes only a line that has its newline, so nobody sees half of one and no rename,
+# which would cost a fork, is needed.
+
+STATE=/run/caisson
+
+attempt_directory() { # ATTEMPT
+	printf '%s' "$STATE/start-$1"
+}
+
+# Sets attempt to the highest number there is, or fails.
+latest_attempt() {
+	local directory number
+	attempt=
+	for directory in "$STATE"/start-*; do
+		number=${directory##*/start-}
+		is_number "$number" || continue
+		if [ -z "$attempt" ] || [ "$number" -gt "$attempt" ]; then
+			attempt=$number
+		fi
+	done
+	[ -n "$attempt" ]
+}
+
+# Sets attempt to one whose dockerd is alive, or fails.
+living_attempt() {
+	local directory
+	for directory in "$STATE"/start-*; do
+		attempt=${directory##*/start-}
+		is_number "$attempt" && read_daemon "$attempt" && is_alive "$daemon_pid" "$daemon_start" && return
+	done
+	return 1
+}
+
+read_daemon() { # ATTEMPT
+	{ read -r daemon_pid daemon_start daemon_launched daemon_started_at <"$STATE/start-$1/daemon"; } 2>/dev/null &&
+		is_number "$daemon_pid" && is_number "$daemon_start" && is_number "$daemon_launched" && is_number "$daemon_started_at"
+}
+
+read_exit() { # ATTEMPT
+	{ read -r daemon_exit <"$STATE/start-$1/exit"; } 2>/dev/null && is_number "$daemon_exit"
+}
+
+read_prepared() { # ATTEMPT
+	{ read -r prepared_mtu <"$STATE/start-$1/prepared"; } 2>/dev/null && { [ "$prepared_mtu" = - ] || is_number "$prepared_mtu"; }
+}
+
+read_ready() { # ATTEMPT
+	{ read -r ready_after ready_retries ready_mtu ready_info <"$STATE/start-$1/ready"; } 2>/dev/null &&
+		is_number "$ready_after" && is_number "$ready_retries" && { [ "$ready_mtu" = - ] || is_number "$ready_mtu"; } || return 1
+	case $ready_info in
+	*[!A-Za-z0-9+/=]*) return 1 ;;
+	esac
+}
+
+read_failed() { # ATTEMPT
+	{ read -r failed_cause <"$STATE/start-$1/failed"; } 2>/dev/null || return 1
+	case $failed_cause in
+	'' | *[!A-Za-z]*) return 1 ;;
+	esac
+}
+
+# The first cause stays: what follows (our own kill, say) is its consequence.
+record_failed() { # ATTEMPT CAUSE DETAIL
+	read_failed "$1" && return
+	printf '%s\n' "$3" >"$STATE/start-$1/detail"
+	echo "$2" >"$STATE/start-$1/failed"
+}
+
+# Takes the lock on descriptor 9. It is free again when the last process that inherited the descriptor has closed it, or died.
+take_lock() { # SECONDS
+	exec 9>"$STATE/lock" && flock -w "$1" 9
+}
