@@ -66,7 +66,7 @@ class Reconciler:
             await self._actions.perform(key, sandbox, memory, decision.step.action)
             seen = self._observe(key, sandbox, memory)
             decision = decide(seen, self._config, now())
-        await self._write(key, seen, memory, decision)
+        await self._write(key, seen, memory, decision, _stored(raw, sandbox.status))
 
     def _observe(self, key: Key, sandbox: Sandbox, memory: Memory) -> Observation:
         raw = self._pods.get(key)
@@ -82,10 +82,10 @@ class Reconciler:
             looked_at=memory.looked_at,
         )
 
-    async def _write(self, key: Key, seen: Observation, memory: Memory, decision: Decision) -> None:
-        """Write the status if it changed and may not wait for a better one; see to it that the key comes back."""
+    async def _write(self, key: Key, seen: Observation, memory: Memory, decision: Decision, stored: Json) -> None:
+        """Write the status if it is not `stored` and may not wait for a better one; see that the key comes back."""
         known = seen.sandbox.status
-        patch = merge_patch(as_json(known), as_json(decision.status))
+        patch = merge_patch(stored, as_json(decision.status))
         wake_at = earliest(decision.step.wake_at, now() + _RESYNC)
         if not patch:
             memory.status_changed_since = None
@@ -125,7 +125,7 @@ class Reconciler:
             status=_readable_status(raw),
         )
         status = invalid(bare, f"{where}: {first['msg']}", now())
-        await self._write(key, Observation(bare), memory, Decision(status, Step()))
+        await self._write(key, Observation(bare), memory, Decision(status, Step()), _stored(raw, bare.status))
 
     def _memory(self, key: Key, raw: Json) -> Memory:
         uid = raw["metadata"]["uid"]
@@ -151,6 +151,11 @@ def _consume(memory: Memory, seen: Session | None) -> None:
 def _read(raw: Json) -> Sandbox:
     """Read a Sandbox. Raises ValidationError where its spec does not fit; a status that does not is as good as none."""
     return Sandbox.model_validate(raw | {"status": _readable_status(raw)})
+
+
+def _stored(raw: Json, read: SandboxStatus) -> Json:
+    """What a new status is compared with. Of one that can't be read all goes, or it could never be read again."""
+    return as_json(read) if read != SandboxStatus() else dict(raw.get("status", {}))
 
 
 def _readable_status(raw: Json) -> SandboxStatus:

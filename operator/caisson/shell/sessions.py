@@ -46,6 +46,10 @@ class Sessions:
         except (ExecError, ReportError) as error:
             log.warning("session lost", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))
             memory.session = SessionLost(wanted.pod_uid, str(error), now(), lost + 1)
+        except Exception as error:
+            # Nobody waits for this task: unless it says how it ended, the Sandbox would take the session for running.
+            log.exception("session failed", namespace=key.namespace, name=key.name, uid=memory.uid)
+            memory.session = SessionLost(wanted.pod_uid, type(error).__name__, now(), lost + 1)
         else:
             memory.session = SessionReported(wanted.pod_uid, report, now())
             if isinstance(report.outcome, Ready):

@@ -1,0 +1,167 @@
+"""An API server for one Sandbox and its pod, in memory, and an exec that answers what it is told to."""
+
+# ruff: noqa: ARG002  the methods are those of what they stand for
+
+import asyncio
+import copy
+from typing import Any, cast
+
+from caisson.shell.actions import Actions
+from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
+from caisson.shell.exec import ExecError, ExecResult, Executor
+from caisson.shell.kube import Kube
+from caisson.shell.reconciler import Reconciler
+from caisson.shell.sessions import Sessions
+from caisson.shell.store import Key, Store
+from tests.unit.operator.builders import CONFIG, POD_UID
+
+Json = dict[str, Any]
+KEY = Key("default", "demo")
+
+__all__ = ["KEY", "UNREACHABLE", "FakeExecutor", "FakeKube", "World"]
+
+
+def merged(target: Json, patch: Json) -> Json:
+    """Apply a JSON merge patch, as RFC 7386 has it."""
+    result = {key: value for key, value in target.items() if not (key in patch and patch[key] is None)}
+    for key, value in patch.items():
+        if isinstance(value, dict):
+            before = result.get(key)
+            result[key] = merged(before if isinstance(before, dict) else {}, value)
+        elif value is not None:
+            result[key] = value
+    return result
+
+
+class FakeKube:
+    """Holds one Sandbox and at most one pod; counts what is asked of it and fails where it is told to."""
+
+    def __init__(self, sandbox: Json) -> None:
+        """Hold this Sandbox."""
+        self.sandbox, self.pod = sandbox, cast("Json | None", None)
+        self.version = 1
+        self.status_writes: list[Json] = []
+        self.events: list[Json] = []
+        self.pods_created = 0
+        self.create_errors: list[CaissonError] = []
+        self.patch_errors: list[CaissonError] = []
+
+    def _stamp(self, thing: Json) -> Json:
+        self.version += 1
+        thing["metadata"]["resourceVersion"] = str(self.version)
+        return copy.deepcopy(thing)
+
+    async def create_pod(self, namespace: str, manifest: Json) -> Json:
+        """Create the pod, once."""
+        if self.create_errors:
+            raise self.create_errors.pop(0)
+        if self.pod is not None:
+            raise kube_error("POST pods", 409, "AlreadyExists", "exists")
+        self.pods_created += 1
+        self.pod = copy.deepcopy(manifest)
+        self.pod["metadata"] |= {"uid": POD_UID, "creationTimestamp": "2026-03-01T12:00:00Z"}
+        self.pod["status"] = {"phase": "Pending"}
+        return self._stamp(self.pod)
+
+    async def get_pod(self, namespace: str, name: str) -> Json:
+        """Return the pod."""
+        if self.pod is None:
+            raise kube_error("GET pod", 404, "NotFound", "not found")
+        return copy.deepcopy(self.pod)
+
+    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
+        """Delete the pod."""
+        self.pod = None
+
+    async def pod_events(self, namespace: str, pod_uid: str) -> list[Json]:
+        """Return no Events."""
+        return []
+
+    async def patch_sandbox_status(self, namespace: str, name: str, patch: Json) -> Json:
+        """Apply the patch, if it is about the newest version."""
+        if self.patch_errors:
+            raise self.patch_errors.pop(0)
+        if patch["metadata"]["resourceVersion"] != self.sandbox["metadata"]["resourceVersion"]:
+            raise kube_error("PATCH", 409, "Conflict", "changed")
+        self.status_writes.append(patch["status"])
+        self.sandbox = merged(self.sandbox, {"status": patch["status"]})
+        return self._stamp(self.sandbox)
+
+    async def create_event(self, namespace: str, event: Json) -> None:
+        """Keep the Event."""
+        self.events.append(event)
+
+    def pod_runs(self, *, ready: bool = True) -> Json:
+        """Let the kubelet start the pod."""
+        assert self.pod is not None
+        self.pod["status"] = {
+            "phase": "Running",
+            "podIP": "10.0.0.7",
+            "containerStatuses": [{"name": "sandbox", "state": {"running": {}}}],
+            "conditions": [{"type": "ContainersReady", "status": "True" if ready else "False"}],
+        }
+        return self._stamp(self.pod)
+
+
+class FakeExecutor:
+    """Answers each session with the next of its answers."""
+
+    def __init__(self) -> None:
+        """Have no answers yet."""
+        self.answers: list[ExecResult | Exception] = []
+        self.commands: list[tuple[str, ...]] = []
+
+    async def run(self, namespace: str, pod: str, command: tuple[str, ...], timeout_seconds: float) -> ExecResult:
+        """Return or raise the next answer."""
+        self.commands.append(command)
+        await asyncio.sleep(0)
+        if not self.answers:
+            raise ExecError("no answer")
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class World:
+    """A reconciler with everything around it; `operator_restarts` puts a new one in its place."""
+
+    def __init__(self, sandbox: Json) -> None:
+        """Have a cluster with this Sandbox."""
+        self.kube, self.executor = FakeKube(sandbox), FakeExecutor()
+        self.operator_restarts()
+
+    def operator_restarts(self) -> None:
+        """Forget all but what is in the cluster."""
+        self.sandboxes, self.pods = Store(), Store()
+        self.wishes: list[float] = []
+        kube = cast("Kube", self.kube)
+        sessions = Sessions(cast("Executor", self.executor), 4, lambda _: None)
+        actions = Actions(kube, sessions, self.pods)
+        self.reconciler = Reconciler(
+            CONFIG, kube, self.sandboxes, self.pods, actions, lambda _, s: self.wishes.append(s), lambda _: None
+        )
+        self.watches_deliver()
+
+    def watches_deliver(self) -> None:
+        """Bring the stores up to date."""
+        self.sandboxes.put(copy.deepcopy(self.kube.sandbox))
+        if self.kube.pod is not None:
+            self.pods.put(copy.deepcopy(self.kube.pod))
+
+    async def reconcile(self, times: int = 1) -> None:
+        """Look at the Sandbox some times, with the sessions' tasks having their turn between."""
+        for _ in range(times):
+            await self.reconciler.reconcile(KEY)
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+    def condition(self, type_: str = "Ready") -> tuple[str, str] | None:
+        """Return status and reason of a condition as it is written."""
+        for condition in self.kube.sandbox.get("status", {}).get("conditions", ()):
+            if condition["type"] == type_:
+                return condition["status"], condition["reason"]
+        return None
+
+
+UNREACHABLE = KubeUnreachable("no answer")

@@ -1,0 +1,88 @@
+"""Why dockerd failed: the corpus of real outputs, and what must hold for any output."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caisson.api.reasons import CRASH_REASONS, Reason
+from caisson.core.diagnosis import diagnose, signal_of
+from caisson.core.report import Cause, Failed
+
+CORPUS = sorted((Path(__file__).parents[2] / "corpus").glob("*.yaml"))
+
+
+def failure_of(report: dict[str, Any]) -> Failed:
+    """Read the report of a file of the corpus, which says it in the in-pod script's words, decoded."""
+    capabilities = report.get("capEff")
+    return Failed(
+        cause=Cause(report["cause"]),
+        attempt=report.get("attempt", 0),
+        pid=report.get("pid"),
+        exit_code=report.get("exitCode"),
+        net_raw=None if capabilities is None else bool(int(str(capabilities), 16) & (1 << 13)),
+        stdout=report.get("stdout", ""),
+        stderr=report.get("stderr", ""),
+        detail=report.get("detail", ""),
+    )
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+def test_a_real_failure_is_diagnosed(path: Path) -> None:
+    captured = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert diagnose(failure_of(captured["report"])) == Reason(captured["expect"])
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (Failed(Cause.DOCKER_NOT_FOUND), Reason.DOCKER_NOT_FOUND),
+        (Failed(Cause.NET_RAW_MISSING), Reason.NET_RAW_MISSING),
+        (Failed(Cause.PACKET_SOCKET_WRITE_MISSING), Reason.PACKET_SOCKET_WRITE_MISSING),
+        (Failed(Cause.TIMED_OUT, stderr="permission denied"), Reason.START_TIMED_OUT),
+        (Failed(Cause.INTERRUPTED), Reason.START_INTERRUPTED),
+        (Failed(Cause.LOCK_TIMED_OUT), Reason.START_INTERRUPTED),
+        (Failed(Cause.PREPARE_FAILED, detail="mount: permission denied"), Reason.PREPARE_FAILED),
+        (Failed(Cause.EXITED, exit_code=137), Reason.DOCKERD_KILLED),
+        (Failed(Cause.EXITED, exit_code=None), Reason.DOCKERD_KILLED),
+        (Failed(Cause.EXITED, exit_code=1, stderr="who knows"), Reason.DOCKERD_EXITED),
+        (Failed(Cause.EXITED, exit_code=1), Reason.DOCKERD_EXITED),
+        (
+            Failed(Cause.EXITED, exit_code=1, stderr="permission denied\n" + "ordinary line\n" * 9),
+            Reason.DOCKERD_EXITED,
+        ),
+    ],
+    ids=lambda value: value.name if isinstance(value, Reason) else value.cause.name,
+)
+def test_what_the_script_knows_goes_before_what_dockerd_prints(failure: Failed, expected: Reason) -> None:
+    assert diagnose(failure) is expected
+
+
+_FAILURES = st.builds(
+    Failed,
+    cause=st.sampled_from([c for c in Cause if c not in {Cause.WRONG_POD, Cause.NOT_GVISOR}]),
+    exit_code=st.none() | st.integers(0, 255),
+    net_raw=st.none() | st.booleans(),
+    stderr=st.text(max_size=200) | st.lists(st.sampled_from(["cgroup ", "network", " driver", "\n"])).map("".join),
+)
+
+
+@given(_FAILURES)
+def test_any_failure_has_one_reason_and_always_the_same(failure: Failed) -> None:
+    assert diagnose(failure) in CRASH_REASONS
+    assert diagnose(failure) is diagnose(failure)
+
+
+@given(st.text(alphabet="xyz \n", max_size=300), st.integers(0, 255).filter(lambda code: code != 137))
+def test_what_no_check_knows_is_not_guessed(stderr: str, code: int) -> None:
+    assert diagnose(Failed(Cause.EXITED, exit_code=code, stderr=stderr)) is Reason.DOCKERD_EXITED
+
+
+@pytest.mark.parametrize(
+    ("code", "signal"), [(None, None), (0, None), (1, None), (128, None), (137, 9), (143, 15), (192, 64), (255, None)]
+)
+def test_a_signal_is_read_from_the_exit_code(code: int | None, signal: int | None) -> None:
+    assert signal_of(code) == signal

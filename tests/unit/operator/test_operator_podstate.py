@@ -1,0 +1,121 @@
+"""What a pod's status means: statuses as the kubelet and the scheduler write them, and the PodRunning condition."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caisson.api.reasons import Reason
+from caisson.core.podstate import pod_verdict, tells_nothing
+from caisson.core.podview import PodEvent, pod_view
+from tests.unit.operator.builders import NOW, POD_UID, UID
+
+Json = dict[str, Any]
+
+
+def pod(phase: str = "Pending", state: Json | None = None, **status: Any) -> Json:
+    """Return a pod as the API server has it, with the state of its container."""
+    containers = [] if state is None else [{"name": "sandbox", "state": state}]
+    node = {} if status.pop("no_node", False) else {"nodeName": "node-1"}
+    return {
+        "metadata": {
+            "name": "demo", "namespace": "default", "uid": POD_UID, "creationTimestamp": "2026-03-01T12:00:00Z",
+            "ownerReferences": [{"kind": "Sandbox", "name": "demo", "uid": UID, "controller": True}],
+        },
+        "spec": {**node, "volumes": [{"name": "caisson-toolbox", "image": {"reference": "toolbox:28"}}]},
+        "status": {"phase": phase, "containerStatuses": containers, **status},
+    }  # fmt: skip
+
+
+def waiting(reason: str, message: str = "") -> Json:
+    """Return the state of a container that waits."""
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+def ended(code: int, reason: str = "Error", message: str = "") -> Json:
+    """Return the state of a container that has ended."""
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+
+
+RUNS: Json = {"running": {"startedAt": "2026-03-01T12:00:01Z"}}
+UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]
+
+STATES: dict[str, tuple[Json, str, Reason]] = {
+    "just-created": (pod(no_node=True), "False", Reason.POD_PENDING),
+    "creating": (pod(state=waiting("ContainerCreating")), "False", Reason.POD_PENDING),
+    "runs": (pod("Running", RUNS), "True", Reason.POD_RUNNING),
+    "unschedulable": (pod(no_node=True, conditions=UNSCHEDULABLE), "False", Reason.UNSCHEDULABLE),
+    "pull-error": (pod(state=waiting("ErrImagePull", "not found")), "False", Reason.IMAGE_PULL_FAILED),
+    "pull-back-off": (pod(state=waiting("ImagePullBackOff")), "False", Reason.IMAGE_PULL_FAILED),
+    "image-name": (pod(state=waiting("InvalidImageName")), "False", Reason.IMAGE_PULL_FAILED),
+    "toolbox-pull": (
+        pod(state=waiting("ImagePullBackOff", 'pulling "toolbox:28"')),
+        "False",
+        Reason.TOOLBOX_PULL_FAILED,
+    ),
+    "create-error": (pod(state=waiting("CreateContainerError", "boom")), "False", Reason.CONTAINER_START_FAILED),
+    "start-error": (pod("Failed", ended(128, "StartError", "boom")), "False", Reason.CONTAINER_START_FAILED),
+    "exited": (pod("Failed", ended(3)), "False", Reason.CONTAINER_EXITED),
+    "completed": (pod("Succeeded", ended(0, "Completed")), "False", Reason.CONTAINER_EXITED),
+    "oom": (pod("Failed", ended(137, "OOMKilled")), "False", Reason.SANDBOX_OOM_KILLED),
+    "gate": (pod("Failed", ended(86, message="caisson-gate: NotGVisor: Linux")), "False", Reason.NOT_GVISOR),
+    "own-86": (pod("Failed", ended(86, message="my own business")), "False", Reason.CONTAINER_EXITED),
+    "gate-first": (
+        pod(
+            "Failed",
+            waiting("PodInitializing"),
+            initContainerStatuses=[{"name": "gate", "state": ended(86, message="caisson-gate: NotGVisor: Linux")}],
+        ),
+        "False",
+        Reason.NOT_GVISOR,
+    ),
+    "gate-passed": (
+        pod("Running", RUNS, initContainerStatuses=[{"name": "gate", "state": ended(0, "Completed")}]),
+        "True",
+        Reason.POD_RUNNING,
+    ),
+    "evicted": (pod("Failed", reason="Evicted", message="The node was low on memory."), "False", Reason.EVICTED),
+    "evicted-for-storage": (
+        pod("Failed", reason="Evicted", message='Usage of EmptyDir volume "docker" exceeds the limit "1Gi".'),
+        "False",
+        Reason.STORAGE_LIMIT_EXCEEDED,
+    ),
+    "not-admitted": (pod("Failed", reason="OutOfcpu", message="too little"), "False", Reason.POD_LOST),
+    "node-shutdown": (pod("Failed", reason="Terminated"), "False", Reason.POD_LOST),
+    "unknown": (pod("Unknown", RUNS, reason="NodeLost"), "Unknown", Reason.POD_UNKNOWN),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_status_is_understood(name: str) -> None:
+    status, truth, reason = STATES[name]
+    verdict = pod_verdict(pod_view(status))
+    assert (verdict.status, verdict.reason) == (truth, reason)
+
+
+def test_a_deleted_pod_is_terminating_whatever_else_it_is() -> None:
+    for status, _, _ in STATES.values():
+        deleted = status | {"metadata": status["metadata"] | {"deletionTimestamp": "2026-03-01T12:00:09Z"}}
+        assert pod_verdict(pod_view(deleted)).reason is Reason.POD_TERMINATING
+
+
+def test_the_newest_event_tells_why_a_pod_waits_that_says_nothing_itself() -> None:
+    view = pod_view(pod(state=waiting("ContainerCreating")))
+    events = [PodEvent("FailedMount", "no such volume", NOW), PodEvent("FailedCreatePodSandBox", "boom", NOW)]
+    found = pod_verdict(view, events)
+    assert found.reason is Reason.CONTAINER_START_FAILED
+    assert "boom" in found.message
+
+
+def test_a_pod_that_runs_or_says_why_it_waits_needs_no_events() -> None:
+    telling = [name for name, (status, _, _) in STATES.items() if not tells_nothing(pod_view(status))]
+    assert sorted(set(STATES) - set(telling)) == ["creating"]
+
+
+@given(st.sampled_from(sorted(STATES)), st.text(max_size=2000))
+def test_foreign_words_are_bounded_and_on_one_line(name: str, words: str) -> None:
+    view = pod_view(pod(state=waiting("ErrImagePull", words)) if name == "creating" else pod("Failed", message=words))
+    message = pod_verdict(view).message
+    assert len(message.encode()) < 2048
+    assert "\n" not in message

@@ -1,0 +1,387 @@
+"""The shell around the core: the queue, the stores, what is written, and a reconcile of a cluster in memory."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caisson.api.reasons import Reason
+from caisson.api.sandbox import SandboxStatus
+from caisson.core.writing import merge_patch
+from caisson.shell.configfile import load_config
+from caisson.shell.errors import ConfigError, KubeError, KubeUnreachable, kube_error
+from caisson.shell.exec import ExecError, ExecResult, _exit_code
+from caisson.shell.queue import WorkQueue
+from caisson.shell.store import Key, Store
+from tests.unit.operator.builders import make_sandbox, make_spec, raw_sandbox
+from tests.unit.operator.fakes import KEY, UNREACHABLE, World, merged
+from tests.unit.operator.test_operator_report import READY, b64, line
+
+Json = dict[str, Any]
+READY_ANSWER = ExecResult(0, line("isolated", kernel64=b64("gVisor")) + line("ready", **READY), b"")
+KILLED_ANSWER = ExecResult(1, line("failed", cause="Exited", attempt=0, exitCode=137), b"")
+
+
+# The queue
+
+
+class Worked:
+    """Runs a queue and keeps what it worked on."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.at_once = self.most_at_once = 0
+        self.errors: list[float] = []
+        self.failing = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.queue: WorkQueue[str] = WorkQueue(self.work, lambda _key, _error, pause: self.errors.append(pause))
+
+    async def work(self, key: str) -> None:
+        self.keys.append(key)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await self.gate.wait()
+        self.at_once -= 1
+        if self.failing:
+            self.failing -= 1
+            raise RuntimeError
+
+    async def for_(self, seconds: float, workers: int = 3) -> None:
+        task = asyncio.create_task(self.queue.run(workers))
+        await asyncio.sleep(seconds)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_key_that_waits_is_not_added_twice() -> None:
+    worked = Worked()
+    worked.queue.add("a")
+    worked.queue.add("a")
+    worked.queue.add("b")
+    await worked.for_(0.02)
+    assert worked.keys == ["a", "b"]
+
+
+async def test_a_key_is_worked_on_by_one_worker_and_again_when_it_was_added_meanwhile() -> None:
+    worked = Worked()
+    worked.gate.clear()
+    worked.queue.add("a")
+    running = asyncio.create_task(worked.for_(0.1))
+    await asyncio.sleep(0.02)
+    worked.queue.add("a")
+    worked.queue.add("a")
+    await asyncio.sleep(0.02)
+    assert worked.keys == ["a"]
+    worked.gate.set()
+    await running
+    assert worked.keys == ["a", "a"]
+    assert worked.most_at_once == 1
+
+
+async def test_a_key_that_fails_comes_back_after_a_pause_that_doubles_and_is_forgiven() -> None:
+    worked = Worked()
+    worked.failing = 2
+    worked.queue.add("a")
+    await worked.for_(0.9)
+    assert worked.keys == ["a", "a", "a"]
+    assert worked.errors == [0.25, 0.5]
+
+
+async def test_of_two_wishes_the_earlier_counts_and_only_that() -> None:
+    for first, second in ((0.02, 5.0), (5.0, 0.02)):
+        worked = Worked()
+        worked.queue.add_after("a", first)
+        worked.queue.add_after("a", second)
+        await worked.for_(0.1)
+        assert worked.keys == ["a"]
+
+
+async def test_work_sees_to_a_wish_and_forgetting_drops_it() -> None:
+    worked = Worked()
+    worked.queue.add_after("a", 0.03)
+    worked.queue.add("a")
+    worked.queue.add_after("b", 0.03)
+    worked.queue.forget("b")
+    await worked.for_(0.1)
+    assert worked.keys == ["a"]
+
+
+# The stores
+
+
+def thing(version: int, uid: str = "u", name: str = "x", namespace: str = "n") -> Json:
+    """Return an object with only its metadata."""
+    return {"metadata": {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": str(version)}}
+
+
+def test_the_newest_version_wins_and_versions_are_numbers() -> None:
+    store = Store()
+    assert store.put(thing(9))
+    assert store.put(thing(10))
+    assert not store.put(thing(9))
+    assert not store.put(thing(10))
+    assert store.get(Key("n", "x")) == thing(10)
+
+
+def test_what_was_deleted_is_not_brought_back_by_a_late_answer() -> None:
+    store = Store()
+    store.put(thing(5))
+    assert store.remove(thing(6))
+    assert not store.put(thing(5))
+    assert store.put(thing(7, uid="another"))
+    assert not store.remove(thing(6))
+    assert store.get(Key("n", "x")) == thing(7, uid="another")
+
+
+def test_the_answer_to_a_write_brings_nothing_back() -> None:
+    store = Store()
+    store.refresh(thing(5))
+    assert store.get(Key("n", "x")) is None
+
+
+def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
+    store = Store()
+    for old in (thing(1, "a", "a"), thing(2, "b", "b"), thing(30, "c", "c"), thing(3, "d", "d", "other")):
+        store.put(old)
+    changed = store.replace([thing(9, "b", "b")], "20", "n")
+    assert changed == {Key("n", "a"), Key("n", "b")}
+    assert store.get(Key("n", "a")) is None
+    assert store.get(Key("n", "c")) is not None
+    assert store.get(Key("other", "d")) is not None
+
+
+# What is written
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "patch"),
+    [
+        ({}, {}, {}),
+        ({"a": 1}, {"a": 1}, {}),
+        ({"a": 1}, {"a": 2}, {"a": 2}),
+        ({"a": 1}, {}, {"a": None}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}, {"a": {"c": None}}),
+        ({"a": [1, 2]}, {"a": [1]}, {"a": [1]}),
+        ({"a": 1}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+        ({"a": {"b": 1}}, {"a": [1]}, {"a": [1]}),
+    ],
+)
+def test_a_merge_patch_says_the_difference(old: Json, new: Json, patch: Json) -> None:
+    assert merge_patch(old, new) == patch
+
+
+_JSON = st.recursive(
+    st.integers() | st.booleans() | st.text(max_size=3) | st.lists(st.integers(), max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+_OBJECTS = st.dictionaries(st.sampled_from("abc"), _JSON, max_size=3)
+
+
+@given(_OBJECTS, _OBJECTS)
+def test_a_merge_patch_turns_the_one_into_the_other(old: Json, new: Json) -> None:
+    assert merged(old, merge_patch(old, new)) == new
+    assert merge_patch(new, new) == {}
+
+
+# The configuration
+
+
+def test_every_error_of_the_configuration_is_named_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "operator.yaml"
+    path.write_text("workers: 0\ntoolboxes: [{version: x}]\nunknown: 1\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    for named in ("workers", "toolboxes.0.version", "toolboxes.0.image", "unknown", str(path)):
+        assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"a: [", b"\xff"], ids=range(5))
+def test_a_configuration_that_can_not_be_read_is_an_error_that_names_the_file(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "operator.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"operator\.yaml"):
+        load_config(path)
+
+
+# exec
+
+
+def test_the_exit_code_is_read_from_the_end_of_a_session() -> None:
+    failure = {"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "7"}]}}
+    assert _exit_code(b'{"status":"Success"}') == 0
+    assert _exit_code(json.dumps(failure).encode()) == 7
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"", b"no json", b"[]", b"{}", b"3", b'{"status":"Failure"}', b'{"status":"Failure","details":null}',
+        b'{"status":"Failure","details":{"causes":[{"reason":"ExitCode","message":"x"}]}}',
+        b'{"status":"Failure","details":{"causes":null}}', b'{"status":"Failure","message":"no such container"}',
+    ],
+)  # fmt: skip
+def test_any_other_end_of_a_session_is_an_error(end: bytes) -> None:
+    with pytest.raises(ExecError):
+        _exit_code(end)
+
+
+# Reconciling
+
+
+@pytest.fixture
+def world() -> World:
+    """A cluster with a Sandbox that was just applied."""
+    return World(raw_sandbox(make_sandbox()))
+
+
+async def becomes_ready(world: World) -> None:
+    """Go the usual way from applied to ready."""
+    await world.reconcile(2)
+    world.pods.put(world.kube.pod_runs())
+    world.executor.answers = [READY_ANSWER]
+    await world.reconcile(4)
+
+
+async def test_a_start_as_usual_costs_two_writes_and_one_session(world: World) -> None:
+    await becomes_ready(world)
+    assert world.condition() == ("True", Reason.READY)
+    assert len(world.kube.status_writes) == 2
+    assert len(world.executor.commands) == 1
+    assert world.kube.pods_created == 1
+    assert [e["reason"] for e in world.kube.events] == ["Ready"]
+
+
+async def test_nothing_is_written_or_asked_when_nothing_changed(world: World) -> None:
+    await becomes_ready(world)
+    before = world.kube.version
+    await world.reconcile(5)
+    assert world.kube.version == before
+    assert len(world.executor.commands) == 1
+
+
+async def test_a_restarted_operator_goes_on_without_a_write_or_a_session(world: World) -> None:
+    await becomes_ready(world)
+    before = world.kube.version
+    world.operator_restarts()
+    await world.reconcile(3)
+    assert world.kube.version == before
+    assert len(world.executor.commands) == 1
+
+
+async def test_a_restarted_operator_makes_no_second_pod(world: World) -> None:
+    """Not even when it acts before its watch shows the first."""
+    await world.reconcile()
+    world.operator_restarts()
+    world.pods._objects.clear()
+    await world.reconcile(3)
+    assert world.kube.pods_created == 1
+    assert world.pods.get(KEY) is not None
+
+
+async def test_a_conflict_is_no_error_and_the_write_follows(world: World) -> None:
+    world.kube.patch_errors = [kube_error("PATCH", 409, "Conflict", "changed")]
+    await world.reconcile()
+    assert world.condition() is None
+    world.watches_deliver()
+    await world.reconcile()
+    assert world.condition() == ("False", Reason.POD_PENDING)
+
+
+async def test_a_sandbox_that_is_gone_is_no_error(world: World) -> None:
+    world.kube.patch_errors = [kube_error("PATCH", 404, "NotFound", "gone")]
+    await world.reconcile()
+
+
+async def test_a_foreign_pod_of_that_name_is_told_and_left_alone(world: World) -> None:
+    world.kube.pod = {"metadata": {"name": "demo", "namespace": "default", "uid": "f", "resourceVersion": "1"}}
+    await world.reconcile(2)
+    assert world.condition() == ("False", Reason.POD_NAME_CONFLICT)
+    assert world.kube.pod["metadata"]["uid"] == "f"
+    assert not world.executor.commands
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ('pods "demo" is forbidden: pod rejected: RuntimeClass "gvisor" not found', Reason.RUNTIME_CLASS_NOT_FOUND),
+        ('pods "demo" is forbidden: exceeded quota: compute', Reason.POD_REJECTED),
+    ],
+    ids=["runtime-class", "quota"],
+)
+async def test_a_refused_pod_is_told(world: World, message: str, reason: Reason) -> None:
+    world.kube.create_errors = [kube_error("POST", 403, "Forbidden", message)]
+    await world.reconcile(2)
+    assert world.condition() == ("False", reason)
+    assert len(world.kube.status_writes) == 1
+
+
+async def test_an_api_server_in_trouble_is_an_error_for_the_queue_to_retry(world: World) -> None:
+    world.kube.create_errors = [UNREACHABLE]
+    with pytest.raises(KubeUnreachable):
+        await world.reconcile()
+    await world.reconcile()
+    assert world.kube.pods_created == 1
+
+
+async def test_a_crash_is_counted_once_though_it_could_not_be_written_at_first(world: World) -> None:
+    await world.reconcile(2)
+    world.pods.put(world.kube.pod_runs())
+    world.executor.answers = [KILLED_ANSWER]
+    await world.reconcile()
+    world.kube.patch_errors = [UNREACHABLE, kube_error("PATCH", 500, "InternalError", "etcd")]
+    for expected in (KubeUnreachable, KubeError):
+        with pytest.raises(expected):
+            await world.reconcile()
+    await world.reconcile(2)
+    assert world.condition() == ("False", Reason.DOCKERD_KILLED)
+    assert world.kube.sandbox["status"]["docker"]["failures"] == 1
+    assert world.kube.sandbox["status"]["crash"]["signal"] == 9
+    assert [e["reason"] for e in world.kube.events] == ["DockerdKilled"]
+
+
+async def test_a_session_that_ends_in_an_unforeseen_error_is_a_lost_one(world: World) -> None:
+    """Or the Sandbox would wait for ever for a session that has ended."""
+    await world.reconcile(2)
+    world.pods.put(world.kube.pod_runs())
+    world.executor.answers = [RuntimeError("nobody thought of this")]
+    await world.reconcile(2)
+    world.wishes.clear()
+    await world.reconcile()
+    assert world.wishes[-1] < 2
+
+
+async def test_an_invalid_spec_is_told_once(world: World) -> None:
+    world.kube.sandbox["spec"]["entrypoint"] = "Nonsense"
+    world.operator_restarts()
+    await world.reconcile(3)
+    assert world.condition() == ("False", Reason.INVALID_SPEC)
+    assert len(world.kube.status_writes) == len(world.kube.events) == 1
+    assert world.kube.pods_created == 0
+
+
+@pytest.mark.parametrize("spec", [{"image": "x"}, {"image": "x", "entrypoint": "Nonsense"}], ids=["valid", "invalid"])
+async def test_a_status_that_can_not_be_read_is_written_anew_once(spec: Json) -> None:
+    """A newer operator, since rolled back, may have written what this one does not know."""
+    raw = raw_sandbox(make_sandbox(make_spec()))
+    raw["spec"] = spec
+    raw["status"] = {"crash": {"reason": "Exited", "at": "2026-03-01T12:00:00Z", "exitCode": 4711}, "podName": "old"}
+    world = World(raw)
+    await world.reconcile(5)
+    assert len(world.kube.status_writes) == 1
+    SandboxStatus.model_validate(world.kube.sandbox["status"])
+
+
+async def test_a_sandbox_on_its_way_out_is_left_alone(world: World) -> None:
+    world.kube.sandbox["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
+    world.operator_restarts()
+    await world.reconcile(2)
+    assert (world.kube.pods_created, world.kube.status_writes) == (0, [])
