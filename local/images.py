@@ -60,6 +60,20 @@ IMAGES = (
         target="toolbox",
         sources=("toolbox",),
     ),
+    Image(
+        "non-root",
+        "caisson.dev/test/non-root:1",
+        dockerfile="tests/e2e/images/Dockerfile",
+        use=Use.TESTS,
+        target="non-root",
+    ),
+    Image(
+        "own-docker",
+        "caisson.dev/test/own-docker:1",
+        dockerfile="tests/e2e/images/Dockerfile",
+        use=Use.TESTS,
+        target="own-docker",
+    ),
 )
 
 
