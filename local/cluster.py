@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from local import cgroups, namespaces, network, pki, prerequisites, render
@@ -62,6 +63,8 @@ def down(paths: Paths) -> None:
     """Leave nothing of the cluster: its processes, and with them its mounts and network, its cgroups, its state."""
     with locked(paths.checkout, "this cluster"):
         _clear(paths)
+        with suppress(OSError):  # another checkout's cluster is in it, or there was none
+            paths.state.parent.rmdir()
     say("the cluster is down and nothing of it is left")
     if paths.cache.exists():
         say(f"kept: the build cache, so that the next start is quick; remove it with: rm -rf {paths.cache}")

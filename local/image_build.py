@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -112,11 +113,19 @@ class _Builder:
         return directory
 
     def _buildah(self, *arguments: str) -> str:
-        storage = self._paths.cache / "buildah"
-        return run(
-            ["buildah", "--root", storage / "root", "--runroot", storage / "run", *arguments],
-            env={"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs", "TMPDIR": str(self._scratch())},
-        )
+        storage = self._paths.cache / "storage"
+        # What buildah leaves mounted ends with its mount namespace, and with it what it knows of mounts must end.
+        with tempfile.TemporaryDirectory(prefix="caisson-buildah-") as run_root:
+            return run(
+                [
+                    *("unshare", "--mount"),
+                    *("buildah", "--root", storage, "--runroot", run_root, "--storage-driver", "overlay"),
+                    *arguments,
+                ],
+                # The isolation that needs no init system, no cgroup and no network of its own.
+                env={"BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self._scratch())},
+                shown=shlex.join(["buildah", *arguments]),
+            )
 
 
 def _make_root_file_system(root: Path, suite: str) -> None:
@@ -133,11 +142,15 @@ def _make_root_file_system(root: Path, suite: str) -> None:
 
 
 def _limits() -> list[str]:
-    """The limits as they are: buildah would raise them, which takes a capability that root may lack."""
+    """Limits that are no higher than they were: buildah would raise them, which takes a capability root may lack."""
     options: list[str] = []
-    for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
-        soft, hard = resource.getrlimit(number)
-        options += ["--ulimit", f"{name}={soft}:{hard}"]
+    for name, number, usual in (
+        ("nofile", resource.RLIMIT_NOFILE, 1048576),
+        ("nproc", resource.RLIMIT_NPROC, 32768),  # to which some versions of buildah lower their own
+    ):
+        _, hard = resource.getrlimit(number)
+        limit = usual if hard == resource.RLIM_INFINITY else min(hard, usual)
+        options += ["--ulimit", f"{name}={limit}:{limit}"]
     return options
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import cgroups
+from local.cache import locked
 from local.command import run
 from local.components import COMPONENTS
 from local.errors import LocalError
@@ -35,6 +36,8 @@ PROGRAMS = {
     "debootstrap": "debootstrap",
 }
 _MORE_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/lib/podman", "/usr/libexec/podman")
+_DPKG = Path("/var/lib/dpkg")
+_APT_OPTIONS = ("--yes", "--no-install-recommends", "--option", "DPkg::Lock::Timeout=300")
 _DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -51,7 +54,9 @@ def ensure(paths: Paths) -> None:
     problems = [*_machine_problems(), *_disk_problems(paths)]
     packages = missing_packages()
     if packages and not problems and shutil.which("apt-get"):
-        _install(packages)
+        with locked(_DPKG, "installing packages"):
+            if packages := missing_packages():
+                _install(packages)
         packages = missing_packages()
     if packages:
         names = ", ".join(sorted(packages))
@@ -89,7 +94,7 @@ def _install(packages: Iterable[str]) -> None:
     with progress.step("package lists"):
         run(["apt-get", "update"], env=quiet, fix=fix)
     with progress.step("packages"):
-        run(["apt-get", "install", "--yes", "--no-install-recommends", *wanted], env=quiet, fix=fix)
+        run(["apt-get", "install", *_APT_OPTIONS, *wanted], env=quiet, fix=fix)
 
 
 def _machine_problems() -> list[Problem]:
@@ -112,14 +117,21 @@ def _disk_problems(paths: Paths) -> list[Problem]:
     built = paths.cache / "parts"
     warm = built.is_dir() and len(os.listdir(built)) >= len(COMPONENTS)
     needed = _WARM_DISK if warm else _COLD_DISK
-    problems: dict[int, Problem] = {}
+    problems: list[Problem] = []
+    judged: set[int] = set()
     for directory, setting in ((paths.cache, ", or set CAISSON_CACHE to a directory elsewhere"), (paths.state, "")):
         existing = next(parent for parent in (directory, *directory.parents) if parent.exists())
+        if existing.stat().st_dev in judged:
+            continue
+        judged.add(existing.stat().st_dev)
         free = shutil.disk_usage(existing).free
         if free < needed:
             what = f"{_gib(free)} free at {existing}, {_gib(needed)} needed"
-            problems.setdefault(existing.stat().st_dev, Problem(what, f"free some space{setting}"))
-    return list(problems.values())
+            problems.append(Problem(what, f"free some space{setting}"))
+        if run(["stat", "--file-system", "--format=%T", existing]).strip() == "overlayfs":
+            what = f"{directory} is on an overlay file system, which can't hold the layers of another one"
+            problems.append(Problem(what, f"mount a volume of another kind there{setting}"))
+    return problems
 
 
 def _can_unshare() -> bool:
