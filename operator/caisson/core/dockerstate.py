@@ -100,8 +100,10 @@ def _after_report(sandbox: Sandbox, state: DockerState, outcome: Ready | Failed,
         )
         return DockerState(_ready_verdict(docker), docker, state.crash)
     reason = diagnose(outcome)
+    # By our own clock: a sandbox that could say since when it was stable could have itself restarted for ever.
+    ready = sandbox.status.condition(ConditionType.DOCKER_READY)
     was_stable = (
-        known.started_at is not None and state.verdict.status == "True" and at - known.started_at > _STABLE_AFTER
+        ready is not None and state.verdict.status == "True" and at - ready.last_transition_time > _STABLE_AFTER
     )
     docker = DockerStatus(
         restarts=max(known.restarts, outcome.attempt),

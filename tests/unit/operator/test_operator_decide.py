@@ -343,6 +343,16 @@ class TestCrash:
         assert (decision.status.crash.reason, decision.status.crash.signal) == (Reason.DOCKERD_KILLED, 9)
         assert decision.status.crash.restart == 2
 
+    def test_a_sandbox_can_not_forge_ten_good_minutes(self) -> None:
+        sandbox = ready_sandbox(started_at_epoch_seconds=0)
+        for number in range(1, 4):
+            decision = choose(sandbox, make_pod(), after(30), session=reported(failed_report(**KILLED), after(30)))
+            assert decision.status.docker is not None
+            assert decision.status.docker.failures == number
+            forged = reported(ready_report(started_at_epoch_seconds=0), after(31))
+            sandbox = written(sandbox, decision)
+            sandbox = written(sandbox, choose(sandbox, make_pod(), after(31), session=forged))
+
     def test_a_restarted_operator_continues_a_restart_with_the_number_it_has(self) -> None:
         """The restart was begun and the status says so; whoever begins it again must not ask after the failed one."""
         sandbox = crashed_sandbox()

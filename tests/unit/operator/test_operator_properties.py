@@ -1,0 +1,148 @@
+"""What holds of every decision, whatever happens in whatever order."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caisson.api.reasons import CRASH_REASONS, ConditionType, Reason
+from caisson.api.sandbox import Sandbox, SandboxStatus
+from caisson.core.decide import Decision
+from caisson.core.observation import CreateFailure, Session, SessionLost, SessionReported
+from caisson.core.plan import OpenSession
+from caisson.core.podview import PodView
+from caisson.core.report import Cause, Report
+from caisson.core.writing import as_json, may_wait_until, merge_patch, notice
+from tests.unit.operator.builders import (
+    KILLED,
+    NOW,
+    POD_UID,
+    RUNNING,
+    choose,
+    ended_pod,
+    failed_report,
+    make_pod,
+    make_sandbox,
+    make_spec,
+    pending_pod,
+    plain,
+    ready_report,
+    with_restart,
+)
+
+PODS = [
+    None,
+    make_pod(),
+    make_pod(ready=False, ready_changed_at=NOW + timedelta(seconds=50)),
+    make_pod(uid="another"),
+    make_pod(owner_uid="somebody"),
+    make_pod(owner_uid=None),
+    make_pod(terminating=True),
+    make_pod(phase="Unknown"),
+    pending_pod(),
+    ended_pod(3),
+    ended_pod(137, "OOMKilled"),
+    ended_pod(86, message="caisson-gate: NotGVisor: Linux"),
+    replace(ended_pod(), terminated=None, reason="Evicted", message="The node was low on memory."),
+]
+SPECS = [make_spec(), plain(), with_restart("Never"), with_restart(max_retries=1), make_spec(image="alpine")]
+REPORTS = [
+    ready_report(),
+    ready_report(1),
+    ready_report(2**31 - 1, started_at_epoch_seconds=2**33),
+    failed_report(),
+    failed_report(1, **KILLED),
+    failed_report(2**31 - 1, stderr="x" * 4096),
+    failed_report(cause=Cause.NOT_GVISOR),
+    replace(failed_report(), kernel=None),
+    Report("gVisor"),
+]
+
+
+def session_of(what: object, at: datetime) -> Session | None:
+    """Turn what was drawn into a session of the pod."""
+    if isinstance(what, int):
+        return SessionLost(POD_UID, "it broke", at, what)
+    return SessionReported(POD_UID, what, at) if isinstance(what, Report) else (RUNNING if what == "runs" else None)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One observation, some seconds after the last."""
+
+    seconds: float
+    pod: PodView | None
+    session: object
+    spec: int
+    failure: CreateFailure | None
+    is_written: bool
+
+
+_MOMENTS = st.builds(
+    Moment,
+    seconds=st.sampled_from([0, 0.1, 1, 5, 29, 700]),
+    pod=st.sampled_from(PODS),
+    session=st.sampled_from([None, "runs", 1, 3, 40, *REPORTS]),
+    spec=st.sampled_from([0] * 5 + list(range(len(SPECS)))),
+    failure=st.sampled_from([None, CreateFailure(Reason.POD_REJECTED, "no", 1, NOW, 3)]),
+    is_written=st.sampled_from([True, True, False]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(_MOMENTS, max_size=8))
+def test_every_decision_is_valid_repeatable_and_at_rest_once_it_is_written(moments: list[Moment]) -> None:
+    sandbox, now = make_sandbox(), NOW
+    for moment in moments:
+        now += timedelta(seconds=moment.seconds)
+        sandbox = sandbox.model_copy(update={"spec": SPECS[moment.spec]})
+        session = session_of(moment.session, now)
+        seen = {"session": session if moment.pod and moment.pod.uid == POD_UID else None}
+        decision = choose(sandbox, moment.pod, now, create_failure=moment.failure, **seen)
+        again = choose(sandbox, moment.pod, now, create_failure=moment.failure, **seen)
+        assert decision == again
+        _check(sandbox, decision, now)
+        if moment.is_written:
+            sandbox = sandbox.model_copy(update={"status": _stored(decision.status)})
+            if not isinstance(seen["session"], SessionReported):
+                rest = choose(sandbox, moment.pod, now, create_failure=moment.failure, **seen)
+                assert not merge_patch(as_json(sandbox.status), as_json(rest.status))
+            elif decision.status.docker is not None:
+                # What a session told is in the status: without the session, the same is said.
+                rest = choose(sandbox, moment.pod, now)
+                assert not merge_patch(as_json(sandbox.status), as_json(rest.status))
+
+
+def _stored(status: SandboxStatus) -> SandboxStatus:
+    """Send a status through the API server, which keeps JSON."""
+    return SandboxStatus.model_validate(as_json(status))
+
+
+def _check(sandbox: Sandbox, decision: Decision, now: datetime) -> None:
+    status, step = decision.status, decision.step
+    assert [c.type for c in status.conditions] == [str(type_) for type_ in ConditionType]
+    assert as_json(_stored(status)) == as_json(status)
+    assert all(len(c.message) < 4096 for c in status.conditions)
+    ready = status.condition(ConditionType.READY)
+    assert ready is not None
+    if ready.status == "True":
+        isolated = status.condition(ConditionType.ISOLATED)
+        assert isolated is not None
+        assert isolated.status == "True"
+    if step.wake_at is not None:
+        assert step.wake_at > now or step.action is not None
+    if status.crash is not None:
+        assert status.crash.reason in CRASH_REASONS
+    if isinstance(step.action, OpenSession) and "--attempt" in step.action.command:
+        _check_attempt(status, step.action)
+    may_wait_until(sandbox.status, status, now)
+    notice(sandbox.status, status)
+
+
+def _check_attempt(status: SandboxStatus, action: OpenSession) -> None:
+    """A new number only as the answer to a crash."""
+    attempt = int(action.command[action.command.index("--attempt") + 1])
+    restarts = status.docker.restarts if status.docker is not None else 0
+    answers = {status.crash.restart} if status.crash is not None and status.docker is not None else set()
+    assert attempt in {restarts} | answers
