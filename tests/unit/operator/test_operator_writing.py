@@ -1,0 +1,83 @@
+"""When a changed status is written at once, when it may wait, and what is told beside it."""
+
+from datetime import timedelta
+
+from caisson.api.reasons import Reason
+from caisson.api.sandbox import SandboxStatus
+from caisson.core.writing import may_wait_until, notice
+from tests.unit.operator.builders import (
+    KILLED,
+    NOW,
+    RUNNING,
+    after,
+    choose,
+    crashed_sandbox,
+    failed_report,
+    make_pod,
+    make_sandbox,
+    pending_pod,
+    ready_report,
+    ready_sandbox,
+    reported,
+    written,
+)
+
+PENDING = choose(make_sandbox(), pending_pod()).status
+STARTING = choose(make_sandbox(), make_pod(), session=RUNNING).status
+READY = ready_sandbox().status
+CRASHED = crashed_sandbox(**KILLED).status
+
+
+def test_the_first_status_is_written_at_once() -> None:
+    assert may_wait_until(SandboxStatus(), PENDING, NOW) is None
+
+
+def test_progress_may_wait_a_moment_from_when_the_status_first_differed() -> None:
+    due = may_wait_until(PENDING, STARTING, NOW)
+    assert due is not None
+    assert timedelta() < due - NOW < timedelta(seconds=10)
+
+
+def test_what_is_good_or_bad_or_takes_ready_away_is_written_at_once() -> None:
+    for old, new in ((PENDING, READY), (STARTING, CRASHED), (READY, STARTING), (CRASHED, READY)):
+        assert may_wait_until(old, new, NOW) is None
+
+
+def test_a_new_generation_is_acknowledged_at_once() -> None:
+    assert may_wait_until(PENDING, STARTING.model_copy(update={"observed_generation": 2}), NOW) is None
+
+
+def test_progress_is_not_told() -> None:
+    assert notice(SandboxStatus(), PENDING) is None
+    assert notice(CRASHED, STARTING) is None
+
+
+def test_ready_is_told_once_as_normal() -> None:
+    told = notice(PENDING, READY)
+    assert told is not None
+    assert (told.level, told.reason, told.crash) == ("Normal", Reason.READY, None)
+    assert notice(READY, READY) is None
+
+
+def test_a_crash_is_told_as_a_warning_with_its_reason() -> None:
+    told = notice(STARTING, CRASHED)
+    assert told is not None
+    assert (told.level, told.reason, told.crash) == ("Warning", Reason.DOCKERD_KILLED, CRASHED.crash)
+    assert len(told.message.encode()) <= 1024
+
+
+def test_a_second_crash_for_the_same_reason_is_told_again() -> None:
+    sandbox = crashed_sandbox(**KILLED)
+    decision = choose(sandbox, make_pod(), after(9), session=reported(failed_report(1, **KILLED), after(9)))
+    told = notice(sandbox.status, decision.status)
+    assert told is not None
+    assert told.crash == decision.status.crash
+
+
+def test_a_recovery_does_not_tell_the_old_crash_again() -> None:
+    sandbox = crashed_sandbox(**KILLED)
+    decision = choose(sandbox, make_pod(), after(9), session=reported(ready_report(1), after(9)))
+    told = notice(sandbox.status, decision.status)
+    assert told is not None
+    assert (told.reason, told.crash) == (Reason.READY, None)
+    assert notice(written(sandbox, decision).status, decision.status) is None
