@@ -15,7 +15,7 @@ _NESTED_CONTAINER = """\
 mkdir -p /tmp/hello/bin
 cp "$(command -v busybox)" /tmp/hello/bin/busybox
 tar -C /tmp/hello -c . | docker import - hello
-docker run --rm hello /bin/busybox sh -c 'echo "Hello from a container in a sandbox. Its kernel:"; busybox uname -a'
+docker run --rm hello /bin/busybox sh -c "echo Hello from a container in a sandbox, on this kernel: && busybox uname -a"
 """
 
 _WHAT_NEXT = """
@@ -25,10 +25,15 @@ A Docker daemon of your own, and no privileged pod anywhere. What to try next:
   kubectl exec -it demo -- sh                 # then: docker info, docker run, docker build
   kubectl get sbx -w                          # READY, REASON, RESTARTS ...
   kubectl explain sandbox.spec.docker         # what can be asked for
-  kubectl patch sbx demo --type merge -p '{"spec":{"docker":{"profile":"Bare"}}}'
-                                              # dockerd with no flags: see how its crash is reported
   kubectl delete sbx demo                     # and everything of it is gone
   make down                                   # the cluster as well
+
+And a daemon that crashes, for the report in status.crash (kubectl get sbx bare -o yaml):
+
+  kubectl apply -f - <<EOF
+  {apiVersion: caisson.dev/v1alpha1, kind: Sandbox, metadata: {name: bare},
+   spec: {image: "debian:trixie-slim", docker: {profile: Bare}}}
+  EOF
 """
 
 
