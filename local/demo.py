@@ -30,10 +30,8 @@ A Docker daemon of your own, and no privileged pod anywhere. What to try next:
 
 And a daemon that crashes, for the report in status.crash (kubectl get sbx bare -o yaml):
 
-  kubectl apply -f - <<EOF
-  {apiVersion: caisson.dev/v1alpha1, kind: Sandbox, metadata: {name: bare},
-   spec: {image: "debian:trixie-slim", docker: {profile: Bare}}}
-  EOF
+  echo '{apiVersion: caisson.dev/v1alpha1, kind: Sandbox, metadata: {name: bare},
+         spec: {image: "debian:trixie-slim", docker: {profile: Bare}}}' | kubectl apply -f -
 """
 
 
