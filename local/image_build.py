@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from local.cache import cached, locked
+from local.cache import KEY_LENGTH, cached, locked
 from local.command import run
 from local.errors import LocalError
 from local.images import BASE, Base, Image, base_key, image_key
@@ -16,6 +16,7 @@ from local.paths import Paths
 from local.progress import Progress
 
 _RECIPE = "1"  # change it when _make_root_file_system would make something else
+_KEPT_ARCHIVES = 4
 _KEY_LABEL = "dev.caisson.key"
 _UNNEEDED = (
     *("usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/man"),
@@ -49,10 +50,14 @@ class _Builder:
         """The image's archive, and whether it was in the cache."""
         if isinstance(image, Base):
             entry = self._entry(image, self._base_key)
-            return entry, cached(entry, self._locks, self._make_base)
-        key = image_key(image, self._paths.checkout, self._binaries, self._base_key)
-        entry = self._entry(image, key)
-        return entry, cached(entry, self._locks, lambda output: self._make(image, output))
+            found = cached(entry, self._locks, self._make_base)
+        else:
+            entry = self._entry(image, image_key(image, self._paths.checkout, self._binaries, self._base_key))
+            found = cached(entry, self._locks, lambda output: self._make(image, output))
+        entry.touch()
+        for old in outdated(entry.parent.glob(f"{image.name}-{'?' * KEY_LENGTH}.tar")):
+            old.unlink(missing_ok=True)
+        return entry, found
 
     def _entry(self, image: Image | Base, key: str) -> Path:
         return self._paths.cache / "images" / f"{image.name}-{key}.tar"
@@ -126,6 +131,11 @@ class _Builder:
                 env={"BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self._scratch())},
                 shown=shlex.join(["buildah", *arguments]),
             )
+
+
+def outdated(archives: Iterable[Path]) -> list[Path]:
+    """All of one image's archives but the few that were used last, by this or another checkout."""
+    return sorted(archives, key=lambda archive: archive.stat().st_mtime, reverse=True)[_KEPT_ARCHIVES:]
 
 
 def _make_root_file_system(root: Path, suite: str) -> None:

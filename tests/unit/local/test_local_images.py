@@ -1,10 +1,12 @@
 """The table of images, and what decides whether one is built again."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from local.image_build import outdated
 from local.images import BASE, IMAGES, Image, Use, base_key, image_key, select
 
 
@@ -43,6 +45,14 @@ def test_the_key_ignores_files_that_can_t_get_in(image: Image, tmp_path: Path) -
 
 def test_the_base_is_made_again_when_its_recipe_changes() -> None:
     assert base_key(BASE, "1") != base_key(BASE, "2")
+
+
+def test_the_archives_that_were_used_last_are_kept(tmp_path: Path) -> None:
+    archives = [tmp_path / f"toolbox-{number}.tar" for number in range(6)]
+    for age, archive in enumerate(archives):
+        archive.touch()
+        os.utime(archive, (1000 - age, 1000 - age))
+    assert outdated(reversed(archives)) == archives[4:]
 
 
 def test_without_names_test_images_are_left_out() -> None:
