@@ -54,9 +54,10 @@ class _Builder:
         else:
             entry = self._entry(image, image_key(image, self._paths.checkout, self._binaries, self._base_key))
             found = cached(entry, self._locks, lambda output: self._make(image, output))
-        entry.touch()
-        for old in outdated(entry.parent.glob(f"{image.name}-{'?' * KEY_LENGTH}.tar")):
-            old.unlink(missing_ok=True)
+        with locked(self._locks / "images.lock", "old images"):
+            entry.touch()
+            for old in outdated(entry.parent.glob(f"{image.name}-{'?' * KEY_LENGTH}.tar")):
+                old.unlink()
         return entry, found
 
     def _entry(self, image: Image | Base, key: str) -> Path:
