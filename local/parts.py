@@ -26,7 +26,7 @@ def environment(paths: Paths, search_path: str) -> dict[str, str]:
     """
     return {
         "PATH": f"{paths.bin}:{search_path}:/usr/sbin:/sbin",
-        "HOME": "/root",
+        "HOME": str(paths.state),  # so that what programs keep at home ends with the cluster
         "LANG": "C.UTF-8",
         "TMPDIR": str(paths.state / "tmp"),
         "PYTHONPATH": str(paths.checkout),
