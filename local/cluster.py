@@ -37,6 +37,7 @@ def up(paths: Paths) -> None:
         configuration = render.render(paths, _machine())
         fingerprint = _fingerprint(paths, binaries, configuration)
         if _runs(paths, fingerprint):
+            load(paths, namespaces.require_init(paths), archives)
             say(f"the cluster is up: KUBECONFIG={paths.kubeconfig}")
             return
         _clear(paths)

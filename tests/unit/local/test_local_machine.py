@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local import prerequisites
+from local import cgroups, prerequisites
 from local.capabilities import SYS_RESOURCE, has_capability
 from local.cgroups import Hierarchy, hierarchies
 from local.toolchain import is_usable, parse_go_version
@@ -57,6 +57,36 @@ cgroup /elsewhere/memory cgroup rw,relatime,memory 0 0
 def test_hierarchy_of_version_2() -> None:
     mounts = "/dev/vda / ext4 rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nsdelegate 0 0\n"
     assert [(each.mount, each.version) for each in hierarchies(mounts)] == [(Path("/sys/fs/cgroup"), 2)]
+
+
+def test_a_cgroup_of_version_1_gets_the_processors_and_memory_nodes_of_its_parent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuset.cpus").write_text("0-1\n")
+    (tmp_path / "cpuset.mems").write_text("0\n")
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: (Hierarchy(tmp_path, 1, frozenset({"cpuset"})),))
+    cgroups.create("caisson-x")
+    assert (tmp_path / "caisson-x" / "cpuset.cpus").read_text() == "0-1\n"
+    assert (tmp_path / "caisson-x" / "cpuset.mems").read_text() == "0\n"
+
+
+def test_a_cgroup_of_version_2_hands_all_controllers_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    group = tmp_path / "caisson-x"
+    group.mkdir()
+    for directory in (tmp_path, group):
+        (directory / "cgroup.controllers").write_text("cpu memory pids\n")
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: (Hierarchy(tmp_path, 2, frozenset()),))
+    cgroups.create("caisson-x")
+    for directory in (tmp_path, group):
+        assert (directory / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+
+
+def test_a_cgroup_goes_with_all_below_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "caisson-x" / "kubepods" / "pod").mkdir(parents=True)
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: (Hierarchy(tmp_path, 1, frozenset()),))
+    cgroups.remove("caisson-x")
+    cgroups.remove("caisson-x")  # once more does no harm
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_program_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
