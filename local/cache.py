@@ -70,9 +70,11 @@ def cached(entry: Path, locks: Path, produce: Callable[[Path], None]) -> bool:
     with locked(locks / f"{entry.parent.name}-{entry.name}.lock", entry.name):
         if entry.exists():
             return True
-        unfinished = entry.with_name(f".unfinished-{entry.name}")
-        discard(unfinished)  # of a run that was killed: nobody else writes it while we hold the lock
         entry.parent.mkdir(parents=True, exist_ok=True)
+        for abandoned in entry.parent.glob(f".unfinished-{entry.name}-*"):
+            discard(abandoned)
+        # A name of this process's own: of one that was killed a compiler may live on, and still write its output.
+        unfinished = entry.with_name(f".unfinished-{entry.name}-{os.getpid()}")
         try:
             produce(unfinished)
             unfinished.rename(entry)

@@ -74,7 +74,7 @@ def test_a_failed_production_leaves_nothing(tmp_path: Path) -> None:
 def test_what_a_killed_production_left_is_not_taken_for_the_entry(tmp_path: Path) -> None:
     entry = tmp_path / "parts" / "thing"
     entry.parent.mkdir()
-    (entry.parent / ".unfinished-thing").write_text("half")
+    (entry.parent / ".unfinished-thing-1").write_text("half")
     cached(entry, tmp_path / "locks", writing("whole"))
     assert [path.name for path in entry.parent.iterdir()] == ["thing"]
     assert entry.read_text() == "whole"
