@@ -49,12 +49,12 @@ echo 1 > /proc/sys/net/ipv4/ip_forward
 route=$(ip -4 route | grep ^default)
 device=${route##*dev }; device=${device%% *}
 address=$(ip -4 -o addr show dev "$device"); address=${address##*inet }; address=${address%%/*}
-mtu=$(cat "/sys/class/net/$device/mtu")
+mtu=$(ip link show dev "$device"); mtu=${mtu##* mtu }; mtu=${mtu%% *}
 for protocol in tcp udp; do
     iptables-legacy -t nat -A POSTROUTING -o "$device" -j SNAT --to-source "$address" -p "$protocol"
 done
 setsid dockerd --iptables=false --ip6tables=false --mtu "$mtu" >/run/dockerd.stdout 2>/run/dockerd.stderr </dev/null &
-while ! [ -S /var/run/docker.sock ]; do busybox usleep 20000; done
+while ! [ -S /var/run/docker.sock ]; do kill -0 $! || exit 1; busybox usleep 20000; done
 until docker -H unix:///var/run/docker.sock info >/dev/null 2>&1; do busybox usleep 20000; done
 '
 

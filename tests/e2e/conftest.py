@@ -29,9 +29,9 @@ class LocalCluster:
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def start_operator(self) -> None:
-        """Start the operator and wait until it is ready."""
-        self._local("operator", "start", "--config", str(HERE / "operator.yaml"))
+    def start_operator(self, config: Path = HERE / "operator.yaml") -> None:
+        """Start the operator, unless it runs, and wait until it is ready."""
+        self._local("operator", "start", "--config", str(config))
 
     def stop_operator(self) -> None:
         """Tell the operator to stop, and wait until it has."""
@@ -58,8 +58,8 @@ def cluster() -> Iterator[LocalCluster]:
     found.start_operator()
     yield found
     kubectl("delete", "-f", str(HERE / "runtimeclasses.yaml"))
-    # What runs afterwards finds the operator with the configuration of the local cluster again.
     found.stop_operator()
+    found.start_operator(CHECKOUT / "local" / "operator.yaml")
 
 
 @pytest.fixture

@@ -94,10 +94,20 @@ class Resources(ApiModel):
     """What the scheduler sets aside. Defaults to the limits."""
 
 
+SIZE = Field(
+    json_schema_extra=rules(
+        rule(
+            "!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('1Mi')) >= 0",
+            "a size is an amount of bytes, 1Mi or more: write it as in 4Gi",
+        ),
+    ),
+)
+
+
 class MemoryStorage(ApiModel):
     """A tmpfs inside the sandbox."""
 
-    size_limit: Quantity | None = None
+    size_limit: Annotated[Quantity | None, SIZE] = None
     """Size of the tmpfs, in bytes. Defaults to half of resources.limits.memory, or 2Gi where that is not set. It must
     be below resources.limits.memory, because what is stored in it counts as the sandbox's memory."""
 
@@ -105,7 +115,7 @@ class MemoryStorage(ApiModel):
 class DiskStorage(ApiModel):
     """An emptyDir on the node's disk."""
 
-    size_limit: Quantity | None = None
+    size_limit: Annotated[Quantity | None, SIZE] = None
     """The pod is evicted when the images, containers and volumes exceed it, in bytes. Unlimited when not set."""
 
 

@@ -11,7 +11,7 @@ from caisson.core.dockerstate import docker_state
 from caisson.core.isolation import isolation_verdict
 from caisson.core.observation import Observation, SessionLost, SessionRunning
 from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession, Step
-from caisson.core.pod import ConfigurationConflict, RuntimeClassNotAllowed, render_pod, verify_command
+from caisson.core.pod import ConfigurationConflict, render_pod, verify_command
 from caisson.core.podstate import REPLACED_AFTER_PAUSE, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
 from caisson.core.spechash import spec_hash
@@ -45,7 +45,7 @@ class _State:
 
 def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     """Return what to write and what to do. Pure: the same observation at the same time gives the same decision."""
-    state = _without_pod(seen, config, now) if seen.pod is None else _with_pod(seen, seen.pod, now)
+    state = _without_pod(seen, config, now) if seen.pod is None else _with_pod(seen, seen.pod, config, now)
     return Decision(_status(seen, state, now), state.step)
 
 
@@ -59,15 +59,9 @@ def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
 
 
 def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
-    try:
-        create = CreatePod(render_pod(seen.sandbox, config))
-    except ConfigurationConflict as conflict:
-        reason = (
-            Reason.RUNTIME_CLASS_NOT_ALLOWED
-            if isinstance(conflict, RuntimeClassNotAllowed)
-            else Reason.DOCKER_VERSION_UNKNOWN
-        )
-        return _waiting(seen, verdict("False", reason, said=str(conflict)), Step())
+    create = _creation(seen, config)
+    if isinstance(create, Verdict):
+        return _waiting(seen, create, Step())
     failure = seen.create_failure
     if failure is None or failure.generation != seen.sandbox.metadata.generation:
         return _waiting(seen, verdict("False", Reason.POD_PENDING), Step(create))
@@ -76,7 +70,14 @@ def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
     return _waiting(seen, verdict("False", failure.reason, said=failure.message), step)
 
 
-def _with_pod(seen: Observation, pod: PodView, now: datetime) -> _State:
+def _creation(seen: Observation, config: Config) -> CreatePod | Verdict:
+    try:
+        return CreatePod(render_pod(seen.sandbox, config))
+    except ConfigurationConflict as conflict:
+        return verdict("False", conflict.reason, said=str(conflict))
+
+
+def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
     if pod.owner_uid is None:
         # It carries our label, but nobody will collect it: a pod that was orphaned, or made by hand.
         return _waiting(seen, verdict("False", Reason.POD_NAME_CONFLICT, "Nobody owns the pod."), Step())
@@ -86,11 +87,19 @@ def _with_pod(seen: Observation, pod: PodView, now: datetime) -> _State:
     events = seen.pod_events.events if seen.pod_events is not None else ()
     pod_running = pod_verdict(pod, events)
     if not pod.terminating and pod.spec_hash != spec_hash(seen.sandbox.spec):
-        return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step(DeletePod(pod.uid)))
+        return _replace(seen, pod, config)
     if pod_running.status != "True":
         step = _replace_or_wait(seen, pod, pod_running, now)
         return _waiting(seen, pod_running, step)
     return _running(seen, pod, pod_running, now)
+
+
+def _replace(seen: Observation, pod: PodView, config: Config) -> _State:
+    """The spec shapes another pod by now. If that pod may not be, the one that is there stays: a slip costs no work."""
+    found = _creation(seen, config)
+    if isinstance(found, Verdict):
+        return _waiting(seen, found, Step())
+    return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step(DeletePod(pod.uid)))
 
 
 def _running(seen: Observation, pod: PodView, pod_running: Verdict, now: datetime) -> _State:

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from caisson.api.quantity import parse_quantity
+from caisson.api.reasons import Reason
 from caisson.api.sandbox import (
     API_VERSION,
     KIND,
@@ -42,13 +43,10 @@ _DEFAULT_MEMORY_STORAGE = 2 * 2**30
 class ConfigurationConflict(Exception):  # noqa: N818  it is a state of affairs rather than a failure
     """The Sandbox asks for something that the administrator does not offer. The message names field and choices."""
 
-
-class RuntimeClassNotAllowed(ConfigurationConflict):
-    """spec.runtimeClassName is not on the administrator's list."""
-
-
-class DockerVersionUnknown(ConfigurationConflict):
-    """spec.docker.version is none of the administrator's toolboxes."""
+    def __init__(self, reason: Reason, message: str) -> None:
+        """Carry the reason that the conditions get."""
+        super().__init__(message)
+        self.reason = reason
 
 
 def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
@@ -117,7 +115,8 @@ def _runtime_class(spec: SandboxSpec, config: Config) -> str:
     if spec.runtime_class_name is None:
         return allowed[0]
     if spec.runtime_class_name not in allowed:
-        raise RuntimeClassNotAllowed(
+        raise ConfigurationConflict(
+            Reason.RUNTIME_CLASS_NOT_ALLOWED,
             f"spec.runtimeClassName: {spec.runtime_class_name} is not allowed here; use one of {', '.join(allowed)}",
         )
     return spec.runtime_class_name
@@ -129,7 +128,10 @@ def _toolbox(spec: SandboxSpec, config: Config) -> Toolbox:
         if wanted in (None, toolbox.version):
             return toolbox
     versions = ", ".join(toolbox.version for toolbox in config.toolboxes)
-    raise DockerVersionUnknown(f"spec.docker.version: {wanted} is not offered here; use one of {versions}")
+    raise ConfigurationConflict(
+        Reason.DOCKER_VERSION_UNKNOWN,
+        f"spec.docker.version: {wanted} is not offered here; use one of {versions}",
+    )
 
 
 def _init_containers(spec: SandboxSpec, config: Config) -> dict[str, Any]:

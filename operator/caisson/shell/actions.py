@@ -52,7 +52,8 @@ class Actions:
             if reason is not None:
                 memory.create_failure = CreateFailure(reason, message, generation, now(), failures + 1)
         except KubeError as error:
-            if error.status >= 500 or error.status == 429:
+            # A webhook that is down answers 500; that is about this pod, and the user's to know.
+            if error.status == 429 or (error.status >= 500 and "webhook" not in error.message):
                 raise
             message = clean_line(error.message.encode(errors="replace"), _MESSAGE_BYTES)
             reason = reason_of_refusal(error.message)

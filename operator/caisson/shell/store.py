@@ -33,7 +33,7 @@ class Store:
     def __init__(self) -> None:
         """Start empty."""
         self._objects: dict[Key, Json] = {}
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._gone: OrderedDict[str, int] = OrderedDict()
 
     def get(self, key: Key) -> Json | None:
         """Return the object, None where there is none."""
@@ -41,8 +41,8 @@ class Store:
 
     def put(self, thing: Json) -> bool:
         """Keep an object unless a newer version of it is known. Returns whether it was kept."""
-        known = self._objects.get(key_of(thing))
-        if thing["metadata"]["uid"] in self._gone or (known is not None and _version(known) >= _version(thing)):
+        known, gone_at = self._objects.get(key_of(thing)), self._gone.get(thing["metadata"]["uid"], -1)
+        if _version(thing) <= gone_at or (known is not None and _version(known) >= _version(thing)):
             return False
         self._objects[key_of(thing)] = thing
         return True
@@ -55,9 +55,13 @@ class Store:
 
     def remove(self, thing: Json) -> bool:
         """Drop an object that was deleted, unless another of its name is known. Returns whether it was dropped."""
+        return self._remove(thing, _version(thing))
+
+    def _remove(self, thing: Json, gone_at: int) -> bool:
         key, uid = key_of(thing), thing["metadata"]["uid"]
-        # An answer that was on its way when the object was deleted must not bring it back.
-        self._gone[uid] = None
+        # An answer that was on its way when the object was deleted must not bring it back. An object that only left
+        # the watch, by losing its label, comes back with a newer version.
+        self._gone[uid] = gone_at
         if len(self._gone) > _REMEMBERED_DELETIONS:
             self._gone.popitem(last=False)
         known = self._objects.get(key)
@@ -77,7 +81,7 @@ class Store:
             for key, known in self._objects.items()
             if within in (None, key.namespace) and key not in listed and _version(known) <= int(version)
         ]
-        changed = {key_of(thing) for thing in absent if self.remove(thing)}
+        changed = {key_of(thing) for thing in absent if self._remove(thing, int(version))}
         return changed | {key_of(thing) for thing in things if self.put(thing)}
 
 

@@ -387,7 +387,6 @@ async def test_a_sandbox_on_its_way_out_is_left_alone(world: World) -> None:
     assert (world.kube.pods_created, world.kube.status_writes) == (0, [])
 
 
-@pytest.mark.xfail(reason="a webhook that is down answers 500, which is retried without a word in the status")
 async def test_a_webhook_that_is_down_is_told(world: World) -> None:
     message = 'Internal error occurred: failed calling webhook "policy.example": connection refused'
     world.kube.create_errors = [kube_error("POST", 500, "InternalError", message)]
@@ -395,9 +394,6 @@ async def test_a_webhook_that_is_down_is_told(world: World) -> None:
     assert world.condition() == ("False", Reason.POD_REJECTED)
 
 
-@pytest.mark.xfail(
-    reason="a watch by label reports a pod that lost the label as deleted; its UID is then gone for good"
-)
 def test_a_pod_that_lost_our_label_and_has_it_again_is_seen_again() -> None:
     store = Store()
     store.put(thing(5))
