@@ -7,16 +7,20 @@ TICK_SECONDS=0.02
 # A look at /proc/PID/stat is the dearest of all, and only says something new when dockerd's supervisor was killed as well.
 LIFE_CHECK_CENTISECONDS=50
 
+# What a session that comes late, after an operator was away, waits at least: dockerd may be there by now.
+LATE_SECONDS=5
+
 # The version stands first, for docker_major.
-INFO_FORMAT='{"serverVersion":{{json .ServerVersion}},"driver":{{json .Driver}},"operatingSystem":{{json .OperatingSystem}},"kernelVersion":{{json .KernelVersion}},"cgroupVersion":{{json .CgroupVersion}},"containers":{{.Containers}},"images":{{.Images}}}'
+INFO_FORMAT='{"serverVersion":{{json .ServerVersion}},"driver":{{json .Driver}},"operatingSystem":{{json (truncate .OperatingSystem 200)}},"kernelVersion":{{json .KernelVersion}},"cgroupVersion":{{json .CgroupVersion}},"containers":{{.Containers}},"images":{{.Images}}}'
 
 # Reports how the attempt goes; returns 0 when it is ready, 1 when it failed. Waits TIMEOUT_SECONDS, counted from dockerd's launch
-# whoever waited before; for one that was ready before, or whose time is up, from now.
+# whoever waited before, or from now where it was ready before.
 await_docker() { # ATTEMPT TIMEOUT_SECONDS
-	local started='' asking='' answered='' retries=0 answer deadline next_look
+	local started='' asking='' answered='' retries=0 answer deadline grace next_look
 	open_session
 	uptime_now
 	deadline=$((uptime + $2 * 100))
+	grace=$((uptime + ($2 < LATE_SECONDS ? $2 : LATE_SECONDS) * 100))
 	next_look=$((uptime + LIFE_CHECK_CENTISECONDS))
 	while :; do
 		if read_failed "$1"; then
@@ -32,7 +36,7 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 			report_started "$1"
 			if ! read_ready "$1"; then
 				deadline=$((daemon_launched + $2 * 100))
-				[ "$deadline" -ge $((uptime + 500)) ] || deadline=$((uptime + 500))
+				[ "$deadline" -ge "$grace" ] || deadline=$grace
 			fi
 		fi
 		if [ -n "$answered" ]; then
@@ -89,34 +93,27 @@ ask_docker() {
 	fi >&3
 } >/dev/null 2>&1
 
-# After a good `docker info`: is what surrounds dockerd there too? Fails while the supervisor is still at it.
+# After a good `docker info`: was it this dockerd that answered, and is what surrounds it there too? Fails while that isn't so yet.
 conclude() { # ATTEMPT RETRIES; uses answered
+	is_alive "$daemon_pid" "$daemon_start" || return
 	if ! read_ready "$1"; then
 		read_prepared "$1" || return
-		if [ "$(docker_major)" -ge 28 ] && ! complaint=$(write_packet); then
+		read_docker_major
+		if [ "$docker_major" -ge 28 ] && ! complaint=$(write_packet); then
 			give_up "$1" PacketSocketWriteMissing "$complaint"
 			return 0
 		fi
 		echo "$(((answered - daemon_launched) * 10)) $2 $prepared_mtu $(head -c 2048 "$session/info" | to_base64)" >"$STATE/start-$1/ready"
-		offer_plugins
 		read_ready "$1"
 	fi
 	report_ready "$1"
 }
 
-docker_major() {
-	local version
-	read -r version <"$session/info"
-	version=${version#'{"serverVersion":"'}
-	version=${version%%.*}
-	is_number "$version" || version=0
-	echo "$version"
-}
-
-# Docker 28 and later announces every container's address by a packet socket, and fails where the node doesn't allow it. Nobody has to
-# answer: sending is what counts.
-write_packet() {
-	:
+read_docker_major() {
+	read -r docker_major <"$session/info"
+	docker_major=${docker_major#'{"serverVersion":"'}
+	docker_major=${docker_major%%.*}
+	is_number "$docker_major" || docker_major=0
 }
 
 # An attempt that failed leaves no daemon behind.
@@ -126,5 +123,6 @@ give_up() { # ATTEMPT CAUSE DETAIL
 		end_process "$daemon_pid" "$daemon_start" 5
 		usleep 100000 # for its supervisor to write down the exit code
 	fi
+	read_failed "$1"
 	report_failed "$1" "$failed_cause"
 }

@@ -20,21 +20,24 @@ configure_containerd() {
 # where it would be if dockerd had started it; less its
 # account of every plugin, which would leave no room for the error in what the operator is shown.
 keep_containerd() { # ATTEMPT
-	local child=
+	local child='' keeper
 	exec 9>&- # the lock is for launching only
 	trap '[ -z "$child" ] || kill "$child"; exit' TERM
 	read_process self
-	echo "$process_pid $process_start" >"$STATE/start-$1/containerd"
+	keeper="$process_pid $process_start"
 	while :; do
 		containerd --config "$STATE/containerd.toml" --log-level warn </dev/null >>"$STATE/start-$1/stderr" 2>&1 &
 		child=$!
+		read_process "$child" && echo "$keeper $process_pid $process_start" >"$STATE/start-$1/containerd"
 		wait "$child"
 		sleep 1
 	done
 }
 
+# Also where its keeper is dead: two containerds wait for each other's database.
 end_containerd() { # ATTEMPT
-	local keeper started
-	{ read -r keeper started <"$STATE/start-$1/containerd"; } 2>/dev/null || return 0
-	is_number "$keeper" && is_number "$started" && end_process "$keeper" "$started" 5
+	local keeper keeper_start containerd containerd_start
+	{ read -r keeper keeper_start containerd containerd_start <"$STATE/start-$1/containerd"; } 2>/dev/null || return 0
+	is_number "$keeper" && is_number "$keeper_start" && end_process "$keeper" "$keeper_start" 5
+	is_number "$containerd" && is_number "$containerd_start" && end_process "$containerd" "$containerd_start" 5
 }

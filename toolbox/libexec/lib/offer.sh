@@ -35,10 +35,9 @@ offer_commands() { # IMAGE_PATH
 	done
 }
 
-# `docker compose` and `docker buildx`. docker runs every plugin it finds, only to ask for its name, whatever it is told to do: so
-# they come after the first `docker info`, not before.
+# `docker compose` and `docker buildx`. Found by docker in this directory, for every user of it.
 offer_plugins() {
-	local plugins=/usr/local/lib/docker/cli-plugins name
+	local plugins=/usr/local/lib/docker/cli-plugins name directory
 	for name in docker-buildx docker-compose; do
 		for directory in /usr/local/lib /usr/local/libexec /usr/lib /usr/libexec; do
 			[ -e "$directory/docker/cli-plugins/$name" ] && continue 2

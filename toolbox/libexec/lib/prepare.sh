@@ -10,40 +10,11 @@ make_directories() {
 	[ "$(stat -c %a /tmp)" = 1777 ] || chmod 1777 /tmp
 }
 
+# Remembers what it did: reading /proc/mounts byte by byte, as a shell does, takes longer than the mount.
 mount_storage() { # SIZE_IN_BYTES
+	[ ! -e "$STATE/mounted" ] || return 0
 	[ -d /var/lib/docker ] || mkdir -p /var/lib/docker || return
-	is_mounted /var/lib/docker || mount -t tmpfs -o "size=$1,mode=0711" caisson-docker /var/lib/docker
-}
-
-is_mounted() {
-	local target
-	while read -r _ target _; do
-		[ "$target" = "$1" ] && return
-	done </proc/mounts
-	return 1
-}
-
-# Sets uplink_device, uplink_address and uplink_mtu to those of the default route; all empty in a pod without one.
-find_uplink() {
-	uplink_device='' uplink_address='' uplink_mtu=''
-	# gVisor lists more than was asked for.
-	# shellcheck disable=SC2046
-	set -- $(ip -4 route show default | grep '^default ')
-	while [ $# -gt 1 ]; do
-		[ "$1" = dev ] && uplink_device=$2 && break
-		shift
-	done
-	[ -n "$uplink_device" ] || return 0
-	# shellcheck disable=SC2046
-	set -- $(ip -4 addr show dev "$uplink_device")
-	while [ $# -gt 1 ]; do
-		case $1 in
-		mtu) uplink_mtu=$2 ;;
-		inet) [ -n "$uplink_address" ] || uplink_address=${2%/*} ;;
-		esac
-		shift
-	done
-	is_number "$uplink_mtu"
+	mount -t tmpfs -o "size=$1,mode=0711" caisson-docker /var/lib/docker && echo "$1" >"$STATE/mounted"
 }
 
 # dockerd can't do this here (--iptables=false), and gVisor knows SNAT, not MASQUERADE. One rule for each protocol: SNAT of gVisor
@@ -60,5 +31,6 @@ forward_packets() {
 
 # Bit 13. The runtime takes it away from everybody where the node says net-raw = false, whatever the pod asks for.
 has_net_raw() {
-	[ $((0x$(cap_eff) >> 13 & 1)) = 1 ]
+	read_capabilities
+	[ $((0x$cap_eff >> 13 & 1)) = 1 ]
 }

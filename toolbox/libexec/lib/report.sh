@@ -16,22 +16,22 @@ tail64() { # FILE
 	tail -c "$REPORT_TAIL_BYTES" "$1" 2>/dev/null | to_base64
 }
 
-# The effective capabilities of this process, which are those of dockerd: without NET_RAW or SYS_ADMIN it can't work.
-cap_eff() {
+# Sets cap_eff to the effective capabilities of this process, which are those of dockerd.
+read_capabilities() {
 	local name value
+	cap_eff=0
 	while read -r name value; do
-		case $name in
-		CapEff:)
-			printf '%s' "$value"
+		if [ "$name" = CapEff: ]; then
+			cap_eff=$value
 			return
-			;;
-		esac
+		fi
 	done </proc/self/status
 }
 
 # A failure before there is any attempt to speak of.
 report_refusal() { # CAUSE DETAIL
-	emit "{\"event\":\"failed\",\"cause\":\"$1\",\"capEff\":\"$(cap_eff)\",\"detail64\":\"$(printf '%s' "$2" | to_base64)\"}"
+	read_capabilities
+	emit "{\"event\":\"failed\",\"cause\":\"$1\",\"capEff\":\"$cap_eff\",\"detail64\":\"$(printf '%s' "$2" | to_base64)\"}"
 }
 
 report_failed() { # ATTEMPT CAUSE
@@ -42,9 +42,9 @@ report_failed() { # ATTEMPT CAUSE
 	if read_exit "$1"; then
 		fields="$fields,\"exitCode\":$daemon_exit"
 	fi
-	local directory
-	directory=$(attempt_directory "$1")
-	emit "{$fields,\"capEff\":\"$(cap_eff)\",\"stdout64\":\"$(tail64 "$directory/stdout")\",\"stderr64\":\"$(tail64 "$directory/stderr")\",\"detail64\":\"$(tail64 "$directory/detail")\"}"
+	local directory=$STATE/start-$1
+	read_capabilities
+	emit "{$fields,\"capEff\":\"$cap_eff\",\"stdout64\":\"$(tail64 "$directory/stdout")\",\"stderr64\":\"$(tail64 "$directory/stderr")\",\"detail64\":\"$(tail64 "$directory/detail")\"}"
 }
 
 report_started() { # ATTEMPT, after read_daemon

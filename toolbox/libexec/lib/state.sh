@@ -3,7 +3,7 @@
 #   /run/caisson/lock            held from the decision to start until dockerd's pid is on record
 #   /run/caisson/start-N/        attempt N, counted by the operator
 #     daemon                     pid, start time, uptime in 1/100 s, Unix time; written by the process that becomes dockerd
-#     containerd                 pid and start time of the keeper of dockerd's containerd, where there is one
+#     containerd                 pid and start time of the keeper of dockerd's containerd, then containerd's own; where there is one
 #     stdout stderr              dockerd's, appended to
 #     prepared                   everything around dockerd is in place; holds the uplink's MTU, or -
 #     ready                      milliseconds until the first good `docker info`, how many failed before, MTU, facts as base64
@@ -15,8 +15,11 @@
 
 STATE=/run/caisson
 
-attempt_directory() { # ATTEMPT
-	printf '%s' "$STATE/start-$1"
+# An image may have no /run. Another session may be making the same, just now.
+make_state() {
+	[ -d "$STATE" ] && return
+	[ -d /run ] || mkdir -p /run || return
+	mkdir -m 0700 "$STATE" || [ -d "$STATE" ]
 }
 
 # Sets attempt to the highest number there is, or fails.
