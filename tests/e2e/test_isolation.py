@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.kubectl import Kubectl, condition
+from tests.e2e.kubectl import Kubectl, condition, eventually
 
 NO_CAPABILITIES = "0000000000000000"
 
@@ -15,7 +15,7 @@ def test_a_pod_on_runc_ends_before_any_code_of_the_user_runs(kubectl: Kubectl, e
     assert condition(status, "Isolated")["status"] == "False"
     assert "gVisor" in condition(status, "Isolated")["message"]
     assert "the user was here" not in kubectl("logs", "demo", "--all-containers")
-    assert kubectl.get("pod", "demo")["status"]["phase"] == "Failed"
+    eventually(lambda: kubectl.get("pod", "demo")["status"]["phase"] == "Failed", lambda: "the pod has not failed")
 
 
 def test_a_plain_sandbox_has_none_of_the_capabilities(kubectl: Kubectl) -> None:

@@ -17,8 +17,8 @@ FAILURES = {
     "handler": ({"runtimeClassName": "handler-missing"}, "RuntimeHandlerMissing", "not-installed"),
     "not-allowed": ({"runtimeClassName": "runc"}, "RuntimeClassNotAllowed", "gvisor, gvisor-plain"),
     "docker-version": ({"docker": {"version": "1.0"}}, "DockerVersionUnknown", "use one of 26"),
-    "exited": ({"command": ["sh", "-c", "exit 7"]}, "ContainerExited", "Exit code 7"),
-    "no-such-command": ({"command": ["/no/such/command"]}, "ContainerExited", "Exit code 127"),
+    "exited": ({"command": ["sh", "-c", "exit 7"]}, "ContainerExited", "exit code 7"),
+    "no-such-command": ({"command": ["/no/such/command"]}, "ContainerExited", "exit code 127"),
 }
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.e2e.kubectl import Kubectl
+from tests.e2e.kubectl import Kubectl, condition
 
 IMPORT = "tar -C /opt/caisson/bin -c busybox | docker import - hello >/dev/null"
 """An image for nested containers, made of the static busybox: no registry is within reach."""
@@ -73,7 +73,7 @@ def test_the_images_own_dockerd(kubectl: Kubectl) -> None:
 def test_the_image_keeps_its_path_and_gains_docker_and_busybox(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", env=[{"name": "GREETING", "value": "a 'quoted' $(value)"}])
     kubectl.until_ready("demo")
-    found = kubectl.shell("demo", 'command -v docker busybox dpkg; echo "$GREETING"').splitlines()
+    found = kubectl.shell("demo", 'for c in docker busybox dpkg; do command -v $c; done; echo "$GREETING"').splitlines()
     assert found == ["/usr/local/bin/docker", "/usr/local/bin/busybox", "/usr/bin/dpkg", "a 'quoted' $(value)"]
 
 
@@ -83,7 +83,9 @@ def test_ready_costs_two_status_writes_and_rest_costs_none(kubectl: Kubectl) -> 
         kubectl.until_ready("demo")
         # Longer than the kubelet's probes take to turn the pod Ready, and than every delay of the operator.
         time.sleep(30)
-        kinds = [event["type"] for event in seen()]
-    assert kinds[0] == "ADDED"
-    assert len(kinds) - 1 <= 2
+        events = seen()
+    writes = [event["object"]["status"] for event in events if event["type"] == "MODIFIED"]
+    # On a busy machine a start may last long enough to be told of, which is a write more.
+    to_the_point = [status for status in writes if condition(status, "Ready")["reason"] != "DockerStarting"]
+    assert [condition(status, "Ready")["reason"] for status in to_the_point] == ["PodPending", "Ready"]
     assert [event["reason"] for event in kubectl.events("demo")] == ["Ready"]
