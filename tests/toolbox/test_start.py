@@ -1,5 +1,6 @@
 """`sandbox start`: at most one dockerd, and a report of how it goes, whatever is asked how often and by whom."""
 
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -113,6 +114,19 @@ def test_a_killed_supervisor_leaves_dockerd_and_its_readiness(pod: FakePod) -> N
     failed = pod.start()[-1]
     assert failed["cause"] == "Exited"
     assert "exitCode" not in failed
+
+
+def test_a_hang_up_ends_neither_the_supervisor_nor_what_it_knows(pod: FakePod) -> None:
+    pid = pod.start()[-1]["pid"]
+    for supervisor in pod.processes(SUPERVISOR):
+        pod.kill(supervisor, signal.SIGHUP)
+
+    ignored = re.search(r"SigIgn:\s*(\w+)", pod.run("cat", f"/proc/{pid}/status").stdout)
+    assert ignored
+    assert not int(ignored[1], 16) & 1, "containers would ignore it too"
+    pod.kill(pid, signal.SIGTERM)
+    wait_for((pod.state / "start-0/exit").exists)
+    assert pod.start()[-1]["exitCode"] == 128 + signal.SIGTERM
 
 
 def test_a_session_may_be_killed_and_the_next_goes_on(pod: FakePod) -> None:

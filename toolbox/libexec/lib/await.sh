@@ -56,7 +56,7 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 		fi
 		uptime_now
 		if [ "$uptime" -ge "$deadline" ]; then
-			give_up "$1" TimedOut "$(tail -c 1024 "$session/complaint" 2>/dev/null)"
+			give_up "$1" TimedOut "$(last_answer)"
 			return 1
 		fi
 		if [ -n "$started" ] && [ "$uptime" -ge "$next_look" ]; then
@@ -69,6 +69,14 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 			fi
 		fi
 	done
+}
+
+last_answer() {
+	if [ -S "$DOCKER_SOCKET" ]; then
+		tail -c 1024 "$session/complaint"
+	else
+		echo "there is no socket $DOCKER_SOCKET"
+	fi 2>/dev/null
 }
 
 # A place for this session's own files, and the FIFO on descriptor 3.

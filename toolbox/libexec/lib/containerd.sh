@@ -26,7 +26,10 @@ keep_containerd() { # ATTEMPT
 	read_process self
 	keeper="$process_pid $process_start"
 	while :; do
-		containerd --config "$STATE/containerd.toml" --log-level warn </dev/null >>"$STATE/start-$1/stderr" 2>&1 &
+		(
+			trap - HUP
+			exec containerd --config "$STATE/containerd.toml" --log-level warn </dev/null >>"$STATE/start-$1/stderr" 2>&1
+		) &
 		child=$!
 		read_process "$child" && echo "$keeper $process_pid $process_start" >"$STATE/start-$1/containerd"
 		wait "$child"

@@ -77,7 +77,8 @@ read_failed() { # ATTEMPT
 # The first cause stays: what follows (our own kill, say) is its consequence.
 record_failed() { # ATTEMPT CAUSE DETAIL
 	read_failed "$1" && return
-	printf '%s\n' "$3" >"$STATE/start-$1/detail"
+	printf '%s' "${3:+$3
+}" >"$STATE/start-$1/detail"
 	echo "$2" >"$STATE/start-$1/failed"
 }
 
