@@ -56,7 +56,7 @@ unit: ## The tests that need no cluster, in seconds
 .PHONY: e2e
 e2e: up ## The end-to-end tests, on the local cluster
 	@$(LOCAL) images
-	@$(LOCAL) images non-root own-docker
+	@$(LOCAL) images non-root own-docker hanging-docker
 	@$(RUN)pytest tests/e2e --durations=10
 
 .PHONY: generate

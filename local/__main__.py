@@ -11,7 +11,7 @@ from local import cluster, namespaces, operator_process, prerequisites
 from local.command import become
 from local.demo import demo
 from local.errors import LocalError
-from local.images import BASE, IMAGES, select
+from local.images import EVERY, select
 from local.paths import Paths
 from local.virtualenv import virtualenv
 
@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="remove all of the cluster but the build cache")
     commands.add_parser("status", help="say what runs and where its logs are")
     images = commands.add_parser("images", help="build images, and load them if the cluster is up")
-    names = [image.name for image in (BASE, *IMAGES)]
+    names = [image.name for image in EVERY]
     images.add_argument("name", nargs="*", help=f"one of {', '.join(names)}; default: all that the product needs")
     commands.add_parser("kubeconfig", help="print the path of a kubeconfig for use on this machine")
     venv = commands.add_parser("venv", help="print the path of the virtualenv with the development tools")
@@ -71,7 +71,7 @@ def _operator(paths: Paths, arguments: argparse.Namespace) -> None:
 
 
 def _images(paths: Paths, arguments: argparse.Namespace) -> None:
-    known = {image.name for image in (BASE, *IMAGES)}
+    known = {image.name for image in EVERY}
     if unknown := sorted(set(arguments.name) - known):
         raise LocalError(f"no such image: {', '.join(unknown)}", f"one of {', '.join(sorted(known))}")
     cluster.images(paths, select(arguments.name))

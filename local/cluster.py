@@ -18,7 +18,7 @@ from local.components import COMPONENTS
 from local.containerd import load
 from local.errors import LocalError
 from local.image_build import build_images
-from local.images import BASE, IMAGES, Base, Image, Use
+from local.images import EVERY, Base, Image, Use
 from local.parts import parts
 from local.paths import Paths
 from local.progress import Progress, say
@@ -33,7 +33,7 @@ def up(paths: Paths) -> None:
     with locked(paths.checkout, "this cluster"):
         prerequisites.ensure(paths)
         binaries = build_components(paths)
-        archives = build_images(paths, (image for image in (BASE, *IMAGES) if image.use is Use.CLUSTER), binaries)
+        archives = build_images(paths, (image for image in EVERY if image.use is Use.CLUSTER), binaries)
         configuration = render.render(paths, _machine())
         fingerprint = _fingerprint(paths, binaries, configuration)
         if _runs(paths, fingerprint):

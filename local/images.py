@@ -44,7 +44,7 @@ class Base:
 
 BASE = Base("debian", "docker.io/library/debian:trixie-slim", suite="trixie")
 
-IMAGES = (
+IMAGES: tuple[Image, ...] = (
     Image(
         "pause",
         PAUSE_IMAGE,
@@ -60,26 +60,24 @@ IMAGES = (
         target="toolbox",
         sources=("toolbox",),
     ),
-    Image(
-        "non-root",
-        "caisson.dev/test/non-root:1",
-        dockerfile="tests/e2e/images/Dockerfile",
-        use=Use.TESTS,
-        target="non-root",
-    ),
-    Image(
-        "own-docker",
-        "caisson.dev/test/own-docker:1",
-        dockerfile="tests/e2e/images/Dockerfile",
-        use=Use.TESTS,
-        target="own-docker",
+    *(
+        Image(
+            name,
+            f"caisson.dev/test/{name}:1",
+            dockerfile="tests/e2e/images/Dockerfile",
+            use=Use.TESTS,
+            target=name,
+        )
+        for name in ("non-root", "own-docker", "hanging-docker")
     ),
 )
+
+EVERY: tuple[Image | Base, ...] = (BASE, *IMAGES)
 
 
 def select(names: list[str]) -> tuple[Image | Base, ...]:
     """The images of these names; the base and the product's own if there are none."""
-    table: dict[str, Image | Base] = {image.name: image for image in (BASE, *IMAGES)}
+    table = {image.name: image for image in EVERY}
     if not names:
         return tuple(image for image in table.values() if image.use is not Use.TESTS)
     return tuple(table[name] for name in names)

@@ -63,16 +63,14 @@ def test_a_failure_that_may_pass_is_retried_up_to_the_bound(kubectl: Kubectl) ->
 
 
 def test_a_start_that_takes_too_long_is_stopped(kubectl: Kubectl) -> None:
-    # Stopped before it can answer: no dockerd needs less than a second here, but it may need more than any bound.
-    slow = {
-        "flags": ["--registry-mirror=https://mirror.invalid"],
-        "startTimeoutSeconds": 1,
-        "restart": {"maxRetries": 0},
-    }
-    kubectl.sandbox("demo", resources={"limits": {"cpu": "100m"}}, docker=slow)
+    docker = {"from": "Image", "startTimeoutSeconds": 2, "restart": {"maxRetries": 0}}
+    kubectl.sandbox("demo", image="caisson.dev/test/hanging-docker:1", docker=docker)
     status = kubectl.until_reason("demo", "StartTimedOut")
     assert status["crash"]["restart"] == 0
-    assert "dockerd" not in kubectl.exec("demo", "busybox", "ps", "-o", "comm").split()
+    assert status["crash"]["stderr"] == "hanging\n"
+    assert (
+        str(status["crash"]["pid"]) not in kubectl.exec("demo", "/opt/caisson/bin/busybox", "ps", "-o", "pid").split()
+    )
 
 
 def _warnings(kubectl: Kubectl) -> list[str]:

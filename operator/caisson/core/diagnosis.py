@@ -11,6 +11,10 @@ from caisson.api.reasons import Reason
 from caisson.core.report import Cause, Failed
 
 _SIGKILL_EXIT = 128 + 9
+_LAST_LINES, _MOST_LINES = 4, 16
+_NET_RAW = 1 << 13
+_DOCKER_CAPABILITIES = 0xA82C35FB
+"""The bits of `core.pod.DOCKER_CAPABILITIES`."""
 
 Check = Callable[[Failed], bool]
 
@@ -32,14 +36,20 @@ def _caused_by(cause: Cause) -> Check:
 
 
 def _says(pattern: str) -> Check:
-    """dockerd's own words: its last lines, where the error that ended it stands."""
+    """dockerd's own words: the error that it ended with."""
     expression = re.compile(pattern, re.IGNORECASE)
-    return lambda failure: failure.cause is Cause.EXITED and expression.search(_last_words(failure)) is not None
+    return lambda failure: failure.cause is Cause.EXITED and expression.search(last_words(failure.stderr)) is not None
 
 
-def _last_words(failure: Failed) -> str:
-    """The last lines of stderr. Earlier ones hold warnings of things that dockerd tried and can do without."""
-    return "\n".join(failure.stderr.rstrip().splitlines()[-4:])
+def last_words(stderr: str) -> str:
+    """Return what dockerd said at its end, empty where it said nothing.
+
+    It logs in lines that begin with the time, and prints the error that ends it as it is. What it logs before tells of
+    things that it tried and can do without, and would mislead.
+    """
+    lines = stderr.rstrip().splitlines()
+    plain = [line for line in lines if not line.startswith("time=")]
+    return "\n".join((plain or lines[-_LAST_LINES:])[-_MOST_LINES:])
 
 
 def _killed(failure: Failed) -> bool:
@@ -51,10 +61,20 @@ def _gone_without_a_word(failure: Failed) -> bool:
     return failure.cause is Cause.EXITED and failure.exit_code is None
 
 
-def _without_net_raw(failure: Failed) -> bool:
-    return failure.cause is Cause.EXITED and failure.net_raw is False and _NETWORK(failure)
+def _full(failure: Failed) -> bool:
+    """Whoever meets a full disk first says so, and that need not be what dockerd ends with."""
+    return failure.cause is Cause.EXITED and _NO_SPACE.search(failure.stderr) is not None
 
 
+def _lacks(capabilities: int) -> Check:
+    def check(failure: Failed) -> bool:
+        has = failure.capabilities
+        return failure.cause is Cause.EXITED and has is not None and has & capabilities != capabilities
+
+    return check
+
+
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _NETWORK = _says(r"error (?:initializing|creating) .*network|network controller|iptables")
 
 _CHAIN: tuple[tuple[Reason, Check], ...] = (
@@ -67,7 +87,14 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
     (Reason.START_TIMED_OUT, _caused_by(Cause.TIMED_OUT)),
     (Reason.DOCKERD_KILLED, _killed),
     (Reason.DOCKERD_KILLED, _gone_without_a_word),
-    (Reason.NO_SPACE_LEFT, _says(r"no space left on device|disk quota exceeded")),
+    (Reason.NO_SPACE_LEFT, _full),
+    (
+        Reason.INVALID_FLAGS,
+        _says(
+            r"unknown (?:shorthand )?flag|flag needs an argument|invalid argument .* for|accepts no argument"
+            r"|unable to configure the Docker daemon with file|invalid TLS configuration",
+        ),
+    ),
     (
         Reason.ADDRESS_IN_USE,
         _says(r"address already in use|process with PID \d+ is still running|pid file found"),
@@ -76,7 +103,8 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
         Reason.CGROUPS_NOT_MOUNTED,
         _says(r"cgroups?.*(?:isn't mounted|not mounted|mountpoint does not exist|not found)"),
     ),
-    (Reason.NET_RAW_MISSING, _without_net_raw),
+    (Reason.PERMISSION_DENIED, _lacks(_DOCKER_CAPABILITIES & ~_NET_RAW)),
+    (Reason.NET_RAW_MISSING, _lacks(_NET_RAW)),
     (
         Reason.STORAGE_DRIVER_FAILED,
         _says(r"storage[- ]driver|graphdriver|driver not supported|error initializing .*layer store"),
@@ -86,8 +114,4 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
         _says(r"permission denied|operation not permitted|needs to be started with root privileges"),
     ),
     (Reason.NETWORK_CONTROLLER_FAILED, _NETWORK),
-    (
-        Reason.INVALID_FLAGS,
-        _says(r"unknown (?:shorthand )?flag|invalid argument .* for|unable to configure the Docker daemon with file"),
-    ),
 )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from caisson.api.reasons import CRASH_REASONS, ConditionType, Outlook, Reason
 from caisson.api.sandbox import Crash, DockerStatus, Restart, RestartPolicy, Sandbox
 from caisson.core.backoff import exponential
-from caisson.core.diagnosis import diagnose, signal_of
+from caisson.core.diagnosis import diagnose, last_words, signal_of
 from caisson.core.observation import (
     LOST_SESSIONS_TOLD,
     Observation,
@@ -138,8 +138,8 @@ def _crashed(sandbox: Sandbox, docker: DockerStatus, crash: Crash) -> DockerStat
 
 
 def _last_words(crash: Crash) -> str:
-    lines = (crash.stderr or crash.stdout).strip().splitlines()
-    return lines[-1] if lines else ""
+    # One that was killed had no time to say anything of it.
+    return "" if crash.signal is not None else last_words(crash.stderr or crash.stdout)
 
 
 def _after_lost(sandbox: Sandbox, state: DockerState, session: SessionLost, pod: PodView, now: datetime) -> DockerState:

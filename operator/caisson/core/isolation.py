@@ -1,7 +1,7 @@
 """Whether the kernel of a pod was seen to be gVisor's."""
 
 from caisson.api.reasons import ConditionType, Reason
-from caisson.core.observation import LOST_SESSIONS_TOLD, Observation, SessionLost, SessionReported
+from caisson.core.observation import LOST_SESSIONS_TOLD, Observation, SessionLost, SessionReported, SessionRunning
 from caisson.core.podview import PodView
 from caisson.core.report import Cause, Failed
 from caisson.core.verdict import Verdict, verdict
@@ -17,14 +17,15 @@ def isolation_verdict(seen: Observation, pod: PodView | None, pod_running: Verdi
 
 
 def _reported(seen: Observation) -> Verdict | None:
-    if not isinstance(seen.session, SessionReported):
-        return None
-    report = seen.session.report
-    if isinstance(report.outcome, Failed) and report.outcome.cause is Cause.NOT_GVISOR:
-        return verdict("False", Reason.NOT_GVISOR)
-    if report.kernel is None:
-        return None
-    return Verdict("True", Reason.GVISOR, f"The kernel is gVisor's: {report.kernel}.")
+    kernel: str | None = None
+    if isinstance(seen.session, SessionRunning):
+        kernel = seen.session.kernel
+    elif isinstance(seen.session, SessionReported):
+        outcome = seen.session.report.outcome
+        if isinstance(outcome, Failed) and outcome.cause is Cause.NOT_GVISOR:
+            return verdict("False", Reason.NOT_GVISOR)
+        kernel = seen.session.report.kernel
+    return None if kernel is None else Verdict("True", Reason.GVISOR, f"The kernel is gVisor's: {kernel}.")
 
 
 def _known(seen: Observation, pod: PodView) -> Verdict | None:

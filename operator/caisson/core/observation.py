@@ -25,9 +25,10 @@ class CreateFailure:
 
 @dataclass(frozen=True)
 class SessionRunning:
-    """An exec session into the pod is open."""
+    """An exec session into the pod is open, and has told of the kernel already where that is set."""
 
     pod_uid: str
+    kernel: str | None = None
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ class Failed:
     attempt: int = 0
     pid: int | None = None
     exit_code: int | None = None
-    net_raw: bool | None = None
-    """Whether CAP_NET_RAW is in the effective set; None when not told."""
+    capabilities: int | None = None
+    """The effective capability set, a bit for each (capabilities(7)); None when not told."""
 
     stdout: str = ""
     stderr: str = ""
@@ -75,9 +75,6 @@ class Report:
 
     kernel: str | None = None
     outcome: Ready | Failed | None = None
-
-
-_NET_RAW_BIT = 1 << 13
 
 
 def _decode(value: object) -> object:
@@ -183,7 +180,7 @@ def _failed(line: _Failed) -> Failed:
         attempt=line.attempt,
         pid=line.pid,
         exit_code=line.exit_code,
-        net_raw=None if line.cap_eff is None else bool(int(line.cap_eff, 16) & _NET_RAW_BIT),
+        capabilities=None if line.cap_eff is None else int(line.cap_eff, 16),
         stdout=clean(line.stdout64, STREAM_TAIL_BYTES),
         stderr=clean(line.stderr64, STREAM_TAIL_BYTES),
         detail=clean(line.detail64, STREAM_TAIL_BYTES),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -12,6 +13,7 @@ from kubernetes.aio.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOU
 from caisson.core.podview import CONTAINER_NAME
 
 _MAX_OUTPUT_BYTES = 256 * 1024
+_BEGINNING_BYTES = 4096
 _MAX_ERROR_BYTES = 16 * 1024
 _HEARTBEAT_SECONDS = 15
 
@@ -41,11 +43,21 @@ class Executor:
         """Close all connections. A command that still runs in a pod lives on."""
         await self._api.close()
 
-    async def run(self, namespace: str, pod: str, command: tuple[str, ...], timeout_seconds: float) -> ExecResult:
-        """Run a command in a pod's sandbox container, without stdin. Raises ExecError."""
+    async def run(
+        self,
+        namespace: str,
+        pod: str,
+        command: tuple[str, ...],
+        timeout_seconds: float,
+        printed: Callable[[bytes], None],
+    ) -> ExecResult:
+        """Run a command in a pod's sandbox container, without stdin. Raises ExecError.
+
+        `printed` is called with the standard output so far, each time that its beginning (4 KiB) grows.
+        """
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await self._run(namespace, pod, command)
+                return await self._run(namespace, pod, command, printed)
         except TimeoutError as error:
             raise ExecError(f"the session did not end within {timeout_seconds:.0f} s") from error
         except aiohttp.WSServerHandshakeError as error:
@@ -53,7 +65,9 @@ class Executor:
         except (aiohttp.ClientError, OSError) as error:
             raise ExecError(f"the session broke: {error or type(error).__name__}") from error
 
-    async def _run(self, namespace: str, pod: str, command: tuple[str, ...]) -> ExecResult:
+    async def _run(
+        self, namespace: str, pod: str, command: tuple[str, ...], printed: Callable[[bytes], None]
+    ) -> ExecResult:
         connecting = await self._core.connect_get_namespaced_pod_exec_without_preload_content(
             name=pod,
             namespace=namespace,
@@ -78,6 +92,8 @@ class Executor:
                 stream = streams.get(message.data[0])
                 if stream is not None:
                     stream.add(message.data[1:])
+                    if stream is streams[STDOUT_CHANNEL] and len(stream.data) <= _BEGINNING_BYTES:
+                        printed(bytes(stream.data))
         end = bytes(streams[ERROR_CHANNEL].data)
         if not end:
             raise ExecError("the session broke before the command ended")

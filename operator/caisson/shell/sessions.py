@@ -23,9 +23,9 @@ _REPORTED = frozenset({0, 1})
 class Sessions:
     """Opens at most one session per Sandbox and a bounded number in all, and wakes the Sandbox when one ended."""
 
-    def __init__(self, executor: Executor, limit: int, ended: Callable[[Key], None]) -> None:
-        """Call `ended` with the key of the Sandbox whose session ended."""
-        self._executor, self._ended = executor, ended
+    def __init__(self, executor: Executor, limit: int, woken: Callable[[Key], None]) -> None:
+        """Call `woken` with the key of the Sandbox whose session has something to tell."""
+        self._executor, self._woken = executor, woken
         self._free = asyncio.Semaphore(limit)
 
     def open(self, key: Key, memory: Memory, wanted: OpenSession) -> None:
@@ -39,9 +39,17 @@ class Sessions:
         memory.session_task = asyncio.create_task(self._run(key, memory, wanted, lost), name=f"session {key}")
 
     async def _run(self, key: Key, memory: Memory, wanted: OpenSession, lost: int) -> None:
+        def printed(so_far: bytes) -> None:
+            kernel = _kernel(so_far)
+            if kernel is not None and memory.session == SessionRunning(wanted.pod_uid):
+                memory.session = SessionRunning(wanted.pod_uid, kernel)
+                self._woken(key)
+
         try:
             async with self._free:
-                result = await self._executor.run(key.namespace, key.name, wanted.command, wanted.timeout_seconds)
+                result = await self._executor.run(
+                    key.namespace, key.name, wanted.command, wanted.timeout_seconds, printed
+                )
             report = _report(result, wanted)
         except (ExecError, ReportError) as error:
             log.warning("session lost", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))
@@ -54,7 +62,15 @@ class Sessions:
             memory.session = SessionReported(wanted.pod_uid, report, now())
             if isinstance(report.outcome, Ready):
                 memory.looked_at = memory.session.at
-        self._ended(key)
+        self._woken(key)
+
+
+def _kernel(so_far: bytes) -> str | None:
+    """Read the kernel from the whole lines of what a session has printed so far, if it is there yet."""
+    try:
+        return parse_report(so_far[: so_far.rfind(b"\n") + 1]).kernel
+    except ReportError:
+        return None
 
 
 def _report(result: ExecResult, wanted: OpenSession) -> Report:

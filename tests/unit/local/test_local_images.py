@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.image_build import outdated
-from local.images import BASE, IMAGES, Image, Use, base_key, image_key, select
+from local.images import BASE, EVERY, Image, Use, base_key, image_key, select
 
 
 @pytest.fixture
@@ -61,6 +61,6 @@ def test_without_names_test_images_are_left_out() -> None:
 
 
 def test_names_are_unique_and_select_their_image() -> None:
-    names = [image.name for image in (BASE, *IMAGES)]
+    names = [image.name for image in EVERY]
     assert len(set(names)) == len(names)
     assert [image.name for image in select(["toolbox"])] == ["toolbox"]

@@ -4,6 +4,7 @@
 
 import asyncio
 import copy
+from collections.abc import Callable
 from typing import Any, cast
 
 from caisson.shell.actions import Actions
@@ -111,8 +112,15 @@ class FakeExecutor:
         self.answers: list[ExecResult | Exception] = []
         self.commands: list[tuple[str, ...]] = []
 
-    async def run(self, namespace: str, pod: str, command: tuple[str, ...], timeout_seconds: float) -> ExecResult:
-        """Return or raise the next answer."""
+    async def run(
+        self,
+        namespace: str,
+        pod: str,
+        command: tuple[str, ...],
+        timeout_seconds: float,
+        printed: Callable[[bytes], None],
+    ) -> ExecResult:
+        """Return or raise the next answer; what it prints comes in two parts."""
         self.commands.append(command)
         await asyncio.sleep(0)
         if not self.answers:
@@ -120,6 +128,9 @@ class FakeExecutor:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
+        printed(answer.stdout[: len(answer.stdout) // 2])
+        printed(answer.stdout)
+        await asyncio.sleep(0)
         return answer
 
 

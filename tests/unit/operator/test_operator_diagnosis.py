@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from caisson.api.reasons import CRASH_REASONS, Reason
 from caisson.core.diagnosis import diagnose, signal_of
+from caisson.core.pod import DOCKER_CAPABILITIES
 from caisson.core.report import Cause, Failed
 
 CORPUS = sorted((Path(__file__).parents[2] / "corpus").glob("*.yaml"))
@@ -23,7 +24,7 @@ def failure_of(report: dict[str, Any]) -> Failed:
         attempt=report.get("attempt", 0),
         pid=report.get("pid"),
         exit_code=report.get("exitCode"),
-        net_raw=None if capabilities is None else bool(int(str(capabilities), 16) & (1 << 13)),
+        capabilities=None if capabilities is None else int(str(capabilities), 16),
         stdout=report.get("stdout", ""),
         stderr=report.get("stderr", ""),
         detail=report.get("detail", ""),
@@ -51,7 +52,7 @@ def test_a_real_failure_is_diagnosed(path: Path) -> None:
         (Failed(Cause.EXITED, exit_code=1, stderr="who knows"), Reason.DOCKERD_EXITED),
         (Failed(Cause.EXITED, exit_code=1), Reason.DOCKERD_EXITED),
         (
-            Failed(Cause.EXITED, exit_code=1, stderr="permission denied\n" + "ordinary line\n" * 9),
+            Failed(Cause.EXITED, exit_code=1, stderr='time="0" level=warning msg="permission denied"\nboom\n'),
             Reason.DOCKERD_EXITED,
         ),
     ],
@@ -61,11 +62,25 @@ def test_what_the_script_knows_goes_before_what_dockerd_prints(failure: Failed, 
     assert diagnose(failure) is expected
 
 
+def test_the_capabilities_that_are_missed_are_those_that_the_pod_asks_for() -> None:
+    # As capabilities(7) numbers them.
+    bits = {
+        "CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5, "SETGID": 6, "SETUID": 7, "SETPCAP": 8,
+        "NET_BIND_SERVICE": 10, "NET_ADMIN": 12, "NET_RAW": 13, "SYS_CHROOT": 18, "SYS_PTRACE": 19, "SYS_ADMIN": 21,
+        "MKNOD": 27, "AUDIT_WRITE": 29, "SETFCAP": 31,
+    }  # fmt: skip
+    full = sum(1 << bits[name] for name in DOCKER_CAPABILITIES)
+    assert diagnose(Failed(Cause.EXITED, exit_code=1, capabilities=full)) is Reason.DOCKERD_EXITED
+    for name in DOCKER_CAPABILITIES:
+        found = diagnose(Failed(Cause.EXITED, exit_code=1, capabilities=full & ~(1 << bits[name])))
+        assert found is (Reason.NET_RAW_MISSING if name == "NET_RAW" else Reason.PERMISSION_DENIED), name
+
+
 _FAILURES = st.builds(
     Failed,
     cause=st.sampled_from([c for c in Cause if c not in {Cause.WRONG_POD, Cause.NOT_GVISOR}]),
     exit_code=st.none() | st.integers(0, 255),
-    net_raw=st.none() | st.booleans(),
+    capabilities=st.none() | st.integers(0, 2**64 - 1),
     stderr=st.text(max_size=200) | st.lists(st.sampled_from(["cgroup ", "network", " driver", "\n"])).map("".join),
 )
 

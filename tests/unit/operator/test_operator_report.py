@@ -39,14 +39,14 @@ def test_a_failed_start_is_read_whole() -> None:
     report = parse_report(
         line("failed", cause="Exited", attempt=2, pid=9, exitCode=1, capEff="2000", stderr64=b64("no\n")),
     )
-    assert report.outcome == Failed(Cause.EXITED, 2, 9, 1, net_raw=True, stderr="no\n")
+    assert report.outcome == Failed(Cause.EXITED, 2, 9, 1, capabilities=0x2000, stderr="no\n")
 
 
-@pytest.mark.parametrize(("capabilities", "net_raw"), [("2000", True), ("dfff", False), (None, None)])
-def test_net_raw_is_read_from_the_capabilities(capabilities: str | None, net_raw: bool | None) -> None:
+@pytest.mark.parametrize(("capabilities", "read"), [("2000", 0x2000), ("a82c35fb", 0xA82C35FB), (None, None)])
+def test_the_capabilities_are_read_as_bits(capabilities: str | None, read: int | None) -> None:
     outcome = parse_report(line("failed", cause="Exited", capEff=capabilities)).outcome
     assert isinstance(outcome, Failed)
-    assert outcome.net_raw is net_raw
+    assert outcome.capabilities == read
 
 
 @pytest.mark.parametrize(

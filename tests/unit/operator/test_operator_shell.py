@@ -3,7 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import SandboxStatus
+from caisson.core.observation import SessionLost, SessionRunning
+from caisson.core.plan import OpenSession
 from caisson.core.writing import merge_patch
 from caisson.shell.configfile import load_config
 from caisson.shell.errors import ConfigError, KubeError, KubeUnreachable, kube_error
-from caisson.shell.exec import ExecError, ExecResult, _exit_code
+from caisson.shell.exec import ExecError, ExecResult, Executor, _exit_code
+from caisson.shell.memory import Memory
 from caisson.shell.queue import WorkQueue
+from caisson.shell.sessions import Sessions
 from caisson.shell.store import Key, Store
 from tests.unit.operator.builders import make_sandbox, make_spec, raw_sandbox
-from tests.unit.operator.fakes import KEY, UNREACHABLE, World, merged
+from tests.unit.operator.fakes import KEY, UNREACHABLE, FakeExecutor, World, merged
 from tests.unit.operator.test_operator_report import READY, b64, line
 
 Json = dict[str, Any]
@@ -399,3 +403,16 @@ def test_a_pod_that_lost_our_label_and_has_it_again_is_seen_again() -> None:
     store.put(thing(5))
     store.remove(thing(6))
     assert store.put(thing(7))
+
+
+async def test_the_kernel_is_known_while_dockerd_still_starts() -> None:
+    memory = Memory("uid")
+    seen: list[object] = []
+    executor = FakeExecutor()
+    executor.answers = [ExecResult(0, b'{"event":"isolated","kernel64":"Z1Zpc29y"}\n', b"")]
+    sessions = Sessions(cast("Executor", executor), 1, lambda _: seen.append(memory.session))
+    sessions.open(Key("default", "demo"), memory, OpenSession("pod", ("start",), 1.0, starts_docker=True))
+    assert memory.session_task is not None
+    await memory.session_task
+    assert seen[0] == SessionRunning("pod", "gVisor")
+    assert isinstance(seen[-1], SessionLost)
