@@ -190,6 +190,26 @@ def test_an_image_with_docker_runs_its_own(pod: FakePod) -> None:
     assert "PATH=/usr/local/bin:/usr/bin:/bin" in environment_of(pod, "dockerd")
 
 
+@pytest.mark.parametrize(("version", "outcome"), [("27.5.1", 0), ("28.0.0", 1), ("29.1", 1), ("nonsense", 0)])
+def test_from_docker_28_on_packet_sockets_must_be_writable(pod: FakePod, version: str, outcome: int) -> None:
+    with (pod.root / "opt/caisson/libexec/lib/uplink.sh").open("a") as library:
+        library.write("write_packet() { echo 'Sent 0 probe(s)'; return 1; }\n")
+    (pod.fake / "info").write_text(f'{{"serverVersion":"{version}"}}\n')
+
+    done = pod.script("sandbox", *start_arguments())
+
+    assert done.returncode == outcome
+    if outcome:
+        failed = events(done.stdout)[-1]
+        assert (failed["cause"], failed["detail"]) == ("PacketSocketWriteMissing", "Sent 0 probe(s)\n")
+        assert not pod.processes(DOCKERD)
+
+
+def test_the_outcome_is_in_the_exit_code_too(pod: FakePod) -> None:
+    assert pod.script("sandbox", *start_arguments(0, "--fake-crash")).returncode == 1
+    assert pod.script("sandbox", *start_arguments(1)).returncode == 0
+
+
 def test_another_pod_of_that_name_is_left_alone(pod: FakePod) -> None:
     failed = pod.start(pod_uid="another")[-1]
 

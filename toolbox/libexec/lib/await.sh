@@ -16,7 +16,7 @@ INFO_FORMAT='{"serverVersion":{{json .ServerVersion}},"driver":{{json .Driver}},
 # Reports how the attempt goes; returns 0 when it is ready, 1 when it failed. Waits TIMEOUT_SECONDS, counted from dockerd's launch
 # whoever waited before, or from now where it was ready before.
 await_docker() { # ATTEMPT TIMEOUT_SECONDS
-	local started='' asking='' answered='' retries=0 answer deadline grace next_look
+	local started='' asking='' answered='' retries=0 answer deadline grace next_look outcome
 	open_session
 	uptime_now
 	deadline=$((uptime + $2 * 100))
@@ -40,7 +40,7 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 			fi
 		fi
 		if [ -n "$answered" ]; then
-			conclude "$1" "$retries" && return
+			conclude "$1" "$retries" && return "$outcome"
 		elif [ -n "$started" ] && [ -z "$asking" ] && [ -S "$DOCKER_SOCKET" ]; then
 			asking=1
 			ask_docker &
@@ -101,8 +101,10 @@ ask_docker() {
 	fi >&3
 } >/dev/null 2>&1
 
-# After a good `docker info`: was it this dockerd that answered, and is what surrounds it there too? Fails while that isn't so yet.
+# After a good `docker info`: was it this dockerd that answered, and is what surrounds it there too? Fails while that isn't so yet, else
+# sets outcome to what await_docker returns.
 conclude() { # ATTEMPT RETRIES; uses answered
+	outcome=1
 	is_alive "$daemon_pid" "$daemon_start" || return
 	if ! read_ready "$1"; then
 		read_prepared "$1" || return
@@ -112,9 +114,11 @@ conclude() { # ATTEMPT RETRIES; uses answered
 			return 0
 		fi
 		echo "$(((answered - daemon_launched) * 10)) $2 $prepared_mtu $(head -c 2048 "$session/info" | to_base64)" >"$STATE/start-$1/ready"
-		read_ready "$1"
+		read_ready "$1" || return
 	fi
+	offer_plugins
 	report_ready "$1"
+	outcome=0
 }
 
 read_docker_major() {
