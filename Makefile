@@ -47,7 +47,8 @@ lint: ## Style, types, import contracts, shell scripts
 	@$(RUN)ruff format --check
 	@$(RUN)mypy operator local tests benchmarks tools
 	@$(RUN)lint-imports --no-cache
-	@$(RUN)shellcheck --shell=busybox --external-sources toolbox/build/* toolbox/libexec/gate toolbox/libexec/sandbox toolbox/libexec/probe benchmarks/floor.sh
+	@$(RUN)shellcheck --shell=busybox --external-sources \
+		toolbox/build/* $$(find toolbox/libexec tests/toolbox/fakes -type f) benchmarks/floor.sh
 
 .PHONY: unit
 unit: ## The tests that need no cluster, in seconds

@@ -41,6 +41,7 @@ POD
 }
 
 # Runs in the pod. The quotes keep this machine's shell from expanding anything.
+# shellcheck disable=SC2016
 start_docker='
 export PATH=/opt/caisson/bin:/usr/sbin:/usr/bin:/sbin:/bin XTABLES_LIBDIR=/opt/caisson/lib/xtables
 mkdir -p /var/lib/docker /run

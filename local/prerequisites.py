@@ -34,6 +34,7 @@ PROGRAMS = {
     "buildah": "buildah",
     "netavark": "netavark",  # newer versions of buildah refuse to do anything without it
     "debootstrap": "debootstrap",
+    "busybox": "busybox-static",  # runs the in-pod scripts in their tests
 }
 _MORE_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/lib/podman", "/usr/libexec/podman")
 _DPKG = Path("/var/lib/dpkg")

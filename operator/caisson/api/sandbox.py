@@ -319,9 +319,6 @@ class DockerStatus(ApiModel):
     version: Annotated[str | None, Field(max_length=128)] = None
     """Version of dockerd."""
 
-    api_version: Annotated[str | None, Field(max_length=32)] = None
-    """Version of Docker's API that dockerd speaks."""
-
     storage_driver: Annotated[str | None, Field(max_length=64)] = None
     """The storage driver that dockerd chose."""
 

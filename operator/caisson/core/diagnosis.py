@@ -69,7 +69,8 @@ def _full(failure: Failed) -> bool:
 def _lacks(capabilities: int) -> Check:
     def check(failure: Failed) -> bool:
         has = failure.capabilities
-        return failure.cause is Cause.EXITED and has is not None and has & capabilities != capabilities
+        ended = failure.cause in {Cause.EXITED, Cause.PREPARE_FAILED}
+        return ended and has is not None and has & capabilities != capabilities
 
     return check
 
@@ -83,7 +84,6 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
     (Reason.PACKET_SOCKET_WRITE_MISSING, _caused_by(Cause.PACKET_SOCKET_WRITE_MISSING)),
     (Reason.START_INTERRUPTED, _caused_by(Cause.INTERRUPTED)),
     (Reason.START_INTERRUPTED, _caused_by(Cause.LOCK_TIMED_OUT)),
-    (Reason.PREPARE_FAILED, _caused_by(Cause.PREPARE_FAILED)),
     (Reason.START_TIMED_OUT, _caused_by(Cause.TIMED_OUT)),
     (Reason.DOCKERD_KILLED, _killed),
     (Reason.DOCKERD_KILLED, _gone_without_a_word),
@@ -105,6 +105,7 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
     ),
     (Reason.PERMISSION_DENIED, _lacks(_DOCKER_CAPABILITIES & ~_NET_RAW)),
     (Reason.NET_RAW_MISSING, _lacks(_NET_RAW)),
+    (Reason.PREPARE_FAILED, _caused_by(Cause.PREPARE_FAILED)),
     (
         Reason.STORAGE_DRIVER_FAILED,
         _says(r"storage[- ]driver|graphdriver|driver not supported|error initializing .*layer store"),

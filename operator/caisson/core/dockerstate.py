@@ -89,7 +89,6 @@ def _after_report(sandbox: Sandbox, state: DockerState, outcome: Ready | Failed,
     if isinstance(outcome, Ready):
         docker = DockerStatus(
             version=outcome.version or None,
-            api_version=outcome.api_version or None,
             storage_driver=outcome.storage_driver or None,
             pid=outcome.pid,
             started_at=datetime.fromtimestamp(outcome.started_at_epoch_seconds, UTC),

@@ -49,7 +49,6 @@ class Ready:
     ready_after_milliseconds: int
     started_at_epoch_seconds: int
     version: str
-    api_version: str
     storage_driver: str
 
 
@@ -110,7 +109,6 @@ class _Info(BaseModel):
     """The part of what dockerd says of itself that goes to the status."""
 
     server_version: Annotated[str, Field(alias="serverVersion")] = ""
-    api_version: Annotated[str, Field(alias="apiVersion")] = ""
     driver: str = ""
 
 
@@ -169,7 +167,6 @@ def _ready(line: _Ready) -> Ready:
         ready_after_milliseconds=line.ready_after_milliseconds,
         started_at_epoch_seconds=line.started_at,
         version=clean_line(info.server_version.encode(errors="replace"), 128),
-        api_version=clean_line(info.api_version.encode(errors="replace"), 32),
         storage_driver=clean_line(info.driver.encode(errors="replace"), 64),
     )
 

@@ -92,7 +92,6 @@ def ready_report(attempt: int = 0, **fields: Any) -> Report:
         ready_after_milliseconds=700,
         started_at_epoch_seconds=int(NOW.timestamp()),
         version="28.5.1",
-        api_version="1.51",
         storage_driver="overlay2",
     )
     return Report(KERNEL, replace(ordinary, **fields))
