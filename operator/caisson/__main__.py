@@ -21,6 +21,7 @@ from caisson.shell.configfile import load_config
 from caisson.shell.errors import ConfigError
 from caisson.shell.exec import Executor
 from caisson.shell.kube import Kube, configuration
+from caisson.shell.pace import Pace
 from caisson.shell.podwatch import PodWatch
 from caisson.shell.queue import WorkQueue
 from caisson.shell.reconciler import Reconciler
@@ -45,7 +46,7 @@ class Operator:
         self._sandboxes = Store()
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _log_failure)
         wake = self._queue.add
-        sessions = Sessions(self._executor, config.sessions, wake)
+        sessions = Sessions(self._executor, config.sessions, Pace(config.starts_per_node), wake)
         actions = Actions(kube, sessions, pods)
         self._reconciler = Reconciler(
             config, kube, self._sandboxes, pods, actions, self._queue.add_after, self._queue.forget

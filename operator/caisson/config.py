@@ -46,5 +46,9 @@ class Config(ConfigModel):
     workers: Annotated[int, Field(ge=1, le=256)] = 16
     """How many Sandboxes are reconciled at a time."""
 
-    sessions: Annotated[int, Field(ge=1, le=1024)] = 64
+    sessions: Annotated[int, Field(ge=1, le=4096)] = 512
     """How many exec sessions are open at a time."""
+
+    starts_per_node: Annotated[int, Field(ge=1, le=256)] = 8
+    """How many starts of dockerd a node is given at a time. A start takes one to two seconds of a core; with many more
+    at once than cores all of them become slow, and time out. One that lasts longer than 10 seconds makes room."""

@@ -131,7 +131,11 @@ def _verify(seen: Observation, pod: PodView, now: datetime) -> Step:
         due = session.at + exponential(session.count, ceiling=_SESSION_CEILING_SECONDS)
         if now < due:
             return Step(wake_at=due)
-    return Step(OpenSession(pod.uid, tuple(verify_command(pod.uid)), _VERIFY_TIMEOUT_SECONDS, starts_docker=False))
+    return Step(
+        OpenSession(
+            pod.uid, pod.node or "", tuple(verify_command(pod.uid)), _VERIFY_TIMEOUT_SECONDS, starts_docker=False
+        )
+    )
 
 
 def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now: datetime) -> Step:

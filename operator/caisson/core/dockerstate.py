@@ -191,7 +191,9 @@ def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, now: d
 
 def _start(sandbox: Sandbox, pod: PodView, attempt: int) -> OpenSession:
     timeout = sandbox.spec.docker.start_timeout_seconds + _SESSION_GRACE_SECONDS
-    return OpenSession(pod.uid, tuple(start_command(sandbox, pod.uid, attempt)), timeout, starts_docker=True)
+    return OpenSession(
+        pod.uid, pod.node or "", tuple(start_command(sandbox, pod.uid, attempt)), timeout, starts_docker=True
+    )
 
 
 def _attempt(state: DockerState) -> int:

@@ -24,6 +24,7 @@ class OpenSession:
     """Run the in-pod script in the pod of this UID, in the background."""
 
     pod_uid: str
+    node: str
     command: tuple[str, ...]
     timeout_seconds: float
     starts_docker: bool

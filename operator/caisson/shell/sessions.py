@@ -12,6 +12,7 @@ from caisson.core.text import clean_line
 from caisson.shell.clock import now
 from caisson.shell.exec import ExecError, ExecResult, Executor
 from caisson.shell.memory import Memory
+from caisson.shell.pace import Pace
 from caisson.shell.store import Key
 
 log = structlog.get_logger(__name__)
@@ -23,10 +24,13 @@ _REPORTED = frozenset({0, 1})
 class Sessions:
     """Opens at most one session per Sandbox and a bounded number in all, and wakes the Sandbox when one ended."""
 
-    def __init__(self, executor: Executor, limit: int, woken: Callable[[Key], None]) -> None:
-        """Call `woken` with the key of the Sandbox whose session has something to tell."""
+    def __init__(self, executor: Executor, limit: int, pace: Pace, woken: Callable[[Key], None]) -> None:
+        """Open at most `limit` sessions at a time, at the pace that the nodes can bear.
+
+        `woken` is called with the key of the Sandbox whose session has something to tell.
+        """
         self._executor, self._woken = executor, woken
-        self._free = asyncio.Semaphore(limit)
+        self._free, self._pace = asyncio.Semaphore(limit), pace
 
     def open(self, key: Key, memory: Memory, wanted: OpenSession) -> None:
         """Start a session, unless one runs already in this pod."""
@@ -46,7 +50,7 @@ class Sessions:
                 self._woken(key)
 
         try:
-            async with self._free:
+            async with self._pace.turn(wanted.node), self._free:
                 result = await self._executor.run(
                     key.namespace, key.name, wanted.command, wanted.timeout_seconds, printed
                 )

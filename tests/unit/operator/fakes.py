@@ -11,6 +11,7 @@ from caisson.shell.actions import Actions
 from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor
 from caisson.shell.kube import Kube
+from caisson.shell.pace import Pace
 from caisson.shell.reconciler import Reconciler
 from caisson.shell.sessions import Sessions
 from caisson.shell.store import Key, Store
@@ -147,7 +148,7 @@ class World:
         self.sandboxes, self.pods = Store(), Store()
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
-        sessions = Sessions(cast("Executor", self.executor), 4, lambda _: None)
+        sessions = Sessions(cast("Executor", self.executor), 4, Pace(4), lambda _: None)
         actions = Actions(kube, sessions, self.pods)
         self.reconciler = Reconciler(
             CONFIG, kube, self.sandboxes, self.pods, actions, lambda _, s: self.wishes.append(s), lambda _: None

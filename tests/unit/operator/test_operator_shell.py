@@ -18,6 +18,7 @@ from caisson.shell.configfile import load_config
 from caisson.shell.errors import ConfigError, KubeError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor, _exit_code
 from caisson.shell.memory import Memory
+from caisson.shell.pace import Pace
 from caisson.shell.queue import WorkQueue
 from caisson.shell.sessions import Sessions
 from caisson.shell.store import Key, Store
@@ -410,9 +411,46 @@ async def test_the_kernel_is_known_while_dockerd_still_starts() -> None:
     seen: list[object] = []
     executor = FakeExecutor()
     executor.answers = [ExecResult(0, b'{"event":"isolated","kernel64":"Z1Zpc29y"}\n', b"")]
-    sessions = Sessions(cast("Executor", executor), 1, lambda _: seen.append(memory.session))
-    sessions.open(Key("default", "demo"), memory, OpenSession("pod", ("start",), 1.0, starts_docker=True))
+    sessions = Sessions(cast("Executor", executor), 1, Pace(1), lambda _: seen.append(memory.session))
+    sessions.open(Key("default", "demo"), memory, OpenSession("pod", "node", ("start",), 1.0, starts_docker=True))
     assert memory.session_task is not None
     await memory.session_task
     assert seen[0] == SessionRunning("pod", "gVisor")
     assert isinstance(seen[-1], SessionLost)
+
+
+async def test_a_node_is_given_so_many_turns_at_a_time_in_order_and_other_nodes_are_not_kept_waiting() -> None:
+    pace, finish, order = Pace(2), asyncio.Event(), []
+
+    async def take(node: str, number: int) -> None:
+        async with pace.turn(node):
+            order.append((node, number))
+            await finish.wait()
+
+    tasks = [asyncio.create_task(take(node, number)) for node in ("a", "b") for number in range(3)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert order == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    finish.set()
+    await asyncio.gather(*tasks)
+    assert order[4:] == [("a", 2), ("b", 2)]
+
+
+async def test_what_hangs_makes_room_and_gives_its_turn_back_once() -> None:
+    pace = Pace(1, turn_seconds=0.01)
+    async with pace.turn("a"), asyncio.timeout(10), pace.turn("a"):
+        await asyncio.sleep(0.02)
+    # Each of the two was given back by the clock; had its end given it back again, there would be three by now.
+    entered: list[int] = []
+    leave = asyncio.Event()
+
+    async def take(number: int) -> None:
+        async with pace.turn("a"):
+            entered.append(number)
+            await leave.wait()
+
+    tasks = [asyncio.create_task(take(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    assert entered == [0]
+    leave.set()
+    await asyncio.gather(*tasks)

@@ -14,7 +14,7 @@ LATE_SECONDS=5
 INFO_FORMAT='{"serverVersion":{{json .ServerVersion}},"driver":{{json .Driver}},"operatingSystem":{{json (truncate .OperatingSystem 200)}},"kernelVersion":{{json .KernelVersion}},"cgroupVersion":{{json .CgroupVersion}},"containers":{{.Containers}},"images":{{.Images}}}'
 
 # Reports how the attempt goes; returns 0 when it is ready, 1 when it failed. Waits TIMEOUT_SECONDS, counted from dockerd's launch
-# whoever waited before, or from now where it was ready before.
+# whoever waited before. One that was ready before is not waited for.
 await_docker() { # ATTEMPT TIMEOUT_SECONDS
 	local started='' asking='' answered='' retries=0 answer deadline grace next_look outcome
 	open_session
@@ -34,10 +34,12 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 		if [ -z "$started" ] && read_daemon "$1"; then
 			started=1
 			report_started "$1"
-			if ! read_ready "$1"; then
-				deadline=$((daemon_launched + $2 * 100))
-				[ "$deadline" -ge "$grace" ] || deadline=$grace
+			if read_ready "$1"; then
+				attend "$1"
+				return
 			fi
+			deadline=$((daemon_launched + $2 * 100))
+			[ "$deadline" -ge "$grace" ] || deadline=$grace
 		fi
 		if [ -n "$answered" ]; then
 			conclude "$1" "$retries" && return "$outcome"
@@ -62,9 +64,7 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 		if [ -n "$started" ] && [ "$uptime" -ge "$next_look" ]; then
 			next_look=$((uptime + LIFE_CHECK_CENTISECONDS))
 			if ! is_alive "$daemon_pid" "$daemon_start"; then
-				# Its supervisor needs a moment to write down the exit code, unless it is dead too.
-				usleep 300000
-				report_failed "$1" Exited
+				report_death "$1"
 				return 1
 			fi
 		fi
@@ -77,6 +77,22 @@ last_answer() {
 	else
 		echo "there is no socket $DOCKER_SOCKET"
 	fi 2>/dev/null
+}
+
+# A daemon that was of use once only has to live: to end it because a busy node makes it slow would cost all that runs in it.
+attend() { # ATTEMPT; uses daemon_pid, daemon_start
+	if is_alive "$daemon_pid" "$daemon_start"; then
+		report_ready "$1"
+	else
+		report_death "$1"
+		return 1
+	fi
+}
+
+# Its supervisor needs a moment to write down the exit code, unless it is dead too.
+report_death() { # ATTEMPT
+	read_exit "$1" || usleep 300000
+	report_failed "$1" Exited
 }
 
 # A place for this session's own files, and the FIFO on descriptor 3.
