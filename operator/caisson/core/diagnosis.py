@@ -48,8 +48,13 @@ def last_words(stderr: str) -> str:
     things that it tried and can do without, and would mislead.
     """
     lines = stderr.rstrip().splitlines()
-    plain = [line for line in lines if not line.startswith("time=")]
-    return "\n".join((plain or lines[-_LAST_LINES:])[-_MOST_LINES:])
+    logged = [line.startswith("time=") for line in lines]
+    if all(logged):
+        return "\n".join(lines[-_LAST_LINES:])
+    # The last lines that were not logged, together; an earlier one may be what is left of a line that was cut.
+    end = max(number for number, is_log in enumerate(logged) if not is_log) + 1
+    begin = max((number + 1 for number in range(end) if logged[number]), default=0)
+    return "\n".join(lines[begin:end][-_MOST_LINES:])
 
 
 def _killed(failure: Failed) -> bool:
