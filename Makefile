@@ -36,10 +36,13 @@ kubeconfig: ## Print the path of a kubeconfig (use: make -s kubeconfig)
 
 # Evaluated once, and only by the targets that need the development tools.
 VENV = $(eval VENV := $$(shell $(LOCAL) venv))$(VENV)
+# kubectl is the machine's, or else the pinned one of the cache.
+KUBECTL = $(eval KUBECTL := $$(shell $(LOCAL) kubectl))$(KUBECTL)
 RUN = PYTHONPATH=$(CURDIR)/operator:$(CURDIR) $(VENV)/bin/
+WITH_KUBECTL = PATH="$(dir $(KUBECTL)):$$PATH" $(RUN)
 
 .PHONY: test
-test: lint unit e2e ## Everything that must hold: lint, types, unit tests, end-to-end tests on the local cluster
+test: prerequisites lint unit e2e ## Everything that must hold: lint, types, unit tests, end-to-end tests on the local cluster
 
 .PHONY: lint
 lint: ## Style, types, import contracts, shell scripts
@@ -58,13 +61,14 @@ unit: ## The tests that need no cluster, in seconds
 e2e: up ## The end-to-end tests, on the local cluster
 	@$(LOCAL) images
 	@$(LOCAL) images non-root own-docker hanging-docker
-	@$(RUN)pytest tests/e2e --durations=10
+	@$(WITH_KUBECTL)pytest tests/e2e --durations=10
 
 .PHONY: generate
 generate: ## Write what is generated: the CRD and the reference
 	@$(RUN)python -m tools.generate
 
 .PHONY: bench
-bench: up ## Measure apply to Ready next to the same by hand
+bench: up ## Measure apply to Ready next to the same by hand, and what sandboxes at rest cost
 	@$(LOCAL) images
-	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(RUN)python benchmarks/startup.py
+	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/startup.py
+	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/footprint.py

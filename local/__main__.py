@@ -13,6 +13,7 @@ from local.demo import demo
 from local.errors import LocalError
 from local.images import EVERY, select
 from local.paths import Paths
+from local.toolchain import find_kubectl
 from local.virtualenv import virtualenv
 
 _CHECKOUT = Path(__file__).parent.parent
@@ -30,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     names = [image.name for image in EVERY]
     images.add_argument("name", nargs="*", help=f"one of {', '.join(names)}; default: all that the product needs")
     commands.add_parser("kubeconfig", help="print the path of a kubeconfig for use on this machine")
+    commands.add_parser("kubectl", help="print the path of a kubectl: the machine's, or else a pinned one")
     venv = commands.add_parser("venv", help="print the path of the virtualenv with the development tools")
     venv.add_argument("--lock", type=Path, default=_CHECKOUT / "requirements" / "dev.txt", help="its lock file")
     execute = commands.add_parser("exec", help="run a command inside the cluster's namespaces")
@@ -96,6 +98,7 @@ _COMMANDS: dict[str, Callable[[Paths, argparse.Namespace], None]] = {
     "status": lambda paths, _: print(cluster.status(paths)),
     "images": _images,
     "kubeconfig": _kubeconfig,
+    "kubectl": lambda paths, _: print(find_kubectl(paths)),
     "venv": lambda paths, arguments: print(virtualenv(paths, arguments.lock)),
     "exec": _exec,
     "operator": _operator,

@@ -14,6 +14,7 @@ from kubernetes.aio.config import ConfigException
 
 from caisson import __version__, logs
 from caisson.config import Config
+from caisson.core.backoff import exponential
 from caisson.handlers.probes import serve_probes
 from caisson.handlers.sandboxes import watch_sandboxes
 from caisson.shell.actions import Actions
@@ -31,6 +32,7 @@ from caisson.shell.store import Key, Store, key_of
 
 log = structlog.get_logger("caisson")
 
+_WATCH_CEILING_SECONDS = 60
 _CONFIGURATION_FAILED = 78  # EX_CONFIG of sysexits.h
 
 
@@ -52,9 +54,10 @@ class Operator:
             config, kube, self._sandboxes, pods, actions, self._queue.add_after, self._queue.forget
         )
         scopes = config.namespaces or (None,)
+        self._resyncs = [Resync(kube, scope, self._sandboxes, wake) for scope in scopes]
         self._lists: list[PodWatch | Resync] = [
             *(PodWatch(kube, scope, pods, wake) for scope in scopes),
-            *(Resync(kube, scope, self._sandboxes, wake) for scope in scopes),
+            *self._resyncs,
         ]
 
     def is_ready(self) -> bool:
@@ -78,8 +81,22 @@ class Operator:
             await self._api.close()
 
     async def _watch(self) -> None:
-        await watch_sandboxes(self._connection, self._config.namespaces, self._deliver)
-        raise RuntimeError("kopf's watch has ended")
+        """Watch Sandboxes for ever: kopf gives up at an answer that it does not expect, and is started anew."""
+        loop, failures = asyncio.get_running_loop(), 0
+        while True:
+            began = loop.time()
+            try:
+                await watch_sandboxes(self._connection, self._config.namespaces, self._deliver)
+                error: Exception | None = None
+            except Exception as caught:  # noqa: BLE001  whatever it is, there must be a watch
+                error = caught
+            failures = 1 if loop.time() - began > _WATCH_CEILING_SECONDS else failures + 1
+            pause = exponential(failures, ceiling=_WATCH_CEILING_SECONDS).total_seconds()
+            log.error("sandbox watch ended", error=repr(error), retry_in_seconds=pause)
+            await asyncio.sleep(pause)
+            # The new watch tells of no deletion that happened in between.
+            for resync in self._resyncs:
+                resync.hurry()
 
     def _deliver(self, event: dict[str, Any]) -> None:
         thing = dict(event["object"])

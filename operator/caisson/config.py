@@ -31,7 +31,7 @@ class Toolbox(ConfigModel):
 class Config(ConfigModel):
     """What the administrator decides for all Sandboxes."""
 
-    namespaces: tuple[str, ...] = ()
+    namespaces: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")], ...] = ()
     """The namespaces whose Sandboxes this operator looks after; all of them when empty."""
 
     allowed_runtime_classes: Annotated[tuple[str, ...], Field(min_length=1)] = ("gvisor",)

@@ -81,7 +81,7 @@ class Reason(StrEnum):
     # The pod
 
     POD_RUNNING = "PodRunning", Outlook.GOOD, "The sandbox's container runs."
-    POD_PENDING = "PodPending", Outlook.PROGRESS, "The pod was created; its container does not run yet."
+    POD_PENDING = "PodPending", Outlook.PROGRESS, "The pod is being made; its container does not run yet."
     POD_TERMINATING = (
         "PodTerminating",
         Outlook.PROGRESS,
@@ -134,7 +134,7 @@ class Reason(StrEnum):
     CONTAINER_START_FAILED = (
         "ContainerStartFailed",
         Outlook.RETRIED,
-        "The node can't start the pod's sandbox or container.",
+        "The node can't start the pod's sandbox or container. A pod that has failed so is replaced after 5 minutes.",
         "The message is the node's. `kubectl describe pod` shows the whole story.",
     )
     EVICTED = (
@@ -167,7 +167,8 @@ class Reason(StrEnum):
     POD_LOST = (
         "PodLost",
         Outlook.RETRIED,
-        "The node failed, shut down or was lost with the pod. A new pod takes its place after a pause.",
+        "The node failed, shut down or was lost with the pod. A new pod takes its place once it is gone.",
+        "A node that does not come back holds on to its pods: `kubectl delete node` gives them up.",
     )
     POD_UNKNOWN = "PodUnknown", Outlook.RETRIED, "Caisson could not look at the pod. It looks again."
 
@@ -210,8 +211,8 @@ class Reason(StrEnum):
         Outlook.FINAL,
         "dockerd was refused something that it may normally do in a sandbox: a capability is missing, or it is not"
         " root.",
-        "Something changed the pod after Caisson made it. Compare the container's securityContext in `kubectl get pod"
-        " -o yaml` with the capabilities listed in the README, and look for a mutating webhook or policy.",
+        "Something changed the pod after Caisson made it. Compare the capabilities in `kubectl get pod -o yaml` with"
+        " those in the README, and look for a mutating webhook or policy.",
     )
     NET_RAW_MISSING = (
         "NetRawMissing",
@@ -260,7 +261,7 @@ class Reason(StrEnum):
         "NoSpaceLeft",
         Outlook.FINAL,
         "The storage of the sandbox is full.",
-        "Raise spec.docker.storage.memory.sizeLimit or disk.sizeLimit, or remove images and containers in the sandbox.",
+        "Raise spec.docker.storage.memory.sizeLimit or disk.sizeLimit; the new pod starts empty.",
     )
     INVALID_FLAGS = (
         "InvalidFlags",

@@ -12,7 +12,7 @@ from caisson.core.isolation import isolation_verdict
 from caisson.core.observation import Observation, SessionLost, SessionRunning
 from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession, Step
 from caisson.core.pod import ConfigurationConflict, render_pod, verify_command
-from caisson.core.podstate import REPLACED_AFTER_PAUSE, is_finished, pod_verdict, tells_nothing
+from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
 from caisson.core.spechash import spec_hash
 from caisson.core.verdict import Verdict, verdict
@@ -20,7 +20,8 @@ from caisson.core.verdict import Verdict, verdict
 _CREATE_CEILING_SECONDS = 60
 _SESSION_CEILING_SECONDS = 30
 _VERIFY_TIMEOUT_SECONDS = 30
-_REPLACE_PAUSE = timedelta(seconds=30)
+_GONE_AFTER = timedelta(seconds=60)
+"""How long a node may be late with telling that a pod is gone."""
 _EVENTS_AFTER = timedelta(seconds=5)
 _EVENTS_CEILING_SECONDS = 60
 
@@ -86,6 +87,8 @@ def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) ->
         return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step())
     events = seen.pod_events.events if seen.pod_events is not None else ()
     pod_running = pod_verdict(pod, events)
+    if pod.gone_by is not None and now >= pod.gone_by + _GONE_AFTER:
+        pod_running = verdict("False", Reason.POD_LOST, said="its node does not confirm that it is gone")
     if not pod.terminating and pod.spec_hash != spec_hash(seen.sandbox.spec):
         return _replace(seen, pod, config)
     if pod_running.status != "True":
@@ -140,15 +143,17 @@ def _verify(seen: Observation, pod: PodView, now: datetime) -> Step:
 
 def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now: datetime) -> Step:
     if pod.terminating:
-        return Step()
+        overdue = pod.gone_by is not None and now >= pod.gone_by + _GONE_AFTER
+        return Step() if overdue or pod.gone_by is None else Step(wake_at=pod.gone_by + _GONE_AFTER)
     if is_finished(pod):
-        if pod_running.reason not in REPLACED_AFTER_PAUSE:
+        if pod_running.reason not in REPLACED_AFTER_SECONDS:
             return Step()
+        pause = timedelta(seconds=REPLACED_AFTER_SECONDS[pod_running.reason])
         known = seen.sandbox.status.condition(ConditionType.POD_RUNNING)
         if known is None or known.reason != pod_running.reason:
-            return Step(wake_at=now + _REPLACE_PAUSE)
+            return Step(wake_at=now + pause)
         # Where pods fail before they run, the condition stays False from one to the next, and so does its time.
-        due = max(known.last_transition_time, pod.created_at) + _REPLACE_PAUSE
+        due = max(known.last_transition_time, pod.created_at) + pause
         return Step(DeletePod(pod.uid)) if now >= due else Step(wake_at=due)
     if tells_nothing(pod):
         return _look_at_events(seen, pod, now)

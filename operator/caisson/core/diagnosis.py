@@ -10,7 +10,8 @@ from collections.abc import Callable
 from caisson.api.reasons import Reason
 from caisson.core.report import Cause, Failed
 
-_SIGKILL_EXIT = 128 + 9
+_SIGKILL_EXIT, _SIGTERM_EXIT = 128 + 9, 128 + 15
+_ERROR_LEVEL = re.compile(r"\blevel=(?:error|fatal|panic)\b")
 _LAST_LINES, _MOST_LINES = 4, 16
 _NET_RAW = 1 << 13
 _DOCKER_CAPABILITIES = 0xA82C35FB
@@ -38,7 +39,12 @@ def _caused_by(cause: Cause) -> Check:
 def _says(pattern: str) -> Check:
     """dockerd's own words: the error that it ended with."""
     expression = re.compile(pattern, re.IGNORECASE)
-    return lambda failure: failure.cause is Cause.EXITED and expression.search(last_words(failure.stderr)) is not None
+    return lambda failure: _failed_by_itself(failure) and expression.search(last_words(failure.stderr)) is not None
+
+
+def _failed_by_itself(failure: Failed) -> bool:
+    """One that was told to stop, and did, has failed in nothing that it logged before."""
+    return failure.cause is Cause.EXITED and failure.exit_code not in {0, _SIGTERM_EXIT}
 
 
 def last_words(stderr: str) -> str:
@@ -50,7 +56,7 @@ def last_words(stderr: str) -> str:
     lines = stderr.rstrip().splitlines()
     logged = [line.startswith("time=") for line in lines]
     if all(logged):
-        return "\n".join(lines[-_LAST_LINES:])
+        return "\n".join(line for line in lines[-_LAST_LINES:] if _ERROR_LEVEL.search(line))
     # The last lines that were not logged, together; an earlier one may be what is left of a line that was cut.
     end = max(number for number, is_log in enumerate(logged) if not is_log) + 1
     begin = max((number + 1 for number in range(end) if logged[number]), default=0)
@@ -67,8 +73,9 @@ def _gone_without_a_word(failure: Failed) -> bool:
 
 
 def _full(failure: Failed) -> bool:
-    """Whoever meets a full disk first says so, and that need not be what dockerd ends with."""
-    return failure.cause is Cause.EXITED and _NO_SPACE.search(failure.stderr) is not None
+    """Whoever meets a full disk first says so shortly before the end, and that need not be dockerd itself."""
+    near_the_end = "\n".join(failure.stderr.rstrip().splitlines()[-_MOST_LINES:])
+    return _failed_by_itself(failure) and failure.exit_code == 1 and _NO_SPACE.search(near_the_end) is not None
 
 
 def _lacks(capabilities: int) -> Check:

@@ -99,14 +99,9 @@ def _after_report(sandbox: Sandbox, state: DockerState, outcome: Ready | Failed,
         )
         return DockerState(_ready_verdict(docker), docker, state.crash)
     reason = diagnose(outcome)
-    # By our own clock: a sandbox that could say since when it was stable could have itself restarted for ever.
-    ready = sandbox.status.condition(ConditionType.DOCKER_READY)
-    was_stable = (
-        ready is not None and state.verdict.status == "True" and at - ready.last_transition_time > _STABLE_AFTER
-    )
     docker = DockerStatus(
         restarts=max(known.restarts, outcome.attempt),
-        failures=1 if was_stable else known.failures + 1,
+        failures=1 if _is_stable(sandbox, state, at) else known.failures + 1,
     )
     crash = Crash(
         reason=reason,
@@ -146,7 +141,18 @@ def _after_lost(sandbox: Sandbox, state: DockerState, session: SessionLost, pod:
     step = Step(wake_at=due) if now < due else Step(_start(sandbox, pod, _attempt(state)))
     if session.count < LOST_SESSIONS_TOLD:
         return replace(state, step=step)
-    return replace(state, verdict=verdict("Unknown", Reason.EXEC_FAILED, said=session.message), step=step)
+    docker = state.docker
+    if docker is not None and _is_stable(sandbox, state, now):
+        # The condition is about to lose since when it was; what came before that no longer counts.
+        docker = docker.model_copy(update={"failures": 0})
+    unknown = verdict("Unknown", Reason.EXEC_FAILED, said=session.message)
+    return replace(state, verdict=unknown, docker=docker, step=step)
+
+
+def _is_stable(sandbox: Sandbox, state: DockerState, at: datetime) -> bool:
+    """By our own clock: a sandbox that could say since when it is stable could have itself restarted for ever."""
+    ready = sandbox.status.condition(ConditionType.DOCKER_READY)
+    return ready is not None and state.verdict.status == "True" and at - ready.last_transition_time > _STABLE_AFTER
 
 
 def _next_step(seen: Observation, state: DockerState, pod: PodView, now: datetime) -> Step:

@@ -14,8 +14,9 @@ from caisson.core.verdict import Verdict, verdict
 GATE_EXIT_CODE = 86
 _GATE_MARK = "caisson-gate: NotGVisor"
 
-REPLACED_AFTER_PAUSE = frozenset({Reason.EVICTED, Reason.POD_LOST, Reason.CONTAINER_START_FAILED})
-"""Ends of a pod that are not the sandbox's doing: a new pod takes its place. All other ends are final."""
+REPLACED_AFTER_SECONDS = {Reason.EVICTED: 30, Reason.POD_LOST: 30, Reason.CONTAINER_START_FAILED: 300}
+"""Ends of a pod that need not be the sandbox's doing: a new pod takes its place, later where the same may well come of
+it. All other ends are final."""
 
 _PULL_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
@@ -30,6 +31,8 @@ _START_REASONS = frozenset(
     },
 )
 _CANNOT_RUN = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
+_TELLING_EVENTS = frozenset({"FailedCreatePodSandBox", "FailedMount", "FailedAttachVolume", "Failed"})
+"""What the node says of a pod that does not start. Others, as the scheduler's, may be long over."""
 _HANDLER = re.compile(
     r"no runtime for \"[^\"]*\" is configured|unknown runtime handler|RuntimeHandler .* not supported", re.IGNORECASE
 )
@@ -134,9 +137,10 @@ def _start_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
 
 
 def _events_tell(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
-    if not events or not tells_nothing(pod):
+    told = [event for event in events if event.reason in _TELLING_EVENTS]
+    if not told or not tells_nothing(pod):
         return None
-    last = events[-1]
+    last = told[-1]
     if _HANDLER.search(last.message):
         return verdict("False", Reason.RUNTIME_HANDLER_MISSING, said=last.message)
     return verdict("False", Reason.CONTAINER_START_FAILED, said=last.message)

@@ -36,6 +36,9 @@ class PodView:
     spec_hash: str | None
     created_at: datetime
     terminating: bool
+    gone_by: datetime | None
+    """When a pod that is terminating should be gone."""
+
     phase: str
     reason: str
     message: str
@@ -74,7 +77,7 @@ def pod_view(pod: dict[str, Any]) -> PodView:
     """Read a Pod (core/v1, as JSON)."""
     metadata, status = pod["metadata"], pod.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", ())}
-    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("ContainersReady", {})
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
     state = _main_state(status)
     created_at = parse_time(metadata["creationTimestamp"])
     assert created_at is not None  # noqa: S101  the API server sets it
@@ -85,6 +88,7 @@ def pod_view(pod: dict[str, Any]) -> PodView:
         spec_hash=metadata.get("annotations", {}).get(SPEC_HASH_ANNOTATION),
         created_at=created_at,
         terminating="deletionTimestamp" in metadata,
+        gone_by=parse_time(metadata.get("deletionTimestamp")),
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
         message=status.get("message", ""),

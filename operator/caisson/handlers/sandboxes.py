@@ -5,6 +5,7 @@ them is retried edge by edge. Here the queue retries, and only `status` of the u
 """
 
 import asyncio
+import contextlib
 import itertools
 import secrets
 import threading
@@ -71,6 +72,8 @@ def _connection(configuration: client.Configuration) -> kopf.ConnectionInfo:
     return kopf.ConnectionInfo(
         server=configuration.host,
         ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        proxy_url=configuration.proxy,
         scheme=scheme or None,
         token=token or None,
         certificate_path=configuration.cert_file,
@@ -91,12 +94,15 @@ async def watch_sandboxes(
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
-    stop = threading.Event()
+    stopping: list[Callable[[], object]] = []
 
     def hand_over(event: Event) -> None:
         loop.call_soon_threadsafe(deliver, event)
 
     async def operate() -> None:
+        # Of asyncio's kind: kopf waits for one of threading's in a thread that nothing ends, and would end never.
+        stop, inner = asyncio.Event(), asyncio.get_running_loop()
+        stopping.append(lambda: inner.call_soon_threadsafe(stop.set))
         await kopf.operator(
             registry=_registry(configuration, hand_over),
             settings=settings(),
@@ -119,7 +125,9 @@ async def watch_sandboxes(
     try:
         await ended
     finally:
-        stop.set()
+        for tell in stopping:
+            with contextlib.suppress(RuntimeError):  # its loop is closed already
+                tell()
 
 
 def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:

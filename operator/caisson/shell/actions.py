@@ -6,6 +6,7 @@ from caisson.api.reasons import Reason
 from caisson.api.sandbox import KIND, Sandbox
 from caisson.core.observation import CreateFailure, PodEvents
 from caisson.core.plan import Action, CreatePod, DeletePod, LookAtEvents, OpenSession
+from caisson.core.pod import MANAGED_BY, MANAGED_BY_LABEL
 from caisson.core.podview import PodEvent, parse_time
 from caisson.core.refusal import reason_of_refusal
 from caisson.core.text import clean_line
@@ -67,6 +68,8 @@ class Actions:
             return Reason.POD_TERMINATING, ""
         owners = [o for o in pod["metadata"].get("ownerReferences", ()) if o.get("controller")]
         if any(o["uid"] == sandbox.metadata.uid for o in owners):
+            if pod["metadata"].get("labels", {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+                return Reason.POD_NAME_CONFLICT, f"the Sandbox's own pod has lost its label {MANAGED_BY_LABEL}"
             self._pods.put(pod)
             return None, ""
         if any((o["kind"], o["name"]) == (KIND, key.name) for o in owners):

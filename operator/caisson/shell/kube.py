@@ -14,7 +14,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from caisson.api.sandbox import GROUP, PLURAL, VERSION
-from caisson.shell.errors import KubeUnreachable, kube_error
+from caisson.shell.errors import ConfigError, KubeUnreachable, kube_error
 
 Json = dict[str, Any]
 
@@ -41,8 +41,13 @@ async def configuration() -> client.Configuration:
 
 
 def _kubeconfig() -> Path | None:
-    path = Path(os.environ.get("KUBECONFIG", "~/.kube/config")).expanduser()
-    return path if path.is_file() else None
+    named = os.environ.get("KUBECONFIG")
+    path = Path(named or "~/.kube/config").expanduser()
+    if path.is_file():
+        return path
+    if named:
+        raise ConfigError(f"KUBECONFIG: {named} is not a file; name one file, or unset it to use the service account")
+    return None
 
 
 class Kube:

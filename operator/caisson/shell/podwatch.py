@@ -37,22 +37,29 @@ class PodWatch:
         failures = 0
         version: str | None = None
         while True:
+            began = asyncio.get_running_loop().time()
             try:
                 if version is None:
                     version = await self._list()
                     self.synced.set()
                 version = await self._watch(version)
-                failures = 0
+                problem = ""
             except _Expired:
-                version = None
+                version, problem = None, "expired"
             except CaissonError as error:
-                failures += 1
-                if failures > 1:
-                    # A broken connection goes on where it was; what breaks again starts with a list.
-                    version = None
-                pause = exponential(failures, first=0.2, ceiling=_CEILING_SECONDS).total_seconds()
-                log.warning("pod watch broken", error=str(error), retry_in_seconds=pause)
-                await asyncio.sleep(pause)
+                problem = str(error)
+            lasted = asyncio.get_running_loop().time() - began
+            if lasted > _CEILING_SECONDS:
+                # It worked for a while: whatever ended it, a load balancer perhaps, is not the same as before.
+                failures = 0
+                continue
+            failures += 1
+            if failures > 1:
+                # A broken connection goes on where it was; what breaks again starts with a list.
+                version = None
+            pause = exponential(failures, first=0.2, ceiling=_CEILING_SECONDS).total_seconds()
+            log.warning("pod watch ended early", error=problem, retry_in_seconds=pause)
+            await asyncio.sleep(pause)
 
     async def _list(self) -> str:
         pods = await self._kube.list_pods(self._namespace, _SELECTOR)

@@ -1,6 +1,7 @@
 """Lists the Sandboxes now and then. kopf tells of no deletion that happened while its watch was broken."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -23,6 +24,11 @@ class Resync:
         self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
         self.synced = asyncio.Event()
         """Set after the first list."""
+        self._hurry = asyncio.Event()
+
+    def hurry(self) -> None:
+        """List now rather than when it is time."""
+        self._hurry.set()
 
     async def run(self) -> None:
         """List until cancelled."""
@@ -42,6 +48,9 @@ class Resync:
                 for key in self._store.replace(sandboxes["items"], version, self._namespace):
                     self._changed(key)
                 self.synced.set()
-                await asyncio.sleep(_PERIOD_SECONDS)
+                self._hurry.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_PERIOD_SECONDS):
+                        await self._hurry.wait()
                 continue
             await asyncio.sleep(_RETRY_SECONDS)

@@ -34,6 +34,7 @@ class Store:
         """Start empty."""
         self._objects: dict[Key, Json] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
+        self._listed_at = 0
 
     def get(self, key: Key) -> Json | None:
         """Return the object, None where there is none."""
@@ -75,6 +76,11 @@ class Store:
 
         `within` is the namespace that was listed, None for all.
         """
+        if int(version) < self._listed_at:
+            # Versions went backwards: the cluster's storage was restored. What was known is of another history.
+            self._objects.clear()
+            self._gone.clear()
+        self._listed_at = int(version)
         listed = {key_of(thing) for thing in things}
         absent = [
             known

@@ -55,6 +55,7 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodView:
         spec_hash=spec_hash(spec or make_spec()),
         created_at=NOW,
         terminating=False,
+        gone_by=None,
         phase="Running",
         reason="",
         message="",

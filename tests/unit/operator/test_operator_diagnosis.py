@@ -76,6 +76,23 @@ def test_the_capabilities_that_are_missed_are_those_that_the_pod_asks_for() -> N
         assert found is (Reason.NET_RAW_MISSING if name == "NET_RAW" else Reason.PERMISSION_DENIED), name
 
 
+_BUILD_RAN_FULL = 'time="0" level=error msg="write /var/lib/docker/x: no space left on device"'
+_RULE_LEFT = 'time="0" level=warning msg="could not delete iptables rule: permission denied"'
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "stderr"),
+    [
+        (0, f'{_BUILD_RAN_FULL}\ntime="0" level=info msg="Daemon shutdown complete"\n'),
+        (2, f"{_BUILD_RAN_FULL}\npanic: runtime error\n"),
+        (0, f'{_RULE_LEFT}\ntime="0" level=info msg="Daemon shutdown complete"\n'),
+        (2, f"{_RULE_LEFT}\n"),
+    ],
+)
+def test_what_dockerd_logged_in_its_life_is_not_what_it_died_of(exit_code: int, stderr: str) -> None:
+    assert diagnose(Failed(Cause.EXITED, exit_code=exit_code, stderr=stderr)) is Reason.DOCKERD_EXITED
+
+
 _FAILURES = st.builds(
     Failed,
     cause=st.sampled_from([c for c in Cause if c not in {Cause.WRONG_POD, Cause.NOT_GVISOR}]),
