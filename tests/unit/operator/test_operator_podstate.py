@@ -108,6 +108,11 @@ def test_the_newest_event_tells_why_a_pod_waits_that_says_nothing_itself() -> No
     assert "boom" in found.message
 
 
+def test_what_the_scheduler_said_before_it_found_a_node_is_not_told_as_the_nodes() -> None:
+    view = pod_view(pod(state=waiting("ContainerCreating")))
+    assert pod_verdict(view, [PodEvent("FailedScheduling", "0/3 nodes", NOW)]).reason is Reason.POD_PENDING
+
+
 def test_a_pod_that_runs_or_says_why_it_waits_needs_no_events() -> None:
     telling = [name for name, (status, _, _) in STATES.items() if not tells_nothing(pod_view(status))]
     assert sorted(set(STATES) - set(telling)) == ["creating"]

@@ -1,0 +1,58 @@
+"""kopf's watch, against an API server that answers what kopf does not expect."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from kubernetes.aio import client
+
+from caisson.handlers.sandboxes import watch_sandboxes
+
+PATH = "/apis/caisson.dev/v1alpha1/sandboxes"
+VERBS = ["get", "list", "patch", "watch"]
+GROUP_VERSION = {"groupVersion": "caisson.dev/v1alpha1", "version": "v1alpha1"}
+
+
+def _resource(name: str, kind: str, *, namespaced: bool) -> dict[str, object]:
+    return {"name": name, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": VERBS}
+
+
+DISCOVERY = {
+    "/api": {"versions": ["v1"]},
+    "/api/v1": {"resources": [_resource("namespaces", "Namespace", namespaced=False)]},
+    "/apis": {"groups": [{"name": "caisson.dev", "versions": [GROUP_VERSION], "preferredVersion": GROUP_VERSION}]},
+    "/apis/caisson.dev/v1alpha1": {"resources": [_resource("sandboxes", "Sandbox", namespaced=True)]},
+}
+SANDBOX = {"metadata": {"name": "demo", "namespace": "default", "uid": "u", "resourceVersion": "7"}}
+BROKEN = b'{"type":"ERROR","object":{"kind":"Status","code":500,"message":"storage is gone"}}\n'
+
+
+async def _answer(request: web.Request) -> web.StreamResponse:
+    if request.path != PATH:
+        return web.json_response(DISCOVERY[request.path])
+    if "watch" not in request.query:
+        return web.json_response({"metadata": {"resourceVersion": "7"}, "items": [SANDBOX]})
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(BROKEN)
+    return response
+
+
+async def test_a_watch_that_breaks_for_good_ends_with_what_broke_it_after_it_has_delivered() -> None:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", _answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    connection = client.Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
+    delivered: list[str] = []
+    try:
+        async with asyncio.timeout(60):
+            with pytest.raises(Exception, match="storage is gone"):
+                await watch_sandboxes(
+                    connection, (), lambda event: delivered.append(event["object"]["metadata"]["name"])
+                )
+    finally:
+        await runner.cleanup()
+    assert delivered == ["demo"]
