@@ -28,10 +28,10 @@ A Docker daemon of your own, and no privileged pod anywhere. What to try next:
   kubectl delete sbx demo                     # and everything of it is gone
   make down                                   # the cluster as well
 
-And a daemon that crashes, for the report in status.crash (kubectl get sbx bare -o yaml):
+And a daemon that crashes, for the report in its status.crash:
 
-  echo '{apiVersion: caisson.dev/v1alpha1, kind: Sandbox, metadata: {name: bare},
-         spec: {image: "debian:trixie-slim", docker: {profile: Bare}}}' | kubectl apply -f -
+  kubectl apply -f manifests/samples/bare.yaml
+  kubectl get sbx bare -o yaml
 """
 
 

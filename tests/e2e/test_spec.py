@@ -24,6 +24,16 @@ REFUSED = {
     "variable-twice": ({"env": [{"name": "A"}, {"name": "A"}]}, "Duplicate value"),
     "timeout": ({"docker": {"startTimeoutSeconds": 0}}, "spec.docker.startTimeoutSeconds"),
     "quantity": ({"resources": {"limits": {"memory": "much"}}}, "spec.resources.limits.memory"),
+    "negative-amount": ({"resources": {"limits": {"cpu": "-1"}}}, "an amount must be above 0"),
+    "requests-above-limits": (
+        {"resources": {"limits": {"memory": "1Gi"}, "requests": {"memory": "2Gi"}}},
+        "spec.resources.requests.memory",
+    ),
+    "too-little-memory": ({"resources": {"limits": {"memory": "1Mi"}}}, "raise limits.memory"),
+    "too-large-a-size": ({"docker": {"storage": {"memory": {"sizeLimit": "100Ei"}}}}, "from 1Mi to 16Ti"),
+    "short-flag-of-the-profile": ({"docker": {"flags": ["-Dp/tmp/x"]}}, "remove them, or set profile: Bare"),
+    "flag-that-starts-nothing": ({"docker": {"flags": ["--version"]}}, "dockerd starts nothing"),
+    "nul": ({"command": ["a\x00b"]}, "spec.command"),
     "unknown-field": ({"docker": {"privileged": True}}, 'unknown field "spec.docker.privileged"'),
 }
 

@@ -23,7 +23,9 @@ MAX_NAME_LENGTH = 52
 STREAM_TAIL_BYTES = 4096
 """How much of dockerd's stdout and of its stderr a crash keeps, from the end."""
 
-Argument = Annotated[str, Field(max_length=4096)]
+_NO_NUL = r"^[^\x00]*$"
+
+Argument = Annotated[str, Field(max_length=4096, pattern=_NO_NUL)]
 
 
 class Entrypoint(StrEnum):
@@ -67,25 +69,57 @@ class EnvVar(ApiModel):
     name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     """Name of the variable: letters, digits and underscores. Names that begin with CAISSON_ are reserved."""
 
-    value: Annotated[str, Field(max_length=32768)] = ""
-    """Value of the variable."""
+    value: Annotated[str, Field(max_length=32768, pattern=_NO_NUL)] = ""
+    """Value of the variable. `$(NAME)` stands for another variable, `$$(NAME)` for itself, as in a Pod."""
+
+
+AMOUNT = Field(
+    json_schema_extra=rules(
+        rule(
+            "!isQuantity(string(self)) || quantity(string(self)).isGreaterThan(quantity('0'))",
+            "an amount must be above 0: raise it, or leave the field out",
+        ),
+    ),
+)
 
 
 class ResourceList(ApiModel):
     """Amounts of compute resources."""
 
-    cpu: Quantity | None = None
+    cpu: Annotated[Quantity | None, AMOUNT] = None
     """CPU, in cores: `2` or `500m`."""
 
-    memory: Quantity | None = None
+    memory: Annotated[Quantity | None, AMOUNT] = None
     """Memory, in bytes: `4Gi`. It holds the sandbox's kernel, its processes and storage of type Memory."""
 
-    ephemeral_storage: Annotated[Quantity | None, Field(alias="ephemeral-storage")] = None
+    ephemeral_storage: Annotated[Quantity | None, AMOUNT, Field(alias="ephemeral-storage")] = None
     """Local disk, in bytes: `10Gi`."""
 
 
 class Resources(ApiModel):
     """Compute resources of the sandbox's container, with the meaning they have in a Pod."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            *(
+                rule(
+                    f"!has(self.limits) || !has(self.requests) || !has(self.limits.{name})"
+                    f" || !has(self.requests.{name}) || !isQuantity(string(self.limits.{name}))"
+                    f" || !isQuantity(string(self.requests.{name}))"
+                    f" || quantity(string(self.requests.{name})).compareTo(quantity(string(self.limits.{name}))) <= 0",
+                    f"requests.{name} must not be above limits.{name}: lower the one or raise the other",
+                    field_path=f".requests.{name}",
+                )
+                for name in ("cpu", "memory")
+            ),
+            rule(
+                "!has(self.limits) || !has(self.limits.memory) || !isQuantity(string(self.limits.memory))"
+                " || quantity(string(self.limits.memory)).compareTo(quantity('32Mi')) >= 0",
+                "gVisor itself needs memory: raise limits.memory to 32Mi or more",
+                field_path=".limits.memory",
+            ),
+        ),
+    )
 
     limits: ResourceList | None = None
     """The most that the sandbox may use. A sandbox over its memory limit is killed as a whole."""
@@ -97,8 +131,9 @@ class Resources(ApiModel):
 SIZE = Field(
     json_schema_extra=rules(
         rule(
-            "!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('1Mi')) >= 0",
-            "a size is an amount of bytes, 1Mi or more: write it as in 4Gi",
+            "!isQuantity(string(self)) || (quantity(string(self)).compareTo(quantity('1Mi')) >= 0"
+            " && quantity(string(self)).compareTo(quantity('16Ti')) <= 0)",
+            "a size is an amount of bytes from 1Mi to 16Ti: write it as in 4Gi",
         ),
     ),
 )
@@ -138,7 +173,8 @@ class Storage(ApiModel):
     )
 
     type: StorageType = StorageType.MEMORY
-    """Memory: a tmpfs, the fastest, which counts as the sandbox's memory. Disk: an emptyDir on the node's disk."""
+    """Memory: a tmpfs, the fastest, which counts as the sandbox's memory. Disk: an emptyDir on the node's disk. A
+    change replaces the pod."""
 
     memory: MemoryStorage | None = None
     """Settings of type Memory."""
@@ -158,7 +194,9 @@ class Restart(ApiModel):
     """How many times in a row. A daemon that was ready for 10 minutes starts the count anew."""
 
 
-_OWNED_FLAGS = "['--pidfile', '-p', '--data-root', '-g', '--exec-root', '--iptables', '--ip6tables']"
+# -D takes no value, so another short flag may follow it in the same argument.
+_OWNED_FLAGS = "^(--(pidfile|data-root|graph|exec-root|containerd|iptables|ip6tables)(=.*)?|-D*[pg].*)$"
+_FLAGS_THAT_START_NOTHING = "^(--version|--help|-D*[vh])$"
 
 
 class Docker(ApiModel):
@@ -172,10 +210,14 @@ class Docker(ApiModel):
                 field_path=".version",
             ),
             rule(
-                "self.profile == 'Bare' || !has(self.flags) || self.flags.all(f, !("
-                f"f.split('=', 2)[0] in {_OWNED_FLAGS}))",
-                "--pidfile, --data-root, --exec-root, --iptables and --ip6tables are set by the GVisor profile: remove "
-                "them, or set profile: Bare",
+                f"self.profile == 'Bare' || !has(self.flags) || self.flags.all(f, !f.matches('{_OWNED_FLAGS}'))",
+                "--pidfile, --data-root, --exec-root, --containerd, --iptables and --ip6tables are set by the GVisor "
+                "profile: remove them, or set profile: Bare",
+                field_path=".flags",
+            ),
+            rule(
+                f"!has(self.flags) || self.flags.all(f, !f.matches('{_FLAGS_THAT_START_NOTHING}'))",
+                "with --version or --help dockerd starts nothing: remove them",
                 field_path=".flags",
             ),
         ),
@@ -198,7 +240,7 @@ class Docker(ApiModel):
     with no flags but yours and no preparation. A change replaces the pod."""
 
     flags: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...],
+        tuple[Annotated[str, Field(min_length=1, max_length=1024, pattern=_NO_NUL)], ...],
         Field(max_length=64),
     ] = ()
     """More flags for dockerd, each an element of its argument vector: `["--debug", "--label=a=b"]`. A change replaces
@@ -260,7 +302,8 @@ class SandboxSpec(ApiModel):
     when it ends, the sandbox ends. A change replaces the pod."""
 
     command: Annotated[tuple[Argument, ...], Field(max_length=64)] | None = None
-    """A command to run instead; when it ends, the sandbox ends. It is not run in a shell. A change replaces the
+    """A command to run instead; when it ends, the sandbox ends. It is not run in a shell, but
+    `$(NAME)` stands for a variable of env, as in a Pod. A change replaces the
     pod."""
 
     args: Annotated[tuple[Argument, ...], Field(max_length=256)] | None = None

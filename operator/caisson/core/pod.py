@@ -37,7 +37,6 @@ _CONTROL = (_BUSYBOX, "sh", f"{TOOLBOX_PATH}/libexec/sandbox")
 _PROBE = (_BUSYBOX, "sh", f"{TOOLBOX_PATH}/libexec/probe")
 
 _DOCKER_ROOT = "/var/lib/docker"
-_LEAST_MEMORY_STORAGE = 2**20
 _DEFAULT_MEMORY_STORAGE = 2 * 2**30
 
 
@@ -107,8 +106,8 @@ def memory_storage_bytes(spec: SandboxSpec) -> int:
         return int(parse_quantity(memory.size_limit))
     limits = spec.resources.limits
     if limits is not None and limits.memory is not None:
-        # A tmpfs of size 0 would be one without a limit.
-        return max(int(parse_quantity(limits.memory) / Decimal(2)), _LEAST_MEMORY_STORAGE)
+        # The bounds of sizeLimit: a tmpfs of size 0 would be one without a limit.
+        return min(max(int(parse_quantity(limits.memory) / Decimal(2)), 2**20), 16 * 2**40)
     return _DEFAULT_MEMORY_STORAGE
 
 

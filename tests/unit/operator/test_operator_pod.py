@@ -13,6 +13,9 @@ from caisson.core.pod import DOCKER_CAPABILITIES, memory_storage_bytes, render_p
 from caisson.core.spechash import spec_hash
 from tests.unit.operator.builders import CONFIG, POD_UID, make_sandbox, make_spec
 
+NO_NUL = st.characters(exclude_characters="\x00", exclude_categories=["Cs"])
+"""What the API takes in arguments and values."""
+
 GOLDEN = Path(__file__).parent / "golden"
 
 SPECS: dict[str, dict[str, Any]] = {
@@ -53,7 +56,7 @@ _QUANTITIES = st.sampled_from(["1", "500m", "2Gi", "1e9", 3, "0.5"])
 _AMOUNTS = st.fixed_dictionaries(
     {}, optional={"cpu": _QUANTITIES, "memory": _QUANTITIES, "ephemeral-storage": _QUANTITIES}
 )
-_ARGV = st.lists(st.text(max_size=10), max_size=3)
+_ARGV = st.lists(st.text(NO_NUL, max_size=10), max_size=3)
 _SPECS = st.fixed_dictionaries(
     {"image": st.from_regex(r"\A[a-z]{1,8}(:[a-z]{1,4})?\Z")},
     optional={
@@ -62,7 +65,7 @@ _SPECS = st.fixed_dictionaries(
         "command": _ARGV,
         "args": _ARGV,
         "env": st.lists(
-            st.fixed_dictionaries({"name": _NAMES}, optional={"value": st.text(max_size=10)}),
+            st.fixed_dictionaries({"name": _NAMES}, optional={"value": st.text(NO_NUL, max_size=10)}),
             max_size=3,
         ),
         "resources": st.fixed_dictionaries({}, optional={"limits": _AMOUNTS, "requests": _AMOUNTS}),
@@ -73,7 +76,7 @@ _SPECS = st.fixed_dictionaries(
                 "from": st.sampled_from(["Toolbox", "Image"]),
                 "version": st.sampled_from(["26", "28"]),
                 "profile": st.sampled_from(["GVisor", "Bare"]),
-                "flags": st.lists(st.text(min_size=1, max_size=10), max_size=3),
+                "flags": st.lists(st.text(NO_NUL, min_size=1, max_size=10), max_size=3),
                 "storage": st.sampled_from(
                     [{"type": "Memory", "memory": {"sizeLimit": "1Gi"}}, {"type": "Disk"}, {"type": "Memory"}]
                 ),

@@ -84,5 +84,5 @@ record_failed() { # ATTEMPT CAUSE DETAIL
 
 # Takes the lock on descriptor 9. It is free again when the last process that inherited the descriptor has closed it, or died.
 take_lock() { # SECONDS
-	exec 9>"$STATE/lock" && flock -w "$1" 9
+	exec 9<>"$STATE/lock" && flock -w "$1" 9
 }
