@@ -49,6 +49,6 @@ class Config(ConfigModel):
     sessions: Annotated[int, Field(ge=1, le=4096)] = 512
     """How many exec sessions are open at a time."""
 
-    starts_per_node: Annotated[int, Field(ge=1, le=256)] = 8
+    starts_per_node: Annotated[int, Field(ge=1, le=256)] = 4
     """How many starts of dockerd a node is given at a time. A start takes one to two seconds of a core; with many more
-    at once than cores all of them become slow, and time out. One that lasts longer than 10 seconds makes room."""
+    at once than cores all of them become slow, and time out. One that lasts longer than 30 seconds makes room."""

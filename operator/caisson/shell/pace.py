@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-TURN_SECONDS = 10.0
+TURN_SECONDS = 30.0
 """How long a turn lasts at the most. What takes longer goes on, but hangs rather than works: it makes room."""
 
 
