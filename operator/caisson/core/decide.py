@@ -18,7 +18,6 @@ from caisson.core.spechash import spec_hash
 from caisson.core.verdict import Verdict, verdict
 
 _CREATE_CEILING_SECONDS = 60
-_SESSION_CEILING_SECONDS = 30
 _VERIFY_TIMEOUT_SECONDS = 30
 _GONE_AFTER = timedelta(seconds=60)
 """How long a node may be late with telling that a pod is gone."""
@@ -87,7 +86,7 @@ def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) ->
         return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step())
     events = seen.pod_events.events if seen.pod_events is not None else ()
     pod_running = pod_verdict(pod, events)
-    if pod.gone_by is not None and now >= pod.gone_by + _GONE_AFTER:
+    if (overdue_at := _overdue_at(pod)) is not None and now >= overdue_at:
         pod_running = verdict("False", Reason.POD_LOST, said="its node does not confirm that it is gone")
     if not pod.terminating and pod.spec_hash != spec_hash(seen.sandbox.spec):
         return _replace(seen, pod, config)
@@ -95,6 +94,11 @@ def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) ->
         step = _replace_or_wait(seen, pod, pod_running, now)
         return _waiting(seen, pod_running, step)
     return _running(seen, pod, pod_running, now)
+
+
+def _overdue_at(pod: PodView) -> datetime | None:
+    """From when on a pod that is terminating is taken for lost with its node."""
+    return pod.gone_by + _GONE_AFTER if pod.gone_by is not None else None
 
 
 def _replace(seen: Observation, pod: PodView, config: Config) -> _State:
@@ -130,10 +134,8 @@ def _verify(seen: Observation, pod: PodView, now: datetime) -> Step:
     session = seen.session
     if isinstance(session, SessionRunning):
         return Step()
-    if isinstance(session, SessionLost):
-        due = session.at + exponential(session.count, ceiling=_SESSION_CEILING_SECONDS)
-        if now < due:
-            return Step(wake_at=due)
+    if isinstance(session, SessionLost) and now < session.retry_at:
+        return Step(wake_at=session.retry_at)
     return Step(
         OpenSession(
             pod.uid, pod.node or "", tuple(verify_command(pod.uid)), _VERIFY_TIMEOUT_SECONDS, starts_docker=False
@@ -143,8 +145,8 @@ def _verify(seen: Observation, pod: PodView, now: datetime) -> Step:
 
 def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now: datetime) -> Step:
     if pod.terminating:
-        overdue = pod.gone_by is not None and now >= pod.gone_by + _GONE_AFTER
-        return Step() if overdue or pod.gone_by is None else Step(wake_at=pod.gone_by + _GONE_AFTER)
+        overdue_at = _overdue_at(pod)
+        return Step(wake_at=overdue_at) if overdue_at is not None and now < overdue_at else Step()
     if is_finished(pod):
         if pod_running.reason not in REPLACED_AFTER_SECONDS:
             return Step()

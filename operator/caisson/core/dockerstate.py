@@ -25,7 +25,6 @@ from caisson.core.report import Failed, Ready
 from caisson.core.verdict import Verdict, verdict
 
 _RESTART_CEILING_SECONDS = 300
-_SESSION_CEILING_SECONDS = 30
 _STABLE_AFTER = timedelta(minutes=10)
 _LOOK_SOON_AFTER = timedelta(seconds=5)
 """The pause between looks at a daemon that the kubelet calls dead again and again, or whose node's clock is ahead."""
@@ -137,8 +136,7 @@ def _last_words(crash: Crash) -> str:
 
 
 def _after_lost(sandbox: Sandbox, state: DockerState, session: SessionLost, pod: PodView, now: datetime) -> DockerState:
-    due = session.at + exponential(session.count, ceiling=_SESSION_CEILING_SECONDS)
-    step = Step(wake_at=due) if now < due else Step(_start(sandbox, pod, _attempt(state)))
+    step = Step(wake_at=session.retry_at) if now < session.retry_at else Step(_start(sandbox, pod, _attempt(state)))
     if session.count < LOST_SESSIONS_TOLD:
         return replace(state, step=step)
     docker = state.docker

@@ -5,9 +5,11 @@ from datetime import datetime
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
+from caisson.core.backoff import exponential
 from caisson.core.podview import PodEvent, PodView
 from caisson.core.report import Report
 
+_RETRY_CEILING_SECONDS = 30
 LOST_SESSIONS_TOLD = 3
 """From how many lost sessions in a row on the user is told. One says nothing about the sandbox."""
 
@@ -48,6 +50,11 @@ class SessionLost:
     message: str
     at: datetime
     count: int
+
+    @property
+    def retry_at(self) -> datetime:
+        """When the next session is due."""
+        return self.at + exponential(self.count, ceiling=_RETRY_CEILING_SECONDS)
 
 
 Session = SessionRunning | SessionReported | SessionLost

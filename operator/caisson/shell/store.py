@@ -34,7 +34,7 @@ class Store:
         """Start empty."""
         self._objects: dict[Key, Json] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
-        self._listed_at = 0
+        self._listed_at: dict[str | None, int] = {}
 
     def get(self, key: Key) -> Json | None:
         """Return the object, None where there is none."""
@@ -76,11 +76,12 @@ class Store:
 
         `within` is the namespace that was listed, None for all.
         """
-        if int(version) < self._listed_at:
-            # Versions went backwards: the cluster's storage was restored. What was known is of another history.
-            self._objects.clear()
+        if int(version) < self._listed_at.get(within, 0):
+            # Versions went backwards: the storage was restored, and what was known is of another history. Lists of
+            # other namespaces don't count: their answers may come in another order than they were made.
+            self._objects = {key: thing for key, thing in self._objects.items() if within not in (None, key.namespace)}
             self._gone.clear()
-        self._listed_at = int(version)
+        self._listed_at[within] = int(version)
         listed = {key_of(thing) for thing in things}
         absent = [
             known

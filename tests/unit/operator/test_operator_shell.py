@@ -454,3 +454,24 @@ async def test_what_hangs_makes_room_and_gives_its_turn_back_once() -> None:
     assert entered == [0]
     leave.set()
     await asyncio.gather(*tasks)
+
+
+def test_lists_of_two_namespaces_that_arrive_out_of_order_leave_each_other_alone() -> None:
+    store = Store()
+    things = {
+        namespace: {"metadata": {"namespace": namespace, "name": "demo", "uid": namespace, "resourceVersion": "7"}}
+        for namespace in ("a", "b")
+    }
+    store.replace([things["b"]], "101", "b")
+    store.replace([things["a"]], "100", "a")
+    assert store.get(Key("a", "demo")) == things["a"]
+    assert store.get(Key("b", "demo")) == things["b"]
+
+
+def test_versions_that_went_backwards_are_of_another_history() -> None:
+    store = Store()
+    thing = {"metadata": {"namespace": "a", "name": "demo", "uid": "u", "resourceVersion": "900"}}
+    store.replace([thing], "900", None)
+    restored = {"metadata": thing["metadata"] | {"resourceVersion": "500"}}
+    assert store.replace([restored], "500", None) == {Key("a", "demo")}
+    assert store.get(Key("a", "demo")) == restored
