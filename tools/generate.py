@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
 
 from caisson.api.crd import sandbox_crd
 from caisson.api.reasons import CONDITION_MEANINGS, CRASH_REASONS, ConditionType, Reason
@@ -126,7 +125,7 @@ def _fields(name: str, title: str, schema: Schema) -> Iterator[str]:
 def _rows(path: str, schema: Schema) -> Iterator[str]:
     required = schema.get("required", ())
     for name, field in schema.get("properties", {}).items():
-        here = f"{path}.{name}"
+        here = f"{path}.{name}".removeprefix(".")
         inner = field
         while inner.get("type") == "array":
             here, inner = f"{here}[]", inner["items"]
@@ -219,34 +218,8 @@ def _configuration() -> Iterator[str]:
     yield ""
     yield "| Field | Type | Default | Allowed | Description |"
     yield "|---|---|---|---|---|"
-    yield from _configuration_rows("", Config)
+    yield from _rows("", structural_schema(Config))
     yield ""
-
-
-def _configuration_rows(path: str, model: type[BaseModel]) -> Iterator[str]:
-    document = model.model_json_schema(by_alias=True)
-    definitions = document.get("$defs", {})
-    for name, found in _flat(path, document, definitions):
-        required = name.rsplit(".", 1)[-1].removesuffix("[]") in found["required"]
-        field = found["field"]
-        default = "required" if required else f"`{json.dumps(field['default'])}`"
-        description = _cell(field.get("description", ""))
-        yield f"| `{name}` | {_type(field)} | {default} | {_allowed(field)} | {description} |"
-
-
-def _flat(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, written in schema.get("properties", {}).items():
-        field = dict(written)
-        inner: Schema | None = None
-        here = f"{path}{name}"
-        if field["type"] == "array":
-            here = f"{here}[]"
-            if "$ref" in field["items"]:
-                inner = definitions[field["items"]["$ref"].removeprefix("#/$defs/")]
-                field["items"] = {"type": "object"}
-        yield here, {"field": field, "required": schema.get("required", ())}
-        if inner is not None:
-            yield from _flat(f"{here}.", inner, definitions)
 
 
 def _cell(text: str) -> str:

@@ -1,9 +1,22 @@
 """The administrator's configuration, as a model. Reading it from a file is the shell's work."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
+
+from caisson.api.base import Quantity
+from caisson.api.quantity import parse_quantity
+
+RESERVED_PREFIX = "caisson.dev/"
+_GVISOR_PREFIX = "dev.gvisor."
+_OWN_MOUNT = re.compile(
+    r"dev\.gvisor\.spec\.mount\.(docker|caisson-toolbox)\."
+    r"(type=(tmpfs|bind)|share=(container|pod|shared)|options=(rw|ro))"
+)
+_MANAGED_BY = "app.kubernetes.io/managed-by"
+_QUALIFIED_NAME = r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 
 
 class ConfigModel(BaseModel):
@@ -18,6 +31,46 @@ class ConfigModel(BaseModel):
     )
 
 
+def _check_amount(value: str | int) -> str | int:
+    if parse_quantity(value) <= 0:
+        raise ValueError(f"{value!r} is not above 0: raise it, or leave the field out")
+    return value
+
+
+def _check_pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from error
+    return value
+
+
+def _check_label_key(key: str) -> str:
+    if key == _MANAGED_BY or key.startswith(RESERVED_PREFIX):
+        raise ValueError(f"{key} is Caisson's own: choose another key")
+    return key
+
+
+def _check_annotations(annotations: dict[str, str]) -> dict[str, str]:
+    for key, value in annotations.items():
+        if key.startswith(RESERVED_PREFIX):
+            raise ValueError(f"{key} is Caisson's own: choose another key")
+        if key.startswith(_GVISOR_PREFIX) and not _OWN_MOUNT.fullmatch(f"{key}={value}"):
+            raise ValueError(
+                f"{key}: of gVisor's annotations only dev.gvisor.spec.mount.NAME.type (tmpfs, bind), .share (container,"
+                " pod, shared) and .options (rw, ro) may be set, where NAME is docker or caisson-toolbox"
+            )
+    return annotations
+
+
+Amount = Annotated[Quantity, AfterValidator(_check_amount)]
+Namespace = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+ClassName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+QualifiedName = Annotated[str, StringConstraints(pattern=f"^{_QUALIFIED_NAME}$")]
+LabelKey = Annotated[QualifiedName, AfterValidator(_check_label_key)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
+
+
 class Toolbox(ConfigModel):
     """An image which brings one version of Docker along."""
 
@@ -28,17 +81,196 @@ class Toolbox(ConfigModel):
     """The image, as nodes pull it. A change reaches new pods only."""
 
 
+class Amounts(ConfigModel):
+    """Amounts of compute resources."""
+
+    cpu: Amount | None = None
+    """CPU, in cores: `2` or `500m`."""
+
+    memory: Amount | None = None
+    """Memory, in bytes: `4Gi`."""
+
+    ephemeral_storage: Annotated[Amount | None, Field(alias="ephemeral-storage")] = None
+    """Local disk, in bytes: `10Gi`."""
+
+
+class DefaultResources(ConfigModel):
+    """What a Sandbox gets where its spec does not say."""
+
+    limits: Amounts = Amounts()
+    """Limits, each where spec.resources.limits leaves it out."""
+
+    requests: Amounts = Amounts()
+    """Requests, each where spec.resources.requests leaves it out. One above the limit is lowered to it."""
+
+
+class SandboxResources(ConfigModel):
+    """Compute resources of Sandboxes."""
+
+    default: DefaultResources = DefaultResources()
+    """What a Sandbox gets where its spec does not say."""
+
+    maximum: Amounts = Amounts()
+    """The most that a Sandbox may ask for, and what it is limited to where neither it nor the default says."""
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> Self:
+        for kind, amounts in (("limits", self.default.limits), ("requests", self.default.requests)):
+            for name in ("cpu", "memory", "ephemeral_storage"):
+                value, most = getattr(amounts, name), getattr(self.maximum, name)
+                if value is not None and most is not None and parse_quantity(value) > parse_quantity(most):
+                    field = name.replace("_", "-")
+                    raise ValueError(
+                        f"default.{kind}.{field} ({value}) is above maximum.{field} ({most}): lower it or raise that"
+                    )
+        return self
+
+
+class StorageMaximum(ConfigModel):
+    """The most storage that a Sandbox may ask for."""
+
+    memory: Amount | None = None
+    """Of spec.docker.storage.memory.sizeLimit, in bytes."""
+
+    disk: Amount | None = None
+    """Of spec.docker.storage.disk.sizeLimit, in bytes, and the limit of a Sandbox that sets none."""
+
+
+class SandboxStorage(ConfigModel):
+    """Storage of Sandboxes."""
+
+    maximum: StorageMaximum = StorageMaximum()
+    """The most storage that a Sandbox may ask for."""
+
+
+class SandboxLifetime(ConfigModel):
+    """How long Sandboxes live."""
+
+    default_seconds: Annotated[int, Field(ge=60)] | None = None
+    """Of a Sandbox without spec.lifetime.ttlSeconds, in seconds. Defaults to the maximum."""
+
+    maximum_seconds: Annotated[int, Field(ge=60)] | None = None
+    """The most that spec.lifetime.ttlSeconds may say, in seconds. For ever when not set."""
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> Self:
+        if self.default_seconds and self.maximum_seconds and self.default_seconds > self.maximum_seconds:
+            raise ValueError(
+                f"defaultSeconds ({self.default_seconds}) is above maximumSeconds ({self.maximum_seconds}): lower it"
+            )
+        return self
+
+
+class Toleration(ConfigModel):
+    """A toleration of a pod, as in core/v1."""
+
+    key: QualifiedName | None = None
+    """The taint's key; all of them when not set, with operator Exists."""
+
+    operator: Literal["Equal", "Exists"] = "Equal"
+    """Exists tolerates every value."""
+
+    value: LabelValue | None = None
+    """The taint's value."""
+
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect; all of them when not set."""
+
+    toleration_seconds: int | None = None
+    """How long a NoExecute taint is tolerated, in seconds; for ever when not set."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.operator == "Exists" and self.value is not None:
+            raise ValueError("value is not for operator Exists: remove it, or set operator: Equal")
+        if self.operator == "Equal" and self.key is None:
+            raise ValueError("key is missing: name the taint, or set operator: Exists")
+        return self
+
+
+class Sandboxes(ConfigModel):
+    """What every Sandbox gets, and the most that it may ask for. A change reaches new pods only."""
+
+    resources: SandboxResources = SandboxResources()
+    """Compute resources."""
+
+    storage: SandboxStorage = SandboxStorage()
+    """Storage."""
+
+    lifetime: SandboxLifetime = SandboxLifetime()
+    """How long they live."""
+
+    registry_mirrors: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")], ...] = ()
+    """Mirrors of Docker Hub that dockerd pulls through, as URLs. Not with profile Bare."""
+
+    secret_name_pattern: Annotated[str, AfterValidator(_check_pattern)] | None = None
+    """A regular expression which the whole name of each Secret that a Sandbox names must match. Without it a Sandbox
+    may name none."""
+
+    node_selector: dict[QualifiedName, LabelValue] = {}
+    """Labels of the nodes on which sandboxes run."""
+
+    tolerations: tuple[Toleration, ...] = ()
+    """Taints that sandboxes tolerate."""
+
+    propagated_labels: tuple[LabelKey, ...] = ()
+    """Keys of labels that are copied from a Sandbox to its pod when that is made, for chargeback for example."""
+
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels of every pod. They win over those copied from a Sandbox."""
+
+    annotations: Annotated[dict[QualifiedName, str], AfterValidator(_check_annotations)] = {
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+        "karpenter.sh/do-not-disrupt": "true",
+    }
+    """Annotations of every pod. The default keeps autoscalers from evicting sandboxes, which lose their work by it."""
+
+
+class LeaderElection(ConfigModel):
+    """Which of several operators works, decided by a Lease."""
+
+    enabled: bool = False
+    """Needs the environment variable POD_NAMESPACE, the namespace of the Lease."""
+
+    lease_name: ClassName = "caisson"
+    """Name of the Lease."""
+
+    lease_duration_seconds: Annotated[int, Field(ge=2, le=3600)] = 15
+    """How long others wait for a leader that is not heard of, in seconds."""
+
+    renew_deadline_seconds: Annotated[int, Field(ge=1, le=3600)] = 10
+    """How long a leader tries to renew before it gives up, in seconds."""
+
+    retry_period_seconds: Annotated[int, Field(ge=1, le=3600)] = 2
+    """Between two tries to renew or to become the leader, in seconds."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.retry_period_seconds < self.renew_deadline_seconds < self.lease_duration_seconds:
+            raise ValueError("retryPeriodSeconds < renewDeadlineSeconds < leaseDurationSeconds must hold")
+        return self
+
+
 class Config(ConfigModel):
     """What the administrator decides for all Sandboxes."""
 
-    namespaces: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")], ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
     """The namespaces whose Sandboxes this operator looks after; all of them when empty."""
 
-    allowed_runtime_classes: Annotated[tuple[str, ...], Field(min_length=1)] = ("gvisor",)
-    """The RuntimeClasses that a Sandbox may name; the first is the default. Their handler must be gVisor's runsc."""
+    allowed_runtime_classes: Annotated[tuple[ClassName, ...], Field(min_length=1)] = ("gvisor",)
+    """The RuntimeClasses that a Sandbox may name; the first is the default."""
+
+    allowed_runtime_handlers: Annotated[tuple[ClassName, ...], Field(min_length=1)] = ("runsc", "gvisor")
+    """The handlers that are gVisor's: a RuntimeClass that names another gets no pod."""
 
     toolboxes: Annotated[tuple[Toolbox, ...], Field(min_length=1)]
     """The versions of Docker on offer; the first is the default."""
+
+    require_guarded_namespaces: bool = True
+    """Refuse to make pods in a namespace where Caisson's admission policy does not hold."""
+
+    sandboxes: Sandboxes = Sandboxes()
+    """What every Sandbox gets, and the most that it may ask for."""
 
     probe_period_seconds: Annotated[int, Field(ge=1, le=300)] = 10
     """How often the kubelet looks whether dockerd still lives."""
@@ -49,6 +281,24 @@ class Config(ConfigModel):
     sessions: Annotated[int, Field(ge=1, le=4096)] = 512
     """How many exec sessions are open at a time."""
 
+    sessions_per_namespace: Annotated[int, Field(ge=1, le=4096)] = 128
+    """How many of them one namespace may have, so that none can take them all."""
+
     starts_per_node: Annotated[int, Field(ge=1, le=256)] = 4
     """How many starts of dockerd a node is given at a time. A start takes one to two seconds of a core; with many more
     at once than cores all of them become slow, and time out. One that lasts longer than 30 seconds makes room."""
+
+    leader_election: LeaderElection = LeaderElection()
+    """Which of several operators works."""
+
+    @model_validator(mode="after")
+    def _no_duplicates(self) -> Self:
+        versions = [toolbox.version for toolbox in self.toolboxes]
+        for field, values in (
+            ("namespaces", self.namespaces),
+            ("allowedRuntimeClasses", self.allowed_runtime_classes),
+            ("toolboxes", versions),
+        ):
+            if twice := sorted({value for value in values if list(values).count(value) > 1}):
+                raise ValueError(f"{field}: {', '.join(twice)} is there twice: remove one")
+        return self
