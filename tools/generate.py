@@ -32,6 +32,9 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
         (
             Reason.RUNTIME_CLASS_NOT_ALLOWED,
             Reason.DOCKER_VERSION_UNKNOWN,
+            Reason.EXCEEDS_MAXIMUM,
+            Reason.SECRET_NOT_ALLOWED,
+            Reason.EXPIRED,
             Reason.POD_RUNNING,
             Reason.POD_PENDING,
             Reason.POD_TERMINATING,

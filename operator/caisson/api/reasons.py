@@ -77,6 +77,24 @@ class Reason(StrEnum):
         "spec.docker.version is not one of the toolboxes that the administrator offers.",
         "Choose one that the message lists, or leave the field out.",
     )
+    EXCEEDS_MAXIMUM = (
+        "ExceedsMaximum",
+        Outlook.FINAL,
+        "The spec asks for more than the administrator allows.",
+        "Lower what the message names, or ask the administrator for more.",
+    )
+    SECRET_NOT_ALLOWED = (
+        "SecretNotAllowed",
+        Outlook.FINAL,
+        "The spec names a Secret that a Sandbox may not use.",
+        "Use a Secret whose name the administrator allows.",
+    )
+    EXPIRED = (
+        "Expired",
+        Outlook.FINAL,
+        "The Sandbox's lifetime is over, and its pod was deleted for good.",
+        "Delete the Sandbox; apply it again for a new one. spec.lifetime.ttlSeconds says how long it lives.",
+    )
 
     # The pod
 

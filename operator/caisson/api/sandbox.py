@@ -257,6 +257,21 @@ class Docker(ApiModel):
     """What happens after dockerd failed. A change applies in place."""
 
 
+class LocalObjectReference(ApiModel):
+    """An object in the Sandbox's own namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+    """Name of the object."""
+
+
+class Lifetime(ApiModel):
+    """How long the Sandbox lives."""
+
+    ttl_seconds: Annotated[int, Field(ge=1, le=315_360_000)] | None = None
+    """From the Sandbox's creation, in seconds; then its pod is deleted for good, and the Sandbox stays to say so. The
+    administrator may set a default and a maximum. A change applies in place, until the time is up."""
+
+
 class SandboxSpec(ApiModel):
     """What the user wants. Where a field says that its change replaces the pod, what was in the sandbox is lost."""
 
@@ -289,6 +304,10 @@ class SandboxSpec(ApiModel):
 
     image: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\s]+$")]
     """The container image, any image: it needs no Docker, no shell and no libc. A change replaces the pod."""
+
+    image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(max_length=8)] = ()
+    """Secrets with the credentials for spec.image, of those that the administrator allows by name. A change replaces
+    the pod."""
 
     runtime_class_name: Annotated[
         str | None,
@@ -332,6 +351,9 @@ class SandboxSpec(ApiModel):
 
     docker: Docker = Docker()
     """The Docker daemon."""
+
+    lifetime: Lifetime = Lifetime()
+    """How long the Sandbox lives. A change applies in place."""
 
 
 class Condition(ApiModel):
@@ -462,7 +484,9 @@ class ObjectMeta(ApiModel):
     uid: str
     generation: int = 0
     resource_version: str = ""
+    creation_timestamp: Time | None = None
     deletion_timestamp: Time | None = None
+    labels: dict[str, str] = Field(default={})
 
 
 class Sandbox(ApiModel):

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Condition, Crash, DockerStatus, Sandbox, SandboxStatus
 from caisson.config import Config
+from caisson.core.allowance import ConfigurationConflict, expires_at
 from caisson.core.backoff import exponential
 from caisson.core.dockerstate import docker_state
 from caisson.core.isolation import isolation_verdict
 from caisson.core.observation import Observation, SessionLost, SessionRunning
-from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession, Step
-from caisson.core.pod import ConfigurationConflict, render_pod, verify_command
+from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession, Step, earliest
+from caisson.core.pod import render_pod, verify_command
 from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
 from caisson.core.spechash import spec_hash
@@ -45,8 +46,13 @@ class _State:
 
 def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     """Return what to write and what to do. Pure: the same observation at the same time gives the same decision."""
+    ends_at = expires_at(seen.sandbox, config)
+    if _is_expired(seen.sandbox, ends_at, now):
+        state = _expired(seen)
+        return Decision(_status(seen, state, now), state.step)
     state = _without_pod(seen, config, now) if seen.pod is None else _with_pod(seen, seen.pod, config, now)
-    return Decision(_status(seen, state, now), state.step)
+    step = Step(state.step.action, earliest(state.step.wake_at, ends_at))
+    return Decision(_status(seen, state, now), step)
 
 
 def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
@@ -56,6 +62,20 @@ def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
     others = [c for c in sandbox.status.conditions if c.type != ConditionType.READY]
     written = (*others, *conditions(sandbox.status, verdicts, generation, now))
     return sandbox.status.model_copy(update={"observed_generation": generation, "conditions": written})
+
+
+def _is_expired(sandbox: Sandbox, ends_at: datetime | None, now: datetime) -> bool:
+    """An end is for good: a lifetime that is raised afterwards brings nothing back."""
+    ready = sandbox.status.condition(ConditionType.READY)
+    told = ready is not None and ready.reason == Reason.EXPIRED
+    return told or (ends_at is not None and now >= ends_at)
+
+
+def _expired(seen: Observation) -> _State:
+    pod = seen.pod
+    own = pod is not None and pod.owner_uid == seen.sandbox.metadata.uid and not pod.terminating
+    step = Step(DeletePod(pod.uid)) if pod is not None and own else Step()
+    return _waiting(seen, verdict("False", Reason.EXPIRED), step)
 
 
 def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
@@ -93,7 +113,7 @@ def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) ->
     if pod_running.status != "True":
         step = _replace_or_wait(seen, pod, pod_running, now)
         return _waiting(seen, pod_running, step)
-    return _running(seen, pod, pod_running, now)
+    return _running(seen, pod, pod_running, config, now)
 
 
 def _overdue_at(pod: PodView) -> datetime | None:
@@ -109,7 +129,7 @@ def _replace(seen: Observation, pod: PodView, config: Config) -> _State:
     return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step(DeletePod(pod.uid)))
 
 
-def _running(seen: Observation, pod: PodView, pod_running: Verdict, now: datetime) -> _State:
+def _running(seen: Observation, pod: PodView, pod_running: Verdict, config: Config, now: datetime) -> _State:
     isolated = isolation_verdict(seen, pod, pod_running)
     waiting = _waiting(seen, pod_running, Step(), isolated)
     if isolated.status == "False":
@@ -117,7 +137,7 @@ def _running(seen: Observation, pod: PodView, pod_running: Verdict, now: datetim
     if not seen.sandbox.spec.docker.enabled:
         step = Step() if isolated.status == "True" else _verify(seen, pod, now)
         return _State(pod_running, isolated, waiting.docker_ready, None, None, step)
-    docker = docker_state(seen, pod, now)
+    docker = docker_state(seen, pod, config, now)
     return _State(pod_running, isolated, docker.verdict, docker.docker, docker.crash, docker.step)
 
 

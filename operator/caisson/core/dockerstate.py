@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from caisson.api.reasons import CRASH_REASONS, ConditionType, Outlook, Reason
 from caisson.api.sandbox import Crash, DockerStatus, Restart, RestartPolicy, Sandbox
+from caisson.config import Config
 from caisson.core.backoff import exponential
 from caisson.core.diagnosis import diagnose, last_words, signal_of
 from caisson.core.observation import (
@@ -44,7 +45,7 @@ class DockerState:
     step: Step = NOTHING
 
 
-def docker_state(seen: Observation, pod: PodView, now: datetime) -> DockerState:
+def docker_state(seen: Observation, pod: PodView, config: Config, now: datetime) -> DockerState:
     """Return the state of the daemon of a running pod whose kernel is, as far as known, gVisor's."""
     state = _known(seen, pod)
     session = seen.session
@@ -53,8 +54,8 @@ def docker_state(seen: Observation, pod: PodView, now: datetime) -> DockerState:
     if isinstance(session, SessionRunning):
         return replace(state, verdict=_starting(state)) if state.verdict.status == "False" else state
     if isinstance(session, SessionLost):
-        return _after_lost(seen.sandbox, state, session, pod, now)
-    step = _next_step(seen, state, pod, now)
+        return _after_lost(seen.sandbox, state, session, pod, config, now)
+    step = _next_step(seen, state, pod, config, now)
     if isinstance(session, SessionReported) and step.action is not None:
         # Another session would take the place of this report, which is not in the status yet.
         step = Step(wake_at=now + _WRITTEN_FIRST)
@@ -135,8 +136,14 @@ def _last_words(crash: Crash) -> str:
     return "" if crash.signal is not None else last_words(crash.stderr or crash.stdout)
 
 
-def _after_lost(sandbox: Sandbox, state: DockerState, session: SessionLost, pod: PodView, now: datetime) -> DockerState:
-    step = Step(wake_at=session.retry_at) if now < session.retry_at else Step(_start(sandbox, pod, _attempt(state)))
+def _after_lost(
+    sandbox: Sandbox, state: DockerState, session: SessionLost, pod: PodView, config: Config, now: datetime
+) -> DockerState:
+    step = (
+        Step(wake_at=session.retry_at)
+        if now < session.retry_at
+        else Step(_start(sandbox, config, pod, _attempt(state)))
+    )
     if session.count < LOST_SESSIONS_TOLD:
         return replace(state, step=step)
     docker = state.docker
@@ -153,15 +160,15 @@ def _is_stable(sandbox: Sandbox, state: DockerState, at: datetime) -> bool:
     return ready is not None and state.verdict.status == "True" and at - ready.last_transition_time > _STABLE_AFTER
 
 
-def _next_step(seen: Observation, state: DockerState, pod: PodView, now: datetime) -> Step:
+def _next_step(seen: Observation, state: DockerState, pod: PodView, config: Config, now: datetime) -> Step:
     if state.verdict.status == "True":
-        return _watch_over(seen, state, pod, now)
+        return _watch_over(seen, state, pod, config, now)
     if state.verdict.reason in CRASH_REASONS:
-        return _restart_when_due(seen.sandbox, state, pod, now)
-    return Step(_start(seen.sandbox, pod, _attempt(state)))
+        return _restart_when_due(seen.sandbox, state, pod, config, now)
+    return Step(_start(seen.sandbox, config, pod, _attempt(state)))
 
 
-def _watch_over(seen: Observation, state: DockerState, pod: PodView, now: datetime) -> Step:
+def _watch_over(seen: Observation, state: DockerState, pod: PodView, config: Config, now: datetime) -> Step:
     """The kubelet's probe found the daemon dead, or was late: look, once for each time that it says so.
 
     Right after the start the pod is still unready, until the kubelet's first probe; that is not worth a look.
@@ -179,24 +186,24 @@ def _watch_over(seen: Observation, state: DockerState, pod: PodView, now: dateti
     turned_unready = pod.ready_changed_at is not None and pod.ready_changed_at > known_good
     due = known_good + (_LOOK_SOON_AFTER if turned_unready else _LOOK_AGAIN_AFTER)
     if now >= due:
-        return Step(_start(seen.sandbox, pod, _restarts(state)))
+        return Step(_start(seen.sandbox, config, pod, _restarts(state)))
     return Step(wake_at=due)
 
 
-def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, now: datetime) -> Step:
+def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, config: Config, now: datetime) -> Step:
     crash, docker = state.crash, state.docker
     if crash is None or docker is None or crash.restart == 0:
         return NOTHING
     due = crash.at + exponential(docker.failures, ceiling=_RESTART_CEILING_SECONDS)
     if now < due:
         return Step(wake_at=due)
-    return Step(_start(sandbox, pod, crash.restart))
+    return Step(_start(sandbox, config, pod, crash.restart))
 
 
-def _start(sandbox: Sandbox, pod: PodView, attempt: int) -> OpenSession:
+def _start(sandbox: Sandbox, config: Config, pod: PodView, attempt: int) -> OpenSession:
     timeout = sandbox.spec.docker.start_timeout_seconds + _SESSION_GRACE_SECONDS
     return OpenSession(
-        pod.uid, pod.node or "", tuple(start_command(sandbox, pod.uid, attempt)), timeout, starts_docker=True
+        pod.uid, pod.node or "", tuple(start_command(sandbox, config, pod.uid, attempt)), timeout, starts_docker=True
     )
 
 

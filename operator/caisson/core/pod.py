@@ -1,9 +1,7 @@
 """The pod of a Sandbox. There is one shape, and nothing in a Sandbox reaches a field that is not set here."""
 
-from decimal import Decimal
 from typing import Any
 
-from caisson.api.quantity import parse_quantity
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import (
     API_VERSION,
@@ -16,6 +14,13 @@ from caisson.api.sandbox import (
     StorageType,
 )
 from caisson.config import Config, Toolbox
+from caisson.core.allowance import (
+    ConfigurationConflict,
+    check_allowance,
+    disk_storage_limit,
+    effective_resources,
+    memory_storage_bytes,
+)
 from caisson.core.podview import CONTAINER_NAME, SPEC_HASH_ANNOTATION, TOOLBOX_VOLUME
 from caisson.core.spechash import spec_hash
 
@@ -37,29 +42,20 @@ _CONTROL = (_BUSYBOX, "sh", f"{TOOLBOX_PATH}/libexec/sandbox")
 _PROBE = (_BUSYBOX, "sh", f"{TOOLBOX_PATH}/libexec/probe")
 
 _DOCKER_ROOT = "/var/lib/docker"
-_DEFAULT_MEMORY_STORAGE = 2 * 2**30
-
-
-class ConfigurationConflict(Exception):  # noqa: N818  it is a state of affairs rather than a failure
-    """The Sandbox asks for something that the administrator does not offer. The message names field and choices."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        """Carry the reason that the conditions get."""
-        super().__init__(message)
-        self.reason = reason
 
 
 def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
     """Return the Pod (core/v1, as JSON) of a Sandbox. Raises ConfigurationConflict where it may not have one."""
     spec, metadata = sandbox.spec, sandbox.metadata
+    check_allowance(spec, config)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": metadata.name,
             "namespace": metadata.namespace,
-            "labels": {MANAGED_BY_LABEL: MANAGED_BY, SANDBOX_LABEL: metadata.name},
-            "annotations": {SPEC_HASH_ANNOTATION: spec_hash(spec)},
+            "labels": _labels(sandbox, config),
+            "annotations": {**config.sandboxes.annotations, SPEC_HASH_ANNOTATION: spec_hash(spec)},
             "ownerReferences": [
                 {
                     "apiVersion": API_VERSION,
@@ -76,6 +72,8 @@ def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 10,
+            **_placement(config),
+            **_pull_secrets(spec),
             **_init_containers(spec, config),
             "containers": [_container(spec, config)],
             "volumes": _volumes(spec, config),
@@ -83,15 +81,16 @@ def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
     }
 
 
-def start_command(sandbox: Sandbox, pod_uid: str, attempt: int) -> list[str]:
+def start_command(sandbox: Sandbox, config: Config, pod_uid: str, attempt: int) -> list[str]:
     """Return the argument vector of the exec session that starts dockerd, or goes on with a start."""
     docker = sandbox.spec.docker
     command = [*_CONTROL, "start", "--pod-uid", pod_uid, "--attempt", str(attempt)]
     command += ["--timeout", str(docker.start_timeout_seconds)]
     command += ["--profile", docker.profile.value, "--from", docker.from_.value]
     if docker.profile is Profile.GVISOR and docker.storage.type is StorageType.MEMORY:
-        command += ["--tmpfs", str(memory_storage_bytes(sandbox.spec))]
-    return [*command, "--", *docker.flags]
+        command += ["--tmpfs", str(memory_storage_bytes(sandbox.spec, config))]
+    mirrors = config.sandboxes.registry_mirrors if docker.profile is Profile.GVISOR else ()
+    return [*command, "--", *(f"--registry-mirror={mirror}" for mirror in mirrors), *docker.flags]
 
 
 def verify_command(pod_uid: str) -> list[str]:
@@ -99,16 +98,28 @@ def verify_command(pod_uid: str) -> list[str]:
     return [*_CONTROL, "verify", "--pod-uid", pod_uid]
 
 
-def memory_storage_bytes(spec: SandboxSpec) -> int:
-    """Return the size of the tmpfs under Docker, in bytes."""
-    memory = spec.docker.storage.memory
-    if memory is not None and memory.size_limit is not None:
-        return int(parse_quantity(memory.size_limit))
-    limits = spec.resources.limits
-    if limits is not None and limits.memory is not None:
-        # The bounds of sizeLimit: a tmpfs of size 0 would be one without a limit.
-        return min(max(int(parse_quantity(limits.memory) / Decimal(2)), 2**20), 16 * 2**40)
-    return _DEFAULT_MEMORY_STORAGE
+def _labels(sandbox: Sandbox, config: Config) -> dict[str, str]:
+    given = sandbox.metadata.labels
+    copied = {key: given[key] for key in config.sandboxes.propagated_labels if key in given}
+    own = {MANAGED_BY_LABEL: MANAGED_BY, SANDBOX_LABEL: sandbox.metadata.name}
+    return {**copied, **config.sandboxes.labels, **own}
+
+
+def _placement(config: Config) -> dict[str, Any]:
+    """Where the pod may run; only the administrator says."""
+    placement: dict[str, Any] = {}
+    if config.sandboxes.node_selector:
+        placement["nodeSelector"] = dict(config.sandboxes.node_selector)
+    if config.sandboxes.tolerations:
+        found = config.sandboxes.tolerations
+        placement["tolerations"] = [t.model_dump(mode="json", by_alias=True, exclude_none=True) for t in found]
+    return placement
+
+
+def _pull_secrets(spec: SandboxSpec) -> dict[str, Any]:
+    if not spec.image_pull_secrets:
+        return {}
+    return {"imagePullSecrets": [{"name": reference.name} for reference in spec.image_pull_secrets]}
 
 
 def _runtime_class(spec: SandboxSpec, config: Config) -> str:
@@ -161,7 +172,7 @@ def _container(spec: SandboxSpec, config: Config) -> dict[str, Any]:
             # What an exec session compares with the UID that it is told, because exec takes a name.
             {"name": "CAISSON_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         ],
-        "resources": _resources(spec),
+        "resources": _resources(spec, config),
         "securityContext": _security_context(spec),
         "volumeMounts": [{"name": TOOLBOX_VOLUME, "mountPath": TOOLBOX_PATH, "readOnly": True}],
     }
@@ -196,9 +207,9 @@ def _security_context(spec: SandboxSpec) -> dict[str, Any]:
     }
 
 
-def _resources(spec: SandboxSpec) -> dict[str, Any]:
-    result = {}
-    for name, amounts in (("limits", spec.resources.limits), ("requests", spec.resources.requests)):
+def _resources(spec: SandboxSpec, config: Config) -> dict[str, Any]:
+    resources, result = effective_resources(spec, config), {}
+    for name, amounts in (("limits", resources.limits), ("requests", resources.requests)):
         if amounts is not None:
             result[name] = _amounts(amounts)
     return result
@@ -214,7 +225,6 @@ def _volumes(spec: SandboxSpec, config: Config) -> list[dict[str, Any]]:
         {"name": TOOLBOX_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}},
     ]
     if spec.docker.enabled and spec.docker.storage.type is StorageType.DISK:
-        disk = spec.docker.storage.disk
-        limit = {} if disk is None or disk.size_limit is None else {"sizeLimit": str(disk.size_limit)}
-        volumes.append({"name": "docker", "emptyDir": limit})
+        limit = disk_storage_limit(spec, config)
+        volumes.append({"name": "docker", "emptyDir": {} if limit is None else {"sizeLimit": str(limit)}})
     return volumes

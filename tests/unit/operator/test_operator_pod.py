@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caisson.api.sandbox import Entrypoint, SandboxSpec
-from caisson.core.pod import DOCKER_CAPABILITIES, memory_storage_bytes, render_pod, start_command
+from caisson.core.allowance import memory_storage_bytes
+from caisson.core.pod import DOCKER_CAPABILITIES, render_pod, start_command
 from caisson.core.spechash import spec_hash
 from tests.unit.operator.builders import CONFIG, POD_UID, make_sandbox, make_spec
 
@@ -131,7 +132,7 @@ def test_the_gate_goes_before_any_code_of_the_user(spec: SandboxSpec) -> None:
 
 @given(_SPECS)
 def test_what_a_user_writes_reaches_the_in_pod_script_only_as_whole_arguments(spec: SandboxSpec) -> None:
-    command = start_command(make_sandbox(spec), POD_UID, 3)
+    command = start_command(make_sandbox(spec), CONFIG, POD_UID, 3)
     ours = command[: command.index("--")]
     assert command[len(ours) + 1 :] == list(spec.docker.flags)
     for flag, value in (("--attempt", "3"), ("--pod-uid", POD_UID)):
@@ -164,4 +165,4 @@ def test_pods_are_told_apart_by_the_hash(one: SandboxSpec, other: SandboxSpec) -
     ids=["default", "half-of-memory", "no-memory-limit", "given"],
 )
 def test_the_size_of_the_tmpfs(spec: dict[str, Any], size: int) -> None:
-    assert memory_storage_bytes(make_spec(**spec)) == size
+    assert memory_storage_bytes(make_spec(**spec), CONFIG) == size

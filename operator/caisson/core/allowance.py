@@ -1,0 +1,156 @@
+"""What the administrator gives a Sandbox where its spec does not say, and what a Sandbox may not ask for.
+
+A Sandbox that asks for too much gets no pod. One whose pod runs already, because the administrator lowered a maximum
+since, keeps it.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from caisson.api.quantity import parse_quantity
+from caisson.api.reasons import Reason
+from caisson.api.sandbox import ResourceList, Resources, Sandbox, SandboxSpec, StorageType
+from caisson.config import Amounts, Config
+
+_NAMES = {"cpu": "cpu", "memory": "memory", "ephemeral_storage": "ephemeral-storage"}
+_DEFAULT_MEMORY_STORAGE = 2 * 2**30
+
+
+class ConfigurationConflict(Exception):  # noqa: N818  it is a state of affairs rather than a failure
+    """The Sandbox asks for something that the administrator does not offer. The message names field and choices."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        """Carry the reason that the conditions get."""
+        super().__init__(message)
+        self.reason = reason
+
+
+def check_allowance(spec: SandboxSpec, config: Config) -> None:
+    """Raise ConfigurationConflict, which names every field, where a spec asks for more than it may have."""
+    _check_secrets(spec, config)
+    problems = [*_above_maximum(spec, config), *_at_odds(spec, config)]
+    if problems:
+        raise ConfigurationConflict(Reason.EXCEEDS_MAXIMUM, "; ".join(problems))
+
+
+def effective_resources(spec: SandboxSpec, config: Config) -> Resources:
+    """Return the resources of the sandbox's container: what the spec says, else the default, else the maximum."""
+    default, maximum = config.sandboxes.resources.default, config.sandboxes.resources.maximum
+    limits = _filled(spec.resources.limits, default.limits, maximum)
+    requests = _filled(spec.resources.requests, default.requests)
+    lowered = {
+        name: getattr(limits, name)
+        for name in _NAMES
+        if _amount(getattr(spec.resources.requests, name, None)) is None
+        and _is_above(getattr(requests, name), getattr(limits, name))
+    }
+    requests = requests.model_copy(update=lowered)
+    nothing = ResourceList()
+    return Resources(
+        limits=limits if limits != nothing else None,
+        requests=requests if requests != nothing else None,
+    )
+
+
+def memory_storage_bytes(spec: SandboxSpec, config: Config) -> int:
+    """Return the size of the tmpfs under Docker, in bytes: what the spec says, else half of the memory limit."""
+    given = spec.docker.storage.memory.size_limit if spec.docker.storage.memory is not None else None
+    if given is not None:
+        return int(parse_quantity(given))
+    limits = effective_resources(spec, config).limits
+    size = _DEFAULT_MEMORY_STORAGE
+    if limits is not None and limits.memory is not None:
+        # The bounds of sizeLimit: a tmpfs of size 0 would be one without a limit.
+        size = min(max(int(parse_quantity(limits.memory) / Decimal(2)), 2**20), 16 * 2**40)
+    most = _amount(config.sandboxes.storage.maximum.memory)
+    return size if most is None else min(size, int(most))
+
+
+def disk_storage_limit(spec: SandboxSpec, config: Config) -> str | int | None:
+    """Return the size limit of the emptyDir under Docker, None where there is none."""
+    given = spec.docker.storage.disk.size_limit if spec.docker.storage.disk is not None else None
+    return given if given is not None else config.sandboxes.storage.maximum.disk
+
+
+def expires_at(sandbox: Sandbox, config: Config) -> datetime | None:
+    """Return when a Sandbox's time is up; None: never."""
+    lifetime = config.sandboxes.lifetime
+    wanted = sandbox.spec.lifetime.ttl_seconds or lifetime.default_seconds or lifetime.maximum_seconds
+    if wanted is None or sandbox.metadata.creation_timestamp is None:
+        return None
+    # A maximum that was lowered holds for Sandboxes that are there already.
+    seconds = min(wanted, lifetime.maximum_seconds or wanted)
+    return sandbox.metadata.creation_timestamp + timedelta(seconds=seconds)
+
+
+def _check_secrets(spec: SandboxSpec, config: Config) -> None:
+    pattern = config.sandboxes.secret_name_pattern
+    for reference in spec.image_pull_secrets:
+        if pattern is None:
+            raise ConfigurationConflict(
+                Reason.SECRET_NOT_ALLOWED,
+                f"spec.imagePullSecrets: {reference.name} is not allowed, a Sandbox may name no Secret here; remove it,"
+                " or ask the administrator to set sandboxes.secretNamePattern",
+            )
+        if re.fullmatch(pattern, reference.name) is None:
+            raise ConfigurationConflict(
+                Reason.SECRET_NOT_ALLOWED,
+                f"spec.imagePullSecrets: {reference.name} is not allowed, names of Secrets must match {pattern} here",
+            )
+
+
+def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
+    maximum = config.sandboxes.resources.maximum
+    for kind, amounts in (("limits", spec.resources.limits), ("requests", spec.resources.requests)):
+        for name, written in _NAMES.items():
+            value, most = getattr(amounts, name, None), getattr(maximum, name)
+            if _is_above(value, most):
+                yield f"spec.resources.{kind}.{written}: {value} is above {most}, the most that is allowed here"
+    storage, most_storage = spec.docker.storage, config.sandboxes.storage.maximum
+    for field, part, most in (
+        ("memory", storage.memory, most_storage.memory),
+        ("disk", storage.disk, most_storage.disk),
+    ):
+        if part is not None and _is_above(part.size_limit, most):
+            yield (
+                f"spec.docker.storage.{field}.sizeLimit: {part.size_limit} is above {most}, the most that is allowed"
+                " here"
+            )
+    ttl, most_seconds = spec.lifetime.ttl_seconds, config.sandboxes.lifetime.maximum_seconds
+    if ttl is not None and most_seconds is not None and ttl > most_seconds:
+        yield f"spec.lifetime.ttlSeconds: {ttl} is above {most_seconds}, the most that is allowed here"
+
+
+def _at_odds(spec: SandboxSpec, config: Config) -> Iterator[str]:
+    """What the API server would have refused, had the spec said itself what it gets by the configuration."""
+    own, limits = spec.resources.limits, effective_resources(spec, config).limits
+    for name, written in _NAMES.items():
+        value, limit = getattr(spec.resources.requests, name, None), getattr(limits, name, None)
+        if getattr(own, name, None) is None and _is_above(value, limit):
+            yield f"spec.resources.requests.{written}: {value} is above the limit, which is {limit} where it is not set"
+    storage = spec.docker.storage
+    if spec.docker.enabled and storage.type is StorageType.MEMORY and storage.memory is not None:
+        size, limit = storage.memory.size_limit, getattr(limits, "memory", None)
+        own_limit = getattr(own, "memory", None)
+        if own_limit is None and size is not None and limit is not None and not _is_above(limit, size):
+            yield (
+                f"spec.docker.storage.memory.sizeLimit: {size} is not below the memory limit, which is {limit} where it"
+                " is not set"
+            )
+
+
+def _filled(given: ResourceList | None, *defaults: Amounts) -> ResourceList:
+    """Return the amounts, each the first that is set."""
+    sources = (given, *defaults)
+    found = {name: [getattr(source, name) for source in sources if source is not None] for name in _NAMES}
+    return ResourceList(**{name: next((v for v in values if v is not None), None) for name, values in found.items()})
+
+
+def _amount(value: str | int | None) -> Decimal | None:
+    return None if value is None else parse_quantity(value)
+
+
+def _is_above(value: str | int | None, most: str | int | None) -> bool:
+    return value is not None and most is not None and parse_quantity(value) > parse_quantity(most)

@@ -1,0 +1,213 @@
+"""What the administrator gives, and what a Sandbox may not ask for."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from caisson.api.reasons import ConditionType, Reason
+from caisson.api.sandbox import Sandbox
+from caisson.config import Config
+from caisson.core.allowance import ConfigurationConflict, disk_storage_limit, memory_storage_bytes
+from caisson.core.decide import Decision, decide
+from caisson.core.observation import Observation
+from caisson.core.plan import CreatePod, DeletePod
+from caisson.core.pod import render_pod, start_command
+from caisson.core.podview import PodView
+from tests.unit.operator.builders import CONFIG, NOW, POD_UID, after, make_pod, make_sandbox, make_spec, written
+
+
+def config(sandboxes: str) -> Config:
+    """Make a configuration with these sandboxes, in YAML."""
+    given = {"toolboxes": [{"version": "26", "image": "toolbox"}], "sandboxes": yaml.safe_load(sandboxes)}
+    return Config.model_validate(given)
+
+
+RESOURCES = config("""
+resources:
+  default: {limits: {cpu: 1, memory: 2Gi}, requests: {cpu: 500m, memory: 1Gi}}
+  maximum: {cpu: 4, memory: 8Gi, ephemeral-storage: 20Gi}
+storage:
+  maximum: {memory: 512Mi, disk: 10Gi}
+lifetime: {defaultSeconds: 600, maximumSeconds: 3600}
+secretNamePattern: sandbox-.*
+""")
+
+
+@pytest.mark.parametrize(
+    ("resources", "wanted"),
+    [
+        (
+            {},
+            {
+                "limits": {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "20Gi"},
+                "requests": {"cpu": "500m", "memory": "1Gi"},
+            },
+        ),
+        (
+            {"limits": {"cpu": "250m", "memory": "4Gi", "ephemeral-storage": "1Gi"}, "requests": {"memory": "3Gi"}},
+            {
+                "limits": {"cpu": "250m", "memory": "4Gi", "ephemeral-storage": "1Gi"},
+                "requests": {"cpu": "250m", "memory": "3Gi"},
+            },
+        ),
+    ],
+    ids=["nothing-said", "a-default-request-is-lowered-to-the-limit"],
+)
+def test_what_the_spec_leaves_out_comes_from_the_administrator(resources: Any, wanted: Any) -> None:
+    pod = render_pod(make_sandbox(make_spec(resources=resources)), RESOURCES)
+    assert pod["spec"]["containers"][0]["resources"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"resources": {"limits": {"cpu": "5"}}}, "spec.resources.limits.cpu: 5 is above 4"),
+        ({"resources": {"requests": {"cpu": "5"}}}, "spec.resources.requests.cpu: 5 is above 4"),
+        ({"resources": {"requests": {"cpu": "2"}}}, "spec.resources.requests.cpu: 2 is above the limit, which is 1"),
+        (
+            {"resources": {"limits": {"ephemeral-storage": "1Ti"}}},
+            "spec.resources.limits.ephemeral-storage: 1Ti is above 20Gi",
+        ),
+        (
+            {"docker": {"storage": {"type": "Disk", "disk": {"sizeLimit": "11Gi"}}}},
+            "spec.docker.storage.disk.sizeLimit: 11Gi is above 10Gi",
+        ),
+        (
+            {"docker": {"storage": {"memory": {"sizeLimit": "3Gi"}}}},
+            "spec.docker.storage.memory.sizeLimit: 3Gi is not below the memory limit, which is 2Gi",
+        ),
+        ({"lifetime": {"ttlSeconds": 3601}}, "spec.lifetime.ttlSeconds: 3601 is above 3600"),
+    ],
+)
+def test_too_much_is_refused_with_the_field_and_the_most(spec: Any, said: str) -> None:
+    decision = decide(Observation(make_sandbox(make_spec(**spec))), RESOURCES, NOW)
+    ready = decision.status.condition(ConditionType.READY)
+    assert decision.step.action is None
+    assert ready is not None
+    assert ready.reason == Reason.EXCEEDS_MAXIMUM
+    assert said in ready.message
+
+
+def test_everything_that_is_too_much_is_told_at_once() -> None:
+    spec = make_spec(resources={"limits": {"cpu": "5", "memory": "9Gi"}}, lifetime={"ttlSeconds": 9999})
+    with pytest.raises(ConfigurationConflict) as caught:
+        render_pod(make_sandbox(spec), RESOURCES)
+    assert str(caught.value).count(" is above ") == 3
+
+
+def test_a_pod_that_runs_stays_when_the_maximum_is_lowered() -> None:
+    spec = make_spec(resources={"limits": {"cpu": "5"}})
+    decision = decide(Observation(make_sandbox(spec), make_pod(spec)), RESOURCES, NOW)
+    assert not isinstance(decision.step.action, DeletePod)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "allowed"), [(None, False), ("sandbox-.*", True), ("sandbox", False), ("andbox-a", False)]
+)
+def test_a_secret_must_match_the_pattern_as_a_whole(pattern: str | None, allowed: bool) -> None:
+    given = config("{}" if pattern is None else f"secretNamePattern: {pattern}")
+    sandbox = make_sandbox(make_spec(imagePullSecrets=[{"name": "sandbox-a"}]))
+    if allowed:
+        assert render_pod(sandbox, given)["spec"]["imagePullSecrets"] == [{"name": "sandbox-a"}]
+    else:
+        with pytest.raises(ConfigurationConflict, match=r"spec\.imagePullSecrets: sandbox-a is not allowed"):
+            render_pod(sandbox, given)
+
+
+def test_storage_without_a_size_stays_within_the_maximum() -> None:
+    assert memory_storage_bytes(make_spec(), RESOURCES) == 512 * 2**20
+    assert disk_storage_limit(make_spec(docker={"storage": {"type": "Disk"}}), RESOURCES) == "10Gi"
+    assert disk_storage_limit(make_spec(docker={"storage": {"type": "Disk"}}), CONFIG) is None
+
+
+def test_pods_go_where_the_administrator_says_and_carry_what_is_charged_for() -> None:
+    given = config("""
+nodeSelector: {sandbox.gke.io/runtime: gvisor}
+tolerations: [{key: sandboxes, operator: Exists, effect: NoSchedule}]
+propagatedLabels: [team, cost-center]
+labels: {tier: sandbox, team: everybody}
+annotations: {example.com/a: b}
+""")
+    labels = {"team": "red", "cost-center": "7", "other": "x"}
+    pod = render_pod(make_sandbox(labels=labels), given)
+    assert pod["spec"]["nodeSelector"] == {"sandbox.gke.io/runtime": "gvisor"}
+    assert pod["spec"]["tolerations"] == [{"key": "sandboxes", "operator": "Exists", "effect": "NoSchedule"}]
+    assert pod["metadata"]["labels"] == {
+        "team": "everybody",
+        "cost-center": "7",
+        "tier": "sandbox",
+        "app.kubernetes.io/managed-by": "caisson",
+        "caisson.dev/sandbox": "demo",
+    }
+    assert set(pod["metadata"]["annotations"]) == {"example.com/a", "caisson.dev/spec-hash"}
+
+
+def test_mirrors_go_before_the_users_flags_and_not_into_the_bare_profile() -> None:
+    given = config("registryMirrors: [https://mirror.example]")
+
+    def flags(**docker: Any) -> list[str]:
+        command = start_command(make_sandbox(make_spec(docker={"flags": ["--debug"], **docker})), given, POD_UID, 0)
+        return command[command.index("--") + 1 :]
+
+    assert flags() == ["--registry-mirror=https://mirror.example", "--debug"]
+    assert flags(profile="Bare") == ["--debug"]
+
+
+@pytest.mark.parametrize(
+    ("sandboxes", "said"),
+    [
+        ("labels: {app.kubernetes.io/managed-by: me}", "is Caisson's own"),
+        ("propagatedLabels: [caisson.dev/sandbox]", "is Caisson's own"),
+        ("annotations: {caisson.dev/spec-hash: x}", "is Caisson's own"),
+        ("annotations: {dev.gvisor.internal.something: x}", "only dev.gvisor.spec.mount"),
+        ("annotations: {dev.gvisor.spec.mount.docker.type: host}", "only dev.gvisor.spec.mount"),
+        ("secretNamePattern: '('", "not a regular expression"),
+        ("resources: {default: {limits: {cpu: 2}}, maximum: {cpu: 1}}", "above maximum.cpu"),
+        ("resources: {maximum: {memory: 0}}", "not above 0"),
+        ("lifetime: {defaultSeconds: 120, maximumSeconds: 60}", "above maximumSeconds"),
+        ("tolerations: [{operator: Equal}]", "key is missing"),
+        ("registryMirrors: ['ftp://mirror']", "should match pattern"),
+        ("unknown: 1", "Extra inputs"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused(sandboxes: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        config(sandboxes)
+
+
+def test_the_mount_annotations_of_our_own_volumes_are_the_platforms_to_set() -> None:
+    given = config("annotations: {dev.gvisor.spec.mount.docker.share: container}")
+    assert given.sandboxes.annotations == {"dev.gvisor.spec.mount.docker.share": "container"}
+
+
+class TestLifetime:
+    """A Sandbox whose time is up loses its pod, for good."""
+
+    @staticmethod
+    def decide(seconds: float, sandbox: Sandbox | None = None, pod: PodView | None = None) -> Decision:
+        sandbox = sandbox or make_sandbox(creation_timestamp=NOW)
+        return decide(Observation(sandbox, pod), RESOURCES, after(seconds))
+
+    def test_it_wakes_when_the_time_is_up(self) -> None:
+        early = self.decide(10, pod=make_pod(ready=True))
+        assert early.step.wake_at is not None
+        assert early.step.wake_at <= NOW + timedelta(seconds=600)
+
+    def test_the_pod_goes_then(self) -> None:
+        decision = self.decide(600, pod=make_pod())
+        ready = decision.status.condition(ConditionType.READY)
+        assert decision.step.action == DeletePod(POD_UID)
+        assert ready is not None
+        assert ready.reason == Reason.EXPIRED
+
+    def test_nothing_brings_it_back(self) -> None:
+        sandbox = make_sandbox(creation_timestamp=NOW)
+        over = written(sandbox, self.decide(601, sandbox))
+        longer = over.model_copy(update={"spec": make_spec(lifetime={"ttlSeconds": 3600})})
+        assert isinstance(self.decide(599, sandbox).step.action, CreatePod)
+        assert self.decide(602, longer).step.action is None
+
+    def test_a_foreign_pod_is_left_alone(self) -> None:
+        assert self.decide(601, pod=make_pod(owner_uid="another")).step.action is None
