@@ -1,6 +1,6 @@
 """What sandboxes at rest cost: the operator's memory, the machine's memory, and its CPU, with none, one and many.
 
-Runs on the local cluster, with the operator as its process (`make up images`, `python3 -m local operator start`).
+Runs on the local cluster, with the operator installed (`make up images`, `python3 -m local operator install`).
 
     python benchmarks/footprint.py [--sandboxes 30]
 """

@@ -1,7 +1,7 @@
 """How long from `kubectl apply` to Ready, next to the floor: the same by hand (`floor.sh`), in the same run.
 
 Rounds of the two alternate, so that what else the machine does falls on both. Needs the local cluster and the operator
-(`make up`, `python3 -m local operator start`), or any cluster that $KUBECONFIG names.
+(`make up`, `python3 -m local operator install`), or any cluster that $KUBECONFIG names.
 
     python benchmarks/startup.py [--rounds 8]
 """

@@ -11,5 +11,5 @@ From the bottom up (a module imports only what stands above it):
     network, pki, render, parts                 pure: the cluster's files and command lines (pki calls openssl)
     cgroups, relay, supervisor, init            what runs inside the namespaces
     namespaces, containerd, cluster             start, enter, stop
-    operator_process, demo, __main__            what a user calls
+    operator, tools, demo, __main__            what a user calls
 """

@@ -2,22 +2,23 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from local import cluster, namespaces, operator_process, prerequisites
+from local import cluster, namespaces, operator, prerequisites
 from local.command import become
+from local.components import TOOLS
 from local.demo import demo
 from local.errors import LocalError
 from local.images import EVERY, select
 from local.paths import Paths
 from local.toolchain import find_kubectl
+from local.tools import find_tool
 from local.virtualenv import virtualenv
 
 _CHECKOUT = Path(__file__).parent.parent
-_OPERATOR_CONFIG = _CHECKOUT / "local" / "operator.yaml"
+_VALUES = _CHECKOUT / "local" / "values.yaml"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,44 +33,42 @@ def _parser() -> argparse.ArgumentParser:
     images.add_argument("name", nargs="*", help=f"one of {', '.join(names)}; default: all that the product needs")
     commands.add_parser("kubeconfig", help="print the path of a kubeconfig for use on this machine")
     commands.add_parser("kubectl", help="print the path of a kubectl: the machine's, or else a pinned one")
+    tool = commands.add_parser("tool", help="print the path of a pinned tool for charts")
+    tool.add_argument("name", choices=[component.name for component in TOOLS])
     venv = commands.add_parser("venv", help="print the path of the virtualenv with the development tools")
     venv.add_argument("--lock", type=Path, default=_CHECKOUT / "requirements" / "dev.txt", help="its lock file")
     execute = commands.add_parser("exec", help="run a command inside the cluster's namespaces")
     execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD", help="for example: -- ctr containers list")
-    _add_operator(commands.add_parser("operator", help="control the operator's process on the cluster"))
+    _add_operator(commands.add_parser("operator", help="control the operator on the cluster"))
     commands.add_parser("demo", help="all of it: cluster, images, operator, a sandbox and a container inside")
     return parser
 
 
 def _add_operator(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for action, text in (("start", "start it and wait until it is ready"), ("restart", "stop it, then start it")):
-        starting = actions.add_parser(action, help=text)
-        starting.add_argument("--config", type=Path, default=_OPERATOR_CONFIG, help="its configuration file")
-    actions.add_parser("stop", help="end it by SIGTERM and wait")
-    actions.add_parser("kill", help="end it by SIGKILL")
-    actions.add_parser("status", help="its process, memory and readiness")
+    install = actions.add_parser("install", help="install it by the chart, or upgrade it, and wait until it is ready")
+    install.add_argument("--values", type=Path, action="append", help=f"a file of values; default: {_VALUES}")
+    actions.add_parser("stop", help="scale it to nothing, and wait until it has ended")
+    actions.add_parser("kill", help="end it by SIGKILL, and keep it from being restarted")
+    actions.add_parser("status", help="its processes and their memory")
     logs = actions.add_parser("logs", help="print what it said, as JSON lines")
     logs.add_argument("-f", "--follow", action="store_true", help="and go on")
 
 
 def _operator(paths: Paths, arguments: argparse.Namespace) -> None:
     match arguments.action:
-        case "start":
-            operator_process.start(paths, arguments.config)
-        case "restart":
-            operator_process.stop(paths)
-            operator_process.start(paths, arguments.config)
+        case "install":
+            operator.install(paths, arguments.values or [_VALUES])
         case "stop":
-            operator_process.stop(paths)
+            operator.stop(paths)
         case "kill":
-            operator_process.stop(paths, signal.SIGKILL)
+            operator.kill(paths)
         case "status":
-            print(operator_process.status(paths))
+            print(operator.status(paths))
         case "logs":
             namespaces.require_init(paths)
-            follow = ["--follow"] if arguments.follow else []
-            become(["tail", "--lines=+1", *follow, str(operator_process.log_file(paths))])
+            options = operator.logs_command(follow=arguments.follow)
+            become([str(find_kubectl(paths)), f"--kubeconfig={paths.kubeconfig}", *options])
 
 
 def _images(paths: Paths, arguments: argparse.Namespace) -> None:
@@ -99,6 +98,7 @@ _COMMANDS: dict[str, Callable[[Paths, argparse.Namespace], None]] = {
     "images": _images,
     "kubeconfig": _kubeconfig,
     "kubectl": lambda paths, _: print(find_kubectl(paths)),
+    "tool": lambda paths, arguments: print(find_tool(paths, arguments.name)),
     "venv": lambda paths, arguments: print(virtualenv(paths, arguments.lock)),
     "exec": _exec,
     "operator": _operator,

@@ -79,6 +79,14 @@ COMPONENTS = (
     _kubernetes("kube-proxy"),
     _kubernetes("kubelet"),
 )
+# What is used on the cluster rather than run in it.
+TOOLS = (
+    Component("helm", module="helm", package="helm.sh/helm/v4/cmd/helm"),
+    Component("kubeconform", module="helm", package="github.com/yannh/kubeconform/cmd/kubeconform"),
+    Component(
+        "helm-unittest", module="helm-unittest", package="github.com/helm-unittest/helm-unittest/cmd/helm-unittest"
+    ),
+)
 CNI_PLUGINS = tuple(component.name for component in COMPONENTS if component.module == "cni")
 
 

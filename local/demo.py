@@ -4,7 +4,7 @@ import os
 import shlex
 import subprocess
 
-from local import cluster, operator_process
+from local import cluster, operator
 from local.errors import LocalError
 from local.images import select
 from local.paths import Paths
@@ -41,10 +41,10 @@ def demo(paths: Paths) -> None:
     cluster.up(paths)
     cluster.images(paths, select([]))
     kubectl = _Kubectl(paths)
-    kubectl("apply", "-f", "manifests/crd.yaml")
-    kubectl("wait", "--for=condition=Established", "crd/sandboxes.caisson.dev", "--timeout=30s")
-    _show("python3 -m local operator start")
-    operator_process.start(paths, paths.checkout / "local" / "operator.yaml")
+    values = paths.checkout / "local" / "values.yaml"
+    _show(shlex.join(["helm", *operator.install_command(paths, [values.relative_to(paths.checkout)])]))
+    operator.install(paths, [values])
+    kubectl("label", "namespace", "default", "caisson.dev/sandboxes=true", "--overwrite")
     kubectl("apply", "-f", "manifests/samples/sandbox.yaml")
     kubectl("wait", "--for=condition=Ready", "sbx/demo", "--timeout=120s")
     kubectl("get", "sbx")

@@ -44,6 +44,15 @@ class Base:
 
 BASE = Base("debian", "docker.io/library/debian:trixie-slim", suite="trixie")
 
+OPERATOR = Image(
+    "operator",
+    "caisson.dev/operator:dev",
+    dockerfile="Dockerfile",
+    use=Use.PRODUCT,
+    target="operator",
+    sources=("operator/caisson", "requirements/operator.txt"),
+)
+
 IMAGES: tuple[Image, ...] = (
     Image(
         "pause",
@@ -52,6 +61,7 @@ IMAGES: tuple[Image, ...] = (
         use=Use.CLUSTER,
         binaries=("pause",),
     ),
+    OPERATOR,
     Image(
         "toolbox",
         "caisson.dev/toolbox:26",

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 class LocalCluster:
-    """The local cluster, and the operator that runs on it as a process."""
+    """The local cluster, and the operator that the chart installed on it."""
 
     def __init__(self) -> None:
         """Take the cluster of this checkout; nothing else is ever touched."""
@@ -29,37 +29,33 @@ class LocalCluster:
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def start_operator(self, config: Path = HERE / "operator.yaml") -> None:
-        """Start the operator, unless it runs, and wait until it is ready."""
-        self._local("operator", "start", "--config", str(config))
+    def start_operator(self, values: Path = HERE / "values.yaml") -> None:
+        """Install the operator, or upgrade it to these values, and wait until it is ready."""
+        self._local("operator", "install", "--values", str(values))
 
     def stop_operator(self) -> None:
         """Tell the operator to stop, and wait until it has."""
         self._local("operator", "stop")
 
     def kill_operator(self) -> None:
-        """Kill the operator, as `kill -9` does."""
+        """Kill the operator, as `kill -9` does, and keep it from coming back."""
         self._local("operator", "kill")
 
     def operator_log(self) -> list[Json]:
-        """Return what the operators on this cluster logged."""
+        """Return what today's operator logged."""
         return [json.loads(line) for line in self._local("operator", "logs").splitlines() if line.startswith("{")]
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
-    """The local cluster with the CRD and with this checkout's operator on it, configured for the tests."""
+    """The local cluster with this checkout's operator installed on it, configured for the tests."""
     found = LocalCluster()
     kubectl = Kubectl(found.kubeconfig, "default")
-    kubectl("apply", "-f", str(CHECKOUT / "manifests" / "crd.yaml"))
-    kubectl("wait", "--for=condition=Established", "crd/sandboxes.caisson.dev")
     kubectl("apply", "-f", str(HERE / "runtimeclasses.yaml"))
-    found.stop_operator()
     found.start_operator()
     yield found
     kubectl("delete", "-f", str(HERE / "runtimeclasses.yaml"))
-    found.stop_operator()
-    found.start_operator(CHECKOUT / "local" / "operator.yaml")
+    found.start_operator(CHECKOUT / "local" / "values.yaml")
 
 
 @pytest.fixture
@@ -75,6 +71,7 @@ def kubectl(cluster: LocalCluster) -> Iterator[Kubectl]:
     namespace = f"e2e-{secrets.token_hex(4)}"
     found = Kubectl(cluster.kubeconfig, namespace)
     found("create", "namespace", namespace)
+    found("label", "namespace", namespace, "caisson.dev/sandboxes=true")
     yield found
     # Waited for, because what a test leaves running takes its CPU from the next; the empty namespace does not.
     found("delete", "sbx,pods", "--all", "--wait=true", timeout=180)

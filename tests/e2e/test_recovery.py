@@ -123,7 +123,8 @@ def test_a_deleted_pod_is_replaced(kubectl: Kubectl) -> None:
 
 def test_somebody_elses_pod_is_not_touched(kubectl: Kubectl) -> None:
     foreign: Json = {"name": "c", "image": "debian:trixie-slim", "command": ["sleep", "infinity"]}
-    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "demo"}, "spec": {"containers": [foreign]}})
+    spec = {"runtimeClassName": "gvisor", "containers": [foreign]}
+    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "demo"}, "spec": spec})
     uid = kubectl.get("pod", "demo")["metadata"]["uid"]
     kubectl.sandbox("demo")
     kubectl.until_reason("demo", "PodNameConflict")

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from local.components import COMPONENTS, Component, cache_key, linker_flags, replacement_directory, required_version
+from local.components import (
+    COMPONENTS,
+    TOOLS,
+    Component,
+    cache_key,
+    linker_flags,
+    replacement_directory,
+    required_version,
+)
 
 MODULES = Path(__file__).parents[3] / "local" / "modules"
 GO = "go version go1.26.8 linux/amd64"
@@ -17,7 +25,7 @@ def modules(tmp_path: Path) -> Path:
     return Path(shutil.copytree(MODULES, tmp_path / "modules"))
 
 
-@pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
+@pytest.mark.parametrize("component", [*COMPONENTS, *TOOLS], ids=lambda component: component.name)
 def test_every_component_is_pinned_by_a_module_with_checksums(component: Component) -> None:
     directory = MODULES / component.module
     assert component.package.startswith("caisson.dev/") or component.package in (directory / "go.mod").read_text()

@@ -1,0 +1,92 @@
+{{- define "caisson.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if contains (default .Chart.Name .Values.nameOverride) .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (default .Chart.Name .Values.nameOverride) | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "caisson.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "caisson.labels" -}}
+{{ include "caisson.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "caisson.serviceAccount" -}}
+{{- default (include "caisson.fullname" .) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{- define "caisson.image" -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+
+{{- /* The operator's configuration: the values', with the Lease named as everything else is. */ -}}
+{{- define "caisson.config" -}}
+{{- $lease := dict "leaderElection" (dict "leaseName" (include "caisson.fullname" .)) -}}
+{{- toYaml (mergeOverwrite $lease (deepCopy .Values.config)) -}}
+{{- end -}}
+
+{{- define "caisson.testNamespace" -}}
+{{- if .Values.test.namespace -}}
+{{- .Values.test.namespace -}}
+{{- else if .Values.config.namespaces -}}
+{{- first .Values.config.namespaces -}}
+{{- else -}}
+{{- .Release.Namespace -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "caisson.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- /* What the operator may do where Sandboxes are. */ -}}
+{{- define "caisson.sandboxRules" -}}
+- apiGroups: [caisson.dev]
+  resources: [sandboxes]
+  verbs: [list, watch]
+- apiGroups: [caisson.dev]
+  resources: [sandboxes/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [pods/exec]
+  verbs: [get, create]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list, create]
+{{- end -}}
+
+{{- define "caisson.operatorUser" -}}
+{{- printf "system:serviceaccount:%s:%s" .Release.Namespace (include "caisson.serviceAccount" .) -}}
+{{- end -}}
+
+{{- /* Namespaces that are never guarded as a whole: nothing of the cluster's own would start there. */ -}}
+{{- define "caisson.systemNamespaces" -}}
+{{- list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace | uniq | toJson -}}
+{{- end -}}
+
+{{- define "caisson.toolboxImages" -}}
+{{- $images := list -}}
+{{- range .Values.config.toolboxes }}{{ $images = append $images .image }}{{ end -}}
+{{- $images | toJson -}}
+{{- end -}}

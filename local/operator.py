@@ -1,0 +1,118 @@
+"""The operator on the local cluster: installed by the chart, as anywhere else, from the image of this checkout."""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from local.cluster import kubectl
+from local.command import run
+from local.errors import LocalError
+from local.image_build import build_images
+from local.images import OPERATOR
+from local.namespaces import inhabitants, require_init
+from local.paths import Paths
+from local.progress import Progress
+from local.tools import find_tool
+
+NAMESPACE = "caisson-system"
+RELEASE = "caisson"
+_DEPLOYMENT = f"deployment/{RELEASE}"
+_SELECTOR = f"app.kubernetes.io/name=caisson,app.kubernetes.io/instance={RELEASE}"
+_END_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+
+
+def install_command(paths: Paths, values: Sequence[Path]) -> list[str]:
+    """The helm command that installs or upgrades, without the path of helm."""
+    files = [word for file in values for word in ("--values", str(file))]
+    # The tag stays the same from build to build; this makes a new build a new pod.
+    built = f"podAnnotations.caisson\\.dev/image={build_images(paths, [OPERATOR], {})[OPERATOR.reference].stem}"
+    return [
+        *("upgrade", "--install", RELEASE, "charts/caisson", "--namespace", NAMESPACE, "--create-namespace"),
+        *files,
+        *("--set-string", built, "--wait", "--timeout", "120s"),
+    ]
+
+
+def install(paths: Paths, values: Sequence[Path]) -> None:
+    """Install the operator by the chart, or upgrade it, and wait until it is ready."""
+    require_init(paths)
+    helm, command = find_tool(paths, "helm"), install_command(paths, values)
+    with Progress("operator", 1).step("helm upgrade --install") as step:
+        try:
+            run([helm, *command], cwd=paths.checkout, env={"KUBECONFIG": str(paths.kubeconfig)})
+        except LocalError as error:
+            raise LocalError(f"{error}\n{_last_words(paths)}", "python3 -m local operator logs") from error
+        step.outcome = "ready"
+
+
+def stop(paths: Paths) -> None:
+    """Scale the operator to nothing, and wait until its processes have ended."""
+    kubectl(paths, "--namespace", NAMESPACE, "scale", _DEPLOYMENT, "--replicas=0")
+    _wait_until_ended(paths)
+
+
+def kill(paths: Paths) -> None:
+    """End the operator's processes by SIGKILL, for good: what they were about to do stays undone.
+
+    Their containers would be restarted at once. So they are stopped first, which to the cluster looks the same, then
+    scaled to nothing, then killed.
+    """
+    pids = find(paths)
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if number is signal.SIGSTOP:
+            kubectl(paths, "--namespace", NAMESPACE, "scale", _DEPLOYMENT, "--replicas=0")
+            _wait_until_deleted(paths)
+    _wait_until_ended(paths)
+
+
+def find(paths: Paths) -> list[int]:
+    """The process IDs, on the machine, of the operators that run."""
+    return [pid for pid, command in inhabitants(require_init(paths)).items() if command[1:3] == ["-m", "caisson"]]
+
+
+def status(paths: Paths) -> str:
+    """A line for each process of the operator: its process ID on the machine and its memory."""
+    lines = []
+    for pid in find(paths):
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        lines.append(f"pid {pid}, {' '.join(fields['VmRSS'].split())} resident")
+    return "\n".join(lines) or "the operator does not run (python3 -m local operator install)"
+
+
+def logs_command(*, follow: bool) -> list[str]:
+    """The kubectl arguments that print what the operators of today's pods said."""
+    options = ["--follow"] if follow else []
+    return ["--namespace", NAMESPACE, "logs", "--selector", _SELECTOR, "--tail=-1", *options]
+
+
+def _last_words(paths: Paths) -> str:
+    with suppress(LocalError):
+        return kubectl(paths, "--namespace", NAMESPACE, "logs", "--selector", _SELECTOR, "--tail=20")
+    return ""
+
+
+def _wait_until_deleted(paths: Paths) -> None:
+    """Wait until the pods are marked for deletion: killed before, they would be restarted."""
+    template = "{range .items[*]}{.metadata.deletionTimestamp}{'\\n'}{end}"
+    deadline = time.monotonic() + _END_SECONDS
+    while time.monotonic() < deadline:
+        marks = kubectl(paths, "--namespace", NAMESPACE, "get", "pods", "-l", _SELECTOR, "-o", f"jsonpath={template}")
+        if all(marks.split("\n")[:-1]):
+            return
+        time.sleep(_POLL_SECONDS)
+    raise LocalError("the operator's pods are not deleted", f"kubectl --namespace {NAMESPACE} get pods")
+
+
+def _wait_until_ended(paths: Paths) -> None:
+    deadline = time.monotonic() + _END_SECONDS
+    while pids := find(paths):
+        if time.monotonic() > deadline:
+            raise LocalError(f"the operator does not end: {pids}", f"kubectl --namespace {NAMESPACE} get pods")
+        time.sleep(_POLL_SECONDS)
