@@ -49,7 +49,7 @@ class Operator:
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _log_failure)
         wake = self._queue.add
         sessions = Sessions(self._executor, config.sessions, Pace(config.starts_per_node), wake)
-        actions = Actions(kube, sessions, pods)
+        actions = Actions(kube, config, sessions, pods)
         self._reconciler = Reconciler(
             config, kube, self._sandboxes, pods, actions, self._queue.add_after, self._queue.forget
         )

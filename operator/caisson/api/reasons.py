@@ -117,6 +117,27 @@ class Reason(StrEnum):
         "The API server refused the pod: a quota, a limit range, an admission policy or a webhook.",
         "The message is the API server's. Ask the administrator of the namespace, or lower spec.resources.",
     )
+    NAMESPACE_NOT_GUARDED = (
+        "NamespaceNotGuarded",
+        Outlook.RETRIED,
+        "Caisson's admission policy does not hold in this namespace, so no pod is made in it.",
+        "Ask the administrator to label the namespace with caisson.dev/sandboxes=true, and to see that the policies of"
+        " Caisson's chart are installed.",
+    )
+    POD_MUTATED = (
+        "PodMutated",
+        Outlook.RETRIED,
+        "Something changed the pod after Caisson made it: a service mesh's or another injector, or a mutating policy.",
+        "Exempt the namespace, or pods with the label app.kubernetes.io/managed-by=caisson, from it; then delete the"
+        " pod, if there is one.",
+    )
+    RUNTIME_HANDLER_NOT_ALLOWED = (
+        "RuntimeHandlerNotAllowed",
+        Outlook.RETRIED,
+        "The RuntimeClass names a handler that is not one of gVisor's, so no pod is made.",
+        "Ask the administrator to correct the RuntimeClass, or to list the handler in allowedRuntimeHandlers if it is"
+        " gVisor's under another name.",
+    )
     RUNTIME_CLASS_NOT_FOUND = (
         "RuntimeClassNotFound",
         Outlook.RETRIED,

@@ -9,7 +9,7 @@ from caisson.core.verdict import Verdict, verdict
 
 def isolation_verdict(seen: Observation, pod: PodView | None, pod_running: Verdict) -> Verdict:
     """Return the Isolated condition: from the gate's end, this session's report, or what the status has of this pod."""
-    if pod_running.reason is Reason.NOT_GVISOR:
+    if pod_running.reason in (Reason.NOT_GVISOR, Reason.RUNTIME_HANDLER_NOT_ALLOWED):
         return pod_running
     if pod is None:
         return verdict("Unknown", Reason.NOT_VERIFIED)

@@ -21,7 +21,7 @@ from caisson.core.allowance import (
     effective_resources,
     memory_storage_bytes,
 )
-from caisson.core.podview import CONTAINER_NAME, SPEC_HASH_ANNOTATION, TOOLBOX_VOLUME
+from caisson.core.podview import CONTAINER_NAME, GATE_NAME, SPEC_HASH_ANNOTATION, TOOLBOX_VOLUME
 from caisson.core.spechash import spec_hash
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
@@ -154,7 +154,7 @@ def _init_containers(spec: SandboxSpec, config: Config) -> dict[str, Any]:
     if spec.entrypoint is not Entrypoint.IMAGE:
         return {}
     gate = {
-        "name": "gate",
+        "name": GATE_NAME,
         "image": _toolbox(spec, config).image,
         "command": ["/bin/busybox", "sh", "/libexec/gate", "--check"],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},

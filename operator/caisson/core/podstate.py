@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from caisson.api.reasons import Reason
-from caisson.core.podview import PodEvent, PodView
+from caisson.core.podview import CONTAINER_NAME, GATE_NAME, PodEvent, PodView
 from caisson.core.verdict import Verdict, verdict
 
 GATE_EXIT_CODE = 86
@@ -64,6 +64,14 @@ def is_finished(pod: PodView) -> bool:
 
 def _terminating(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     return verdict("False", Reason.POD_TERMINATING) if pod.terminating else None
+
+
+def _mutated(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    """For clusters without the admission policy, which would not have let such a pod in."""
+    added = [name for name in pod.containers if name not in (GATE_NAME, CONTAINER_NAME)]
+    if not added:
+        return None
+    return verdict("False", Reason.POD_MUTATED, said=f"it has the containers {', '.join(added)} besides Caisson's")
 
 
 def _evicted(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
@@ -148,6 +156,7 @@ def _events_tell(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
 
 _CHAIN: tuple[Check, ...] = (
     _terminating,
+    _mutated,
     _evicted,
     _not_gvisor,
     _killed_by_memory,

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 CONTAINER_NAME = "sandbox"
+GATE_NAME = "gate"
 TOOLBOX_VOLUME = "caisson-toolbox"
 SPEC_HASH_ANNOTATION = "caisson.dev/spec-hash"
 
@@ -55,6 +56,9 @@ class PodView:
     terminated: Terminated | None
     """How the sandbox's container, or an init container that failed, ended."""
 
+    containers: tuple[str, ...]
+    """The names of the containers that were asked for, init containers first. Those of `kubectl debug` don't count."""
+
     ready: bool
     ready_changed_at: datetime | None
 
@@ -99,6 +103,7 @@ def pod_view(pod: dict[str, Any]) -> PodView:
         running="running" in state,
         waiting=_waiting(status),
         terminated=_terminated(status),
+        containers=_containers(pod.get("spec", {})),
         ready=ready.get("status") == "True",
         ready_changed_at=parse_time(ready.get("lastTransitionTime")),
     )
@@ -107,6 +112,10 @@ def pod_view(pod: dict[str, Any]) -> PodView:
 def _toolbox_image(spec: dict[str, Any]) -> str | None:
     images = (v["image"].get("reference") for v in spec.get("volumes", ()) if v["name"] == TOOLBOX_VOLUME)
     return next(images, None)
+
+
+def _containers(spec: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(c["name"] for kind in ("initContainers", "containers") for c in spec.get(kind) or ())
 
 
 def _controller(metadata: dict[str, Any]) -> str | None:

@@ -5,8 +5,21 @@ import re
 from caisson.api.reasons import Reason
 
 _NO_RUNTIME_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "[^"]*" not found', re.IGNORECASE)
+# As the API server writes it; what comes after the colon is the message of a policy in the chart.
+_OUR_POLICY = re.compile(r"ValidatingAdmissionPolicy '[^']+' with binding '[^']+' denied request: caisson: ")
+_NOT_GUARDED = "denied request: caisson: the namespace is not guarded"
+
+
+def is_refused_by_our_policy(message: str) -> bool:
+    """Tell whether one of Caisson's own admission policies refused a pod."""
+    return _OUR_POLICY.search(message) is not None
 
 
 def reason_of_refusal(message: str) -> Reason:
     """Return the reason for the API server's message when it did not take a pod."""
-    return Reason.RUNTIME_CLASS_NOT_FOUND if _NO_RUNTIME_CLASS.search(message) else Reason.POD_REJECTED
+    if _NO_RUNTIME_CLASS.search(message):
+        return Reason.RUNTIME_CLASS_NOT_FOUND
+    if _NOT_GUARDED in message:
+        return Reason.NAMESPACE_NOT_GUARDED
+    # The policies allow what Caisson makes: so it is no longer what Caisson made.
+    return Reason.POD_MUTATED if is_refused_by_our_policy(message) else Reason.POD_REJECTED

@@ -4,6 +4,7 @@ from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import KIND, Sandbox
+from caisson.config import Config
 from caisson.core.observation import CreateFailure, PodEvents
 from caisson.core.plan import Action, CreatePod, DeletePod, LookAtEvents, OpenSession
 from caisson.core.pod import MANAGED_BY, MANAGED_BY_LABEL
@@ -14,6 +15,7 @@ from caisson.shell.clock import now
 from caisson.shell.errors import Conflict, KubeError, NotFound
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
+from caisson.shell.preconditions import Preconditions
 from caisson.shell.sessions import Sessions
 from caisson.shell.store import Key, Store
 
@@ -25,9 +27,10 @@ _MESSAGE_BYTES = 512
 class Actions:
     """Performs actions. Raises KubeUnreachable, or a KubeError that is not about the Sandbox: both are retried."""
 
-    def __init__(self, kube: Kube, sessions: Sessions, pods: Store) -> None:
+    def __init__(self, kube: Kube, config: Config, sessions: Sessions, pods: Store) -> None:
         """Act through this connection and these sessions; keep pods that are learnt of in `pods`."""
         self._kube, self._sessions, self._pods = kube, sessions, pods
+        self._preconditions = Preconditions(kube, config)
 
     async def perform(self, key: Key, sandbox: Sandbox, memory: Memory, action: Action) -> None:
         """Carry out one action for a Sandbox."""
@@ -46,12 +49,17 @@ class Actions:
         generation = sandbox.metadata.generation
         failures = before.count if before is not None and before.generation == generation else 0
         try:
-            self._pods.put(await self._kube.create_pod(key.namespace, manifest))
-            memory.create_failure = None
-        except Conflict:
-            reason, message = await self._who_is_there(key, sandbox)
-            if reason is not None:
+            problem = await self._preconditions.problem(manifest)
+            if problem is None:
+                self._pods.put(await self._kube.create_pod(key.namespace, manifest))
+                memory.create_failure = None
+            else:
+                reason, message = problem
                 memory.create_failure = CreateFailure(reason, message, generation, now(), failures + 1)
+        except Conflict:
+            taken, message = await self._who_is_there(key, sandbox)
+            if taken is not None:
+                memory.create_failure = CreateFailure(taken, message, generation, now(), failures + 1)
         except KubeError as error:
             # A webhook that is down answers 500; that is about this pod, and the user's to know.
             if error.status == 429 or (error.status >= 500 and "webhook" not in error.message):

@@ -57,9 +57,14 @@ class Kube:
         """Use a client of the official library, which the caller closes."""
         self._api = api_client
 
-    async def create_pod(self, namespace: str, manifest: Json) -> Json:
-        """Create a pod and return it."""
-        return await self._call("POST", f"/api/v1/namespaces/{namespace}/pods", body=manifest)
+    async def create_pod(self, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
+        """Create a pod and return it. A dry run goes through admission, and makes nothing."""
+        query = {"dryRun": "All"} if dry_run else None
+        return await self._call("POST", f"/api/v1/namespaces/{namespace}/pods", query=query, body=manifest)
+
+    async def get_runtime_class(self, name: str) -> Json:
+        """Return a RuntimeClass."""
+        return await self._call("GET", f"/apis/node.k8s.io/v1/runtimeclasses/{name}")
 
     async def get_pod(self, namespace: str, name: str) -> Json:
         """Return a pod, whoever owns it."""

@@ -66,6 +66,7 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodView:
         running=True,
         waiting=None,
         terminated=None,
+        containers=("sandbox",),
         ready=True,
         ready_changed_at=NOW,
     )

@@ -19,6 +19,10 @@ from tests.unit.operator.builders import CONFIG, POD_UID
 
 Json = dict[str, Any]
 KEY = Key("default", "demo")
+GUARDED = (
+    "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'caisson-sandbox-pods' with binding 'caisson-sandbox-pods'"
+    " denied request: caisson: spec.runtimeClassName: set one of gvisor"
+)
 
 __all__ = ["KEY", "UNREACHABLE", "FakeExecutor", "FakeKube", "World"]
 
@@ -46,6 +50,9 @@ class FakeKube:
         self.events: list[Json] = []
         self.pods_created = 0
         self.create_errors: list[CaissonError] = []
+        self.guard_answer: CaissonError | None = kube_error("POST pods", 422, "Invalid", GUARDED)
+        self.guard_asked = 0
+        self.handler = "runsc"
         self.patch_errors: list[CaissonError] = []
 
     def _stamp(self, thing: Json) -> Json:
@@ -53,8 +60,13 @@ class FakeKube:
         thing["metadata"]["resourceVersion"] = str(self.version)
         return copy.deepcopy(thing)
 
-    async def create_pod(self, namespace: str, manifest: Json) -> Json:
-        """Create the pod, once."""
+    async def create_pod(self, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
+        """Create the pod, once; of a dry run, answer as the admission policies would."""
+        if dry_run:
+            self.guard_asked += 1
+            if self.guard_answer is not None:
+                raise self.guard_answer
+            return manifest
         if self.create_errors:
             raise self.create_errors.pop(0)
         if self.pod is not None:
@@ -64,6 +76,10 @@ class FakeKube:
         self.pod["metadata"] |= {"uid": POD_UID, "creationTimestamp": "2026-03-01T12:00:00Z"}
         self.pod["status"] = {"phase": "Pending"}
         return self._stamp(self.pod)
+
+    async def get_runtime_class(self, name: str) -> Json:
+        """Return the RuntimeClass."""
+        return {"metadata": {"name": name}, "handler": self.handler}
 
     async def get_pod(self, namespace: str, name: str) -> Json:
         """Return the pod."""
@@ -149,7 +165,7 @@ class World:
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
         sessions = Sessions(cast("Executor", self.executor), 4, Pace(4), lambda _: None)
-        actions = Actions(kube, sessions, self.pods)
+        actions = Actions(kube, CONFIG, sessions, self.pods)
         self.reconciler = Reconciler(
             CONFIG, kube, self.sandboxes, self.pods, actions, lambda _, s: self.wishes.append(s), lambda _: None
         )

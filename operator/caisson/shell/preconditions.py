@@ -1,0 +1,105 @@
+"""What must hold before a pod is made, looked up in the cluster: the namespace is guarded, the handler is gVisor's.
+
+A label on a namespace says little: the policies may be gone. So the guard is proven, by a dry run of a pod that must be
+refused. It is harmless, and fit for the strictest Pod Security level, which is asked before the policy.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from caisson.api.reasons import Reason
+from caisson.config import Config
+from caisson.core.refusal import is_refused_by_our_policy
+from caisson.shell.errors import KubeError, NotFound
+from caisson.shell.kube import Kube
+
+Json = dict[str, Any]
+Problem = tuple[Reason, str]
+
+_GUARD_HOLDS_SECONDS = 600.0
+_HANDLER_HOLDS_SECONDS = 60.0
+_PROBLEM_HOLDS_SECONDS = 5.0
+
+
+class Preconditions:
+    """Looks before a pod is made, and remembers for a while what it saw."""
+
+    def __init__(self, kube: Kube, config: Config) -> None:
+        """Look through this connection."""
+        self._kube, self._config = kube, config
+        self._seen: dict[tuple[str, str], tuple[float, Problem | None]] = {}
+
+    async def problem(self, manifest: Json) -> Problem | None:
+        """Return why this pod may not be made, None when it may.
+
+        Raises KubeUnreachable, or the KubeError of a server that is overloaded or broken: nothing is known then.
+        """
+        namespace, runtime_class = manifest["metadata"]["namespace"], manifest["spec"]["runtimeClassName"]
+        found = await self._remembered("handler", runtime_class, _HANDLER_HOLDS_SECONDS, self._handler)
+        if found is None and self._config.require_guarded_namespaces:
+            found = await self._remembered("guard", namespace, _GUARD_HOLDS_SECONDS, self._guard)
+        return found
+
+    async def _remembered(
+        self, kind: str, name: str, seconds: float, look: Callable[[str], Awaitable[Problem | None]]
+    ) -> Problem | None:
+        now = asyncio.get_running_loop().time()
+        until, found = self._seen.get((kind, name), (0.0, None))
+        if now < until:
+            return found
+        # What is out of date goes, so that namespaces that come and go leave nothing behind.
+        self._seen = {key: entry for key, entry in self._seen.items() if now < entry[0]}
+        found = await look(name)
+        self._seen[kind, name] = (now + (seconds if found is None else _PROBLEM_HOLDS_SECONDS), found)
+        return found
+
+    async def _handler(self, name: str) -> Problem | None:
+        try:
+            handler = str((await self._kube.get_runtime_class(name))["handler"])
+        except NotFound:
+            # The pod's creation tells that better.
+            return None
+        allowed = self._config.allowed_runtime_handlers
+        if handler in allowed:
+            return None
+        said = f"RuntimeClass {name} names the handler {handler}; those of gVisor are {', '.join(allowed)} here"
+        return Reason.RUNTIME_HANDLER_NOT_ALLOWED, said
+
+    async def _guard(self, namespace: str) -> Problem | None:
+        try:
+            await self._kube.create_pod(namespace, _canary(), dry_run=True)
+        except KubeError as error:
+            if is_refused_by_our_policy(error.message):
+                return None
+            if error.status == 429 or error.status >= 500:
+                raise
+            return Reason.NAMESPACE_NOT_GUARDED, error.message
+        return Reason.NAMESPACE_NOT_GUARDED, f"the namespace {namespace} takes any pod"
+
+
+def _canary() -> Json:
+    amounts = {"cpu": "10m", "memory": "16Mi"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"caisson-guard-{secrets.token_hex(4)}"},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "restartPolicy": "Never",
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "canary",
+                    "image": "caisson.dev/never-run",
+                    "resources": {"limits": amounts, "requests": amounts},
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
