@@ -21,6 +21,7 @@ from caisson.shell.actions import Actions
 from caisson.shell.configfile import load_config
 from caisson.shell.errors import ConfigError
 from caisson.shell.exec import Executor
+from caisson.shell.health import Health
 from caisson.shell.kube import Kube, configuration
 from caisson.shell.pace import Pace
 from caisson.shell.podwatch import PodWatch
@@ -33,6 +34,7 @@ from caisson.shell.store import Key, Store, key_of
 log = structlog.get_logger("caisson")
 
 _WATCH_CEILING_SECONDS = 60
+_SANDBOX_WATCH = "the watch of Sandboxes"
 _CONFIGURATION_FAILED = 78  # EX_CONFIG of sysexits.h
 
 
@@ -46,17 +48,18 @@ class Operator:
         self._executor = Executor(connection)
         kube, pods = Kube(self._api), Store()
         self._sandboxes = Store()
+        self.health = Health()
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _log_failure)
         wake = self._queue.add
         sessions = Sessions(self._executor, config.sessions, Pace(config.starts_per_node), wake)
         actions = Actions(kube, config, sessions, pods)
         self._reconciler = Reconciler(
-            config, kube, self._sandboxes, pods, actions, self._queue.add_after, self._queue.forget
+            config, kube, self._sandboxes, pods, actions, self.health, self._queue.add_after, self._queue.forget
         )
         scopes = config.namespaces or (None,)
         self._resyncs = [Resync(kube, scope, self._sandboxes, wake) for scope in scopes]
         self._lists: list[PodWatch | Resync] = [
-            *(PodWatch(kube, scope, pods, wake) for scope in scopes),
+            *(PodWatch(kube, scope, pods, wake, self.health) for scope in scopes),
             *self._resyncs,
         ]
 
@@ -90,7 +93,12 @@ class Operator:
                 error: Exception | None = None
             except Exception as caught:  # noqa: BLE001  whatever it is, there must be a watch
                 error = caught
-            failures = 1 if loop.time() - began > _WATCH_CEILING_SECONDS else failures + 1
+            if loop.time() - began > _WATCH_CEILING_SECONDS:
+                failures = 0
+                self.health.working(_SANDBOX_WATCH)
+            failures += 1
+            if failures > 1:
+                self.health.failing(_SANDBOX_WATCH)
             pause = exponential(failures, ceiling=_WATCH_CEILING_SECONDS).total_seconds()
             log.error("sandbox watch ended", error=repr(error), retry_in_seconds=pause)
             await asyncio.sleep(pause)
@@ -100,6 +108,7 @@ class Operator:
 
     def _deliver(self, event: dict[str, Any]) -> None:
         thing = dict(event["object"])
+        self.health.seen(thing)
         kept = self._sandboxes.remove(thing) if event["type"] == "DELETED" else self._sandboxes.put(thing)
         if kept:
             self._queue.add(key_of(thing))
@@ -114,7 +123,7 @@ def _log_failure(key: Key, error: Exception, pause: float) -> None:
 
 async def _run(config: Config, port: int) -> None:
     operator = Operator(config, await configuration())
-    probes = await serve_probes(port, operator.is_ready)
+    probes = await serve_probes(port, operator.is_ready, operator.health.problem)
     main = asyncio.current_task()
     assert main is not None  # noqa: S101
     loop = asyncio.get_running_loop()

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import kopf
+from kopf._core.engines.peering import Identity
 from kubernetes.aio import client
 
 from caisson.api.sandbox import GROUP, PLURAL, VERSION
@@ -107,6 +108,8 @@ async def watch_sandboxes(
             registry=_registry(configuration, hand_over),
             settings=settings(),
             standalone=True,
+            # kopf would ask the system for the user's name, and a container's user may have none.
+            identity=Identity("caisson"),
             clusterwide=not namespaces,
             namespaces=namespaces,
             stop_flag=stop,

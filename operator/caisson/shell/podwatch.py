@@ -9,6 +9,7 @@ import structlog
 from caisson.core.backoff import exponential
 from caisson.core.pod import MANAGED_BY, MANAGED_BY_LABEL
 from caisson.shell.errors import CaissonError
+from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.store import Key, Store, key_of
 
@@ -26,9 +27,12 @@ class _Expired(Exception):  # noqa: N818
 class PodWatch:
     """Keeps a store of pods up to date and calls `changed` with the key of each pod that changed."""
 
-    def __init__(self, kube: Kube, namespace: str | None, store: Store, changed: Callable[[Key], None]) -> None:
-        """Watch one namespace, or all when None."""
+    def __init__(
+        self, kube: Kube, namespace: str | None, store: Store, changed: Callable[[Key], None], health: Health
+    ) -> None:
+        """Watch one namespace, or all when None; tell `health` of every step."""
         self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
+        self._health, self._name = health, f"the watch of pods in {namespace or 'all namespaces'}"
         self.synced = asyncio.Event()
         """Set after the first list: from then on a pod that is not in the store does not exist."""
 
@@ -38,6 +42,7 @@ class PodWatch:
         version: str | None = None
         while True:
             began = asyncio.get_running_loop().time()
+            self._health.beat(self._name)
             try:
                 if version is None:
                     version = await self._list()
@@ -70,6 +75,7 @@ class PodWatch:
 
     async def _watch(self, version: str) -> str:
         async for event in self._kube.watch_pods(self._namespace, _SELECTOR, version):
+            self._health.beat(self._name)
             pod, kind = event["object"], event["type"]
             if kind == "ERROR":
                 if pod.get("code") == 410:

@@ -16,6 +16,7 @@ from caisson.core.writing import as_json, may_wait_until, merge_patch, notice
 from caisson.shell.actions import Actions
 from caisson.shell.clock import now
 from caisson.shell.errors import Conflict, NotFound
+from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
 from caisson.shell.recorder import Recorder
@@ -37,11 +38,12 @@ class Reconciler:
         sandboxes: Store,
         pods: Store,
         actions: Actions,
+        health: Health,
         wake_after: Callable[[Key, float], None],
         forget: Callable[[Key], None],
     ) -> None:
         """Read from the stores, act through `actions`; ask for another look through `wake_after` (seconds)."""
-        self._config, self._kube, self._actions = config, kube, actions
+        self._config, self._kube, self._actions, self._health = config, kube, actions, health
         self._sandboxes, self._pods = sandboxes, pods
         self._wake_after, self._forget = wake_after, forget
         self._recorder = Recorder(kube)
@@ -109,9 +111,11 @@ class Reconciler:
         # A UID is no precondition of a patch to a custom resource's status; the resource version is, and implies it.
         body = {"metadata": {"resourceVersion": seen.sandbox.metadata.resource_version}, "status": patch}
         try:
-            self._sandboxes.refresh(await self._kube.patch_sandbox_status(key.namespace, key.name, body))
+            written = await self._kube.patch_sandbox_status(key.namespace, key.name, body)
         except (NotFound, Conflict):
             return False
+        self._sandboxes.refresh(written)
+        self._health.wrote(seen.sandbox.metadata.resource_version, written)
         memory.status_changed_since = None
         _consume(memory, seen.session)
         return True

@@ -12,7 +12,7 @@ from caisson.shell.store import Key, Store
 
 log = structlog.get_logger(__name__)
 
-_PERIOD_SECONDS = 600
+_PERIOD_SECONDS = 300
 _RETRY_SECONDS = 5
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from caisson.shell.actions import Actions
 from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor
+from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.pace import Pace
 from caisson.shell.reconciler import Reconciler
@@ -167,7 +168,14 @@ class World:
         sessions = Sessions(cast("Executor", self.executor), 4, Pace(4), lambda _: None)
         actions = Actions(kube, CONFIG, sessions, self.pods)
         self.reconciler = Reconciler(
-            CONFIG, kube, self.sandboxes, self.pods, actions, lambda _, s: self.wishes.append(s), lambda _: None
+            CONFIG,
+            kube,
+            self.sandboxes,
+            self.pods,
+            actions,
+            Health(),
+            lambda _, s: self.wishes.append(s),
+            lambda _: None,
         )
         self.watches_deliver()
 

@@ -1,0 +1,306 @@
+"""The admission policies hold whoever asks, on the real API server: for every dangerous field, through every path."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import LocalCluster
+from tests.e2e.kubectl import Json, Kubectl, Refused, condition
+
+OPERATOR = "--as=system:serviceaccount:caisson-system:caisson"
+TENANT = "--as=tenant"
+
+
+def pod(
+    container: Json | None = None, annotations: Json | None = None, labels: Json | None = None, **spec: Any
+) -> Json:
+    """Make a pod that the policy takes, but for what is given."""
+    plain = {"name": "c", "image": "debian:trixie-slim"}
+    metadata: Json = {"name": "p", "annotations": annotations or {}, "labels": labels or {}}
+    body = {"runtimeClassName": "gvisor", "containers": [plain | (container or {})]} | spec
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": body}
+
+
+def context(**fields: Any) -> Json:
+    """Make a container's securityContext."""
+    return {"securityContext": fields}
+
+
+SEVENTEEN = [
+    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_ADMIN"),
+    *("NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE"),
+]
+MANAGED = {"app.kubernetes.io/managed-by": "caisson"}
+OTHER = {"name": "other", "image": "debian:trixie-slim"}
+
+REFUSED: dict[str, tuple[Json, str]] = {
+    "no-runtime-class": (pod(runtimeClassName=None), "spec.runtimeClassName"),
+    "runc": (pod(runtimeClassName="runc"), "spec.runtimeClassName"),
+    "privileged": (pod(context(privileged=True)), "privileged"),
+    "privileged-init": (pod(initContainers=[OTHER | context(privileged=True)]), "privileged"),
+    "privileged-sidecar": (
+        pod(initContainers=[OTHER | context(privileged=True) | {"restartPolicy": "Always"}]),
+        "privil",
+    ),
+    "one-capability": (pod(context(capabilities={"add": ["SYS_ADMIN"]})), "capabilities.add"),
+    "all-capabilities": (pod(context(capabilities={"add": ["ALL"]})), "capabilities.add"),
+    "dockers-capabilities": (pod(context(capabilities={"add": SEVENTEEN, "drop": ["ALL"]})), "capabilities.add"),
+    "capabilities-of-an-init-container": (
+        pod(initContainers=[OTHER | context(capabilities={"add": ["NET_RAW"]})]),
+        "capabilities.add",
+    ),
+    "managed-by-label": (pod(labels=MANAGED), "app.kubernetes.io/managed-by"),
+    "managed-with-capabilities": (
+        pod({"name": "sandbox"} | context(capabilities={"add": SEVENTEEN, "drop": ["ALL"]}), labels=MANAGED),
+        "app.kubernetes.io/managed-by",
+    ),
+    "host-network": (pod(hostNetwork=True), "hostNetwork"),
+    "host-pid": (pod(hostPID=True), "hostPID"),
+    "host-ipc": (pod(hostIPC=True), "hostIPC"),
+    "host-port": (pod({"ports": [{"containerPort": 80, "hostPort": 80}]}), "hostPort"),
+    "host-path": (pod(volumes=[{"name": "v", "hostPath": {"path": "/"}}]), "spec.volumes"),
+    "nfs": (pod(volumes=[{"name": "v", "nfs": {"server": "10.0.0.1", "path": "/"}}]), "spec.volumes"),
+    "csi": (pod(volumes=[{"name": "v", "csi": {"driver": "any"}}]), "spec.volumes"),
+    "device": (
+        pod(
+            {"volumeDevices": [{"name": "v", "devicePath": "/dev/x"}]},
+            volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}],
+        ),
+        "volumeDevices",
+    ),
+    "unmasked-proc": (pod(context(procMount="Unmasked"), hostUsers=False), "procMount"),
+    "unconfined": (pod(context(seccompProfile={"type": "Unconfined"})), "Unconfined"),
+    "unconfined-pod": (pod(securityContext={"seccompProfile": {"type": "Unconfined"}}), "Unconfined"),
+    "unconfined-apparmor": (pod(context(appArmorProfile={"type": "Unconfined"})), "Unconfined"),
+    "sysctl": (pod(securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}), "sysctls"),
+    "node-name": (pod(nodeName="caisson-local"), "spec.nodeName"),
+    "gvisor-annotation": (pod(annotations={"dev.gvisor.internal.nvproxy": "true"}), "metadata.annotations"),
+    "gvisor-flag": (pod(annotations={"dev.gvisor.flag.network": "host"}), "metadata.annotations"),
+    "mount-of-another-volume": (pod(annotations={"dev.gvisor.spec.mount.v.type": "bind"}), "metadata.annotations"),
+    "mount-of-another-type": (pod(annotations={"dev.gvisor.spec.mount.docker.type": "9p"}), "metadata.annotations"),
+    "runtimes-annotation": (pod(annotations={"io.kubernetes.cri.untrusted-workload": "true"}), "metadata.annotations"),
+}
+
+ALLOWED: dict[str, Json] = {
+    "plain": pod(),
+    "dropped": pod(context(capabilities={"drop": ["ALL"]}, privileged=False, procMount="Default")),
+    "volumes": pod(
+        volumes=[
+            {"name": "a", "emptyDir": {}},
+            {"name": "b", "configMap": {"name": "x"}},
+            {"name": "c", "secret": {"secretName": "x"}},
+            {"name": "d", "image": {"reference": "debian:trixie-slim"}},
+        ]
+    ),
+    "ordinary-annotation": pod(annotations={"example.com/dev.gvisor.x": "y"}),
+    "own-mount": pod(annotations={"dev.gvisor.spec.mount.docker.share": "container"}),
+    "port": pod({"ports": [{"containerPort": 80}]}),
+}
+
+
+def create(kubectl: Kubectl, manifest: Json, *options: str) -> str:
+    """Create an object, as a dry run unless told otherwise."""
+    return kubectl("create", "-f", "-", *(options or ("--dry-run=server",)), stdin=json.dumps(manifest))
+
+
+@pytest.fixture(scope="module")
+def guarded(cluster: LocalCluster) -> Iterator[Kubectl]:
+    """kubectl in a guarded namespace with a tenant who may do there what `edit` may."""
+    found = Kubectl(cluster.kubeconfig, "e2e-admission")
+    found("create", "namespace", "e2e-admission")
+    found("label", "namespace", "e2e-admission", "caisson.dev/sandboxes=true")
+    found("create", "rolebinding", "tenant", "--clusterrole=edit", "--user=tenant")
+    yield found
+    found("delete", "namespace", "e2e-admission", "--wait=false")
+
+
+@pytest.mark.parametrize("who", ["administrator", "tenant"])
+@pytest.mark.parametrize(("manifest", "field"), REFUSED.values(), ids=REFUSED)
+def test_a_dangerous_pod_is_refused_with_the_field(guarded: Kubectl, manifest: Json, field: str, who: str) -> None:
+    options = ("--dry-run=server",) + ((TENANT,) if who == "tenant" else ())
+    with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+        create(guarded, manifest, *options)
+    assert field in str(caught.value)
+
+
+@pytest.mark.parametrize("manifest", ALLOWED.values(), ids=ALLOWED)
+def test_an_ordinary_pod_on_gvisor_is_taken(guarded: Kubectl, manifest: Json) -> None:
+    assert "created" in create(guarded, manifest, "--dry-run=server", TENANT)
+
+
+def test_elsewhere_the_policy_holds_nobody_up(cluster: LocalCluster) -> None:
+    elsewhere = Kubectl(cluster.kubeconfig, "kube-public")
+    assert "created" in create(elsewhere, REFUSED["privileged"][0])
+
+
+def test_a_controllers_pods_are_held_to_the_same(guarded: Kubectl) -> None:
+    template = {"metadata": {"labels": {"app": "d"}}, "spec": REFUSED["privileged"][0]["spec"]}
+    spec = {"selector": {"matchLabels": {"app": "d"}}, "template": template}
+    guarded.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec})
+    guarded("wait", "--for=condition=ReplicaFailure", "deployment/d", "--timeout=60s")
+    assert "caisson: securityContext.privileged" in guarded("get", "deployment", "d", "-o", "yaml")
+    guarded("delete", "deployment", "d")
+
+
+class TestARunningSandbox:
+    """What can be done to a pod that is there already."""
+
+    @staticmethod
+    @pytest.fixture(scope="class")
+    def sandbox(guarded: Kubectl) -> Iterator[Kubectl]:
+        """A Sandbox without Docker, called demo."""
+        resources = {"limits": {"cpu": "500m", "memory": "256Mi"}}
+        guarded.sandbox("demo", docker={"enabled": False}, resources=resources)
+        guarded.until_ready("demo")
+        guarded("create", "serviceaccount", "builder")
+        yield guarded
+        guarded("delete", "sbx", "demo")
+
+    @pytest.mark.parametrize(
+        ("patch", "said"),
+        [
+            ({"annotations": {"dev.gvisor.flag.debug": "true"}}, "metadata.annotations"),
+            ({"labels": {"app.kubernetes.io/managed-by": None}}, "app.kubernetes.io/managed-by"),
+        ],
+    )
+    def test_an_update_is_held_to_the_same(self, sandbox: Kubectl, patch: Json, said: str) -> None:
+        with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+            sandbox("patch", "pod", "demo", "--type=merge", "-p", json.dumps({"metadata": patch}), TENANT)
+        assert said in str(caught.value)
+
+    def test_an_ordinary_update_is_taken(self, sandbox: Kubectl) -> None:
+        sandbox("label", "pod", "demo", "team=red", TENANT)
+
+    def test_debugging_gets_no_capability(self, sandbox: Kubectl) -> None:
+        container = {"name": "debug", "image": "debian:trixie-slim", "command": ["sleep", "1"]}
+        with pytest.raises(Refused, match=r"caisson: securityContext\.capabilities"):
+            self._debug(sandbox, container | context(capabilities={"add": ["SYS_PTRACE"]}))
+        with pytest.raises(Refused, match=r"caisson: securityContext\.privileged"):
+            self._debug(sandbox, container | context(privileged=True))
+        self._debug(sandbox, container)
+
+    @staticmethod
+    def _debug(kubectl: Kubectl, container: Json) -> None:
+        path = f"/api/v1/namespaces/{kubectl.namespace}/pods/demo/ephemeralcontainers"
+        body = kubectl.get("pod", "demo")
+        body["spec"]["ephemeralContainers"] = [container]
+        kubectl("replace", "--raw", path, "-f", "-", stdin=json.dumps(body))
+
+    def test_it_is_not_resized(self, sandbox: Kubectl) -> None:
+        resources = {"resources": {"limits": {"cpu": "900m"}, "requests": {"cpu": "900m"}}}
+        patch = json.dumps({"spec": {"containers": [{"name": "sandbox", **resources}]}})
+        with pytest.raises(Refused, match="caisson: a sandbox is not resized"):
+            sandbox("patch", "pod", "demo", "--subresource=resize", "--patch", patch)
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["sh", "-c", "id"],
+            ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/gate", "--", "id"],
+            ["/opt/caisson/bin/busybox", "sh", "-c", "id"],
+        ],
+    )
+    def test_the_operators_token_runs_nothing_but_the_in_pod_script(self, sandbox: Kubectl, command: list[str]) -> None:
+        with pytest.raises(Refused, match="caisson: the operator runs the in-pod script"):
+            sandbox("exec", OPERATOR, "demo", "-c", "sandbox", "--", *command)
+
+    def test_the_operators_token_can_run_the_in_pod_script(self, sandbox: Kubectl) -> None:
+        uid = sandbox.get("pod", "demo")["metadata"]["uid"]
+        script = ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/sandbox", "verify", "--pod-uid", uid]
+        assert '"isolated"' in sandbox("exec", OPERATOR, "demo", "-c", "sandbox", "--", *script)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"metadata": {"ownerReferences": []}}, "belong to a Sandbox"),
+            ({"metadata": {"name": "another"}}, "belong to a Sandbox"),
+            ({"spec": {"restartPolicy": "Always"}}, "not restarted"),
+            ({"volume": {"name": "docker", "secret": {"secretName": "s"}}}, "the toolbox and Docker's"),
+            ({"container": {"command": ["sh"]}}, "begin with the gate"),
+            ({"container": {"name": "c"}}, "one container, sandbox"),
+            ({"container": {"envFrom": [{"secretRef": {"name": "s"}}]}}, "no environment from Secrets"),
+            (
+                {"container": {"env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}},
+                "no environment from Secrets",
+            ),
+            # The token comes as a volume.
+            ({"spec": {"automountServiceAccountToken": True}}, "the toolbox and Docker's"),
+            ({"spec": {"serviceAccountName": "builder"}}, "no service account"),
+        ],
+        ids=lambda value: (
+            "" if isinstance(value, str) else "-".join(str(field) for field in next(iter(value.values())))
+        ),
+    )
+    def test_the_operators_token_makes_no_other_pod(self, sandbox: Kubectl, change: Json, said: str) -> None:
+        made = sandbox.get("pod", "demo")
+        metadata = {key: made["metadata"][key] for key in ("name", "labels", "annotations", "ownerReferences")}
+        kept = ("containers", "volumes", "runtimeClassName", "restartPolicy", "automountServiceAccountToken")
+        spec = {key: made["spec"][key] for key in kept}
+        spec["containers"] = [made["spec"]["containers"][0] | change.get("container", {})]
+        spec["volumes"] = [*spec["volumes"], *filter(None, [change.get("volume")])]
+        body = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata | change.get("metadata", {}),
+            "spec": spec | change.get("spec", {}),
+        }
+        # Not a dry run, which the policy for the operator lets pass: nothing is made, because it is refused.
+        with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+            create(sandbox, body, OPERATOR)
+        assert said in str(caught.value)
+
+
+def test_the_operators_token_is_of_no_use_in_other_namespaces(cluster: LocalCluster) -> None:
+    elsewhere = Kubectl(cluster.kubeconfig, "kube-public")
+    with pytest.raises(Refused, match="caisson: the namespace is not guarded"):
+        create(elsewhere, pod(), OPERATOR)
+
+
+def test_a_namespace_without_the_label_gets_no_sandbox(kubectl: Kubectl) -> None:
+    kubectl("label", "namespace", kubectl.namespace, "caisson.dev/sandboxes-")
+    kubectl.sandbox("demo", docker={"enabled": False})
+    status = kubectl.until_reason("demo", "NamespaceNotGuarded")
+    assert "caisson.dev/sandboxes=true" in condition(status, "Ready")["message"]
+    assert not kubectl.exists("pod", "demo")
+    kubectl("label", "namespace", kubectl.namespace, "caisson.dev/sandboxes=true")
+    kubectl.until_ready("demo")
+
+
+INJECTOR = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: e2e-injector}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {e2e-inject: "true"}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  mutations:
+    - patchType: JSONPatch
+      jsonPatch:
+        expression: >-
+          [JSONPatch{op: "add", path: "/spec/containers/-",
+          value: Object.spec.containers{name: "mesh", image: "debian:trixie-slim"}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: e2e-injector}
+spec: {policyName: e2e-injector}
+"""
+
+
+def test_an_injector_is_told_by_name_of_the_reason(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=INJECTOR)
+    try:
+        kubectl("label", "namespace", kubectl.namespace, "e2e-inject=true")
+        time.sleep(3)  # the API server reads policies now and then
+        kubectl.sandbox("demo", docker={"enabled": False})
+        status = kubectl.until_reason("demo", "PodMutated")
+        assert "one container" in condition(status, "Ready")["message"]
+        assert not kubectl.exists("pod", "demo")
+    finally:
+        kubectl("delete", "-f", "-", stdin=INJECTOR)

@@ -1,0 +1,82 @@
+"""A watch that has silently died is found out."""
+
+from typing import Any
+
+import pytest
+
+from caisson.shell import health
+from caisson.shell.health import Health
+
+
+class Clock:
+    """A time that only tests move."""
+
+    now = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(health, "_now", lambda: found.now)
+    return found
+
+
+def thing(version: int, name: str = "demo") -> dict[str, Any]:
+    return {"metadata": {"namespace": "default", "name": name, "resourceVersion": str(version)}}
+
+
+def test_a_write_that_comes_back_is_fine(clock: Clock) -> None:
+    found = Health()
+    found.wrote("1", thing(2))
+    found.seen(thing(2))
+    clock.now += 1000
+    assert found.problem() is None
+
+
+def test_a_watch_that_is_faster_than_the_answer_is_fine(clock: Clock) -> None:
+    found = Health()
+    found.seen(thing(2))
+    found.wrote("1", thing(2))
+    clock.now += 1000
+    assert found.problem() is None
+
+
+def test_a_write_that_never_comes_back_proves_the_watch_dead(clock: Clock) -> None:
+    found = Health()
+    found.wrote("1", thing(2))
+    found.seen(thing(1))
+    clock.now += 50
+    found.wrote("2", thing(3))
+    assert found.problem() is None
+    clock.now += 11
+    assert "default/demo" in str(found.problem())
+
+
+def test_a_write_that_changed_nothing_is_not_waited_for(clock: Clock) -> None:
+    found = Health()
+    found.wrote("2", thing(2))
+    clock.now += 1000
+    assert found.problem() is None
+
+
+def test_a_loop_that_no_longer_turns_is_stuck(clock: Clock) -> None:
+    found = Health()
+    found.beat("the watch of pods")
+    clock.now += 299
+    found.beat("the watch of pods")
+    clock.now += 299
+    assert found.problem() is None
+    clock.now += 2
+    assert "the watch of pods has been stuck" in str(found.problem())
+
+
+def test_a_part_that_ends_again_and_again_is_told_until_it_works(clock: Clock) -> None:
+    found = Health()
+    found.failing("kopf")
+    clock.now += 100
+    found.failing("kopf")
+    assert found.problem() is None
+    clock.now += 21
+    assert "kopf has ended again and again for 121 s" in str(found.problem())
+    found.working("kopf")
+    assert found.problem() is None
