@@ -3,7 +3,10 @@
 import argparse
 import asyncio
 import contextlib
+import os
+import secrets
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,22 +22,24 @@ from caisson.handlers.probes import serve_probes
 from caisson.handlers.sandboxes import watch_sandboxes
 from caisson.shell.actions import Actions
 from caisson.shell.configfile import load_config
-from caisson.shell.errors import ConfigError
+from caisson.shell.errors import ConfigError, LeaseLost
 from caisson.shell.exec import Executor
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube, configuration
+from caisson.shell.lease import Lease
 from caisson.shell.pace import Pace
 from caisson.shell.podwatch import PodWatch
 from caisson.shell.queue import WorkQueue
 from caisson.shell.reconciler import Reconciler
 from caisson.shell.resync import Resync
-from caisson.shell.sessions import Sessions
+from caisson.shell.sessions import SessionLimits, Sessions
 from caisson.shell.store import Key, Store, key_of
 
 log = structlog.get_logger("caisson")
 
 _WATCH_CEILING_SECONDS = 60
 _SANDBOX_WATCH = "the watch of Sandboxes"
+_LEASE_LOST = 75  # EX_TEMPFAIL of sysexits.h
 _CONFIGURATION_FAILED = 78  # EX_CONFIG of sysexits.h
 
 
@@ -46,12 +51,15 @@ class Operator:
         self._config, self._connection = config, connection
         self._api = client.ApiClient(connection)
         self._executor = Executor(connection)
-        kube, pods = Kube(self._api), Store()
+        self._lease = _lease(config, Kube(self._api))
+        leading = self._lease.held if self._lease is not None else _always
+        kube, pods = Kube(self._api, leading), Store()
         self._sandboxes = Store()
         self.health = Health()
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _log_failure)
         wake = self._queue.add
-        sessions = Sessions(self._executor, config.sessions, Pace(config.starts_per_node), wake)
+        limits = SessionLimits(config.sessions, config.sessions_per_namespace)
+        sessions = Sessions(self._executor, limits, Pace(config.starts_per_node), wake, leading)
         actions = Actions(kube, config, sessions, pods)
         self._reconciler = Reconciler(
             config, kube, self._sandboxes, pods, actions, self.health, self._queue.add_after, self._queue.forget
@@ -68,7 +76,7 @@ class Operator:
         return all(part.synced.is_set() for part in self._lists)
 
     async def run(self) -> None:
-        """Run until cancelled, or until a part ends that should not."""
+        """Run until cancelled, or until a part ends that should not. Raises LeaseLost when another may lead."""
         try:
             async with asyncio.TaskGroup() as group:
                 for part in self._lists:
@@ -77,9 +85,19 @@ class Operator:
                 for part in self._lists:
                     await part.synced.wait()
                 group.create_task(self._watch())
+                log.info("operator in sync", version=__version__, namespaces=list(self._config.namespaces) or "all")
+                if self._lease is not None:
+                    await self._lease.acquire()
+                    group.create_task(self._lease.keep())
                 group.create_task(self._queue.run(self._config.workers))
-                log.info("operator ready", version=__version__, namespaces=list(self._config.namespaces) or "all")
+        except BaseExceptionGroup as group:
+            if group.subgroup(LeaseLost) is not None:
+                raise LeaseLost("the lease was not renewed in time") from group
+            raise
         finally:
+            if self._lease is not None:
+                # Nothing is worked on any more.
+                await self._lease.release()
             await self._executor.close()
             await self._api.close()
 
@@ -117,6 +135,24 @@ class Operator:
         await self._reconciler.reconcile(key)
 
 
+def _always() -> bool:
+    return True
+
+
+def _lease(config: Config, kube: Kube) -> Lease | None:
+    """Return the lease to hold, None where there is no leader election. Raises ConfigError."""
+    if not config.leader_election.enabled:
+        return None
+    namespace = os.environ.get("POD_NAMESPACE")
+    if not namespace:
+        raise ConfigError(
+            "leaderElection.enabled needs the environment variable POD_NAMESPACE, the namespace of the Lease: set it,"
+            " or turn leader election off"
+        )
+    identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{secrets.token_hex(4)}"
+    return Lease(kube, namespace, identity, config.leader_election)
+
+
 def _log_failure(key: Key, error: Exception, pause: float) -> None:
     log.error("reconcile failed", namespace=key.namespace, name=key.name, retry_in_seconds=pause, exc_info=error)
 
@@ -137,7 +173,9 @@ async def _run(config: Config, port: int) -> None:
 
 
 def main() -> int:
-    """Run the operator. Returns the exit code: 0 when told to stop, 78 when the configuration can't be used."""
+    """Run the operator. Returns the exit code: 0 when told to stop, 75 when it lost the lease, 78 when the
+    configuration can't be used.
+    """
     parser = argparse.ArgumentParser(prog="caisson", description="The Caisson operator.")
     parser.add_argument("--config", type=Path, required=True, help="the configuration, a YAML file")
     parser.add_argument("--probe-port", type=int, default=8080, help="port of /healthz and /readyz (default: 8080)")
@@ -148,6 +186,9 @@ def main() -> int:
         config = load_config(arguments.config)
         with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(_run(config, arguments.probe_port))
+    except LeaseLost as error:
+        print(f"caisson: {error}; another operator goes on, this one ends and is started anew", file=sys.stderr)
+        return _LEASE_LOST
     except (ConfigError, ConfigException) as error:
         print(f"caisson: {error}", file=sys.stderr)
         return _CONFIGURATION_FAILED

@@ -41,6 +41,16 @@ class LocalCluster:
         """Kill the operator, as `kill -9` does, and keep it from coming back."""
         self._local("operator", "kill")
 
+    def operator_pids(self) -> dict[str, int]:
+        """Return the process IDs, on this machine, of the operators that run, by the names of their pods."""
+        found = {}
+        for line in self._local("operator", "status").splitlines():
+            if line.startswith("pid "):
+                pid = int(line.split()[1].rstrip(","))
+                variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+                found[dict(v.split("=", 1) for v in variables if v)["POD_NAME"]] = pid
+        return found
+
     def operator_log(self) -> list[Json]:
         """Return what today's operator logged."""
         return [json.loads(line) for line in self._local("operator", "logs").splitlines() if line.startswith("{")]

@@ -5,7 +5,9 @@
     ├── KubeError             the API server answered, with something other than success
     │   ├── NotFound          404
     │   └── Conflict          409: the name is taken, or a precondition (UID) does not hold
-    └── KubeUnreachable       the API server did not answer
+    ├── KubeUnreachable       the API server did not answer
+    ├── NotLeading            this operator is not, or no longer, the one that writes
+    └── LeaseLost             the lease could not be renewed; the operator ends
 
 A KubeError is wrapped once, here, with what was asked of which object; its message is fit for a status.
 """
@@ -21,6 +23,14 @@ class ConfigError(CaissonError):
 
 class KubeUnreachable(CaissonError):  # noqa: N818  named as the field names it
     """The API server did not answer in time, or the connection broke."""
+
+
+class NotLeading(CaissonError):  # noqa: N818  it is a state of affairs rather than a failure
+    """Something was to be written by an operator that does not hold the lease."""
+
+
+class LeaseLost(CaissonError):  # noqa: N818
+    """The lease could not be renewed in time: another operator may lead by now."""
 
 
 class KubeError(CaissonError):

@@ -6,7 +6,7 @@ are passed by, because validating a whole Pod to read ten fields costs more than
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from caisson.api.sandbox import GROUP, PLURAL, VERSION
-from caisson.shell.errors import ConfigError, KubeUnreachable, kube_error
+from caisson.shell.errors import ConfigError, KubeUnreachable, NotLeading, kube_error
 
 Json = dict[str, Any]
 
@@ -53,9 +53,12 @@ def _kubeconfig() -> Path | None:
 class Kube:
     """A connection to the API server. Methods raise KubeError or KubeUnreachable (`shell.errors`)."""
 
-    def __init__(self, api_client: client.ApiClient) -> None:
-        """Use a client of the official library, which the caller closes."""
-        self._api = api_client
+    def __init__(self, api_client: client.ApiClient, may_write: Callable[[], bool] = lambda: True) -> None:
+        """Use a client of the official library, which the caller closes.
+
+        Writes ask `may_write` right before the request and raise NotLeading where it says no; those to a Lease don't.
+        """
+        self._api, self._may_write = api_client, may_write
 
     async def create_pod(self, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
         """Create a pod and return it. A dry run goes through admission, and makes nothing."""
@@ -88,6 +91,20 @@ class Kube:
     async def create_event(self, namespace: str, event: Json) -> None:
         """Record an Event (core/v1)."""
         await self._call("POST", f"/api/v1/namespaces/{namespace}/events", body=event)
+
+    async def get_lease(self, namespace: str, name: str) -> Json:
+        """Return a Lease."""
+        return await self._call("GET", f"{_leases(namespace)}/{name}")
+
+    async def create_lease(self, namespace: str, lease: Json) -> Json:
+        """Create a Lease and return it."""
+        body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **lease}
+        return await self._call("POST", _leases(namespace), body=body, leading_only=False)
+
+    async def update_lease(self, namespace: str, lease: Json) -> Json:
+        """Replace a Lease, if it is still of this resource version, and return it."""
+        path = f"{_leases(namespace)}/{lease['metadata']['name']}"
+        return await self._call("PUT", path, body=lease, leading_only=False)
 
     async def list_sandboxes(self, namespace: str | None) -> Json:
         """Return the SandboxList of a namespace, or of all when None. Raises NotFound where the CRD is missing."""
@@ -127,7 +144,10 @@ class Kube:
         query: dict[str, str] | None = None,
         body: Json | None = None,
         content_type: str | None = None,
+        leading_only: bool = True,
     ) -> Json:
+        if leading_only and method != "GET" and not self._may_write():
+            raise NotLeading(f"{method} {path}: this operator does not hold the lease")
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
         response = await self._send(method, path, query, body, content_type, timeout)
         try:
@@ -164,6 +184,10 @@ class Kube:
         answer = response.response
         assert isinstance(answer, aiohttp.ClientResponse)  # noqa: S101
         return answer
+
+
+def _leases(namespace: str) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
 
 def _pods(namespace: str | None) -> str:

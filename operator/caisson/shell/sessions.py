@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -21,16 +23,35 @@ _REPORTED = frozenset({0, 1})
 """Exit codes with which the in-pod script has said all: it is ready, or it failed and said how."""
 
 
+@dataclass(frozen=True)
+class SessionLimits:
+    """How many sessions may be open at a time."""
+
+    in_all: int
+    per_namespace: int
+
+
 class Sessions:
     """Opens at most one session per Sandbox and a bounded number in all, and wakes the Sandbox when one ended."""
 
-    def __init__(self, executor: Executor, limit: int, pace: Pace, woken: Callable[[Key], None]) -> None:
-        """Open at most `limit` sessions at a time, at the pace that the nodes can bear.
+    def __init__(
+        self,
+        executor: Executor,
+        limits: SessionLimits,
+        pace: Pace,
+        woken: Callable[[Key], None],
+        may_open: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Open no more sessions at a time than the limits say, at the pace that the nodes can bear.
 
-        `woken` is called with the key of the Sandbox whose session has something to tell.
+        `woken` is called with the key of the Sandbox whose session has something to tell; `may_open` is asked right
+        before a session is opened, which is lost where it says no.
         """
-        self._executor, self._woken = executor, woken
-        self._free, self._pace = asyncio.Semaphore(limit), pace
+        self._executor, self._woken, self._may_open, self._pace = executor, woken, may_open, pace
+        self._free = asyncio.Semaphore(limits.in_all)
+        # Weak: a namespace without sessions leaves nothing behind.
+        self._free_in: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._per_namespace = limits.per_namespace
 
     def open(self, key: Key, memory: Memory, wanted: OpenSession) -> None:
         """Start a session, unless one runs already in this pod."""
@@ -50,7 +71,10 @@ class Sessions:
                 self._woken(key)
 
         try:
-            async with self._pace.turn(wanted.node), self._free:
+            # The namespace's own slots first: who waits for one takes none of the others'.
+            async with self._slots_of(key.namespace), self._pace.turn(wanted.node), self._free:
+                if not self._may_open():
+                    raise ExecError("this operator does not hold the lease")
                 result = await self._executor.run(
                     key.namespace, key.name, wanted.command, wanted.timeout_seconds, printed
                 )
@@ -67,6 +91,12 @@ class Sessions:
             if isinstance(report.outcome, Ready):
                 memory.looked_at = memory.session.at
         self._woken(key)
+
+    def _slots_of(self, namespace: str) -> asyncio.Semaphore:
+        slots = self._free_in.get(namespace)
+        if slots is None:
+            slots = self._free_in[namespace] = asyncio.Semaphore(self._per_namespace)
+        return slots
 
 
 def _kernel(so_far: bytes) -> str | None:

@@ -14,7 +14,7 @@ from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.pace import Pace
 from caisson.shell.reconciler import Reconciler
-from caisson.shell.sessions import Sessions
+from caisson.shell.sessions import SessionLimits, Sessions
 from caisson.shell.store import Key, Store
 from tests.unit.operator.builders import CONFIG, POD_UID
 
@@ -165,7 +165,7 @@ class World:
         self.sandboxes, self.pods = Store(), Store()
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
-        sessions = Sessions(cast("Executor", self.executor), 4, Pace(4), lambda _: None)
+        sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), lambda _: None)
         actions = Actions(kube, CONFIG, sessions, self.pods)
         self.reconciler = Reconciler(
             CONFIG,

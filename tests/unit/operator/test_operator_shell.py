@@ -20,7 +20,7 @@ from caisson.shell.exec import ExecError, ExecResult, Executor, _exit_code
 from caisson.shell.memory import Memory
 from caisson.shell.pace import Pace
 from caisson.shell.queue import WorkQueue
-from caisson.shell.sessions import Sessions
+from caisson.shell.sessions import SessionLimits, Sessions
 from caisson.shell.store import Key, Store
 from tests.unit.operator.builders import make_sandbox, make_spec, raw_sandbox
 from tests.unit.operator.fakes import KEY, UNREACHABLE, FakeExecutor, World, merged
@@ -411,7 +411,7 @@ async def test_the_kernel_is_known_while_dockerd_still_starts() -> None:
     seen: list[object] = []
     executor = FakeExecutor()
     executor.answers = [ExecResult(0, b'{"event":"isolated","kernel64":"Z1Zpc29y"}\n', b"")]
-    sessions = Sessions(cast("Executor", executor), 1, Pace(1), lambda _: seen.append(memory.session))
+    sessions = Sessions(cast("Executor", executor), SessionLimits(1, 1), Pace(1), lambda _: seen.append(memory.session))
     sessions.open(Key("default", "demo"), memory, OpenSession("pod", "node", ("start",), 1.0, starts_docker=True))
     assert memory.session_task is not None
     await memory.session_task

@@ -1,0 +1,119 @@
+"""Which of several operators works: a Lease, by the protocol of client-go's leader election.
+
+A Lease does not fence: a leader that was stopped for a while goes on where it was. So what writes asks `held` before
+each request. It goes by this process's monotonic clock, which runs on while the process is stopped, and ends before
+others may take over. What still slips through is harmless by itself: pods have fixed names, status is written with its
+resource version, and starting dockerd twice is a no-op.
+
+The official client has a leader election of its own; it compares wall clocks and never gives a lease back.
+"""
+
+import asyncio
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from caisson.config import LeaderElection
+from caisson.shell.errors import CaissonError, Conflict, LeaseLost, NotFound
+from caisson.shell.kube import Kube
+
+Json = dict[str, Any]
+log = structlog.get_logger(__name__)
+
+_RELEASE_SECONDS = 5.0
+
+
+class Lease:
+    """A lease that this process wants, and may hold."""
+
+    def __init__(self, kube: Kube, namespace: str, identity: str, settings: LeaderElection) -> None:
+        """Want the Lease of the settings' name in a namespace, under an identity that no other process has."""
+        self._kube, self._namespace, self._identity, self._settings = kube, namespace, identity, settings
+        self._held_until = 0.0
+        self._lease: Json | None = None
+        self._seen: tuple[object, ...] = ()
+        self._seen_at = 0.0
+
+    def held(self) -> bool:
+        """Tell whether the lease is ours for certain, without asking anybody."""
+        return asyncio.get_running_loop().time() < self._held_until
+
+    async def acquire(self) -> None:
+        """Wait until the lease is ours."""
+        while not await self._try():  # noqa: ASYNC110  what is waited for happens elsewhere
+            # Not in step with the others who wait.
+            await asyncio.sleep(self._settings.retry_period_seconds * random.uniform(0.8, 1.2))  # noqa: S311
+        log.info("leading", identity=self._identity)
+
+    async def keep(self) -> None:
+        """Renew the lease until it is lost, which raises LeaseLost."""
+        while self.held():
+            await asyncio.sleep(self._settings.retry_period_seconds)
+            await self._try()
+        raise LeaseLost(f"the lease {self._settings.lease_name} was not renewed in time")
+
+    async def release(self) -> None:
+        """Give the lease back, if it is ours, so that another can take over at once."""
+        if not self.held() or self._lease is None:
+            return
+        self._held_until = 0.0
+        self._lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+        try:
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await self._kube.update_lease(self._namespace, self._lease)
+        except (CaissonError, TimeoutError) as error:
+            log.warning("lease not released", error=str(error))
+
+    async def _try(self) -> bool:
+        """Acquire or renew. Returns whether the lease is ours now; what fails is tried again."""
+        now = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self._settings.renew_deadline_seconds):
+                self._lease = await self._write(now)
+        except Conflict:
+            self._lease = None
+        except (CaissonError, TimeoutError) as error:
+            self._lease = None
+            log.warning("lease not reached", error=str(error) or type(error).__name__)
+        if self._lease is None:
+            return False
+        # From before the request: that is the renewal that others can know of.
+        self._held_until = now + self._settings.renew_deadline_seconds
+        return True
+
+    async def _write(self, now: float) -> Json | None:
+        """Write the lease if it may be ours; return what is written."""
+        known = self._lease
+        if known is None:
+            try:
+                known = await self._kube.get_lease(self._namespace, self._settings.lease_name)
+            except NotFound:
+                metadata = {"name": self._settings.lease_name, "namespace": self._namespace}
+                return await self._kube.create_lease(self._namespace, {"metadata": metadata, "spec": self._spec({})})
+            if self._is_anothers(known["spec"], now):
+                return None
+        return await self._kube.update_lease(self._namespace, known | {"spec": self._spec(known["spec"])})
+
+    def _is_anothers(self, spec: Json, now: float) -> bool:
+        holder = spec.get("holderIdentity")
+        if not holder or holder == self._identity:
+            return False
+        seen = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
+        if seen != self._seen:
+            # Since when it is unchanged, by our own clock: clocks of other nodes may differ.
+            self._seen, self._seen_at = seen, now
+        duration = spec.get("leaseDurationSeconds") or self._settings.lease_duration_seconds
+        return now < self._seen_at + float(duration)
+
+    def _spec(self, before: Json) -> Json:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        mine = before.get("holderIdentity") == self._identity
+        return {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": self._settings.lease_duration_seconds,
+            "acquireTime": before.get("acquireTime") if mine else now,
+            "renewTime": now,
+            "leaseTransitions": before.get("leaseTransitions", 0) + (0 if mine or not before else 1),
+        }
