@@ -12,7 +12,7 @@ from local.command import run
 from local.errors import LocalError
 from local.image_build import build_images
 from local.images import OPERATOR
-from local.namespaces import inhabitants, require_init
+from local.namespaces import require_init
 from local.paths import Paths
 from local.progress import Progress
 from local.tools import find_tool
@@ -74,7 +74,10 @@ def kill(paths: Paths) -> None:
 
 def find(paths: Paths) -> list[int]:
     """The process IDs, on the machine, of the operators that run."""
-    return [pid for pid, command in inhabitants(require_init(paths)).items() if command[1:3] == ["-m", "caisson"]]
+    require_init(paths)
+    return [
+        int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _is_operator(Path("/proc", entry), paths)
+    ]
 
 
 def status(paths: Paths) -> str:
@@ -90,6 +93,14 @@ def logs_command(*, follow: bool) -> list[str]:
     """The kubectl arguments that print what the operators of today's pods said."""
     options = ["--follow"] if follow else []
     return ["--namespace", NAMESPACE, "logs", "--selector", _SELECTOR, "--tail=-1", *options]
+
+
+def _is_operator(process: Path, paths: Paths) -> bool:
+    """Whether a process is an operator of this cluster: it lives in namespaces of its pod, but in the cluster's cgroup."""
+    with suppress(OSError):  # it has ended in the meantime
+        command = (process / "cmdline").read_bytes().split(b"\0")
+        return command[1:3] == [b"-m", b"caisson"] and f"/{paths.cgroup}/" in (process / "cgroup").read_text()
+    return False
 
 
 def _last_words(paths: Paths) -> str:
