@@ -96,7 +96,7 @@ def logs_command(*, follow: bool) -> list[str]:
 
 
 def _is_operator(process: Path, paths: Paths) -> bool:
-    """Whether a process is an operator of this cluster: it lives in namespaces of its pod, but in the cluster's cgroup."""
+    """Whether a process is an operator of this cluster, by its cgroup: its namespaces are its pod's."""
     with suppress(OSError):  # it has ended in the meantime
         command = (process / "cmdline").read_bytes().split(b"\0")
         return command[1:3] == [b"-m", b"caisson"] and f"/{paths.cgroup}/" in (process / "cgroup").read_text()
