@@ -37,16 +37,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (mergeOverwrite $lease (deepCopy .Values.config)) -}}
 {{- end -}}
 
-{{- define "caisson.testNamespace" -}}
-{{- if .Values.test.namespace -}}
-{{- .Values.test.namespace -}}
-{{- else if .Values.config.namespaces -}}
-{{- first .Values.config.namespaces -}}
-{{- else -}}
-{{- .Release.Namespace -}}
-{{- end -}}
-{{- end -}}
-
 {{- define "caisson.containerSecurityContext" -}}
 allowPrivilegeEscalation: false
 capabilities:
