@@ -81,6 +81,16 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "gvisor-flag": (pod(annotations={"dev.gvisor.flag.network": "host"}), "metadata.annotations"),
     "mount-of-another-volume": (pod(annotations={"dev.gvisor.spec.mount.v.type": "bind"}), "metadata.annotations"),
     "mount-of-another-type": (pod(annotations={"dev.gvisor.spec.mount.docker.type": "9p"}), "metadata.annotations"),
+    "selinux-type": (pod(context(seLinuxOptions={"type": "spc_t"})), "seLinuxOptions"),
+    "selinux-role": (pod(securityContext={"seLinuxOptions": {"role": "system_r"}}), "seLinuxOptions"),
+    "probe-of-another-host": (
+        pod({"readinessProbe": {"httpGet": {"host": "169.254.169.254", "port": 80}}}),
+        "host of a probe",
+    ),
+    "hook-to-another-host": (
+        pod({"lifecycle": {"preStop": {"tcpSocket": {"host": "10.0.0.1", "port": 80}}}}),
+        "host of a probe",
+    ),
     "runtimes-annotation": (pod(annotations={"io.kubernetes.cri.untrusted-workload": "true"}), "metadata.annotations"),
 }
 
@@ -171,6 +181,11 @@ class TestARunningSandbox:
             sandbox("patch", "pod", "demo", "--type=merge", "-p", json.dumps({"metadata": patch}), TENANT)
         assert said in str(caught.value)
 
+    def test_the_image_of_its_container_stays(self, sandbox: Kubectl) -> None:
+        patch = json.dumps({"spec": {"containers": [{"name": "sandbox", "image": "debian:trixie"}]}})
+        with pytest.raises(Refused, match="the images of a sandbox's pod stay what they are"):
+            sandbox("patch", "pod", "demo", "-p", patch, TENANT)
+
     def test_an_ordinary_update_is_taken(self, sandbox: Kubectl) -> None:
         sandbox("label", "pod", "demo", "team=red", TENANT)
 
@@ -221,6 +236,9 @@ class TestARunningSandbox:
             ({"volume": {"name": "docker", "secret": {"secretName": "s"}}}, "the toolbox and Docker's"),
             ({"container": {"command": ["sh"]}}, "begin with the gate"),
             ({"container": {"name": "c"}}, "one container, sandbox"),
+            # The gate's path would lead into the user's image.
+            ({"container": {"volumeMounts": []}}, "the toolbox and Docker's"),
+            ({"container": {"restartPolicy": "Always"}}, "not restarted"),
             ({"container": {"envFrom": [{"secretRef": {"name": "s"}}]}}, "no environment from Secrets"),
             (
                 {"container": {"env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}},

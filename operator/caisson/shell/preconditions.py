@@ -7,6 +7,7 @@ refused. It is harmless, and fit for the strictest Pod Security level, which is 
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from caisson.api.reasons import Reason
@@ -37,13 +38,15 @@ class Preconditions:
         Raises KubeUnreachable, or the KubeError of a server that is overloaded or broken: nothing is known then.
         """
         namespace, runtime_class = manifest["metadata"]["namespace"], manifest["spec"]["runtimeClassName"]
-        found = await self._remembered("handler", runtime_class, _HANDLER_HOLDS_SECONDS, self._handler)
+        look = partial(self._handler, runtime_class)
+        found = await self._remembered("handler", runtime_class, _HANDLER_HOLDS_SECONDS, look)
         if found is None and self._config.require_guarded_namespaces:
-            found = await self._remembered("guard", namespace, _GUARD_HOLDS_SECONDS, self._guard)
+            look = partial(self._guard, namespace, manifest["spec"]["containers"][0]["resources"])
+            found = await self._remembered("guard", namespace, _GUARD_HOLDS_SECONDS, look)
         return found
 
     async def _remembered(
-        self, kind: str, name: str, seconds: float, look: Callable[[str], Awaitable[Problem | None]]
+        self, kind: str, name: str, seconds: float, look: Callable[[], Awaitable[Problem | None]]
     ) -> Problem | None:
         now = asyncio.get_running_loop().time()
         until, found = self._seen.get((kind, name), (0.0, None))
@@ -51,25 +54,25 @@ class Preconditions:
             return found
         # What is out of date goes, so that namespaces that come and go leave nothing behind.
         self._seen = {key: entry for key, entry in self._seen.items() if now < entry[0]}
-        found = await look(name)
+        found = await look()
         self._seen[kind, name] = (now + (seconds if found is None else _PROBLEM_HOLDS_SECONDS), found)
         return found
 
     async def _handler(self, name: str) -> Problem | None:
         try:
             handler = str((await self._kube.get_runtime_class(name))["handler"])
-        except NotFound:
-            # The pod's creation tells that better.
-            return None
+        except NotFound as error:
+            # Not for the pod's creation to tell: what is made meanwhile would not have been looked at.
+            return Reason.RUNTIME_CLASS_NOT_FOUND, error.message
         allowed = self._config.allowed_runtime_handlers
         if handler in allowed:
             return None
         said = f"RuntimeClass {name} names the handler {handler}; those of gVisor are {', '.join(allowed)} here"
         return Reason.RUNTIME_HANDLER_NOT_ALLOWED, said
 
-    async def _guard(self, namespace: str) -> Problem | None:
+    async def _guard(self, namespace: str, resources: Json) -> Problem | None:
         try:
-            await self._kube.create_pod(namespace, _canary(), dry_run=True)
+            await self._kube.create_pod(namespace, _canary(resources), dry_run=True)
         except KubeError as error:
             if is_refused_by_our_policy(error.message):
                 return None
@@ -79,8 +82,8 @@ class Preconditions:
         return Reason.NAMESPACE_NOT_GUARDED, f"the namespace {namespace} takes any pod"
 
 
-def _canary() -> Json:
-    amounts = {"cpu": "10m", "memory": "16Mi"}
+def _canary(resources: Json) -> Json:
+    """Make the pod that must be refused, of the real pod's size: a limit range is asked before the policy."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -97,7 +100,7 @@ def _canary() -> Json:
                 {
                     "name": "canary",
                     "image": "caisson.dev/never-run",
-                    "resources": {"limits": amounts, "requests": amounts},
+                    "resources": resources,
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 }
             ],

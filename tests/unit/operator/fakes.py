@@ -53,7 +53,8 @@ class FakeKube:
         self.create_errors: list[CaissonError] = []
         self.guard_answer: CaissonError | None = kube_error("POST pods", 422, "Invalid", GUARDED)
         self.guard_asked = 0
-        self.handler = "runsc"
+        self.guard_asked_with: Json = {}
+        self.handler: str | None = "runsc"
         self.patch_errors: list[CaissonError] = []
 
     def _stamp(self, thing: Json) -> Json:
@@ -65,6 +66,7 @@ class FakeKube:
         """Create the pod, once; of a dry run, answer as the admission policies would."""
         if dry_run:
             self.guard_asked += 1
+            self.guard_asked_with = manifest
             if self.guard_answer is not None:
                 raise self.guard_answer
             return manifest
@@ -79,7 +81,9 @@ class FakeKube:
         return self._stamp(self.pod)
 
     async def get_runtime_class(self, name: str) -> Json:
-        """Return the RuntimeClass."""
+        """Return the RuntimeClass, if there is one."""
+        if self.handler is None:
+            raise kube_error("GET runtimeclass", 404, "NotFound", f'runtimeclasses.node.k8s.io "{name}" not found')
         return {"metadata": {"name": name}, "handler": self.handler}
 
     async def get_pod(self, namespace: str, name: str) -> Json:

@@ -55,6 +55,23 @@ async def test_a_handler_that_is_not_gvisors_gets_no_pod_and_isolated_says_why()
     assert world.condition() == ("False", "RuntimeHandlerNotAllowed")
 
 
+async def test_a_runtime_class_that_comes_later_is_looked_at_then() -> None:
+    world = World(raw_sandbox(make_sandbox()))
+    world.kube.handler = None
+    await world.reconcile(2)
+    assert world.kube.pods_created == 0
+    assert world.condition() == ("False", "RuntimeClassNotFound")
+
+
+async def test_the_guard_is_asked_with_what_a_limit_range_lets_pass() -> None:
+    world = World(raw_sandbox(make_sandbox()))
+    await world.reconcile(2)
+    assert world.kube.pod is not None
+    asked, made = world.kube.guard_asked_with["spec"], world.kube.pod["spec"]
+    assert asked["containers"][0]["resources"] == made["containers"][0]["resources"]
+    assert "runtimeClassName" not in asked
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
