@@ -64,7 +64,7 @@ e2e: up ## The end-to-end tests, on the local cluster
 	@$(WITH_KUBECTL)pytest tests/e2e --durations=10
 
 .PHONY: generate
-generate: ## Write what is generated: the CRD and the reference
+generate: ## Write what is generated: the CRD, the reference, the schema of the chart's values
 	@$(RUN)python -m tools.generate
 
 .PHONY: bench
