@@ -42,7 +42,7 @@ RUN = PYTHONPATH=$(CURDIR)/operator:$(CURDIR) $(VENV)/bin/
 WITH_KUBECTL = PATH="$(dir $(KUBECTL)):$$PATH" $(RUN)
 
 .PHONY: test
-test: prerequisites lint unit e2e ## Everything that must hold: lint, types, unit tests, end-to-end tests on the local cluster
+test: prerequisites lint unit chart e2e ## Everything that must hold: lint, types, unit, chart and end-to-end tests
 
 .PHONY: lint
 lint: ## Style, types, import contracts, shell scripts
@@ -56,6 +56,10 @@ lint: ## Style, types, import contracts, shell scripts
 .PHONY: unit
 unit: ## The tests that need no cluster, in seconds
 	@$(RUN)pytest tests/unit tests/toolbox
+
+.PHONY: chart
+chart: ## The chart's tests that need no cluster, in seconds: helm lint, helm-unittest, kubeconform, drift
+	@$(RUN)pytest tests/chart
 
 .PHONY: e2e
 e2e: up ## The end-to-end tests, on the local cluster

@@ -14,7 +14,7 @@ from local.errors import LocalError
 from local.images import EVERY, select
 from local.paths import Paths
 from local.toolchain import find_kubectl
-from local.tools import find_tool
+from local.tools import find_openapi, find_tool
 from local.virtualenv import virtualenv
 
 _CHECKOUT = Path(__file__).parent.parent
@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("kubectl", help="print the path of a kubectl: the machine's, or else a pinned one")
     tool = commands.add_parser("tool", help="print the path of a pinned tool for charts")
     tool.add_argument("name", choices=[component.name for component in TOOLS])
+    commands.add_parser("openapi", help="print the path of the OpenAPI documents of the cluster's Kubernetes")
     venv = commands.add_parser("venv", help="print the path of the virtualenv with the development tools")
     venv.add_argument("--lock", type=Path, default=_CHECKOUT / "requirements" / "dev.txt", help="its lock file")
     execute = commands.add_parser("exec", help="run a command inside the cluster's namespaces")
@@ -99,6 +100,7 @@ _COMMANDS: dict[str, Callable[[Paths, argparse.Namespace], None]] = {
     "kubeconfig": _kubeconfig,
     "kubectl": lambda paths, _: print(find_kubectl(paths)),
     "tool": lambda paths, arguments: print(find_tool(paths, arguments.name)),
+    "openapi": lambda paths, _: print(find_openapi(paths)),
     "venv": lambda paths, arguments: print(virtualenv(paths, arguments.lock)),
     "exec": _exec,
     "operator": _operator,
