@@ -18,7 +18,7 @@ from kubernetes.aio.config import ConfigException
 from caisson import __version__, logs
 from caisson.config import Config
 from caisson.core.backoff import exponential
-from caisson.handlers.probes import serve_probes
+from caisson.handlers.http import serve_metrics, serve_probes
 from caisson.handlers.sandboxes import watch_sandboxes
 from caisson.shell.actions import Actions
 from caisson.shell.configfile import load_config
@@ -27,6 +27,7 @@ from caisson.shell.exec import Executor
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube, configuration
 from caisson.shell.lease import Lease
+from caisson.shell.metrics import Metrics
 from caisson.shell.pace import Pace
 from caisson.shell.podwatch import PodWatch
 from caisson.shell.queue import WorkQueue
@@ -51,23 +52,34 @@ class Operator:
         self._config, self._connection = config, connection
         self._api = client.ApiClient(connection)
         self._executor = Executor(connection)
-        self._lease = _lease(config, Kube(self._api))
+        self.health, self.metrics = Health(), Metrics()
+        self._lease = _lease(config, Kube(self._api, self.metrics))
         leading = self._lease.held if self._lease is not None else _always
-        kube, pods = Kube(self._api, leading), Store()
+        kube, pods = Kube(self._api, self.metrics, leading), Store()
         self._sandboxes = Store()
-        self.health = Health()
-        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _log_failure)
+        self.metrics.has_workers(config.workers)
+        self.metrics.leads(config.leader_election.lease_name, leading)
+        self.metrics.counts(self._sandboxes.all)
+        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _log_failure, self.metrics.queue)
         wake = self._queue.add
         limits = SessionLimits(config.sessions, config.sessions_per_namespace)
-        sessions = Sessions(self._executor, limits, Pace(config.starts_per_node), wake, leading)
+        sessions = Sessions(self._executor, limits, Pace(config.starts_per_node), wake, self.metrics, leading)
         actions = Actions(kube, config, sessions, pods)
         self._reconciler = Reconciler(
-            config, kube, self._sandboxes, pods, actions, self.health, self._queue.add_after, self._queue.forget
+            config,
+            kube,
+            self._sandboxes,
+            pods,
+            actions,
+            self.health,
+            self.metrics,
+            self._queue.add_after,
+            self._queue.forget,
         )
         scopes = config.namespaces or (None,)
         self._resyncs = [Resync(kube, scope, self._sandboxes, wake) for scope in scopes]
         self._lists: list[PodWatch | Resync] = [
-            *(PodWatch(kube, scope, pods, wake, self.health) for scope in scopes),
+            *(PodWatch(kube, scope, pods, wake, self.health, self.metrics) for scope in scopes),
             *self._resyncs,
         ]
 
@@ -127,12 +139,14 @@ class Operator:
     def _deliver(self, event: dict[str, Any]) -> None:
         thing = dict(event["object"])
         self.health.seen(thing)
+        self.metrics.delivered("sandboxes")
         kept = self._sandboxes.remove(thing) if event["type"] == "DELETED" else self._sandboxes.put(thing)
         if kept:
             self._queue.add(key_of(thing))
 
     async def _reconcile(self, key: Key) -> None:
-        await self._reconciler.reconcile(key)
+        with self.metrics.reconciling():
+            await self._reconciler.reconcile(key)
 
 
 def _always() -> bool:
@@ -157,9 +171,12 @@ def _log_failure(key: Key, error: Exception, pause: float) -> None:
     log.error("reconcile failed", namespace=key.namespace, name=key.name, retry_in_seconds=pause, exc_info=error)
 
 
-async def _run(config: Config, port: int) -> None:
+async def _run(config: Config, probe_port: int, metrics_port: int) -> None:
     operator = Operator(config, await configuration())
-    probes = await serve_probes(port, operator.is_ready, operator.health.problem)
+    servers = [
+        await serve_probes(probe_port, operator.is_ready, operator.health.problem),
+        await serve_metrics(metrics_port, operator.metrics.registry),
+    ]
     main = asyncio.current_task()
     assert main is not None  # noqa: S101
     loop = asyncio.get_running_loop()
@@ -169,7 +186,8 @@ async def _run(config: Config, port: int) -> None:
         await operator.run()
     finally:
         # Sessions end with the process; what they started in the pods lives on, and the next operator goes on with it.
-        await probes.cleanup()
+        for server in servers:
+            await server.cleanup()
 
 
 def main() -> int:
@@ -179,13 +197,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="caisson", description="The Caisson operator.")
     parser.add_argument("--config", type=Path, required=True, help="the configuration, a YAML file")
     parser.add_argument("--probe-port", type=int, default=8080, help="port of /healthz and /readyz (default: 8080)")
+    parser.add_argument("--metrics-port", type=int, default=9090, help="port of /metrics (default: 9090)")
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
     logs.configure()
     try:
         config = load_config(arguments.config)
         with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(_run(config, arguments.probe_port))
+            asyncio.run(_run(config, arguments.probe_port, arguments.metrics_port))
     except LeaseLost as error:
         print(f"caisson: {error}; another operator goes on, this one ends and is started anew", file=sys.stderr)
         return _LEASE_LOST

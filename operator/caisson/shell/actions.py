@@ -1,5 +1,6 @@
 """Carry out what the core asks for. What comes of it goes to the stores and the memory, where the next look is."""
 
+import asyncio
 from typing import Any
 
 from caisson.api.reasons import Reason
@@ -10,6 +11,7 @@ from caisson.core.plan import Action, CreatePod, DeletePod, LookAtEvents, OpenSe
 from caisson.core.pod import MANAGED_BY, MANAGED_BY_LABEL
 from caisson.core.podview import PodEvent, parse_time
 from caisson.core.refusal import reason_of_refusal
+from caisson.core.startup import Start
 from caisson.core.text import clean_line
 from caisson.shell.clock import now
 from caisson.shell.errors import Conflict, KubeError, NotFound
@@ -51,8 +53,10 @@ class Actions:
         try:
             problem = await self._preconditions.problem(manifest)
             if problem is None:
-                self._pods.put(await self._kube.create_pod(key.namespace, manifest))
+                pod = await self._kube.create_pod(key.namespace, manifest)
+                self._pods.put(pod)
                 memory.create_failure = None
+                memory.start = Start(pod["metadata"]["uid"], asyncio.get_running_loop().time())
             else:
                 reason, message = problem
                 memory.create_failure = CreateFailure(reason, message, generation, now(), failures + 1)

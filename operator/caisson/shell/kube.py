@@ -8,13 +8,16 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from time import perf_counter
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from kubernetes.aio import client, config
 
 from caisson.api.sandbox import GROUP, PLURAL, VERSION
 from caisson.shell.errors import ConfigError, KubeUnreachable, NotLeading, kube_error
+from caisson.shell.metrics import Metrics
 
 Json = dict[str, Any]
 
@@ -53,12 +56,15 @@ def _kubeconfig() -> Path | None:
 class Kube:
     """A connection to the API server. Methods raise KubeError or KubeUnreachable (`shell.errors`)."""
 
-    def __init__(self, api_client: client.ApiClient, may_write: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, api_client: client.ApiClient, metrics: Metrics, may_write: Callable[[], bool] = lambda: True
+    ) -> None:
         """Use a client of the official library, which the caller closes.
 
         Writes ask `may_write` right before the request and raise NotLeading where it says no; those to a Lease don't.
         """
-        self._api, self._may_write = api_client, may_write
+        self._api, self._metrics, self._may_write = api_client, metrics, may_write
+        self._host = urlsplit(api_client.configuration.host).netloc
 
     async def create_pod(self, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
         """Create a pod and return it. A dry run goes through admission, and makes nothing."""
@@ -177,12 +183,16 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
+        began, code = perf_counter(), None
         try:
             response = await self._api.call_api(*serialized, _request_timeout=limits)
+            answer = response.response
+            assert isinstance(answer, aiohttp.ClientResponse)  # noqa: S101
+            code = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubeUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
-        answer = response.response
-        assert isinstance(answer, aiohttp.ClientResponse)  # noqa: S101
+        finally:
+            self._metrics.requested(method, self._host, code, perf_counter() - began)
         return answer
 
 

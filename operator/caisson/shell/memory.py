@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from caisson.core.observation import CreateFailure, PodEvents, Session
+from caisson.core.startup import Start
 
 
 @dataclass
@@ -17,6 +18,9 @@ class Memory:
     session_task: asyncio.Task[None] | None = None
     pod_events: PodEvents | None = None
     looked_at: datetime | None = None
+    start: Start | None = None
+    """The start that is measured, if this process made the pod."""
+
     status_changed_since: datetime | None = None
     """Since when the status differs from what is written."""
 

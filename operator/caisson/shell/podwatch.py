@@ -11,6 +11,7 @@ from caisson.core.pod import MANAGED_BY, MANAGED_BY_LABEL
 from caisson.shell.errors import CaissonError
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube
+from caisson.shell.metrics import Metrics
 from caisson.shell.store import Key, Store, key_of
 
 Json = dict[str, Any]
@@ -28,9 +29,16 @@ class PodWatch:
     """Keeps a store of pods up to date and calls `changed` with the key of each pod that changed."""
 
     def __init__(
-        self, kube: Kube, namespace: str | None, store: Store, changed: Callable[[Key], None], health: Health
+        self,
+        kube: Kube,
+        namespace: str | None,
+        store: Store,
+        changed: Callable[[Key], None],
+        health: Health,
+        metrics: Metrics,
     ) -> None:
         """Watch one namespace, or all when None; tell `health` of every step."""
+        self._metrics = metrics
         self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
         self._health, self._name = health, f"the watch of pods in {namespace or 'all namespaces'}"
         self.synced = asyncio.Event()
@@ -76,6 +84,7 @@ class PodWatch:
     async def _watch(self, version: str) -> str:
         async for event in self._kube.watch_pods(self._namespace, _SELECTOR, version):
             self._health.beat(self._name)
+            self._metrics.delivered("pods")
             pod, kind = event["object"], event["type"]
             if kind == "ERROR":
                 if pod.get("code") == 410:

@@ -9,9 +9,11 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Hashable
+from time import perf_counter
 from typing import Generic, TypeVar
 
 from caisson.core.backoff import exponential
+from caisson.shell.metrics import QueueMetrics
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
@@ -22,12 +24,15 @@ class WorkQueue(Generic[KeyT]):
     """Keys to work on, with `work` called for one key at a time and for `workers` keys at once."""
 
     def __init__(
-        self, work: Callable[[KeyT], Awaitable[None]], on_error: Callable[[KeyT, Exception, float], None]
+        self,
+        work: Callable[[KeyT], Awaitable[None]],
+        on_error: Callable[[KeyT, Exception, float], None],
+        metrics: QueueMetrics,
     ) -> None:
         """Call `work` for each key; when it raises, `on_error` is told with the seconds until the next try."""
-        self._work, self._on_error = work, on_error
+        self._work, self._on_error, self._metrics = work, on_error, metrics
         self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
-        self._queued: set[KeyT] = set()
+        self._queued: dict[KeyT, float] = {}
         self._active: set[KeyT] = set()
         self._again: set[KeyT] = set()
         self._failures: dict[KeyT, int] = {}
@@ -41,8 +46,10 @@ class WorkQueue(Generic[KeyT]):
         if key in self._active:
             self._again.add(key)
         elif key not in self._queued:
-            self._queued.add(key)
+            self._queued[key] = perf_counter()
             self._ready.put_nowait(key)
+            self._metrics.adds.inc()
+            self._metrics.depth.set(len(self._queued))
 
     def add_after(self, key: KeyT, seconds: float) -> None:
         """Work on the key after some seconds, unless it asked for an earlier time already."""
@@ -68,7 +75,9 @@ class WorkQueue(Generic[KeyT]):
     async def _run_worker(self) -> None:
         while True:
             key = await self._ready.get()
-            self._queued.discard(key)
+            began = perf_counter()
+            self._metrics.waited.observe(began - self._queued.pop(key))
+            self._metrics.depth.set(len(self._queued))
             self._active.add(key)
             # What a wish was for is seen to now; the work may make a new one.
             self._wishes.pop(key, None)
@@ -78,9 +87,11 @@ class WorkQueue(Generic[KeyT]):
             except Exception as error:  # noqa: BLE001  whatever it is, the key must come back
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 pause = exponential(failures, first=0.25, ceiling=_CEILING_SECONDS).total_seconds()
+                self._metrics.retries.inc()
                 self._on_error(key, error, pause)
                 self.add_after(key, pause)
             finally:
+                self._metrics.worked.observe(perf_counter() - began)
                 self._active.discard(key)
                 if key in self._again:
                     self._again.discard(key)

@@ -1,5 +1,6 @@
 """One reconcile: observe, decide, act, observe, write. Level-triggered: why it was woken does not matter."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from caisson.shell.errors import Conflict, NotFound
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
+from caisson.shell.metrics import Metrics
 from caisson.shell.recorder import Recorder
 from caisson.shell.store import Key, Store
 
@@ -39,11 +41,13 @@ class Reconciler:
         pods: Store,
         actions: Actions,
         health: Health,
+        metrics: Metrics,
         wake_after: Callable[[Key, float], None],
         forget: Callable[[Key], None],
     ) -> None:
         """Read from the stores, act through `actions`; ask for another look through `wake_after` (seconds)."""
-        self._config, self._kube, self._actions, self._health = config, kube, actions, health
+        self._config, self._kube, self._actions = config, kube, actions
+        self._health, self._metrics = health, metrics
         self._sandboxes, self._pods = sandboxes, pods
         self._wake_after, self._forget = wake_after, forget
         self._recorder = Recorder(kube)
@@ -75,7 +79,7 @@ class Reconciler:
         pod = pod_view(raw) if raw is not None else None
         session: Session | None = memory.session
         events: PodEvents | None = memory.pod_events
-        return Observation(
+        seen = Observation(
             sandbox=sandbox,
             pod=pod,
             create_failure=memory.create_failure,
@@ -83,6 +87,10 @@ class Reconciler:
             pod_events=events if pod and events and events.pod_uid == pod.uid else None,
             looked_at=memory.looked_at,
         )
+        if memory.start is not None:
+            for phase, seconds in memory.start.advance(seen, asyncio.get_running_loop().time()):
+                self._metrics.phase(phase, seconds)
+        return seen
 
     async def _write(self, key: Key, seen: Observation, memory: Memory, decision: Decision, stored: Json) -> None:
         """Write the status if it is not `stored` and may not wait for a better one; see that the key comes back."""
@@ -100,6 +108,8 @@ class Reconciler:
             elif await self._patch(key, seen, memory, patch):
                 told = notice(known, decision.status)
                 if told is not None:
+                    if told.crash is not None:
+                        self._metrics.crashed(told.crash.reason)
                     await self._recorder.record(seen.sandbox, told)
                 # What was just written may be what the next step goes by.
                 wake_at = now()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -14,6 +15,7 @@ from caisson.core.text import clean_line
 from caisson.shell.clock import now
 from caisson.shell.exec import ExecError, ExecResult, Executor
 from caisson.shell.memory import Memory
+from caisson.shell.metrics import Metrics
 from caisson.shell.pace import Pace
 from caisson.shell.store import Key
 
@@ -40,6 +42,7 @@ class Sessions:
         limits: SessionLimits,
         pace: Pace,
         woken: Callable[[Key], None],
+        metrics: Metrics,
         may_open: Callable[[], bool] = lambda: True,
     ) -> None:
         """Open no more sessions at a time than the limits say, at the pace that the nodes can bear.
@@ -48,6 +51,7 @@ class Sessions:
         before a session is opened, which is lost where it says no.
         """
         self._executor, self._woken, self._may_open, self._pace = executor, woken, may_open, pace
+        self._open, self._waiting = metrics.sessions.labels("open"), metrics.sessions.labels("waiting")
         self._free = asyncio.Semaphore(limits.in_all)
         # Weak: a namespace without sessions leaves nothing behind.
         self._free_in: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -72,12 +76,16 @@ class Sessions:
 
         try:
             # The namespace's own slots first: who waits for one takes none of the others'.
-            async with self._slots_of(key.namespace), self._pace.turn(wanted.node), self._free:
+            async with AsyncExitStack() as turn:
+                with self._waiting.track_inprogress():
+                    for slot in (self._slots_of(key.namespace), self._pace.turn(wanted.node), self._free):
+                        await turn.enter_async_context(slot)
                 if not self._may_open():
                     raise ExecError("this operator does not hold the lease")
-                result = await self._executor.run(
-                    key.namespace, key.name, wanted.command, wanted.timeout_seconds, printed
-                )
+                with self._open.track_inprogress():
+                    result = await self._executor.run(
+                        key.namespace, key.name, wanted.command, wanted.timeout_seconds, printed
+                    )
             report = _report(result, wanted)
         except (ExecError, ReportError) as error:
             log.warning("session lost", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))

@@ -1,6 +1,7 @@
 """The newest known version of each object, by namespace and name."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 Json = dict[str, Any]
@@ -39,6 +40,10 @@ class Store:
     def get(self, key: Key) -> Json | None:
         """Return the object, None where there is none."""
         return self._objects.get(key)
+
+    def all(self) -> Iterable[Json]:
+        """Return all objects."""
+        return self._objects.values()
 
     def put(self, thing: Json) -> bool:
         """Keep an object unless a newer version of it is known. Returns whether it was kept."""

@@ -12,11 +12,13 @@ from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube
+from caisson.shell.metrics import Metrics
 from caisson.shell.pace import Pace
 from caisson.shell.reconciler import Reconciler
 from caisson.shell.sessions import SessionLimits, Sessions
 from caisson.shell.store import Key, Store
 from tests.unit.operator.builders import CONFIG, POD_UID
+from tests.unit.operator.test_operator_report import READY, b64, line
 
 Json = dict[str, Any]
 KEY = Key("default", "demo")
@@ -24,8 +26,6 @@ GUARDED = (
     "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'caisson-sandbox-pods' with binding 'caisson-sandbox-pods'"
     " denied request: caisson: spec.runtimeClassName: set one of gvisor"
 )
-
-__all__ = ["KEY", "UNREACHABLE", "FakeExecutor", "FakeKube", "World"]
 
 
 def merged(target: Json, patch: Json) -> Json:
@@ -77,6 +77,7 @@ class FakeKube:
         self.pods_created += 1
         self.pod = copy.deepcopy(manifest)
         self.pod["metadata"] |= {"uid": POD_UID, "creationTimestamp": "2026-03-01T12:00:00Z"}
+        self.pod["spec"]["nodeName"] = "node"
         self.pod["status"] = {"phase": "Pending"}
         return self._stamp(self.pod)
 
@@ -117,6 +118,7 @@ class FakeKube:
     def pod_runs(self, *, ready: bool = True) -> Json:
         """Let the kubelet start the pod."""
         assert self.pod is not None
+        self.pod["spec"]["nodeName"] = "node"
         self.pod["status"] = {
             "phase": "Running",
             "podIP": "10.0.0.7",
@@ -166,10 +168,10 @@ class World:
 
     def operator_restarts(self) -> None:
         """Forget all but what is in the cluster."""
-        self.sandboxes, self.pods = Store(), Store()
+        self.sandboxes, self.pods, self.metrics = Store(), Store(), Metrics()
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
-        sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), lambda _: None)
+        sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), lambda _: None, self.metrics)
         actions = Actions(kube, CONFIG, sessions, self.pods)
         self.reconciler = Reconciler(
             CONFIG,
@@ -178,6 +180,7 @@ class World:
             self.pods,
             actions,
             Health(),
+            self.metrics,
             lambda _, s: self.wishes.append(s),
             lambda _: None,
         )
@@ -205,3 +208,15 @@ class World:
 
 
 UNREACHABLE = KubeUnreachable("no answer")
+
+
+READY_ANSWER = ExecResult(0, line("isolated", kernel64=b64("gVisor")) + line("ready", **READY), b"")
+KILLED_ANSWER = ExecResult(1, line("failed", cause="Exited", attempt=0, exitCode=137), b"")
+
+
+async def becomes_ready(world: World) -> None:
+    """Go the usual way from applied to ready."""
+    await world.reconcile(2)
+    world.pods.put(world.kube.pod_runs())
+    world.executor.answers = [READY_ANSWER]
+    await world.reconcile(4)

@@ -11,6 +11,7 @@ from kubernetes.aio import client
 
 from caisson.shell.errors import Conflict, KubeError, KubeUnreachable, NotFound
 from caisson.shell.kube import Kube
+from caisson.shell.metrics import Metrics
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,7 +30,7 @@ async def served(handler: Handler) -> AsyncIterator[Kube]:
     configuration.host = f"http://{host}:{port}"
     api = client.ApiClient(configuration)
     try:
-        yield Kube(api)
+        yield Kube(api, Metrics())
     finally:
         await api.close()
         await runner.cleanup()

@@ -5,11 +5,13 @@ import copy
 from typing import Any, cast
 
 import pytest
+from kubernetes.aio import client
 
 from caisson.config import LeaderElection
 from caisson.shell.errors import CaissonError, KubeUnreachable, LeaseLost, NotLeading, kube_error
 from caisson.shell.kube import Kube
 from caisson.shell.lease import Lease
+from caisson.shell.metrics import Metrics
 
 Json = dict[str, Any]
 SETTINGS = LeaderElection(lease_duration_seconds=4, renew_deadline_seconds=3, retry_period_seconds=1)
@@ -129,6 +131,6 @@ async def test_a_renewal_that_fails_for_a_while_is_tried_again(time: Time) -> No
 
 
 async def test_nothing_is_written_without_the_lease() -> None:
-    kube = Kube(cast("Any", None), lambda: False)
+    kube = Kube(client.ApiClient(), Metrics(), lambda: False)
     with pytest.raises(NotLeading):
         await kube.create_event("default", {})

@@ -18,17 +18,23 @@ from caisson.shell.configfile import load_config
 from caisson.shell.errors import ConfigError, KubeError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor, _exit_code
 from caisson.shell.memory import Memory
+from caisson.shell.metrics import Metrics
 from caisson.shell.pace import Pace
 from caisson.shell.queue import WorkQueue
 from caisson.shell.sessions import SessionLimits, Sessions
 from caisson.shell.store import Key, Store
 from tests.unit.operator.builders import make_sandbox, make_spec, raw_sandbox
-from tests.unit.operator.fakes import KEY, UNREACHABLE, FakeExecutor, World, merged
-from tests.unit.operator.test_operator_report import READY, b64, line
+from tests.unit.operator.fakes import (
+    KEY,
+    KILLED_ANSWER,
+    UNREACHABLE,
+    FakeExecutor,
+    World,
+    becomes_ready,
+    merged,
+)
 
 Json = dict[str, Any]
-READY_ANSWER = ExecResult(0, line("isolated", kernel64=b64("gVisor")) + line("ready", **READY), b"")
-KILLED_ANSWER = ExecResult(1, line("failed", cause="Exited", attempt=0, exitCode=137), b"")
 
 
 # The queue
@@ -44,7 +50,9 @@ class Worked:
         self.failing = 0
         self.gate = asyncio.Event()
         self.gate.set()
-        self.queue: WorkQueue[str] = WorkQueue(self.work, lambda _key, _error, pause: self.errors.append(pause))
+        self.queue: WorkQueue[str] = WorkQueue(
+            self.work, lambda _key, _error, pause: self.errors.append(pause), Metrics().queue
+        )
 
     async def work(self, key: str) -> None:
         self.keys.append(key)
@@ -248,14 +256,6 @@ def world() -> World:
     return World(raw_sandbox(make_sandbox()))
 
 
-async def becomes_ready(world: World) -> None:
-    """Go the usual way from applied to ready."""
-    await world.reconcile(2)
-    world.pods.put(world.kube.pod_runs())
-    world.executor.answers = [READY_ANSWER]
-    await world.reconcile(4)
-
-
 async def test_a_start_as_usual_costs_two_writes_and_one_session(world: World) -> None:
     await becomes_ready(world)
     assert world.condition() == ("True", Reason.READY)
@@ -411,7 +411,9 @@ async def test_the_kernel_is_known_while_dockerd_still_starts() -> None:
     seen: list[object] = []
     executor = FakeExecutor()
     executor.answers = [ExecResult(0, b'{"event":"isolated","kernel64":"Z1Zpc29y"}\n', b"")]
-    sessions = Sessions(cast("Executor", executor), SessionLimits(1, 1), Pace(1), lambda _: seen.append(memory.session))
+    sessions = Sessions(
+        cast("Executor", executor), SessionLimits(1, 1), Pace(1), lambda _: seen.append(memory.session), Metrics()
+    )
     sessions.open(Key("default", "demo"), memory, OpenSession("pod", "node", ("start",), 1.0, starts_docker=True))
     assert memory.session_task is not None
     await memory.session_task

@@ -1,0 +1,43 @@
+"""What the operator tells over HTTP: `/healthz` while its watches work, `/readyz` once they are in sync, `/metrics`."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+
+async def serve_probes(port: int, is_ready: Callable[[], bool], problem: Callable[[], str | None]) -> web.AppRunner:
+    """Serve the probes on all addresses; `problem` says why the process should be restarted, None where it should not.
+
+    The caller cleans the returned runner up.
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        found = problem()
+        return web.Response(text="ok\n") if found is None else web.Response(status=500, text=f"{found}\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if is_ready() else web.Response(status=503, text="watches are not in sync\n")
+
+    return await _serve(port, {"/healthz": healthz, "/readyz": readyz})
+
+
+async def serve_metrics(port: int, registry: CollectorRegistry) -> web.AppRunner:
+    """Serve `/metrics` on all addresses, in the format that the client asks for. The caller cleans the runner up."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    return await _serve(port, {"/metrics": metrics})
+
+
+async def _serve(port: int, answers: dict[str, Callable[[web.Request], Awaitable[web.Response]]]) -> web.AppRunner:
+    app = web.Application()
+    for path, answer in answers.items():
+        app.router.add_get(path, answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    return runner
