@@ -1,4 +1,4 @@
-"""Write what is generated from the models: the CRD, the reference and the schema of the chart's values.
+"""Write what is generated from the models: the CRD, the reference, the schema of the chart's values, the dashboard.
 
 `make generate` runs it.
 
@@ -20,12 +20,16 @@ from caisson.api.reasons import CONDITION_MEANINGS, CRASH_REASONS, ConditionType
 from caisson.api.sandbox import SandboxSpec, SandboxStatus
 from caisson.api.schema import structural_schema
 from caisson.config import Config
+from caisson.shell.metrics import Metrics
+from tools.dashboard import dashboard
 from tools.values import values_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "make generate"
 
 Schema = Mapping[str, Any]
+
+_OF_THE_PROCESS = ("process_", "python_")
 
 _C = ConditionType
 _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
@@ -93,10 +97,16 @@ def chart_values() -> str:
     return json.dumps(comment | values_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def chart_dashboard() -> str:
+    """Return `charts/caisson/files/dashboard.json`."""
+    return json.dumps(dashboard(), indent=2) + "\n"
+
+
 OUTPUTS: dict[str, Callable[[], str]] = {
     "manifests/crd.yaml": crd,
     # Helm takes no file from outside of the chart.
     "charts/caisson/files/crd.yaml": crd,
+    "charts/caisson/files/dashboard.json": chart_dashboard,
     "charts/caisson/values.schema.json": chart_values,
     "docs/reference.md": reference,
 }
@@ -124,6 +134,7 @@ def _reference() -> Iterator[str]:
     yield from _conditions()
     yield from _reasons()
     yield from _configuration()
+    yield from _metrics()
 
 
 def _fields(name: str, title: str, schema: Schema) -> Iterator[str]:
@@ -240,6 +251,33 @@ def _configuration() -> Iterator[str]:
     yield "| Field | Type | Default | Allowed | Description |"
     yield "|---|---|---|---|---|"
     yield from _rows("", structural_schema(Config))
+    yield ""
+
+
+def _metrics() -> Iterator[str]:
+    yield "## Metrics"
+    yield ""
+    yield "The operator serves them on port 9090 (`--metrics-port`), beside those of its process. Durations are"
+    yield "in seconds. No label names a Sandbox, a pod or a namespace. Each operator counts all Sandboxes; what an"
+    yield "operator did only it counts."
+    yield ""
+    yield "| Metric | Type | Labels | Meaning |"
+    yield "|---|---|---|---|"
+    metrics = Metrics()
+    # One series of each, for its labels.
+    metrics.counts(tuple)
+    metrics.leads("caisson", bool)
+    metrics.delivered("pods")
+    metrics.requested("GET", "", 200, 0.0)
+    metrics.crashed(Reason.DOCKERD_KILLED)
+    metrics.has_workers(1)
+    for family in metrics.registry.collect():
+        if family.name.startswith(_OF_THE_PROCESS):
+            continue
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {label: None for sample in family.samples for label in sample.labels if label != "le"}
+        cells = (f"`{name}`", family.type, ", ".join(f"`{label}`" for label in labels), _cell(family.documentation))
+        yield f"| {' | '.join(cells)} |"
     yield ""
 
 

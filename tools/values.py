@@ -126,6 +126,9 @@ class OperatorNetworkPolicy(ValuesModel):
     enabled: bool
     """Make one."""
 
+    metrics_from: list[KubernetesObject]
+    """Peers that may read the metrics, as in networking.k8s.io/v1; everybody when empty."""
+
     api_server: list[KubernetesObject]
     """Peers that the API server is reached at, as in networking.k8s.io/v1; everybody when empty."""
 
@@ -148,6 +151,52 @@ class NetworkPolicy(ValuesModel):
 
     sandboxes: SandboxNetworkPolicy
     """For sandboxes."""
+
+
+class ServiceMonitor(ValuesModel):
+    """Tells the Prometheus Operator where the metrics are."""
+
+    enabled: bool
+    """Make one."""
+
+    interval: Annotated[str, Field(pattern=r"^([0-9]+(ms|s|m|h))+$")]
+    """How often they are read."""
+
+    labels: Labels
+    """Labels by which a Prometheus finds it."""
+
+
+class PrometheusRule(ValuesModel):
+    """Alerts."""
+
+    enabled: bool
+    """Make them."""
+
+    labels: Labels
+    """Labels by which a Prometheus finds them."""
+
+
+class Dashboard(ValuesModel):
+    """A ConfigMap with the Grafana dashboard."""
+
+    enabled: bool
+    """Make it."""
+
+    labels: Labels
+    """Labels by which Grafana's sidecar finds it."""
+
+
+class MetricsValues(ValuesModel):
+    """What Prometheus and Grafana need."""
+
+    service_monitor: ServiceMonitor
+    """Tells the Prometheus Operator where the metrics are."""
+
+    prometheus_rule: PrometheusRule
+    """Alerts."""
+
+    dashboard: Dashboard
+    """A ConfigMap with the Grafana dashboard."""
 
 
 class PrePull(ValuesModel):
@@ -231,6 +280,9 @@ class Values(ValuesModel):
 
     network_policy: NetworkPolicy
     """NetworkPolicies."""
+
+    metrics: MetricsValues
+    """What Prometheus and Grafana need."""
 
     pre_pull: PrePull
     """A DaemonSet that pulls the toolboxes' images ahead of the first Sandbox."""

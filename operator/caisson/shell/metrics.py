@@ -68,7 +68,8 @@ class Metrics:
         )
         for result in ("success", "error"):
             self._reconciles.labels(CONTROLLER, result)
-        self._errors.labels(CONTROLLER)
+        for metric in (self._errors, self._time, self._active):
+            metric.labels(CONTROLLER)
 
         self.queue = QueueMetrics(registry)
 
@@ -90,7 +91,7 @@ class Metrics:
 
         self._phases = Histogram(
             "caisson_phase_duration_seconds",
-            "How long each phase of a start took, as the operator saw it.",
+            "How long each phase of a start took, as the operator saw it: schedule, pod, exec, dockerd, ready.",
             ["phase"],
             buckets=_PHASE_BUCKETS,
             registry=registry,
@@ -172,10 +173,16 @@ class QueueMetrics:
         self.adds = own(Counter, "adds", "How often one was put in the queue.")
         self.retries = own(Counter, "retries", "How often one was put off after a failure.")
         self.waited = own(
-            Histogram, "queue_duration_seconds", "How long one waited for a worker.", buckets=_RECONCILE_BUCKETS
+            Histogram,
+            "queue_duration_seconds",
+            "How long one waited for a worker.",
+            buckets=_RECONCILE_BUCKETS,
         )
         self.worked = own(
-            Histogram, "work_duration_seconds", "How long a worker was busy with one.", buckets=_RECONCILE_BUCKETS
+            Histogram,
+            "work_duration_seconds",
+            "How long a worker was busy with one.",
+            buckets=_RECONCILE_BUCKETS,
         )
 
 

@@ -18,6 +18,7 @@ PASSED_ON = {
     "affinity": "core/v1",
     "topologySpreadConstraints[]": "core/v1",
     "extraEnv[]": "core/v1",
+    "networkPolicy.operator.metricsFrom[]": "networking.k8s.io/v1",
     "networkPolicy.operator.apiServer[]": "networking.k8s.io/v1",
     "resources.requests": "names of resources",
     "resources.limits": "names of resources",
