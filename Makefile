@@ -48,7 +48,7 @@ test: prerequisites lint unit chart e2e ## Everything that must hold: lint, type
 lint: ## Style, types, import contracts, shell scripts
 	@$(RUN)ruff check
 	@$(RUN)ruff format --check
-	@$(RUN)mypy operator local tests benchmarks tools
+	@$(RUN)mypy operator local tests benchmarks tools charts
 	@$(RUN)lint-imports --no-cache
 	@$(RUN)shellcheck --shell=busybox --external-sources \
 		toolbox/build/* $$(find toolbox/libexec tests/toolbox/fakes -type f) benchmarks/floor.sh
@@ -68,8 +68,9 @@ e2e: up ## The end-to-end tests, on the local cluster
 	@$(WITH_KUBECTL)pytest tests/e2e --durations=10
 
 .PHONY: generate
-generate: ## Write what is generated: the CRD, the reference, the schema of the chart's values
+generate: ## Write what is generated: CRD, reference, schema of the values, manifests/install.yaml
 	@$(RUN)python -m tools.generate
+	@$(RUN)python -m tools.manifest
 
 .PHONY: bench
 bench: up ## Measure apply to Ready next to the same by hand, and what sandboxes at rest cost

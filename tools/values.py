@@ -209,6 +209,19 @@ class PrePull(ValuesModel):
     """Of each of its containers."""
 
 
+class Test(ValuesModel):
+    """What `helm test` does."""
+
+    namespace: Annotated[str, Field(max_length=63, pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")]
+    """Where it applies its Sandbox; the first of config.namespaces when empty, or else default."""
+
+    image: str
+    """The sandbox's image; the operator's when empty."""
+
+    timeout_seconds: Annotated[int, Field(ge=1)]
+    """How long the Sandbox has to become Ready."""
+
+
 class Values(ValuesModel):
     """Values of Caisson's chart."""
 
@@ -286,6 +299,9 @@ class Values(ValuesModel):
 
     pre_pull: PrePull
     """A DaemonSet that pulls the toolboxes' images ahead of the first Sandbox."""
+
+    test: Test
+    """What `helm test` does."""
 
 
 def values_schema() -> Schema:

@@ -80,3 +80,20 @@ seccompProfile:
 {{- range .Values.config.toolboxes }}{{ $images = append $images .image }}{{ end -}}
 {{- $images | toJson -}}
 {{- end -}}
+
+{{- /* Where `helm test` applies its Sandbox, and where the notes tell to apply the first one. */ -}}
+{{- define "caisson.testNamespace" -}}
+{{- .Values.test.namespace | default (first .Values.config.namespaces) | default "default" -}}
+{{- end -}}
+
+{{- /* Not the operator's: its Deployment and its policies would take the pod for one of theirs. */ -}}
+{{- define "caisson.testLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}-helm-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "caisson.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
