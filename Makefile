@@ -65,7 +65,12 @@ chart: ## The chart's tests that need no cluster, in seconds: helm lint, helm-un
 e2e: up ## The end-to-end tests, on the local cluster
 	@$(LOCAL) images
 	@$(LOCAL) images non-root own-docker hanging-docker
-	@$(WITH_KUBECTL)pytest tests/e2e --durations=10
+	@$(WITH_KUBECTL)pytest tests/e2e tests/faults -m "not campaign" --durations=10
+
+.PHONY: test-faults
+test-faults: up ## Every fault that we know to provoke, with the operator killed at each of its writes (25 min)
+	@$(LOCAL) images
+	@$(WITH_KUBECTL)pytest tests/faults --durations=10
 
 .PHONY: generate
 generate: ## Write what is generated: CRD, reference, schema of the values, manifests/install.yaml

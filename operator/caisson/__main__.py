@@ -77,9 +77,10 @@ class Operator:
             self._queue.forget,
         )
         scopes = config.namespaces or (None,)
-        self._resyncs = [Resync(kube, scope, self._sandboxes, wake) for scope in scopes]
+        period = config.resync_period_seconds
+        self._resyncs = [Resync(kube, scope, self._sandboxes, wake, period) for scope in scopes]
         self._lists: list[PodWatch | Resync] = [
-            *(PodWatch(kube, scope, pods, wake, self.health, self.metrics) for scope in scopes),
+            *(PodWatch(kube, scope, pods, wake, self.health, self.metrics, period) for scope in scopes),
             *self._resyncs,
         ]
 

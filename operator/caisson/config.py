@@ -288,6 +288,9 @@ class Config(ConfigModel):
     """How many starts of dockerd a node is given at a time. A start takes one to two seconds of a core; with many more
     at once than cores all of them become slow, and time out. One that lasts longer than 30 seconds makes room."""
 
+    resync_period_seconds: Annotated[int, Field(ge=10, le=3600)] = 300
+    """How often Sandboxes and pods are listed, beside being watched: what a watch lost is found then at the latest."""
+
     leader_election: LeaderElection = LeaderElection()
     """Which of several operators works."""
 

@@ -52,6 +52,10 @@ class Kubectl:
         """Return an object. Raises Refused when it is not there."""
         return dict(json.loads(self("get", kind, name, "-o", "json")))
 
+    def get_all(self, kind: str) -> list[Json]:
+        """Return all objects of a kind."""
+        return list(json.loads(self("get", kind, "-o", "json"))["items"])
+
     def exists(self, kind: str, name: str) -> bool:
         """Tell whether an object is there."""
         return bool(self("get", kind, name, "-o", "name", "--ignore-not-found"))

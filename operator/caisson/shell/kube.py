@@ -4,6 +4,7 @@ The transport is the official client's (connection pool, TLS, credentials and th
 are passed by, because validating a whole Pod to read ten fields costs more than all of a reconcile.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +23,8 @@ from caisson.shell.metrics import Metrics
 Json = dict[str, Any]
 
 _TIMEOUT_SECONDS = 30
-_WATCH_SECONDS = 300
+_TIMES_PUT_OFF = 5
+_LONGEST_PUT_OFF_SECONDS = 60
 _QUIET_SECONDS = 75
 """The API server sends a bookmark about once a minute; a watch silent for longer is a dead connection."""
 
@@ -121,14 +123,16 @@ class Kube:
         """Return the PodList of the pods with these labels; `namespace` None means all."""
         return await self._call("GET", _pods(namespace), query={"labelSelector": selector})
 
-    async def watch_pods(self, namespace: str | None, selector: str, resource_version: str) -> AsyncIterator[Json]:
-        """Yield watch events and bookmarks until the API server ends the watch. Silence raises KubeUnreachable."""
+    async def watch_pods(
+        self, namespace: str | None, selector: str, resource_version: str, seconds: int
+    ) -> AsyncIterator[Json]:
+        """Yield watch events and bookmarks for some seconds, or less. Silence raises KubeUnreachable."""
         query = {
             "watch": "true",
             "labelSelector": selector,
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(_WATCH_SECONDS),
+            "timeoutSeconds": str(seconds),
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_SECONDS, sock_read=_QUIET_SECONDS)
         response = await self._send("GET", _pods(namespace), query, None, None, timeout)
@@ -152,10 +156,8 @@ class Kube:
         content_type: str | None = None,
         leading_only: bool = True,
     ) -> Json:
-        if leading_only and method != "GET" and not self._may_write():
-            raise NotLeading(f"{method} {path}: this operator does not hold the lease")
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
-        response = await self._send(method, path, query, body, content_type, timeout)
+        response = await self._send(method, path, query, body, content_type, timeout, leading_only=leading_only)
         try:
             if response.status >= 300:
                 await _raise_for(f"{method} {path}", response)
@@ -173,6 +175,8 @@ class Kube:
         body: Json | None,
         content_type: str | None,
         limits: aiohttp.ClientTimeout,
+        *,
+        leading_only: bool = True,
     ) -> aiohttp.ClientResponse:
         headers = {"Accept": "application/json", "Content-Type": content_type or "application/json"}
         serialized = await self._api.param_serialize(
@@ -183,6 +187,21 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
+        # As client-go: a request that was put off was not processed, and the server knows when it can be.
+        for _ in range(_TIMES_PUT_OFF):
+            if leading_only and method != "GET" and not self._may_write():
+                raise NotLeading(f"{method} {path}: this operator does not hold the lease")
+            answer = await self._send_once(method, path, serialized, limits)
+            seconds = _put_off(answer)
+            if seconds is None:
+                return answer
+            answer.release()
+            await asyncio.sleep(seconds)
+        raise KubeUnreachable(f"{method} {path}: put off {_TIMES_PUT_OFF} times (HTTP {answer.status}, Retry-After)")
+
+    async def _send_once(
+        self, method: str, path: str, serialized: tuple[Any, ...], limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
         began, code = perf_counter(), None
         try:
             response = await self._api.call_api(*serialized, _request_timeout=limits)
@@ -194,6 +213,14 @@ class Kube:
         finally:
             self._metrics.requested(method, self._host, code, perf_counter() - began)
         return answer
+
+
+def _put_off(answer: aiohttp.ClientResponse) -> int | None:
+    """Return in how many seconds the request may be made again, None where it was not put off."""
+    after = answer.headers.get("Retry-After", "")
+    if (answer.status != 429 and answer.status < 500) or not after.isdecimal():
+        return None
+    return min(int(after), _LONGEST_PUT_OFF_SECONDS)
 
 
 def _leases(namespace: str) -> str:

@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 _SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 _CEILING_SECONDS = 30
+_WATCH_SECONDS = 300
 
 
 class _Expired(Exception):  # noqa: N818
@@ -36,8 +37,11 @@ class PodWatch:
         changed: Callable[[Key], None],
         health: Health,
         metrics: Metrics,
+        resync_seconds: int,
     ) -> None:
-        """Watch one namespace, or all when None; tell `health` of every step."""
+        """Watch one namespace, or all when None, and list it this often; tell `health` of every step."""
+        self._resync_seconds = resync_seconds
+        self._watch_seconds = min(resync_seconds, _WATCH_SECONDS)
         self._metrics = metrics
         self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
         self._health, self._name = health, f"the watch of pods in {namespace or 'all namespaces'}"
@@ -46,14 +50,14 @@ class PodWatch:
 
     async def run(self) -> None:
         """Watch until cancelled. Whatever breaks, the watch is made anew, after a pause that grows."""
-        failures = 0
+        failures, listed_at = 0, 0.0
         version: str | None = None
         while True:
             began = asyncio.get_running_loop().time()
             self._health.beat(self._name)
             try:
-                if version is None:
-                    version = await self._list()
+                if version is None or began - listed_at >= self._resync_seconds:
+                    version, listed_at = await self._list(), began
                     self.synced.set()
                 version = await self._watch(version)
                 problem = ""
@@ -62,7 +66,7 @@ class PodWatch:
             except CaissonError as error:
                 problem = str(error)
             lasted = asyncio.get_running_loop().time() - began
-            if lasted > _CEILING_SECONDS:
+            if lasted > min(_CEILING_SECONDS, self._watch_seconds - 1):
                 # It worked for a while: whatever ended it, a load balancer perhaps, is not the same as before.
                 failures = 0
                 continue
@@ -82,7 +86,7 @@ class PodWatch:
         return version
 
     async def _watch(self, version: str) -> str:
-        async for event in self._kube.watch_pods(self._namespace, _SELECTOR, version):
+        async for event in self._kube.watch_pods(self._namespace, _SELECTOR, version, self._watch_seconds):
             self._health.beat(self._name)
             self._metrics.delivered("pods")
             pod, kind = event["object"], event["type"]

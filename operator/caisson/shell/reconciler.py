@@ -26,6 +26,7 @@ from caisson.shell.store import Key, Store
 
 Json = dict[str, Any]
 
+_CHANGED_MEANWHILE = timedelta(seconds=5)
 _RESYNC = timedelta(minutes=10)
 """Every Sandbox is looked at this often though nothing woke it. A look costs no request; it heals a lost wake-up."""
 
@@ -105,7 +106,10 @@ class Reconciler:
             waits = may_wait_until(known, decision.status, memory.status_changed_since)
             if waits is not None and now() < waits:
                 wake_at = earliest(wake_at, waits)
-            elif await self._patch(key, seen, memory, patch):
+            elif not await self._patch(key, seen, memory, patch):
+                # Its watch wakes us, unless that is what failed.
+                wake_at = earliest(wake_at, now() + _CHANGED_MEANWHILE)
+            else:
                 told = notice(known, decision.status)
                 if told is not None:
                     if told.crash is not None:
@@ -117,7 +121,7 @@ class Reconciler:
             self._wake_after(key, (wake_at - now()).total_seconds())
 
     async def _patch(self, key: Key, seen: Observation, memory: Memory, patch: Json) -> bool:
-        """Write the status. Returns False when the Sandbox is gone or has changed by now: its watch wakes us."""
+        """Write the status. Returns False when the Sandbox is gone or has changed by now."""
         # A UID is no precondition of a patch to a custom resource's status; the resource version is, and implies it.
         body = {"metadata": {"resourceVersion": seen.sandbox.metadata.resource_version}, "status": patch}
         try:

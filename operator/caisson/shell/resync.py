@@ -12,15 +12,22 @@ from caisson.shell.store import Key, Store
 
 log = structlog.get_logger(__name__)
 
-_PERIOD_SECONDS = 300
 _RETRY_SECONDS = 5
 
 
 class Resync:
     """Brings the store in line with a list: at the start, which also shows whether the CRD is there, and then on."""
 
-    def __init__(self, kube: Kube, namespace: str | None, store: Store, changed: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        namespace: str | None,
+        store: Store,
+        changed: Callable[[Key], None],
+        period_seconds: float,
+    ) -> None:
         """List one namespace, or all when None; call `changed` with the key of each Sandbox that differs."""
+        self._period_seconds = period_seconds
         self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
         self.synced = asyncio.Event()
         """Set after the first list."""
@@ -50,7 +57,7 @@ class Resync:
                 self.synced.set()
                 self._hurry.clear()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_PERIOD_SECONDS):
+                    async with asyncio.timeout(self._period_seconds):
                         await self._hurry.wait()
                 continue
             await asyncio.sleep(_RETRY_SECONDS)

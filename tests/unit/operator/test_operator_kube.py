@@ -1,6 +1,7 @@
 """The connection to the API server, against a server that answers as one."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -85,6 +86,28 @@ async def test_a_patch_is_sent_as_a_merge_patch() -> None:
     }
 
 
+@pytest.mark.parametrize("code", [429, 503])
+async def test_a_request_that_is_put_off_is_made_again_when_the_server_says(code: int) -> None:
+    asked: list[float] = []
+
+    async def handle(_: web.Request) -> web.StreamResponse:
+        asked.append(time.monotonic())
+        if len(asked) == 1:
+            return web.Response(status=code, headers={"Retry-After": "1"})
+        return web.json_response({"metadata": {}})
+
+    async with served(handle) as kube:
+        await kube.create_event("ns", {"reason": "Ready"})
+    assert len(asked) == 2
+    assert asked[1] - asked[0] > 0.95
+
+
+async def test_an_overloaded_server_that_does_not_say_when_is_an_error() -> None:
+    async with served(answering(429, "{}")) as kube:
+        with pytest.raises(KubeError):
+            await kube.get_pod("ns", "demo")
+
+
 async def test_a_watch_delivers_a_pod_of_any_size() -> None:
     """A Sandbox may have megabytes of environment; its pod must not end the watch of everybody's pods."""
     events = [{"type": "ADDED", "object": {"padding": "x" * size}} for size in (10, 1_400_000, 20)]
@@ -97,7 +120,7 @@ async def test_a_watch_delivers_a_pod_of_any_size() -> None:
         return response
 
     async with served(handle) as kube:
-        assert [event async for event in kube.watch_pods(None, "a=b", "1")] == events
+        assert [event async for event in kube.watch_pods(None, "a=b", "1", 300)] == events
 
 
 async def test_a_watch_that_breaks_in_the_middle_is_unreachable() -> None:
@@ -112,5 +135,5 @@ async def test_a_watch_that_breaks_in_the_middle_is_unreachable() -> None:
 
     async with served(handle) as kube:
         with pytest.raises(KubeUnreachable):
-            async for _ in kube.watch_pods(None, "a=b", "1"):
+            async for _ in kube.watch_pods(None, "a=b", "1", 300):
                 pass

@@ -1,0 +1,96 @@
+"""The operator's network can be broken here, and the operator killed: it is a process of this machine."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.conftest import LocalCluster, cluster, kubectl
+from tests.e2e.kubectl import Kubectl
+from tests.faults.operator import OperatorProcess
+from tests.faults.proxy import Proxy
+
+__all__ = ["cluster", "kubectl"]
+
+RESYNC_SECONDS = 15
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for the proxy and its key."""
+    directory = tmp_path_factory.mktemp("proxy")
+    certificate, key = directory / "ca.crt", directory / "tls.key"
+    subject = ("-subj", "/CN=proxy", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(key))
+    command = ["openssl", "req", "-x509", *new_key, "-out", str(certificate), *subject]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
+
+
+@pytest.fixture(scope="session")
+def proxy(cluster: LocalCluster, pair: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """The proxy in front of the cluster's API server."""
+    kubectl = Kubectl(cluster.kubeconfig, "default")
+    config = json.loads(kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+    authority = tmp_path_factory.mktemp("upstream") / "ca.crt"
+    authority.write_text(kubectl("get", "cm", "kube-root-ca.crt", "-o", "jsonpath={.data.ca\\.crt}"))
+    found = Proxy(config["clusters"][0]["cluster"]["server"], authority, pair)
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def operator_process(
+    cluster: LocalCluster, proxy: Proxy, pair: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """An operator behind the proxy, instead of the one in its pod, with its configuration and its account."""
+    system = Kubectl(cluster.kubeconfig, "caisson-system")
+    directory = tmp_path_factory.mktemp("operator")
+    config = yaml.safe_load(system("get", "cm", "caisson", "-o", "jsonpath={.data.config\\.yaml}"))
+    # Whoever comes after one that was killed would wait for its lease to end; that is tested elsewhere.
+    config["leaderElection"]["enabled"] = False
+    config["resyncPeriodSeconds"] = RESYNC_SECONDS
+    (directory / "config.yaml").write_text(yaml.safe_dump(config))
+    found = OperatorProcess(directory, directory / "config.yaml", proxy.port)
+    found.account.mkdir()
+    (found.account / "ca.crt").write_bytes(pair[0].read_bytes())
+    (found.account / "namespace").write_text("caisson-system")
+    (found.account / "token").write_text(new_token(cluster))
+    cluster.stop_operator()
+    yield found
+    found.kill()
+    cluster.start_operator()
+
+
+_CONVERGED: dict[str, float] = {}
+
+
+@pytest.fixture
+def record() -> Callable[[str, float], None]:
+    """Note how many seconds after a fault all was as it should be, for the table at the end."""
+    return _CONVERGED.__setitem__
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was recorded."""
+    if _CONVERGED:
+        terminalreporter.section("seconds from the fault's end to convergence")
+        for fault, seconds in _CONVERGED.items():
+            terminalreporter.write_line(f"{seconds:8.1f}  {fault}")
+        terminalreporter.write_line(f"{max(_CONVERGED.values()):8.1f}  the worst of {len(_CONVERGED)}")
+
+
+@pytest.fixture
+def operator(operator_process: OperatorProcess) -> OperatorProcess:
+    """The operator, in sync."""
+    operator_process.restart()
+    return operator_process
+
+
+def new_token(cluster: LocalCluster) -> str:
+    """Ask the cluster for a token of the operator's service account."""
+    return Kubectl(cluster.kubeconfig, "caisson-system")("create", "token", "caisson", "--duration=10h").strip()
