@@ -20,10 +20,11 @@ class LocalCluster:
 
     def __init__(self) -> None:
         """Take the cluster of this checkout; nothing else is ever touched."""
-        self.kubeconfig = Path(self._local("kubeconfig").strip())
+        self.kubeconfig = Path(self.local("kubeconfig").strip())
 
     @staticmethod
-    def _local(*arguments: str) -> str:
+    def local(*arguments: str) -> str:
+        """Run a command of the local cluster."""
         command = [sys.executable, "-m", "local", *arguments]
         done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
@@ -31,20 +32,20 @@ class LocalCluster:
 
     def start_operator(self, values: Path = HERE / "values.yaml") -> None:
         """Install the operator, or upgrade it to these values, and wait until it is ready."""
-        self._local("operator", "install", "--values", str(values))
+        self.local("operator", "install", "--values", str(values))
 
     def stop_operator(self) -> None:
         """Tell the operator to stop, and wait until it has."""
-        self._local("operator", "stop")
+        self.local("operator", "stop")
 
     def kill_operator(self) -> None:
         """Kill the operator, as `kill -9` does, and keep it from coming back."""
-        self._local("operator", "kill")
+        self.local("operator", "kill")
 
     def operator_pids(self) -> dict[str, int]:
         """Return the process IDs, on this machine, of the operators that run, by the names of their pods."""
         found = {}
-        for line in self._local("operator", "status").splitlines():
+        for line in self.local("operator", "status").splitlines():
             if line.startswith("pid "):
                 pid = int(line.split()[1].rstrip(","))
                 variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
@@ -53,7 +54,7 @@ class LocalCluster:
 
     def operator_log(self) -> list[Json]:
         """Return what today's operator logged."""
-        return [json.loads(line) for line in self._local("operator", "logs").splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.local("operator", "logs").splitlines() if line.startswith("{")]
 
 
 @pytest.fixture(scope="session")
@@ -85,4 +86,4 @@ def kubectl(cluster: LocalCluster) -> Iterator[Kubectl]:
     yield found
     # Waited for, because what a test leaves running takes its CPU from the next; the empty namespace does not.
     found("delete", "sbx,pods", "--all", "--wait=true", timeout=180)
-    found("delete", "namespace", namespace, "--wait=false")
+    found("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")

@@ -72,7 +72,9 @@ class Kubectl:
         """Run a script by the sh of the pod's image."""
         return self.exec(name, "sh", "-ec", script, timeout=timeout)
 
-    def until(self, name: str, wanted: Callable[[Json], object], what: str = "") -> Json:
+    def until(
+        self, name: str, wanted: Callable[[Json], object], what: str = "", seconds: float = PATIENCE_SECONDS
+    ) -> Json:
         """Wait until a Sandbox's status is as wanted, and return it. Fails with the last status seen."""
         status: Json = {}
 
@@ -81,12 +83,12 @@ class Kubectl:
             status = self.status(name)
             return bool(wanted(status))
 
-        eventually(holds, lambda: f"{what or 'status'} of {name}: {json.dumps(status, indent=1)}")
+        eventually(holds, lambda: f"{what or 'status'} of {name}: {json.dumps(status, indent=1)}", seconds)
         return status
 
-    def until_ready(self, name: str) -> Json:
+    def until_ready(self, name: str, seconds: float = PATIENCE_SECONDS) -> Json:
         """Wait until a Sandbox is Ready, and return its status."""
-        return self.until(name, lambda status: condition(status, "Ready").get("status") == "True", "Ready")
+        return self.until(name, lambda status: condition(status, "Ready").get("status") == "True", "Ready", seconds)
 
     def until_reason(self, name: str, reason: str) -> Json:
         """Wait until a Sandbox is not Ready for this reason, and return its status."""

@@ -1,8 +1,10 @@
 """The operator's network can be broken here, and the operator killed: it is a process of this machine."""
 
 import json
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import yaml
 from tests.e2e.conftest import LocalCluster, cluster, kubectl
 from tests.e2e.kubectl import Kubectl
 from tests.faults.operator import OperatorProcess
+from tests.faults.outcome import Outcome
+from tests.faults.pair import Pair
 from tests.faults.proxy import Proxy
 
 __all__ = ["cluster", "kubectl"]
@@ -19,25 +23,27 @@ RESYNC_SECONDS = 15
 
 
 @pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for the proxy and its key."""
     directory = tmp_path_factory.mktemp("proxy")
-    certificate, key = directory / "ca.crt", directory / "tls.key"
+    chain, key = directory / "ca.crt", directory / "tls.key"
     subject = ("-subj", "/CN=proxy", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(key))
-    command = ["openssl", "req", "-x509", *new_key, "-out", str(certificate), *subject]
+    command = ["openssl", "req", "-x509", *new_key, "-out", str(chain), *subject]
     subprocess.run(command, check=True, capture_output=True)
-    return certificate, key
+    return chain, key
 
 
 @pytest.fixture(scope="session")
-def proxy(cluster: LocalCluster, pair: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def proxy(
+    cluster: LocalCluster, certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
     """The proxy in front of the cluster's API server."""
     kubectl = Kubectl(cluster.kubeconfig, "default")
     config = json.loads(kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
     authority = tmp_path_factory.mktemp("upstream") / "ca.crt"
     authority.write_text(kubectl("get", "cm", "kube-root-ca.crt", "-o", "jsonpath={.data.ca\\.crt}"))
-    found = Proxy(config["clusters"][0]["cluster"]["server"], authority, pair)
+    found = Proxy(config["clusters"][0]["cluster"]["server"], authority, certificate)
     found.start()
     yield found
     found.stop()
@@ -45,7 +51,7 @@ def proxy(cluster: LocalCluster, pair: tuple[Path, Path], tmp_path_factory: pyte
 
 @pytest.fixture(scope="session")
 def operator_process(
-    cluster: LocalCluster, proxy: Proxy, pair: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+    cluster: LocalCluster, proxy: Proxy, certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
     """An operator behind the proxy, instead of the one in its pod, with its configuration and its account."""
     system = Kubectl(cluster.kubeconfig, "caisson-system")
@@ -57,7 +63,7 @@ def operator_process(
     (directory / "config.yaml").write_text(yaml.safe_dump(config))
     found = OperatorProcess(directory, directory / "config.yaml", proxy.port)
     found.account.mkdir()
-    (found.account / "ca.crt").write_bytes(pair[0].read_bytes())
+    (found.account / "ca.crt").write_bytes(certificate[0].read_bytes())
     (found.account / "namespace").write_text("caisson-system")
     (found.account / "token").write_text(new_token(cluster))
     cluster.stop_operator()
@@ -91,6 +97,33 @@ def operator(operator_process: OperatorProcess) -> OperatorProcess:
     return operator_process
 
 
+@contextmanager
+def guarded_namespace(cluster: LocalCluster) -> Iterator[Kubectl]:
+    """kubectl in a guarded namespace of its own."""
+    found = Kubectl(cluster.kubeconfig, f"faults-{secrets.token_hex(4)}")
+    found("create", "namespace", found.namespace)
+    found("label", "namespace", found.namespace, "caisson.dev/sandboxes=true")
+    yield found
+    found("delete", "sbx,pods", "--all", timeout=180)
+    found("delete", "namespace", found.namespace, "--wait=false", "--ignore-not-found")
+
+
 def new_token(cluster: LocalCluster) -> str:
     """Ask the cluster for a token of the operator's service account."""
     return Kubectl(cluster.kubeconfig, "caisson-system")("create", "token", "caisson", "--duration=10h").strip()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(cluster: LocalCluster, operator_process: OperatorProcess) -> Outcome:
+    """What the two come to when nothing happens."""
+    operator_process.restart()
+    with guarded_namespace(cluster) as kubectl:
+        pair = Pair(kubectl)
+        pair.apply()
+        return pair.converges()
+
+
+@pytest.fixture
+def pair(kubectl: Kubectl, operator: OperatorProcess, undisturbed: Outcome) -> Pair:
+    """The first one Ready, nothing broken yet."""
+    return Pair(kubectl)

@@ -10,7 +10,8 @@ IGNORED = frozenset(
         # Set by the API server or the kubelet, anew for each object.
         *("uid", "podUID", "resourceVersion", "creationTimestamp", "managedFields", "generateName", "namespace"),
         *("podIP", "podIPs", "hostIP", "hostIPs", "containerID", "imageID", "startTime", "nodeName"),
-        # Moments, and what the sandbox's kernel numbered.
+        # Moments, how long dockerd took, and what the sandbox's kernel numbered.
+        *("readyAfterMilliseconds", "retryCount"),
         *("lastTransitionTime", "startedAt", "pid", "kubectl.kubernetes.io/last-applied-configuration"),
     }
 )
@@ -37,6 +38,19 @@ def dockerds(kubectl: Kubectl, name: str) -> list[str]:
     """Return the process IDs of all dockerds in a pod, as its own kernel tells."""
     lines = kubectl.exec(name, "/opt/caisson/bin/busybox", "ps", "-o", "pid,comm").splitlines()
     return [line.split()[0] for line in lines if line.split()[1] == "dockerd"]
+
+
+def differences(found: object, wanted: object, path: str = "") -> list[str]:
+    """Return where two outcomes differ, and how."""
+    if isinstance(found, Outcome) and isinstance(wanted, Outcome):
+        return differences(vars(found), vars(wanted))
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = sorted(found.keys() | wanted.keys())
+        return [line for k in keys for line in differences(found.get(k), wanted.get(k), f"{path}.{k}")]
+    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        pairs = enumerate(zip(found, wanted, strict=True))
+        return [line for n, (one, other) in pairs for line in differences(one, other, f"{path}[{n}]")]
+    return [] if found == wanted else [f"{path}: {found!r}, undisturbed {wanted!r}"]
 
 
 def without(thing: Any) -> Any:

@@ -101,6 +101,11 @@ class Exchange:
             self.request.rel_url, protocols=self.protocols, headers=headers, max_msg_size=0, autoping=False
         )
 
+    async def until_closed(self) -> None:
+        """Wait until the operator has ended the connection."""
+        while self.request.transport is not None and not self.request.transport.is_closing():  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
     def drop(self) -> web.StreamResponse:
         """End the connection without an answer."""
         if self.request.transport is not None:

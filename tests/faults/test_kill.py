@@ -1,9 +1,6 @@
 """`kill -9` before and after every write of a sandbox's life: the next operator brings it to the same end."""
 
-import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +9,11 @@ from aiohttp import web
 
 from tests.e2e.conftest import LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, condition, eventually
+from tests.faults.conftest import guarded_namespace
 from tests.faults.operator import OperatorProcess
-from tests.faults.outcome import Outcome, outcome
+from tests.faults.outcome import Outcome, differences, outcome
+from tests.faults.pair import DEADLINE_SECONDS, Record
 from tests.faults.proxy import Exchange, Proxy
-
-DEADLINE_SECONDS = 120.0
-"""After the operator is back. What it takes is printed, and no speed is asserted."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +90,6 @@ def _settled(status: Json, generation: int) -> bool:
     return bool(ready.get("status") == "True" and ready.get("observedGeneration") == generation)
 
 
-@contextmanager
-def namespace(cluster: LocalCluster) -> Iterator[Kubectl]:
-    """kubectl in a guarded namespace of this life's own."""
-    found = Kubectl(cluster.kubeconfig, f"faults-{secrets.token_hex(4)}")
-    found("create", "namespace", found.namespace)
-    found("label", "namespace", found.namespace, "caisson.dev/sandboxes=true")
-    yield found
-    found("delete", "namespace", found.namespace, "--wait=false")
-
-
 class Killer:
     """The fault: kills the operator at one cut, and starts the next."""
 
@@ -151,17 +137,17 @@ def run_life(kubectl: Kubectl) -> Ran:
     return Ran((first, second), (first_at, second_at, time.monotonic()))
 
 
-def test_an_undisturbed_life_has_these_writes(undisturbed: tuple[Ran, list[str]]) -> None:
-    _, writes = undisturbed
+def test_an_undisturbed_life_has_these_writes(whole_life: tuple[Ran, list[str]]) -> None:
+    _, writes = whole_life
     assert {(name, writes[: place + 1].count(name)) for place, name in enumerate(writes)} == set(WRITES)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(cluster: LocalCluster, operator_process: OperatorProcess, proxy: Proxy) -> tuple[Ran, list[str]]:
+def whole_life(cluster: LocalCluster, operator_process: OperatorProcess, proxy: Proxy) -> tuple[Ran, list[str]]:
     """A life without faults, and the names of its writes."""
     operator_process.restart()
     proxy.recorded.clear()
-    with namespace(cluster) as kubectl:
+    with guarded_namespace(cluster) as kubectl:
         ran = run_life(kubectl)
     return ran, [r.name for r in list(proxy.recorded) if r.is_write and f"/namespaces/{kubectl.namespace}/" in r.path]
 
@@ -171,16 +157,17 @@ def test_killed_at_a_write(
     cluster: LocalCluster,
     operator: OperatorProcess,
     proxy: Proxy,
-    undisturbed: tuple[Ran, list[str]],
+    whole_life: tuple[Ran, list[str]],
     cut: Cut,
-    record: Callable[[str, float], None],
+    record: Record,
 ) -> None:
-    with namespace(cluster) as kubectl:
+    with guarded_namespace(cluster) as kubectl:
         killer = Killer(operator, cut, kubectl.namespace)
         with proxy.fault(killer):
             ran = run_life(kubectl)
         pods = kubectl.get_all("pods")
-    assert ran.outcomes == undisturbed[0].outcomes
+    for found, wanted in zip(ran.outcomes, whole_life[0].outcomes, strict=True):
+        assert not differences(found, wanted)
     assert ran.outcomes[0].dockerds == 1
     assert not pods
     assert killer.killed_at is not None, "this write was not made"

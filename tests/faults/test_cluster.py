@@ -1,0 +1,187 @@
+"""What can happen to the cluster below the operator, and to Sandboxes while the operator is away."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from tests.e2e.conftest import CHECKOUT, LocalCluster
+from tests.e2e.kubectl import Json, Kubectl, condition, eventually
+from tests.faults.operator import OperatorProcess
+from tests.faults.outcome import Outcome, differences
+from tests.faults.pair import Pair, Record
+from tests.faults.proxy import Proxy
+
+NODE = "caisson-local"
+NODE_PATIENCE_SECONDS = 180.0
+
+_SIGNAL = """
+import os, sys
+for process in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        if open(f"/proc/{process}/comm").read().strip() == sys.argv[1]:
+            os.kill(int(process), int(sys.argv[2]))
+            print(process)
+    except FileNotFoundError:
+        pass
+"""
+_COMPACT = """
+import json, sys, urllib.request
+def ask(path, **body):
+    request = urllib.request.Request("http://127.0.0.1:2379/v3/kv/" + path, json.dumps(body).encode())
+    return json.load(urllib.request.urlopen(request, timeout=30))
+revision = ask("range", key="AA==")["header"]["revision"]
+ask("compaction", revision=revision, physical=True)
+print(revision)
+"""
+
+
+def inside(cluster: LocalCluster, script: str, *arguments: str) -> str:
+    """Run a Python script inside the cluster's namespaces."""
+    return cluster.local("exec", "--", sys.executable, "-c", script, *arguments)
+
+
+def send(cluster: LocalCluster, process: str, number: signal.Signals) -> None:
+    """Send a signal to a process of the cluster."""
+    assert inside(cluster, _SIGNAL, process, str(int(number))).strip(), f"{process} does not run"
+
+
+def node_is(kubectl: Kubectl, status: str) -> Callable[[], bool]:
+    """Return what tells whether the node's Ready has this status."""
+
+    def holds() -> bool:
+        conditions = kubectl.get("node", NODE)["status"]["conditions"]
+        return any(c["type"] == "Ready" and c["status"] == status for c in conditions)
+
+    return holds
+
+
+def until_node(kubectl: Kubectl, status: str) -> None:
+    """Wait until the node's Ready has a status."""
+    eventually(node_is(kubectl, status), lambda: f"the node's Ready is not {status}", NODE_PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        "kube-apiserver",
+        pytest.param("etcd", marks=pytest.mark.campaign),
+        pytest.param("kubelet", marks=pytest.mark.campaign),
+        pytest.param("containerd", marks=pytest.mark.campaign),
+        pytest.param("kube-scheduler", marks=pytest.mark.campaign),
+    ],
+)
+def test_a_part_of_the_cluster_killed_and_started_again(
+    pair: Pair, undisturbed: Outcome, cluster: LocalCluster, record: Record, process: str
+) -> None:
+    send(cluster, process, signal.SIGKILL)
+    killed = time.monotonic()
+    pair.apply_patiently()
+    assert not differences(pair.converges(), undisturbed)
+    record(f"{process} killed and started again", time.monotonic() - killed)
+
+
+def test_etcd_compacted(
+    pair: Pair, undisturbed: Outcome, cluster: LocalCluster, operator: OperatorProcess, proxy: Proxy, record: Record
+) -> None:
+    # Watches that begin again from where they were find that it is gone.
+    operator.signal(signal.SIGSTOP)
+    pair.apply()
+    assert int(inside(cluster, _COMPACT)) > 0
+    proxy.cut()
+    operator.signal(signal.SIGCONT)
+    went_on = time.monotonic()
+    assert not differences(pair.converges(), undisturbed)
+    record("etcd compacted", time.monotonic() - went_on)
+
+
+@pytest.mark.campaign
+def test_the_node_not_ready_for_a_while(
+    pair: Pair, undisturbed: Outcome, cluster: LocalCluster, kubectl: Kubectl, record: Record
+) -> None:
+    send(cluster, "kubelet", signal.SIGSTOP)
+    try:
+        until_node(kubectl, "Unknown")
+        pair.apply()
+    finally:
+        send(cluster, "kubelet", signal.SIGCONT)
+    came_back = time.monotonic()
+    assert not differences(pair.converges(), undisturbed)
+    record("node NotReady", time.monotonic() - came_back)
+
+
+def test_edited_and_deleted_while_the_operator_is_away(
+    kubectl: Kubectl, operator: OperatorProcess, record: Record
+) -> None:
+    for name in ("edited", "deleted", "again"):
+        kubectl.sandbox(name, docker={"enabled": False})
+    before = {name: kubectl.until_ready(name)["podUID"] for name in ("edited", "deleted", "again")}
+    operator.kill()
+    kubectl.sandbox("edited", docker={"enabled": False}, env=[{"name": "COLOUR", "value": "blue"}])
+    kubectl("delete", "sbx", "deleted", "again")
+    kubectl.sandbox("again", docker={"enabled": False})
+    kubectl.sandbox("new", docker={"enabled": False})
+    operator.restart()
+    came_back = time.monotonic()
+    for name in ("edited", "again", "new"):
+        kubectl.until(name, lambda s, n=name: _is_another(s, before.get(n)), "Ready in another pod")  # type: ignore[misc]
+    record("edited, deleted and made again while the operator was away", time.monotonic() - came_back)
+    assert kubectl.exec("edited", "printenv", "COLOUR").strip() == "blue"
+    assert {pod["metadata"]["name"] for pod in kubectl.get_all("pods")} == {"edited", "again", "new"}
+
+
+def _is_another(status: Json, before: str | None) -> bool:
+    return condition(status, "Ready").get("status") == "True" and status["podUID"] != before
+
+
+def test_a_quota_that_is_lifted(kubectl: Kubectl, operator: OperatorProcess, record: Record) -> None:
+    kubectl("create", "quota", "none", "--hard=pods=0")
+    kubectl.sandbox("demo", docker={"enabled": False})
+    status = kubectl.until_reason("demo", "PodRejected")
+    assert "exceeded quota: none" in condition(status, "Ready")["message"]
+    kubectl("delete", "quota", "none")
+    lifted = time.monotonic()
+    kubectl.until_ready("demo", seconds=NODE_PATIENCE_SECONDS)
+    record("quota denial", time.monotonic() - lifted)
+
+
+def test_a_namespace_that_is_terminating(
+    kubectl: Kubectl, operator: OperatorProcess, proxy: Proxy, record: Record
+) -> None:
+    kubectl.sandbox("demo", docker={"enabled": False})
+    kubectl.until_ready("demo")
+    # It can't end before this is gone.
+    kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["e2e/held"]}})
+    kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
+    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod is there still")
+    proxy.recorded.clear()
+    time.sleep(10)
+    tries = [request.name for request in list(proxy.recorded) if f"/{kubectl.namespace}/" in request.path]
+    assert len(tries) <= 5, tries
+    ended = time.monotonic()
+    kubectl("patch", "cm", "held", "--type=merge", "-p", json.dumps({"metadata": {"finalizers": None}}))
+    eventually(lambda: not kubectl.exists("namespace", kubectl.namespace), lambda: "the namespace is there still")
+    record("namespace terminating", time.monotonic() - ended)
+
+
+def test_the_crd_upgraded_under_running_sandboxes(
+    pair: Pair, undisturbed: Outcome, kubectl: Kubectl, record: Record
+) -> None:
+    crd = yaml.safe_load((CHECKOUT / "manifests" / "crd.yaml").read_text(encoding="utf-8"))
+    version = crd["spec"]["versions"][0]
+    version["additionalPrinterColumns"].append({"name": "Later", "type": "string", "jsonPath": ".spec.image"})
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["properties"]["later"] = {"type": "string"}
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(crd))
+    try:
+        upgraded = time.monotonic()
+        kubectl("patch", "sbx", "steady", "--type=merge", "-p", '{"spec": {"later": "unknown to this operator"}}')
+        pair.apply()
+        assert not differences(pair.converges(), undisturbed)
+        record("CRD upgraded", time.monotonic() - upgraded)
+    finally:
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHECKOUT / "manifests" / "crd.yaml"))
