@@ -64,8 +64,8 @@ chart: ## The chart's tests that need no cluster, in seconds: helm lint, helm-un
 .PHONY: e2e
 e2e: up ## The end-to-end tests, on the local cluster
 	@$(LOCAL) images
-	@$(LOCAL) images non-root own-docker hanging-docker
-	@$(WITH_KUBECTL)pytest tests/e2e tests/faults -m "not campaign" --durations=10
+	@$(LOCAL) images non-root own-docker hanging-docker lying-docker
+	@$(WITH_KUBECTL)pytest tests/e2e tests/hostile tests/faults -m "not campaign" --durations=10
 
 .PHONY: test-faults
 test-faults: up ## Every fault that we know to provoke, with the operator killed at each of its writes (25 min)

@@ -77,8 +77,14 @@ IMAGES: tuple[Image, ...] = (
             dockerfile="tests/e2e/images/Dockerfile",
             use=Use.TESTS,
             target=name,
+            sources=sources,
         )
-        for name in ("non-root", "own-docker", "hanging-docker")
+        for name, sources in (
+            ("non-root", ()),
+            ("own-docker", ()),
+            ("hanging-docker", ()),
+            ("lying-docker", ("tests/e2e/images/lying-dockerd", "tests/e2e/images/lying-docker")),
+        )
     ),
 )
 

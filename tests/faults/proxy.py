@@ -49,6 +49,11 @@ class Exchange:
         return self.request.path.endswith("/exec")
 
     @property
+    def asker(self) -> tuple[str, str, str]:
+        """What is asked, and by which of the operator's clients."""
+        return self.request.method, self.request.path_qs, self.headers.get("User-Agent", "")
+
+    @property
     def is_watch(self) -> bool:
         """Whether it opens a watch."""
         return self.request.query.get("watch") == "true"

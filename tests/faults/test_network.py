@@ -97,10 +97,10 @@ def test_a_request_that_is_put_off_is_not_made_again_earlier(
     pair: Pair, undisturbed: Outcome, proxy: Proxy, record: Record
 ) -> None:
     retry_after = 4
-    refused: list[tuple[float, tuple[str, str]]] = []
+    refused: list[tuple[float, tuple[str, str, str]]] = []
 
     async def put_off(exchange: Exchange) -> web.StreamResponse:
-        refused.append((time.monotonic(), (exchange.request.method, exchange.request.path)))
+        refused.append((time.monotonic(), exchange.asker))
         return exchange.answer(
             429, "TooManyRequests", "please try again later", headers={"Retry-After": str(retry_after)}
         )
@@ -174,7 +174,7 @@ def test_a_token_that_was_rotated(
     refused: list[float] = []
 
     async def refuse_the_old(exchange: Exchange) -> web.StreamResponse:
-        if exchange.headers.get("Authorization") == f"Bearer {old}":
+        if exchange.headers.get("Authorization", "").endswith(old):
             refused.append(time.monotonic())
             return exchange.answer(401, "Unauthorized", "Unauthorized")
         return await exchange.forward()

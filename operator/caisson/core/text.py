@@ -4,18 +4,20 @@ import re
 import unicodedata
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)")
 _KEPT_CONTROLS = "\n\t"
 
 
 def clean(raw: bytes, limit: int) -> str:
     """Return the end of `raw` as valid UTF-8 text of at most `limit` bytes, without control characters.
 
-    Newlines and tabs stay; terminal escape sequences go as a whole; bytes that are no UTF-8 become U+FFFD.
+    Newlines and tabs stay; terminal escape sequences go as a whole; bytes that are no UTF-8 become U+FFFD; what stands
+    in a URL as user and password becomes ***.
     """
     text = raw.decode("utf-8", errors="replace").replace("\r\n", "\n")
     text = _ESCAPE_SEQUENCE.sub("", text)
     text = "".join(c for c in text if c in _KEPT_CONTROLS or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
-    return _tail(text, limit)
+    return _tail(_CREDENTIALS.sub("***", text), limit)
 
 
 def clean_line(raw: bytes, limit: int) -> str:

@@ -1,0 +1,136 @@
+"""What users can do to objects, with the verbs that they have: forge, hold, flood and collide."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.conftest import LocalCluster
+from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
+from tests.hostile.conftest import fit
+
+SMALL = {"limits": {"memory": "256Mi"}, "requests": {"cpu": "10m", "memory": "32Mi"}}
+CROWD = 20
+
+
+def plain(kubectl: Kubectl, name: str, **spec: object) -> None:
+    """Apply a Sandbox without Docker."""
+    kubectl.sandbox(name, **{"docker": {"enabled": False}, "resources": SMALL} | spec)
+
+
+READY: Json = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Ready",
+    "message": "forged",
+    "lastTransitionTime": "2020-01-01T00:00:00Z",
+    "observedGeneration": 1,
+}
+FORGED: dict[str, Json] = {
+    "ready": {"conditions": [READY]},
+    "another-reason": {"conditions": [READY | {"status": "False", "reason": "Expired"}]},
+    "a-reason-of-its-own": {"conditions": [READY | {"status": "False", "reason": "x" * 1000}]},
+    "sixteen-conditions": {"conditions": [READY | {"type": f"T{n}"} for n in range(16)]},
+    "another-pod": {"podName": "bystander", "podUID": "00000000-0000-0000-0000-000000000000"},
+    "the-future": {"observedGeneration": 2**53, "crash": {"reason": "Aliens", "at": "2999-01-01T00:00:00Z"}},
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_status_is_put_right(arena: Kubectl, name: str) -> None:
+    plain(arena, f"forged-{name}", image="caisson.dev/nowhere:1")
+    arena.until_reason(f"forged-{name}", "ImagePullFailed")
+    pod = arena.get("pod", f"forged-{name}")["metadata"]["uid"]
+    body = json.dumps({"status": FORGED[name]})
+    arena("patch", "sbx", f"forged-{name}", "--subresource=status", "--type=merge", "-p", body)
+    if name == "another-reason":
+        # Whoever may write the status may end the Sandbox: an end is for good. They could have deleted it.
+        arena.until_reason(f"forged-{name}", "Expired")
+    else:
+        status = fit(arena.until_reason(f"forged-{name}", "ImagePullFailed"))
+        assert status["podUID"] == pod
+    arena("delete", "sbx", f"forged-{name}")
+
+
+def test_a_finalizer_of_the_users_holds_up_the_user_alone(arena: Kubectl, cluster: LocalCluster) -> None:
+    plain(arena, "held")
+    arena.until_ready("held")
+    arena("patch", "sbx", "held", "--type=merge", "-p", '{"metadata": {"finalizers": ["example.com/mine"]}}')
+    arena("delete", "sbx", "held", "--wait=false")
+    before = len(cluster.operator_log())
+    time.sleep(5)
+    assert len(cluster.operator_log()) - before < 5
+    assert arena.exists("sbx", "held")
+    arena("patch", "sbx", "held", "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+    eventually(lambda: not arena.exists("pod", "held"), lambda: "the pod is there still")
+
+
+def test_a_sandbox_that_says_it_belongs_to_another_goes_with_nobody(arena: Kubectl, bystander: object) -> None:
+    plain(arena, "owned")
+    pod = arena.until_ready("owned")["podUID"]
+    owner = {"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", "name": "owned", "uid": pod, "controller": True}
+    labels = {"app.kubernetes.io/managed-by": "caisson", "caisson.dev/sandbox": "bystander"}
+    body = json.dumps({"metadata": {"labels": labels, "annotations": {"caisson.dev/spec-hash": "0"}}})
+    arena("patch", "sbx", "owned", "--type=merge", "-p", body)
+    arena("patch", "pod", "owned", "--type=merge", "-p", json.dumps({"metadata": {"ownerReferences": [owner]}}))
+    status = arena.until("owned", lambda s: condition(s, "Ready").get("reason") != "Ready", "told")
+    assert condition(status, "Ready")["reason"] in {"PodTerminating", "PodNameConflict", "PodPending", "WaitingForPod"}
+    arena("delete", "sbx", "owned", "--wait=false")
+    arena("delete", "pod", "owned", "--ignore-not-found", "--wait=false")
+
+
+def test_a_pod_that_has_lost_its_labels_and_its_hash_is_replaced_or_told(arena: Kubectl) -> None:
+    plain(arena, "bare")
+    arena.until_ready("bare")
+    with pytest.raises(Refused, match="caisson: "):
+        arena("label", "pod", "bare", "app.kubernetes.io/managed-by-")
+    arena("annotate", "pod", "bare", "caisson.dev/spec-hash=forged", "--overwrite")
+    before = arena.status("bare")["podUID"]
+    arena.until(
+        "bare", lambda s: s.get("podUID") not in {None, before} and condition(s, "Ready")["status"] == "True", "anew"
+    )
+
+
+def test_a_foreign_pod_of_its_name_is_not_touched(arena: Kubectl) -> None:
+    container = {"name": "c", "image": "debian:trixie-slim", "command": ["sleep", "infinity"]}
+    spec = {"runtimeClassName": "gvisor", "containers": [container]}
+    arena.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "foreign"}, "spec": spec})
+    uid = arena.get("pod", "foreign")["metadata"]["uid"]
+    plain(arena, "foreign")
+    fit(arena.until_reason("foreign", "PodNameConflict"))
+    arena("delete", "sbx", "foreign")
+    assert arena.get("pod", "foreign")["metadata"]["uid"] == uid
+    arena("delete", "pod", "foreign", "--grace-period=1")
+
+
+def test_a_crowd_that_comes_and_goes_at_once_leaves_nothing(arena: Kubectl) -> None:
+    names = [f"crowd-{n}" for n in range(CROWD)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: plain(arena, name), names))
+        arena("delete", "sbx", *names, "--wait=false")
+    eventually(
+        lambda: not [p for p in arena.get_all("pods") if p["metadata"]["name"] in names], lambda: "pods are left", 240
+    )
+
+
+def test_a_spec_that_changes_faster_than_pods_start_ends_at_the_last(arena: Kubectl) -> None:
+    for n in range(15):
+        plain(arena, "restless", env=[{"name": "N", "value": str(n)}])
+        time.sleep(0.3)
+    generation = arena.get("sbx", "restless")["metadata"]["generation"]
+    arena.until(
+        "restless",
+        lambda s: (
+            condition(s, "Ready").get("status") == "True" and condition(s, "Ready")["observedGeneration"] == generation
+        ),
+        "Ready with the last",
+    )
+    assert arena.exec("restless", "printenv", "N").strip() == "14"
+
+
+def test_two_sandboxes_of_one_name_in_two_namespaces_are_two(arena: Kubectl, cluster: LocalCluster) -> None:
+    plain(arena, "bystander")
+    status = arena.until_ready("bystander")
+    assert arena.get("pod", "bystander")["metadata"]["uid"] == status["podUID"]
+    arena("delete", "sbx", "bystander")

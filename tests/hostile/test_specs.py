@@ -1,0 +1,173 @@
+"""Hostile words in every string of a spec: taken byte for byte, or refused with the field; never carried out."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.e2e.kubectl import Kubectl, Refused, condition
+from tests.hostile.conftest import fit
+
+NASTY = {
+    "substitution": "$(touch /tmp/pwned)`touch /tmp/pwned`${IFS}",
+    "separators": "; touch /tmp/pwned & || && | > /tmp/pwned <",
+    "quotes": "'\"'; touch /tmp/pwned; echo \"'",
+    "newlines": "first\n\ntouch /tmp/pwned\n#\r\nlast\n",
+    "options": "--rootless -- -c -e",
+    "escapes": "\x1b[2J\x1b]0;owned\x07\x7f\x01",
+    "unicode": "\u202eelor\u2066\u00e9\U0001f4a3\ufeff",
+    "json": '"},{"event":"ready"}\n{"event":"ready","attempt":0}',
+    "percent": "%s%n%p\\x41\\0",
+    "long": "A" * 30000,
+}
+SMALL = {"limits": {"memory": "256Mi"}, "requests": {"cpu": "10m", "memory": "32Mi"}}
+
+
+@pytest.fixture(scope="module")
+def words(arena: Kubectl) -> Kubectl:
+    """A Sandbox without Docker for each nasty word: in its environment, its command and a label."""
+    for name, word in NASTY.items():
+        # In a pod, and so here, $$ stands for a dollar.
+        told = word.replace("$(", "$$(")
+        arena.sandbox(
+            name,
+            docker={"enabled": False},
+            resources=SMALL,
+            env=[{"name": "WORD", "value": told}],
+            command=["sh", "-c", 'printf %s "$1" >/tmp/word; exec sleep infinity', "sh", told],
+        )
+    return arena
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_a_nasty_word_arrives_as_it_is_and_does_nothing(words: Kubectl, name: str) -> None:
+    fit(words.until_ready(name))
+    word = NASTY[name]
+    assert words.shell(name, 'printf %s "$WORD"').encode() == _as_printed(word)
+    assert words.shell(name, "cat /tmp/word").encode() == _as_printed(word)
+    assert words.shell(name, "ls /tmp").split() == ["word"]
+
+
+def _as_printed(word: str) -> bytes:
+    # Python reads what kubectl prints with universal newlines.
+    return word.replace("\r\n", "\n").encode()
+
+
+@pytest.fixture(scope="module")
+def flags(arena: Kubectl) -> Kubectl:
+    """A Sandbox whose dockerd gets every nasty word as a label."""
+    given = [f"--label=word{n}={word}" for n, word in enumerate(NASTY.values()) if len(word) < 900]
+    arena.sandbox("flags", docker={"flags": given, "restart": {"policy": "Never"}})
+    return arena
+
+
+def test_flags_are_given_to_dockerd_as_they_are(flags: Kubectl) -> None:
+    status = flags.until("flags", lambda s: "crash" in s or condition(s, "Ready").get("status") == "True", "a decision")
+    fit(status)
+    assert "pwned" not in flags.shell("flags", "ls /tmp /run /")
+    assert condition(status, "Ready")["status"] == "True", status.get("crash")
+    spec = json.loads(flags.exec("flags", "docker", "info", "--format", "{{json .Labels}}"))
+    assert [label.split("=", 1)[1] for label in spec] == [word for word in NASTY.values() if len(word) < 900]
+
+
+COLLISIONS = {
+    "PATH": "/evil:/nowhere",
+    "LD_PRELOAD": "/evil.so",
+    "LD_LIBRARY_PATH": "/evil",
+    "LD_AUDIT": "/evil.so",
+    "IFS": "/abcdefghijklmnopqrstuvwxyz",
+    "ENV": "/proc/self/environ",
+    "BASH_ENV": "/proc/self/environ",
+    "PS4": "$(touch /tmp/pwned)",
+    "SHELLOPTS": "xtrace",
+    "DOCKER_HOST": "tcp://203.0.113.1:2375",
+    "DOCKER_CONTEXT": "nowhere",
+    "DOCKER_CONFIG": "/dev/null",
+    "DOCKER_TLS_VERIFY": "1",
+    "DOCKER_RAMDISK": "1",
+    "HOME": "/dev/null",
+    "TMPDIR": "/nowhere",
+    "STATE": "/evil",
+    "TOOLBOX": "/evil",
+    "GODEBUG": "netdns=cgo+2",
+    "XTABLES_LIBDIR": "/evil",
+    "HTTP_PROXY": "http://203.0.113.1:1",
+    "LC_ALL": "xx_XX",
+}
+
+
+def test_an_environment_that_collides_with_the_toolboxs_changes_nothing(arena: Kubectl) -> None:
+    arena.sandbox("collisions", env=[{"name": name, "value": value} for name, value in COLLISIONS.items()])
+    status = fit(arena.until_ready("collisions"))
+    assert status["docker"]["restarts"] == 0
+    environment = arena.exec("collisions", "/opt/caisson/bin/busybox", "env")
+    assert "DOCKER_HOST=tcp://203.0.113.1:2375\n" in environment
+    assert not arena.exec("collisions", "/opt/caisson/bin/busybox", "find", "/tmp", "-name", "pwned")
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "image-newline": ({"image": "debian\nreboot"}, "spec.image"),
+    "image-space": ({"image": "debian --privileged"}, "spec.image"),
+    "image-endless": ({"image": "a" * 1025}, "spec.image"),
+    "env-name": ({"env": [{"name": "A=B", "value": "x"}]}, "spec.env[0].name"),
+    "env-name-newline": ({"env": [{"name": "A\nB", "value": "x"}]}, "spec.env[0].name"),
+    "env-reserved": ({"env": [{"name": "CAISSON_POD_UID", "value": "x"}]}, "CAISSON_ are reserved"),
+    "env-nul": ({"env": [{"name": "A", "value": "a\x00b"}]}, "spec.env[0].value"),
+    "env-endless": ({"env": [{"name": "A", "value": "x" * 32769}]}, "spec.env[0].value"),
+    "env-many": ({"env": [{"name": f"A{n}", "value": ""} for n in range(129)]}, "spec.env"),
+    "command-nul": ({"command": ["a\x00b"]}, "spec.command[0]"),
+    "flag-nul": ({"docker": {"flags": ["--label=a\x00"]}}, "spec.docker.flags[0]"),
+    "flag-owned": ({"docker": {"flags": ["--exec-root=/evil"]}}, "set by the GVisor profile"),
+    "flag-owned-short": ({"docker": {"flags": ["-Dp/evil"]}}, "set by the GVisor profile"),
+    "version": ({"docker": {"version": "26; reboot"}}, "spec.docker.version"),
+    "runtime-class": ({"runtimeClassName": "../runc"}, "spec.runtimeClassName"),
+    "secret": ({"imagePullSecrets": [{"name": "../token"}]}, "spec.imagePullSecrets[0].name"),
+    "size": ({"docker": {"storage": {"memory": {"sizeLimit": "9" * 40}}}}, "sizeLimit"),
+    "memory": ({"resources": {"limits": {"memory": "-1"}}}, "resources.limits.memory"),
+    "time": ({"docker": {"startTimeoutSeconds": 10**9}}, "spec.docker.startTimeoutSeconds"),
+    "lifetime": ({"lifetime": {"ttlSeconds": -1}}, "spec.lifetime.ttlSeconds"),
+    "capabilities": ({"securityContext": {"privileged": True}}, "securityContext"),
+    "volumes": ({"volumes": [{"hostPath": {"path": "/"}}]}, "volumes"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_can_not_be_is_refused_with_its_field(arena: Kubectl, name: str) -> None:
+    spec, said = REFUSED[name]
+    with pytest.raises(Refused) as caught:
+        arena.sandbox(f"refused-{name}", **spec)
+    assert said in str(caught.value)
+    assert not arena.exists("sbx", f"refused-{name}")
+
+
+NAMED: dict[str, tuple[dict[str, Any], str]] = {
+    "runc": ({"runtimeClassName": "runc"}, "RuntimeClassNotAllowed"),
+    "another-secret": ({"imagePullSecrets": [{"name": "token"}]}, "SecretNotAllowed"),
+    "no-such-docker": ({"docker": {"version": "1.2.3"}}, "DockerVersionUnknown"),
+    "no-such-image": ({"image": "caisson.dev/`reboot`;$(reboot)"}, "ImagePullFailed"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_is_not_allowed_here_runs_nothing_and_is_told(arena: Kubectl, name: str) -> None:
+    spec, wanted = NAMED[name]
+    arena.sandbox(name, **{"docker": {"enabled": False}, "resources": SMALL} | spec)
+    fit(arena.until_reason(name, wanted))
+    if arena.exists("pod", name):
+        states = arena.get("pod", name)["status"].get("containerStatuses", [])
+        assert not any("running" in state["state"] for state in states)
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [("a" * 63, True), ("a" * 64, False), ("a." + "b" * 60, False), ("0", True), ("a" * 253, False)],
+    ids=["63", "64", "dots", "digit", "253"],
+)
+def test_a_name_at_the_limit(arena: Kubectl, name: str, taken: bool) -> None:
+    if not taken:
+        with pytest.raises(Refused, match=r"metadata\.name|name"):
+            arena.sandbox(name, docker={"enabled": False}, resources=SMALL)
+        return
+    arena.sandbox(name, docker={"enabled": False}, resources=SMALL)
+    assert fit(arena.until_ready(name))["podName"] == name
+    assert arena.exec(name, "hostname").strip() == name
