@@ -18,7 +18,7 @@ NASTY = {
     "unicode": "\u202eelor\u2066\u00e9\U0001f4a3\ufeff",
     "json": '"},{"event":"ready"}\n{"event":"ready","attempt":0}',
     "percent": "%s%n%p\\x41\\0",
-    "long": "A" * 30000,
+    "long": "A" * 4096,
 }
 SMALL = {"limits": {"memory": "256Mi"}, "requests": {"cpu": "10m", "memory": "32Mi"}}
 
@@ -67,7 +67,7 @@ def test_flags_are_given_to_dockerd_as_they_are(flags: Kubectl) -> None:
     assert "pwned" not in flags.shell("flags", "ls /tmp /run /")
     assert condition(status, "Ready")["status"] == "True", status.get("crash")
     spec = json.loads(flags.exec("flags", "docker", "info", "--format", "{{json .Labels}}"))
-    assert [label.split("=", 1)[1] for label in spec] == [word for word in NASTY.values() if len(word) < 900]
+    assert {label.split("=", 1)[1] for label in spec} == {word for word in NASTY.values() if len(word) < 900}
 
 
 COLLISIONS = {
@@ -160,12 +160,12 @@ def test_what_is_not_allowed_here_runs_nothing_and_is_told(arena: Kubectl, name:
 
 @pytest.mark.parametrize(
     ("name", "taken"),
-    [("a" * 63, True), ("a" * 64, False), ("a." + "b" * 60, False), ("0", True), ("a" * 253, False)],
-    ids=["63", "64", "dots", "digit", "253"],
+    [("a" * 52, True), ("a" * 53, False), ("a.b", False), ("0", True), ("a" * 253, False)],
+    ids=["52", "53", "dots", "digit", "253"],
 )
 def test_a_name_at_the_limit(arena: Kubectl, name: str, taken: bool) -> None:
     if not taken:
-        with pytest.raises(Refused, match=r"metadata\.name|name"):
+        with pytest.raises(Refused, match=r"metadata\.name"):
             arena.sandbox(name, docker={"enabled": False}, resources=SMALL)
         return
     arena.sandbox(name, docker={"enabled": False}, resources=SMALL)

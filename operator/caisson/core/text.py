@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_CREDENTIALS = re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)")
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/:]*:[^\s/]*(?=@)")
 _KEPT_CONTROLS = "\n\t"
 
 

@@ -124,8 +124,9 @@ def test_any_output_gives_a_bounded_report_or_a_report_error(output: bytes) -> N
         ("a\u0085b\u202eright-to-left\u200b".encode(), "abright-to-left"),
         (b"\xff\xfe", "\ufffd\ufffd"),
         ("grüße".encode(), "grüße"),
+        (b"GET https://me:p@ss:word@host/v2 failed", "GET https://***@host/v2 failed"),
     ],
-    ids=["plain", "crlf", "colour", "title", "link", "controls", "c1-and-bidi", "not-utf8", "utf8"],
+    ids=["plain", "crlf", "colour", "title", "link", "controls", "c1-and-bidi", "not-utf8", "utf8", "credentials"],
 )
 def test_text_is_cleaned(raw: bytes, expected: str) -> None:
     assert clean(raw, 100) == expected
