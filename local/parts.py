@@ -99,6 +99,8 @@ def _api_server(paths: Paths) -> Part:
             f"--service-account-issuer=https://kubernetes.default.svc.{network.CLUSTER_DOMAIN}",
             f"--service-account-key-file={pki / 'service-account.pub'}",
             f"--service-account-signing-key-file={pki / 'service-account.key'}",
+            f"--audit-policy-file={paths.config / 'audit.json'}",
+            f"--audit-log-path={paths.audit_log}",
         ),
     )
 

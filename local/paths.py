@@ -76,3 +76,8 @@ class Paths:
     def logs(self) -> Path:
         """One log file per part."""
         return self.state / "logs"
+
+    @property
+    def audit_log(self) -> Path:
+        """What the operator's account asked of the API server, a JSON object a line."""
+        return self.logs / "audit.log"

@@ -35,6 +35,18 @@ class Machine:
     can_lower_oom_score: bool
 
 
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts:caisson-system"]},
+        {"level": "None"},
+    ],
+}
+"""What the API server writes down: every request of the operator's account, so that a test can tell what it needs."""
+
+
 def render(paths: Paths, machine: Machine) -> dict[str, str]:
     """The files of the `config` directory that hold no key, by name."""
     return {
@@ -44,6 +56,7 @@ def render(paths: Paths, machine: Machine) -> dict[str, str]:
         "cni/10-bridge.conflist": _json(cni()),
         "kubelet.json": _json(kubelet(paths)),
         "kube-proxy.json": _json(kube_proxy(paths)),
+        "audit.json": _json(AUDIT_POLICY),
         "resolv.conf": "# There is no name server in this network namespace.\n",
         **{f"sysctl/{name}": f"{value}\n" for name, value in KERNEL_PARAMETERS.items()},
     }

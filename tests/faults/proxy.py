@@ -4,9 +4,11 @@ It stands where the network is. The operator's credentials pass through, so that
 hold as they do for the operator in its pod.
 """
 
+import argparse
 import asyncio
 import json
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -152,7 +154,12 @@ class Proxy:
     pair: tuple[Path, Path]
     """The certificate and the key that the proxy itself shows."""
 
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+
     port: int = 0
+    """Where it listens; a free port unless told otherwise."""
+
     recorded: list[Recorded] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -165,7 +172,7 @@ class Proxy:
         self._streams: set[asyncio.Transport] = set()
 
     def start(self) -> None:
-        """Listen on a free port of the loopback interface."""
+        """Listen."""
         threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True).start()
         self.call(self._start())
 
@@ -237,7 +244,7 @@ class Proxy:
         await self._runner.setup()
         shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         shown.load_cert_chain(*self.pair)
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=shown)
+        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=shown)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -328,3 +335,27 @@ async def _pass_on(message: aiohttp.WSMessage, target: aiohttp.ClientWebSocketRe
         await target.ping(message.data)
     elif message.type is aiohttp.WSMsgType.PONG:
         await target.pong(message.data)
+
+
+def main() -> None:
+    """Be a proxy that loses every event about objects of one kind, until standard input ends. Prints its port."""
+    parser = argparse.ArgumentParser(description="A proxy whose watches are open, answer, and tell nothing of a kind.")
+    parser.add_argument("server", help="https://host:port of the API server")
+    for name in ("authority", "certificate", "key"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("host", help="the address to listen on")
+    parser.add_argument("kind", help="the kind that is kept back")
+    given = parser.parse_args()
+    proxy = Proxy(given.server, given.authority, (given.certificate, given.key), given.host)
+    proxy.start()
+
+    def keep_back(event: dict[str, Any]) -> list[dict[str, Any]]:
+        return [] if event["object"].get("kind") == given.kind and event["type"] != "BOOKMARK" else [event]
+
+    with proxy.rewriting(keep_back):
+        print(proxy.port, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
