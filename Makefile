@@ -65,7 +65,7 @@ chart: ## The chart's tests that need no cluster, in seconds: helm lint, helm-un
 e2e: up ## The end-to-end tests, on the local cluster
 	@$(LOCAL) images
 	@$(LOCAL) images non-root own-docker hanging-docker lying-docker
-	@$(WITH_KUBECTL)pytest tests/e2e tests/hostile tests/faults -m "not campaign" --durations=10
+	@$(WITH_KUBECTL)pytest tests/e2e tests/hostile tests/faults tests/audit -m "not campaign" --durations=10
 
 .PHONY: test-faults
 test-faults: up ## Every fault that we know to provoke, with the operator killed at each of its writes (25 min)
