@@ -40,8 +40,8 @@ IMAGES = {
     "runs-away": Image("runs-away", told()),
     "hangs": Image("hangs", told("StartTimedOut")),
     "hangs-and-will-not-die": Image("undying", told("StartTimedOut")),
-    # It fools its author alone.
-    "its-client-lies": Image("client-lies", is_ready),
+    # The image's client is not asked.
+    "its-client-lies": Image("client-lies", told("StartTimedOut")),
     "its-client-hangs": Image("client-hangs", told("StartTimedOut")),
     "its-client-floods": Image("client-floods", told("StartTimedOut")),
     # The toolbox's Docker does not ask the image's.

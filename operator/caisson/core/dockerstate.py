@@ -125,7 +125,9 @@ def _crashed(sandbox: Sandbox, docker: DockerStatus, crash: Crash) -> DockerStat
     if number:
         detail += f" Restart {docker.failures} of {restart.max_retries} follows after a back-off."
     elif reason.outlook is Outlook.RETRIED:
-        detail += f" No restart follows: spec.docker.restart is {restart.policy}, {restart.max_retries} in a row."
+        never = restart.policy is RestartPolicy.NEVER
+        bound = "policy is Never" if never else f"maxRetries is {restart.max_retries}"
+        detail += f" No restart follows: spec.docker.restart.{bound}."
     return DockerState(
         verdict("False", reason, detail, said=_last_words(crash)), docker, crash.model_copy(update={"restart": number})
     )
