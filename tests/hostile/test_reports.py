@@ -135,7 +135,7 @@ def test_a_lie_costs_nobody_but_its_author(liars: Kubectl, name: str) -> None:
         fit(event)
     # Its pod is left alone: nothing a sandbox says makes the operator delete it.
     assert liars.get("pod", name)["metadata"]["uid"] == status["podUID"]
-    liars("delete", "sbx", name)
+    liars("delete", "sbx", name, "--wait=false")
 
 
 def _batches(names: list[str], size: int) -> list[list[str]]:
