@@ -67,15 +67,15 @@ def release(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Release]:
     helm = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout.strip()
     found = Release(helm, Kubectl(cluster.kubeconfig, NAMESPACE))
     yield found
-    found.remove()
     cluster.start_operator()
 
 
 @pytest.fixture
-def absent(release: Release) -> Release:
-    """The release, not installed."""
+def absent(release: Release) -> Iterator[Release]:
+    """The release, not installed; nor is what the test installs, afterwards."""
     release.remove()
-    return release
+    yield release
+    release.remove()
 
 
 @pytest.fixture
