@@ -11,6 +11,7 @@ import yaml
 
 from tests.e2e.conftest import CHECKOUT, HERE, LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, eventually
+from tests.faults.conftest import RESYNC_SECONDS
 from tests.faults.pair import Record
 
 NODE_IP = "10.99.0.1"
@@ -38,6 +39,8 @@ def lying_port(cluster: LocalCluster) -> Iterator[int]:
 def deceived(cluster: LocalCluster, lying_port: int, tmp_path: Path) -> Iterator[LocalCluster]:
     """The cluster, with an operator that talks to the proxy."""
     values = yaml.safe_load((HERE / "values.yaml").read_text())
+    # What the watch keeps back is found by the list.
+    values["config"]["resyncPeriodSeconds"] = RESYNC_SECONDS
     values["extraEnv"] = [
         {"name": "KUBERNETES_SERVICE_HOST", "value": NODE_IP},
         {"name": "KUBERNETES_SERVICE_PORT", "value": str(lying_port)},
@@ -60,7 +63,7 @@ def test_a_watch_that_has_died_in_silence_has_the_pod_restarted(
         return dict(status)
 
     assert restarts()["restartCount"] == 0
-    # Found by the list; the status that the operator writes should come back through the watch, and does not.
+    # The status that the operator writes should come back through the watch, and does not.
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo", seconds=RESTART_SECONDS)
     began = time.monotonic()
