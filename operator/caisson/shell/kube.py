@@ -23,7 +23,7 @@ from caisson.shell.metrics import Metrics
 Json = dict[str, Any]
 
 _TIMEOUT_SECONDS = 30
-_TIMES_PUT_OFF = 5
+_TIMES_PUT_OFF = 3
 _LONGEST_PUT_OFF_SECONDS = 60
 _QUIET_SECONDS = 75
 """The API server sends a bookmark about once a minute; a watch silent for longer is a dead connection."""
@@ -187,7 +187,7 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
-        # As client-go: a request that was put off was not processed, and the server knows when it can be.
+        # As client-go does: the server knows when. One that was processed after all does no harm when it is made again.
         for _ in range(_TIMES_PUT_OFF):
             if leading_only and method != "GET" and not self._may_write():
                 raise NotLeading(f"{method} {path}: this operator does not hold the lease")
