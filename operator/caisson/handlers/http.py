@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+
+log = structlog.get_logger(__name__)
 
 
 async def serve_probes(port: int, is_ready: Callable[[], bool], problem: Callable[[], str | None]) -> web.AppRunner:
@@ -15,6 +18,9 @@ async def serve_probes(port: int, is_ready: Callable[[], bool], problem: Callabl
 
     async def healthz(_: web.Request) -> web.Response:
         found = problem()
+        if found is not None:
+            # The kubelet tells of the status alone, and restarts us.
+            log.error("unhealthy", problem=found)
         return web.Response(text="ok\n") if found is None else web.Response(status=500, text=f"{found}\n")
 
     async def readyz(_: web.Request) -> web.Response:
