@@ -72,6 +72,12 @@ test-faults: up ## Every fault that we know to provoke, with the operator killed
 	@$(LOCAL) images
 	@$(WITH_KUBECTL)pytest tests/faults --durations=10
 
+.PHONY: test-hostile
+test-hostile: up ## Every hostile Sandbox and every attack from inside one (15 min)
+	@$(LOCAL) images
+	@$(LOCAL) images non-root own-docker hanging-docker lying-docker
+	@$(WITH_KUBECTL)pytest tests/hostile --durations=10
+
 .PHONY: generate
 generate: ## Write what is generated: CRD, reference, schema of the values, manifests/install.yaml
 	@$(RUN)python -m tools.generate

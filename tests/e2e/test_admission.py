@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import LocalCluster
+from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, Refused, condition
 
 OPERATOR = "--as=system:serviceaccount:caisson-system:caisson"

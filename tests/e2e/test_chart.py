@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import CHECKOUT, HERE, LocalCluster
+from tests.e2e.cluster import CHECKOUT, VALUES, LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
 
 NAMESPACE = "caisson-system"
@@ -46,7 +46,7 @@ class Release:
     def upgrade(self, *assignments: str, chart: Path = CHART, options: tuple[str, ...] = ()) -> None:
         """Install the chart or upgrade to it, and wait until all of it is ready. Raises HelmError."""
         sets = [word for assignment in assignments for word in ("--set", assignment)]
-        values = ("--values", str(HERE / "values.yaml"))
+        values = ("--values", str(VALUES))
         options = ("--create-namespace", "--wait", "--timeout", "120s", *options)
         self("upgrade", "caisson", str(chart), "--install", *values, *options, *sets)
 

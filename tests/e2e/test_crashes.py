@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import LocalCluster
+from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, condition
 
 STALE_PID_FILE = ["sh", "-c", "echo 1 >/run/docker.pid; exec sleep infinity"]

@@ -1,6 +1,6 @@
 """What a Prometheus would read from the operator in its pod."""
 
-from tests.e2e.conftest import LocalCluster
+from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Kubectl, eventually
 
 Series = dict[str, float]

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.e2e.conftest import LocalCluster
+from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
 
 

@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import LocalCluster, cluster, kubectl
+from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Kubectl
 from tests.faults.operator import OperatorProcess
 from tests.faults.outcome import Outcome
 from tests.faults.pair import Pair
 from tests.faults.proxy import Proxy
-
-__all__ = ["cluster", "kubectl"]
 
 RESYNC_SECONDS = 15
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from tests.e2e.conftest import CHECKOUT, LocalCluster
+from tests.e2e.cluster import CHECKOUT, LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, condition, eventually
 from tests.faults.operator import OperatorProcess
 from tests.faults.outcome import Outcome, differences

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import CHECKOUT, HERE, LocalCluster
+from tests.e2e.cluster import CHECKOUT, VALUES, LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, eventually
 from tests.faults.conftest import RESYNC_SECONDS
 from tests.faults.pair import Record
@@ -38,7 +38,7 @@ def lying_port(cluster: LocalCluster) -> Iterator[int]:
 @pytest.fixture
 def deceived(cluster: LocalCluster, lying_port: int, tmp_path: Path) -> Iterator[LocalCluster]:
     """The cluster, with an operator that talks to the proxy."""
-    values = yaml.safe_load((HERE / "values.yaml").read_text())
+    values = yaml.safe_load((VALUES).read_text())
     # What the watch keeps back is found by the list.
     values["config"]["resyncPeriodSeconds"] = RESYNC_SECONDS
     values["extraEnv"] = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.e2e.conftest import LocalCluster
+from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, condition, eventually
 from tests.faults.conftest import guarded_namespace
 from tests.faults.operator import OperatorProcess

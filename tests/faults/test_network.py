@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from aiohttp import web
 
-from tests.e2e.conftest import LocalCluster
+from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Json
 from tests.faults.conftest import RESYNC_SECONDS, new_token
 from tests.faults.operator import OperatorProcess

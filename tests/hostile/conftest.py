@@ -3,17 +3,17 @@
 import json
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
-from tests.e2e.conftest import LocalCluster, cluster
+from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, condition
 
-__all__ = ["cluster"]
-
+BATCH = 8
 MAX_OPERATOR_BYTES = 300 * 2**20
 MAX_STATUS_BYTES = 48 * 1024
 _UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -83,6 +83,18 @@ def fit(status: Json) -> Json:
     for string in _strings(status):
         assert not _UNFIT.search(string), repr(string)
     return status
+
+
+def cases(table: Iterable[str], in_make_test: Collection[str]) -> list[ParameterSet]:
+    """Return the names of a table's cases as parameters; `make test` runs a slice of them."""
+    return [pytest.param(name, marks=() if name in in_make_test else pytest.mark.campaign) for name in table]
+
+
+def batches(request: pytest.FixtureRequest) -> list[list[str]]:
+    """Return the names of the cases of a module that are to run: as many at once as this machine bears."""
+    here = [i for i in request.session.items if isinstance(i, pytest.Function) and i.module is request.module]
+    names = [str(i.callspec.params["name"]) for i in here if hasattr(i, "callspec")]
+    return [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
 
 
 def reason(status: Json) -> str | None:

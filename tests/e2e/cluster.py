@@ -1,18 +1,15 @@
-"""The end-to-end tests run on the local cluster of this checkout, and refuse any other."""
+"""The local cluster of this checkout, which the end-to-end tests run on."""
 
 import json
-import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.kubectl import Json, Kubectl
+from tests.e2e.kubectl import Json
 
 CHECKOUT = Path(__file__).parents[2]
-HERE = Path(__file__).parent
+VALUES = Path(__file__).with_name("values.yaml")
+"""What the chart is installed with for the tests."""
 
 
 class LocalCluster:
@@ -30,7 +27,7 @@ class LocalCluster:
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def start_operator(self, values: Path = HERE / "values.yaml") -> None:
+    def start_operator(self, values: Path = VALUES) -> None:
         """Install the operator, or upgrade it to these values, and wait until it is ready."""
         self.local("operator", "install", "--values", str(values))
 
@@ -55,35 +52,3 @@ class LocalCluster:
     def operator_log(self) -> list[Json]:
         """Return what today's operator logged."""
         return [json.loads(line) for line in self.local("operator", "logs").splitlines() if line.startswith("{")]
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[LocalCluster]:
-    """The local cluster with this checkout's operator installed on it, configured for the tests."""
-    found = LocalCluster()
-    kubectl = Kubectl(found.kubeconfig, "default")
-    kubectl("apply", "-f", str(HERE / "runtimeclasses.yaml"))
-    found.start_operator()
-    yield found
-    kubectl("delete", "-f", str(HERE / "runtimeclasses.yaml"))
-    found.start_operator(CHECKOUT / "local" / "values.yaml")
-
-
-@pytest.fixture
-def operator(cluster: LocalCluster) -> Iterator[LocalCluster]:
-    """The cluster, for a test that ends the operator: it runs again afterwards, whatever the test did."""
-    yield cluster
-    cluster.start_operator()
-
-
-@pytest.fixture
-def kubectl(cluster: LocalCluster) -> Iterator[Kubectl]:
-    """kubectl in a namespace of this test's own."""
-    namespace = f"e2e-{secrets.token_hex(4)}"
-    found = Kubectl(cluster.kubeconfig, namespace)
-    found("create", "namespace", namespace)
-    found("label", "namespace", namespace, "caisson.dev/sandboxes=true")
-    yield found
-    # Waited for, because what a test leaves running takes its CPU from the next; the empty namespace does not.
-    found("delete", "sbx,pods", "--all", "--wait=true", timeout=180)
-    found("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
