@@ -94,8 +94,11 @@ def test_what_is_granted_is_what_was_used(cluster: LocalCluster, log: list[Json]
 def test_exec_needs_the_verb_that_the_log_does_not_show(kubectl: Kubectl) -> None:
     kubectl("create", "role", "looks-only", "--verb=get", "--resource=pods,pods/exec")
     kubectl("create", "rolebinding", "looks-only", "--role=looks-only", "--user=somebody")
+    kubectl("label", "namespace", kubectl.namespace, "caisson.dev/sandboxes-")
+    gates = json.dumps({"spec": {"schedulingGates": [{"name": "caisson.dev/never"}]}})
+    kubectl("run", "waiting", "--image=nowhere.invalid/nothing", f"--overrides={gates}")
     with pytest.raises(Refused, match=r'cannot create resource "pods/exec"'):
-        kubectl("exec", "no-pod", "--as=somebody", "--", "true")
+        kubectl("exec", "waiting", "--as=somebody", "--", "true")
 
 
 @pytest.mark.parametrize(("verb", "test"), ERROR_PATHS.items(), ids=map("-".join, ERROR_PATHS))
