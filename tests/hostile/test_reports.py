@@ -103,7 +103,7 @@ IN_MAKE_TEST = (
     "half-a-line",
     "a-hundred-megabytes",
     "numbers-without-end",
-    "drips-for-ever",
+    "exit-code-of-a-signal",
     "ready-without-a-daemon",
     "another-kernel",
     "a-crash-with-escapes",
