@@ -47,11 +47,14 @@ def proxy(
     found.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator_process(
     cluster: LocalCluster, proxy: Proxy, certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
-    """An operator behind the proxy, instead of the one in its pod, with its configuration and its account."""
+    """An operator behind the proxy, instead of the one in its pod, with its configuration and its account.
+
+    For a module, and not for all: another one may need the pod's operator, and two at work prove nothing.
+    """
     system = Kubectl(cluster.kubeconfig, "caisson-system")
     directory = tmp_path_factory.mktemp("operator")
     config = yaml.safe_load(system("get", "cm", "caisson", "-o", "jsonpath={.data.config\\.yaml}"))
@@ -111,7 +114,7 @@ def new_token(cluster: LocalCluster) -> str:
     return Kubectl(cluster.kubeconfig, "caisson-system")("create", "token", "caisson", "--duration=10h").strip()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def undisturbed(cluster: LocalCluster, operator_process: OperatorProcess) -> Outcome:
     """What the two come to when nothing happens."""
     operator_process.restart()
