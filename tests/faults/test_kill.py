@@ -139,7 +139,10 @@ def run_life(kubectl: Kubectl) -> Ran:
 
 def test_an_undisturbed_life_has_these_writes(whole_life: tuple[Ran, list[str]]) -> None:
     _, writes = whole_life
-    assert {(name, writes[: place + 1].count(name)) for place, name in enumerate(writes)} == set(WRITES)
+    learnt = {(name, writes[: place + 1].count(name)) for place, name in enumerate(writes)}
+    assert set(WRITES) <= learnt
+    # A start that takes long is told of while it lasts: a slow machine has more of these, and of nothing else.
+    assert {name for name, _ in learnt - set(WRITES)} <= {"PATCH sandboxes/status"}
 
 
 @pytest.fixture(scope="module")

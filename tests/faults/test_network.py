@@ -118,6 +118,7 @@ def test_a_request_that_is_put_off_is_not_made_again_earlier(
         assert not earlier or at - earlier[-1] >= retry_after * 0.95, request
 
 
+@pytest.mark.campaign
 def test_watches_that_are_open_and_dead_are_noticed(
     pair: Pair, undisturbed: Outcome, proxy: Proxy, record: Record
 ) -> None:
