@@ -64,7 +64,7 @@ chart: ## The chart's tests that need no cluster, in seconds: helm lint, helm-un
 .PHONY: e2e
 e2e: up ## The end-to-end tests, on the local cluster
 	@$(LOCAL) images
-	@$(LOCAL) images non-root own-docker hanging-docker lying-docker
+	@$(LOCAL) images non-root own-docker hanging-docker lying-docker over-toolbox
 	@$(WITH_KUBECTL)pytest tests/e2e tests/hostile tests/faults tests/audit -m "not campaign" --durations=10
 
 .PHONY: test-faults
@@ -75,7 +75,7 @@ test-faults: up ## Every fault that we know to provoke, with the operator killed
 .PHONY: test-hostile
 test-hostile: up ## Every hostile Sandbox and every attack from inside one (15 min)
 	@$(LOCAL) images
-	@$(LOCAL) images non-root own-docker hanging-docker lying-docker
+	@$(LOCAL) images non-root own-docker hanging-docker lying-docker over-toolbox
 	@$(WITH_KUBECTL)pytest tests/hostile --durations=10
 
 .PHONY: generate

@@ -83,6 +83,7 @@ IMAGES: tuple[Image, ...] = (
             ("non-root", ()),
             ("own-docker", ()),
             ("hanging-docker", ()),
+            ("over-toolbox", ("tests/e2e/images/impostor",)),
             ("lying-docker", ("tests/e2e/images/lying-dockerd", "tests/e2e/images/lying-docker")),
         )
     ),

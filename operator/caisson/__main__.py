@@ -119,14 +119,17 @@ class Operator:
         loop, failures = asyncio.get_running_loop(), 0
         while True:
             began = loop.time()
+            # One that lasts works, though there may be nothing for it to tell.
+            lasts = loop.call_later(_WATCH_CEILING_SECONDS, self.health.working, _SANDBOX_WATCH)
             try:
                 await watch_sandboxes(self._connection, self._config.namespaces, self._deliver)
                 error: Exception | None = None
             except Exception as caught:  # noqa: BLE001  whatever it is, there must be a watch
                 error = caught
+            finally:
+                lasts.cancel()
             if loop.time() - began > _WATCH_CEILING_SECONDS:
                 failures = 0
-                self.health.working(_SANDBOX_WATCH)
             failures += 1
             if failures > 1:
                 self.health.failing(_SANDBOX_WATCH)
@@ -139,6 +142,7 @@ class Operator:
 
     def _deliver(self, event: dict[str, Any]) -> None:
         thing = dict(event["object"])
+        self.health.working(_SANDBOX_WATCH)
         self.health.seen(thing)
         self.metrics.delivered("sandboxes")
         kept = self._sandboxes.remove(thing) if event["type"] == "DELETED" else self._sandboxes.put(thing)

@@ -286,7 +286,8 @@ class Config(ConfigModel):
 
     starts_per_node: Annotated[int, Field(ge=1, le=256)] = 4
     """How many starts of dockerd a node is given at a time. A start takes one to two seconds of a core; with many more
-    at once than cores all of them become slow, and time out. One that lasts longer than 30 seconds makes room."""
+    at once than cores all of them become slow, and time out. One that lasts longer than 10 seconds makes room, and
+    namespaces that wait take turns."""
 
     resync_period_seconds: Annotated[int, Field(ge=10, le=3600)] = 300
     """How often Sandboxes and pods are listed, beside being watched: what a watch lost is found then at the latest."""

@@ -234,7 +234,6 @@ class TestARunningSandbox:
             ({"metadata": {"name": "another"}}, "belong to a Sandbox"),
             ({"spec": {"restartPolicy": "Always"}}, "not restarted"),
             ({"volume": {"name": "docker", "secret": {"secretName": "s"}}}, "the toolbox and Docker's"),
-            ({"container": {"command": ["sh"]}}, "begin with the gate"),
             ({"container": {"name": "c"}}, "one container, sandbox"),
             # The gate's path would lead into the user's image.
             ({"container": {"volumeMounts": []}}, "the toolbox and Docker's"),
@@ -244,6 +243,7 @@ class TestARunningSandbox:
                 {"container": {"env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}},
                 "no environment from Secrets",
             ),
+            ({"spec": {"initContainers": []}}, "before it the gate"),
             # The token comes as a volume.
             ({"spec": {"automountServiceAccountToken": True}}, "the toolbox and Docker's"),
             ({"spec": {"serviceAccountName": "builder"}}, "no service account"),
@@ -255,7 +255,8 @@ class TestARunningSandbox:
     def test_the_operators_token_makes_no_other_pod(self, sandbox: Kubectl, change: Json, said: str) -> None:
         made = sandbox.get("pod", "demo")
         metadata = {key: made["metadata"][key] for key in ("name", "labels", "annotations", "ownerReferences")}
-        kept = ("containers", "volumes", "runtimeClassName", "restartPolicy", "automountServiceAccountToken")
+        shape = ("runtimeClassName", "restartPolicy", "automountServiceAccountToken")
+        kept = ("initContainers", "containers", "volumes", *shape)
         spec = {key: made["spec"][key] for key in kept}
         spec["containers"] = [made["spec"]["containers"][0] | change.get("container", {})]
         spec["volumes"] = [*spec["volumes"], *filter(None, [change.get("volume")])]
@@ -269,6 +270,19 @@ class TestARunningSandbox:
         with pytest.raises(Refused, match="denied request: caisson: ") as caught:
             create(sandbox, body, OPERATOR)
         assert said in str(caught.value)
+
+
+def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:
+    kubectl.apply(pod())
+    with pytest.raises(Refused, match="caisson: the operator deletes the pods of Sandboxes"):
+        kubectl("delete", "pod", "p", OPERATOR, "--wait=false")
+
+
+def test_a_pod_can_not_be_taken_from_its_sandbox(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", docker={"enabled": False})
+    kubectl.until_ready("demo")
+    with pytest.raises(Refused, match=r"caisson: metadata\.ownerReferences"):
+        kubectl("patch", "pod", "demo", "--type=merge", "-p", '{"metadata":{"ownerReferences":null}}')
 
 
 def test_the_operators_token_is_of_no_use_in_other_namespaces(cluster: LocalCluster) -> None:

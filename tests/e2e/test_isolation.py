@@ -1,5 +1,7 @@
 """No code of the user runs on anything but gVisor, and without Docker there is nothing to take."""
 
+from typing import Any
+
 import pytest
 
 from tests.e2e.kubectl import Kubectl, condition, eventually
@@ -7,20 +9,32 @@ from tests.e2e.kubectl import Kubectl, condition, eventually
 NO_CAPABILITIES = "0000000000000000"
 
 
-@pytest.mark.parametrize("entrypoint", ["Idle", "Image"])
-def test_a_pod_on_runc_ends_before_any_code_of_the_user_runs(kubectl: Kubectl, entrypoint: str) -> None:
-    command = {"command": ["sh", "-c", "echo the user was here; sleep infinity"]} if entrypoint == "Idle" else {}
-    kubectl.sandbox("demo", runtimeClassName="mislabelled", entrypoint=entrypoint, **command)
+ON_RUNC = {
+    "idle": {"command": ["sh", "-c", "echo the user was here; sleep infinity"]},
+    "the-images-own-entrypoint": {"entrypoint": "Image"},
+    # Its volumes lie over the gate that is PID 1 of the sandbox.
+    "an-image-with-volumes-over-the-toolbox": {"image": "caisson.dev/test/over-toolbox:1"},
+    "the-same-without-docker": {"image": "caisson.dev/test/over-toolbox:1", "docker": {"enabled": False}},
+}
+
+
+@pytest.mark.parametrize("spec", ON_RUNC.values(), ids=ON_RUNC)
+def test_a_pod_on_runc_ends_before_any_code_of_the_user_runs(kubectl: Kubectl, spec: dict[str, Any]) -> None:
+    kubectl.sandbox("demo", runtimeClassName="mislabelled", **spec)
     status = kubectl.until_reason("demo", "NotGVisor")
     assert condition(status, "Isolated")["status"] == "False"
     assert "gVisor" in condition(status, "Isolated")["message"]
-    if entrypoint == "Idle":
-        assert "the user was here" not in kubectl("logs", "demo")
-    else:
-        # The gate went first, and the container that would run the image was never made.
-        containers = kubectl.get("pod", "demo")["status"]["containerStatuses"]
-        assert [container.get("containerID") for container in containers] == [None]
+    # The gate went first, and the container with the user's image was never made.
+    containers = kubectl.get("pod", "demo")["status"]["containerStatuses"]
+    assert [container.get("containerID") for container in containers] == [None]
     eventually(lambda: kubectl.get("pod", "demo")["status"]["phase"] == "Failed", lambda: "the pod has not failed")
+
+
+def test_an_image_with_volumes_over_the_toolbox_fools_its_author_alone(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", image="caisson.dev/test/over-toolbox:1")
+    # On gVisor it may run; what it says of its kernel and its Docker makes no sense.
+    status = kubectl.until_reason("demo", "ExecFailed")
+    assert condition(status, "Ready")["status"] != "True"
 
 
 def test_a_plain_sandbox_has_none_of_the_capabilities(kubectl: Kubectl) -> None:

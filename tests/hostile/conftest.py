@@ -55,13 +55,18 @@ def bystander(cluster: LocalCluster) -> Iterator[Bystander]:
         yield Bystander(kubectl, kubectl.until_ready("bystander"))
 
 
+@pytest.fixture(scope="session")
+def operator_pids(cluster: LocalCluster) -> dict[str, int]:
+    """The operator's processes before the first attack: a module's attacks begin before its first case does."""
+    return cluster.operator_pids()
+
+
 @pytest.fixture(autouse=True)
-def unharmed(cluster: LocalCluster, bystander: Bystander) -> Iterator[None]:
-    """Look at the operator and at the bystander before and after a case."""
-    before = cluster.operator_pids()
+def unharmed(cluster: LocalCluster, operator_pids: dict[str, int], bystander: Bystander) -> Iterator[None]:
+    """Look at the operator and at the bystander after a case."""
     yield
-    assert cluster.operator_pids() == before, "the operator is another process"
-    for pid in before.values():
+    assert cluster.operator_pids() == operator_pids, "the operator is another process"
+    for pid in operator_pids.values():
         assert _resident_bytes(pid) < MAX_OPERATOR_BYTES
     unforeseen = [line for line in cluster.operator_log() if "exception" in line]
     assert not unforeseen

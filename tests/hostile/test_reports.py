@@ -78,6 +78,8 @@ LIES: dict[str, Lie] = {
     "never-ends": Lie("sleep 100000", is_lost, 240),
     "drips-for-ever": Lie("while :; do echo; sleep 1; done", is_lost, 240),
     "many-lines": Lie('i=0; while [ $i -lt 5000 ]; do echo "{\\"event\\":\\"progress\\"}"; i=$((i+1)); done', is_lost),
+    # Each line in a frame of its own, and each of them JSON.
+    "many-numbers-one-by-one": Lie("i=0; while [ $i -lt 20000 ]; do echo 1; i=$((i+1)); done", is_lost),
     "ready-without-a-daemon": Lie(ready(), is_ready),
     # {"serverVersion": ESC [ 2 J + 100 letters + a lone surrogate}
     "a-version-with-escapes": Lie(
@@ -104,6 +106,7 @@ IN_MAKE_TEST = (
     "half-a-line",
     "a-hundred-megabytes",
     "numbers-without-end",
+    "many-numbers-one-by-one",
     "exit-code-of-a-signal",
     "ready-without-a-daemon",
     "another-kernel",

@@ -341,6 +341,10 @@ class SandboxSpec(ApiModel):
                     "self.all(e, !e.name.startsWith('CAISSON_'))",
                     "names that begin with CAISSON_ are reserved: choose another name",
                 ),
+                rule(
+                    "self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 131072",
+                    "the values have more than 131072 characters in all: put large ones into a file of the image",
+                ),
             ),
         ),
     ] = ()

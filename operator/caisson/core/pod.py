@@ -74,7 +74,7 @@ def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
             "terminationGracePeriodSeconds": 10,
             **_placement(config),
             **_pull_secrets(spec),
-            **_init_containers(spec, config),
+            "initContainers": [_gate(spec, config)],
             "containers": [_container(spec, config)],
             "volumes": _volumes(spec, config),
         },
@@ -146,20 +146,19 @@ def _toolbox(spec: SandboxSpec, config: Config) -> Toolbox:
     )
 
 
-def _init_containers(spec: SandboxSpec, config: Config) -> dict[str, Any]:
-    """With the image's own entrypoint the gate can't be PID 1, because only the kubelet knows that entrypoint.
+def _gate(spec: SandboxSpec, config: Config) -> dict[str, Any]:
+    """The look at the kernel from an image of its own, in which there is nothing of the user's.
 
-    It goes first instead: all containers of a gVisor pod share one kernel, so what it sees holds for the next.
+    All containers of a gVisor pod share one kernel, so what it sees holds for the next. The gate that is PID 1 of the
+    sandbox can't be relied on alone: a VOLUME of the user's image may lie over the toolbox there, and only the kubelet
+    knows the image's own entrypoint.
     """
-    if spec.entrypoint is not Entrypoint.IMAGE:
-        return {}
-    gate = {
+    return {
         "name": GATE_NAME,
         "image": _toolbox(spec, config).image,
         "command": ["/bin/busybox", "sh", "/libexec/gate", "--check"],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
-    return {"initContainers": [gate]}
 
 
 def _container(spec: SandboxSpec, config: Config) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from pydantic.alias_generators import to_camel
 from caisson.api.sandbox import STREAM_TAIL_BYTES
 from caisson.core.text import clean, clean_line
 
+_MAX_LINES = 64
+"""Several times what the script prints. Reading a line takes longer than printing it."""
 _COUNT = Field(ge=0, le=2**31 - 1)
 
 
@@ -130,7 +132,9 @@ def parse_report(output: bytes) -> Report:
     """
     kernel: str | None = None
     outcome: Ready | Failed | None = None
-    for line in output.splitlines():
+    if output.count(b"\n") > _MAX_LINES:
+        raise ReportError(f"unexpected output: more than {_MAX_LINES} lines")
+    for line in output.split(b"\n"):
         if not line.strip():
             continue
         try:

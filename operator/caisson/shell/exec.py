@@ -53,7 +53,7 @@ class Executor:
     ) -> ExecResult:
         """Run a command in a pod's sandbox container, without stdin. Raises ExecError.
 
-        `printed` is called with the standard output so far, each time that its beginning (4 KiB) grows.
+        `printed` is called with the first line of the standard output, once, if it ends within 4 KiB.
         """
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -83,6 +83,7 @@ class Executor:
             STDERR_CHANNEL: _Stream("standard error", _MAX_OUTPUT_BYTES),
             ERROR_CHANNEL: _Stream("its end", _MAX_ERROR_BYTES),
         }
+        told = False
         async with connecting as socket:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.ERROR:
@@ -92,8 +93,11 @@ class Executor:
                 stream = streams.get(message.data[0])
                 if stream is not None:
                     stream.add(message.data[1:])
-                    if stream is streams[STDOUT_CHANNEL] and len(stream.data) <= _BEGINNING_BYTES:
-                        printed(bytes(stream.data))
+                    if not told and b"\n" in streams[STDOUT_CHANNEL].data[:_BEGINNING_BYTES]:
+                        told = True
+                        printed(bytes(streams[STDOUT_CHANNEL].data.partition(b"\n")[0]))
+                # Frames that are there already come without a pause: thousands of them must not be anybody else's.
+                await asyncio.sleep(0)
         end = bytes(streams[ERROR_CHANNEL].data)
         if not end:
             raise ExecError("the session broke before the command ended")

@@ -53,6 +53,10 @@ class Health:
         if version >= self._unseen.get(key, (0, 0.0))[0]:
             self._unseen.pop(key, None)
 
+    def gone(self, key: Key) -> None:
+        """Note that a list shows the object no more: what was written of it need not be delivered."""
+        self._unseen.pop(key, None)
+
     def problem(self) -> str | None:
         """Return what is wrong, None when nothing is."""
         now = _now()

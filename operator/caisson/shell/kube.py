@@ -24,6 +24,7 @@ Json = dict[str, Any]
 
 _TIMEOUT_SECONDS = 30
 _TIMES_PUT_OFF = 3
+_PAGE = 100
 _LONGEST_PUT_OFF_SECONDS = 60
 _QUIET_SECONDS = 75
 """The API server sends a bookmark about once a minute; a watch silent for longer is a dead connection."""
@@ -117,11 +118,11 @@ class Kube:
     async def list_sandboxes(self, namespace: str | None) -> Json:
         """Return the SandboxList of a namespace, or of all when None. Raises NotFound where the CRD is missing."""
         scope = "" if namespace is None else f"/namespaces/{namespace}"
-        return await self._call("GET", f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}")
+        return await self._list(f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}", {})
 
     async def list_pods(self, namespace: str | None, selector: str) -> Json:
         """Return the PodList of the pods with these labels; `namespace` None means all."""
-        return await self._call("GET", _pods(namespace), query={"labelSelector": selector})
+        return await self._list(_pods(namespace), {"labelSelector": selector})
 
     async def watch_pods(
         self, namespace: str | None, selector: str, resource_version: str, seconds: int
@@ -145,6 +146,20 @@ class Kube:
             raise KubeUnreachable(f"watch {_pods(namespace)}: {error or type(error).__name__}") from error
         finally:
             response.close()
+
+    async def _list(self, path: str, query: dict[str, str]) -> Json:
+        """Return a whole list, read by the page: a user's objects may be large, and there may be many."""
+        items: list[Json] = []
+        page = await self._call("GET", path, query=query | {"limit": str(_PAGE)})
+        while True:
+            for item in page["items"]:
+                # As large as the rest of the object, and read by nobody here.
+                item["metadata"].pop("managedFields", None)
+                items.append(item)
+            more = page["metadata"].get("continue")
+            if not more:
+                return page | {"items": items}
+            page = await self._call("GET", path, query=query | {"limit": str(_PAGE), "continue": more})
 
     async def _call(
         self,

@@ -59,10 +59,13 @@ class Lease:
         if not self.held() or self._lease is None:
             return
         self._held_until = 0.0
-        self._lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
-                await self._kube.update_lease(self._namespace, self._lease)
+                # Read anew: a renewal that was under way when we were told to stop may have been the last word.
+                lease = await self._kube.get_lease(self._namespace, self._settings.lease_name)
+                if lease["spec"].get("holderIdentity") == self._identity:
+                    lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+                    await self._kube.update_lease(self._namespace, lease)
         except (CaissonError, TimeoutError) as error:
             log.warning("lease not released", error=str(error))
 

@@ -1,31 +1,66 @@
-"""Turns on a node: so many at a time as it can bear, and none for ever."""
+"""Turns on a node: so many at a time as it can bear, none for ever, and nobody waits for all of a neighbour's."""
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-TURN_SECONDS = 30.0
+TURN_SECONDS = 10.0
 """How long a turn lasts at the most. What takes longer goes on, but hangs rather than works: it makes room."""
 
 
 class Pace:
-    """Hands out turns, a number of them on each node at a time, in the order in which they are asked for."""
+    """Hands out turns, a number of them on each node at a time.
+
+    Namespaces that wait take turns, each with its own in the order in which they were asked for: whoever asks for many
+    delays itself.
+    """
 
     def __init__(self, per_node: int, turn_seconds: float = TURN_SECONDS) -> None:
         """Hand out `per_node` turns at a time."""
         self._seconds = turn_seconds
-        self._free: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_node))
+        self._nodes: defaultdict[str, _Node] = defaultdict(lambda: _Node(per_node))
 
     @asynccontextmanager
-    async def turn(self, node: str) -> AsyncIterator[None]:
+    async def turn(self, node: str, namespace: str) -> AsyncIterator[None]:
         """Wait for a turn on a node; it ends with the block, or when its time is up, whatever comes first."""
-        free = self._free[node]
-        await free.acquire()
-        up = asyncio.get_running_loop().call_later(self._seconds, free.release)
+        turns = self._nodes[node]
+        await turns.acquire(namespace)
+        up = asyncio.get_running_loop().call_later(self._seconds, turns.release)
         try:
             yield
         finally:
             if not up.cancelled() and up.when() > asyncio.get_running_loop().time():
                 up.cancel()
-                free.release()
+                turns.release()
+
+
+class _Node:
+    def __init__(self, free: int) -> None:
+        self._free = free
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+
+    async def acquire(self, namespace: str) -> None:
+        if self._free > 0:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(namespace, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                # It was given to us in the same moment: to the next.
+                self.release()
+            raise
+
+    def release(self) -> None:
+        while self._waiting:
+            namespace, queue = self._waiting.popitem(last=False)
+            turn = queue.popleft()
+            if queue:
+                self._waiting[namespace] = queue
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

@@ -60,6 +60,8 @@ class Reconciler:
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             # Its pod goes by its owner reference; nothing is done for a Sandbox that is on its way out.
             self._drop(key)
+            if raw is None:
+                self._health.gone(key)
             return
         memory = self._memory(key, raw)
         try:

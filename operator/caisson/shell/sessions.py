@@ -68,8 +68,8 @@ class Sessions:
         memory.session_task = asyncio.create_task(self._run(key, memory, wanted, lost), name=f"session {key}")
 
     async def _run(self, key: Key, memory: Memory, wanted: OpenSession, lost: int) -> None:
-        def printed(so_far: bytes) -> None:
-            kernel = _kernel(so_far)
+        def printed(first_line: bytes) -> None:
+            kernel = _kernel(first_line)
             if kernel is not None and memory.session == SessionRunning(wanted.pod_uid):
                 memory.session = SessionRunning(wanted.pod_uid, kernel)
                 self._woken(key)
@@ -78,7 +78,11 @@ class Sessions:
             # The namespace's own slots first: who waits for one takes none of the others'.
             async with AsyncExitStack() as turn:
                 with self._waiting.track_inprogress():
-                    for slot in (self._slots_of(key.namespace), self._pace.turn(wanted.node), self._free):
+                    for slot in (
+                        self._slots_of(key.namespace),
+                        self._pace.turn(wanted.node, key.namespace),
+                        self._free,
+                    ):
                         await turn.enter_async_context(slot)
                 if not self._may_open():
                     raise ExecError("this operator does not hold the lease")
@@ -107,10 +111,10 @@ class Sessions:
         return slots
 
 
-def _kernel(so_far: bytes) -> str | None:
-    """Read the kernel from the whole lines of what a session has printed so far, if it is there yet."""
+def _kernel(first_line: bytes) -> str | None:
+    """Read the kernel from the line with which a session begins, if it is there."""
     try:
-        return parse_report(so_far[: so_far.rfind(b"\n") + 1]).kernel
+        return parse_report(first_line).kernel
     except ReportError:
         return None
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 Json = dict[str, Any]
 
 _REMEMBERED_DELETIONS = 4096
+_OWN_ANNOTATIONS = "caisson.dev/"
 
 
 class Key(NamedTuple):
@@ -46,11 +47,11 @@ class Store:
         return self._objects.values()
 
     def put(self, thing: Json) -> bool:
-        """Keep an object unless a newer version of it is known. Returns whether it was kept."""
+        """Keep an object, less what nobody reads, unless a newer version is known. Returns whether it was kept."""
         known, gone_at = self._objects.get(key_of(thing)), self._gone.get(thing["metadata"]["uid"], -1)
         if _version(thing) <= gone_at or (known is not None and _version(known) >= _version(thing)):
             return False
-        self._objects[key_of(thing)] = thing
+        self._objects[key_of(thing)] = _without_ballast(thing)
         return True
 
     def refresh(self, thing: Json) -> None:
@@ -95,6 +96,15 @@ class Store:
         ]
         changed = {key_of(thing) for thing in absent if self._remove(thing, int(version))}
         return changed | {key_of(thing) for thing in things if self.put(thing)}
+
+
+def _without_ballast(thing: Json) -> Json:
+    """Leave out what others keep in an object's metadata, which may be as large as the rest together."""
+    metadata = {key: value for key, value in thing["metadata"].items() if key != "managedFields"}
+    if "annotations" in metadata:
+        own = {key: value for key, value in metadata["annotations"].items() if key.startswith(_OWN_ANNOTATIONS)}
+        metadata["annotations"] = own
+    return thing | {"metadata": metadata}
 
 
 def _version(thing: Json) -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from caisson.shell import health
 from caisson.shell.health import Health
+from caisson.shell.store import Key
 
 
 class Clock:
@@ -79,4 +80,13 @@ def test_a_part_that_ends_again_and_again_is_told_until_it_works(clock: Clock) -
     clock.now += 21
     assert "kopf has ended again and again for 121 s" in str(found.problem())
     found.working("kopf")
+    assert found.problem() is None
+
+
+def test_what_is_gone_need_not_be_delivered(clock: Clock) -> None:
+    found = Health()
+    found.wrote("1", thing(2))
+    clock.now += 1000
+    assert found.problem() is not None
+    found.gone(Key("default", "demo"))
     assert found.problem() is None

@@ -120,12 +120,12 @@ def test_no_spec_gets_more_than_the_one_shape(spec: SandboxSpec) -> None:
 @given(_SPECS)
 def test_the_gate_goes_before_any_code_of_the_user(spec: SandboxSpec) -> None:
     inner = render_pod(make_sandbox(spec), CONFIG)["spec"]
-    if spec.entrypoint is Entrypoint.IMAGE:
-        (gate,) = inner["initContainers"]
-        assert gate["image"] in {toolbox.image for toolbox in CONFIG.toolboxes}
-        assert gate["command"][-2:] == ["/libexec/gate", "--check"]
-        assert "env" not in gate
-    else:
+    (gate,) = inner["initContainers"]
+    assert gate["image"] in {toolbox.image for toolbox in CONFIG.toolboxes}
+    assert gate["command"] == ["/bin/busybox", "sh", "/libexec/gate", "--check"]
+    # Nothing of the user's may lie in its way.
+    assert set(gate) == {"name", "image", "command", "securityContext"}
+    if spec.entrypoint is not Entrypoint.IMAGE:
         assert inner["containers"][0]["command"] == ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/gate"]
         assert inner["containers"][0]["args"][0] == "--"
 

@@ -425,7 +425,7 @@ async def test_a_node_is_given_so_many_turns_at_a_time_in_order_and_other_nodes_
     pace, finish, order = Pace(2), asyncio.Event(), []
 
     async def take(node: str, number: int) -> None:
-        async with pace.turn(node):
+        async with pace.turn(node, "namespace"):
             order.append((node, number))
             await finish.wait()
 
@@ -438,16 +438,43 @@ async def test_a_node_is_given_so_many_turns_at_a_time_in_order_and_other_nodes_
     assert order[4:] == [("a", 2), ("b", 2)]
 
 
+async def test_who_asks_for_many_turns_does_not_keep_a_neighbour_waiting() -> None:
+    pace, order = Pace(1), []
+
+    async def take(namespace: str, number: int) -> None:
+        async with pace.turn("node", namespace):
+            order.append((namespace, number))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(take("many", number) for number in range(4)), take("one", 0))
+    assert order.index(("one", 0)) == 2
+    assert [number for namespace, number in order if namespace == "many"] == [0, 1, 2, 3]
+
+
+async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
+    pace = Pace(1)
+
+    async def take() -> str:
+        async with pace.turn("node", "one"):
+            return "taken"
+
+    async with pace.turn("node", "one"):
+        given_up, waits = asyncio.create_task(take()), asyncio.create_task(take())
+        await asyncio.sleep(0)
+        given_up.cancel()
+    assert await asyncio.wait_for(waits, 10) == "taken"
+
+
 async def test_what_hangs_makes_room_and_gives_its_turn_back_once() -> None:
     pace = Pace(1, turn_seconds=0.01)
-    async with pace.turn("a"), asyncio.timeout(10), pace.turn("a"):
+    async with pace.turn("a", "one"), asyncio.timeout(10), pace.turn("a", "one"):
         await asyncio.sleep(0.02)
     # Each of the two was given back by the clock; had its end given it back again, there would be three by now.
     entered: list[int] = []
     leave = asyncio.Event()
 
     async def take(number: int) -> None:
-        async with pace.turn("a"):
+        async with pace.turn("a", "one"):
             entered.append(number)
             await leave.wait()
 
