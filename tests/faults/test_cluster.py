@@ -176,7 +176,7 @@ def test_the_crd_upgraded_under_running_sandboxes(
     version["additionalPrinterColumns"].append({"name": "Later", "type": "string", "jsonPath": ".spec.image"})
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     spec["properties"]["later"] = {"type": "string"}
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(crd))
+    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", "-", stdin=json.dumps(crd))
     try:
         upgraded = time.monotonic()
         kubectl("patch", "sbx", "steady", "--type=merge", "-p", '{"spec": {"later": "unknown to this operator"}}')
@@ -184,4 +184,11 @@ def test_the_crd_upgraded_under_running_sandboxes(
         assert not differences(pair.converges(), undisturbed)
         record("CRD upgraded", time.monotonic() - upgraded)
     finally:
-        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHECKOUT / "manifests" / "crd.yaml"))
+        kubectl(
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--field-manager=helm",
+            "-f",
+            str(CHECKOUT / "manifests" / "crd.yaml"),
+        )
