@@ -244,8 +244,8 @@ class TestARunningSandbox:
                 "no environment from Secrets",
             ),
             ({"spec": {"initContainers": []}}, "before it the gate"),
-            # The token comes as a volume.
-            ({"spec": {"automountServiceAccountToken": True}}, "the toolbox and Docker's"),
+            # The token comes as a volume of all containers, the gate too.
+            ({"spec": {"automountServiceAccountToken": True}}, "before it the gate"),
             ({"spec": {"serviceAccountName": "builder"}}, "no service account"),
         ],
         ids=lambda value: (

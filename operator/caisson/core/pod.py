@@ -157,6 +157,8 @@ def _gate(spec: SandboxSpec, config: Config) -> dict[str, Any]:
         "name": GATE_NAME,
         "image": _toolbox(spec, config).image,
         "command": ["/bin/busybox", "sh", "/libexec/gate", "--check"],
+        # Without a limit of its own the pod as a whole would have none, and the sandbox is what the pod's cgroup bounds.
+        "resources": _resources(spec, config),
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
 

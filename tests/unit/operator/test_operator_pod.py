@@ -124,7 +124,8 @@ def test_the_gate_goes_before_any_code_of_the_user(spec: SandboxSpec) -> None:
     assert gate["image"] in {toolbox.image for toolbox in CONFIG.toolboxes}
     assert gate["command"] == ["/bin/busybox", "sh", "/libexec/gate", "--check"]
     # Nothing of the user's may lie in its way.
-    assert set(gate) == {"name", "image", "command", "securityContext"}
+    assert set(gate) == {"name", "image", "command", "resources", "securityContext"}
+    assert gate["resources"] == inner["containers"][0]["resources"]
     if spec.entrypoint is not Entrypoint.IMAGE:
         assert inner["containers"][0]["command"] == ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/gate"]
         assert inner["containers"][0]["args"][0] == "--"
