@@ -157,7 +157,7 @@ def _gate(spec: SandboxSpec, config: Config) -> dict[str, Any]:
         "name": GATE_NAME,
         "image": _toolbox(spec, config).image,
         "command": ["/bin/busybox", "sh", "/libexec/gate", "--check"],
-        # Without a limit of its own the pod as a whole would have none, and the sandbox is what the pod's cgroup bounds.
+        # Without a limit of its own the pod as a whole would have none, and it is the pod's that holds for gVisor.
         "resources": _resources(spec, config),
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
