@@ -72,6 +72,11 @@ test-faults: up ## Every fault that we know to provoke, with the operator killed
 	@$(LOCAL) images
 	@$(WITH_KUBECTL)pytest tests/faults --durations=10
 
+.PHONY: test-chart
+test-chart: up ## Every way to install, upgrade and remove the chart, on the local cluster (6 min)
+	@$(LOCAL) images
+	@$(WITH_KUBECTL)pytest tests/e2e/test_chart.py --durations=10
+
 .PHONY: test-hostile
 test-hostile: up ## Every hostile Sandbox and every attack from inside one (15 min)
 	@$(LOCAL) images

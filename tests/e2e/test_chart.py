@@ -172,6 +172,7 @@ def test_uninstalling_leaves_sandboxes_that_can_be_deleted_and_are_taken_up_agai
     assert kubectl.get("pod", "stays")["metadata"]["uid"] == before["pod"]
 
 
+@pytest.mark.campaign
 def test_without_keep_the_sandboxes_go_with_the_release(release: Release, kubectl: Kubectl) -> None:
     release.upgrade("crds.keep=false")
     kubectl.sandbox("demo", docker={"enabled": False})
@@ -198,6 +199,7 @@ def test_what_only_the_operator_can_refuse_leaves_the_one_that_runs(release: Rel
     kubectl.until_ready("demo")
 
 
+@pytest.mark.campaign
 def test_the_crd_may_be_an_administrators(absent: Release, kubectl: Kubectl) -> None:
     release = absent
     release.system("apply", "-f", str(MANIFESTS / "crd.yaml"))
@@ -210,6 +212,7 @@ def test_the_crd_may_be_an_administrators(absent: Release, kubectl: Kubectl) -> 
     assert kubectl.exists("sbx", "demo")
 
 
+@pytest.mark.campaign
 def test_with_all_options_it_looks_after_the_listed_namespaces_with_their_roles_alone(
     absent: Release, kubectl: Kubectl
 ) -> None:
@@ -254,6 +257,7 @@ def test_with_all_options_it_looks_after_the_listed_namespaces_with_their_roles_
     assert not kubectl.exists("sbx", "caisson-helm-test")
 
 
+@pytest.mark.campaign
 def test_helm_test_tells_why_it_failed_and_what_to_look_at(release: Release) -> None:
     # The release's own namespace has no label.
     release.upgrade(f"test.namespace={NAMESPACE}", "test.timeoutSeconds=15")
@@ -265,6 +269,7 @@ def test_helm_test_tells_why_it_failed_and_what_to_look_at(release: Release) -> 
     assert f"look at: kubectl logs deployment/caisson --namespace {NAMESPACE}" in said
 
 
+@pytest.mark.campaign
 def test_kubectl_installs_what_helm_does(absent: Release, kubectl: Kubectl) -> None:
     system, began = absent.system, time.monotonic()
     # As its header tells: with an image that the node has.
