@@ -152,10 +152,7 @@ class Kube:
         items: list[Json] = []
         page = await self._call("GET", path, query=query | {"limit": str(_PAGE)})
         while True:
-            for item in page["items"]:
-                # As large as the rest of the object, and read by nobody here.
-                item["metadata"].pop("managedFields", None)
-                items.append(item)
+            items += page["items"]
             more = page["metadata"].get("continue")
             if not more:
                 return page | {"items": items}
