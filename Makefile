@@ -61,10 +61,12 @@ unit: ## The tests that need no cluster, in seconds
 chart: ## The chart's tests that need no cluster, in seconds: helm lint, helm-unittest, kubeconform, drift
 	@$(RUN)pytest tests/chart
 
+TEST_IMAGES = non-root own-docker hanging-docker lying-docker over-toolbox
+
 .PHONY: e2e
 e2e: up ## The end-to-end tests, on the local cluster
 	@$(LOCAL) images
-	@$(LOCAL) images non-root own-docker hanging-docker lying-docker over-toolbox
+	@$(LOCAL) images $(TEST_IMAGES)
 	@$(WITH_KUBECTL)pytest tests/e2e tests/hostile tests/faults tests/audit -m "not campaign" --durations=10
 
 .PHONY: test-faults
@@ -80,7 +82,7 @@ test-chart: up ## Every way to install, upgrade and remove the chart, on the loc
 .PHONY: test-hostile
 test-hostile: up ## Every hostile Sandbox and every attack from inside one (15 min)
 	@$(LOCAL) images
-	@$(LOCAL) images non-root own-docker hanging-docker lying-docker over-toolbox
+	@$(LOCAL) images $(TEST_IMAGES)
 	@$(WITH_KUBECTL)pytest tests/hostile --durations=10
 
 .PHONY: generate

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.kubectl import Json
+from tests.e2e.kubectl import Json, eventually
 
 CHECKOUT = Path(__file__).parents[2]
 VALUES = Path(__file__).with_name("values.yaml")
@@ -48,6 +48,11 @@ class LocalCluster:
                 variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
                 found[dict(v.split("=", 1) for v in variables if v)["POD_NAME"]] = pid
         return found
+
+    def the_one_operator(self) -> dict[str, int]:
+        """Return the pod and the process ID of the operator, once the one before an upgrade has ended."""
+        eventually(lambda: len(self.operator_pids()) == 1, lambda: f"operators are {self.operator_pids()}")
+        return self.operator_pids()
 
     def operator_log(self) -> list[Json]:
         """Return what today's operator logged."""

@@ -56,9 +56,7 @@ def test_a_watch_that_has_died_in_silence_has_the_pod_restarted(
     deceived: LocalCluster, kubectl: Kubectl, record: Record
 ) -> None:
     system = Kubectl(deceived.kubeconfig, "caisson-system")
-    # The one before it may take a moment to end.
-    eventually(lambda: len(deceived.operator_pids()) == 1, lambda: f"operators are {deceived.operator_pids()}")
-    (pod,) = deceived.operator_pids()
+    (pod,) = deceived.the_one_operator()
 
     def restarts() -> Json:
         (status,) = system.get("pod", pod)["status"]["containerStatuses"]

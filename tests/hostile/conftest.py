@@ -11,7 +11,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from tests.e2e.cluster import LocalCluster
-from tests.e2e.kubectl import Json, Kubectl, condition, eventually
+from tests.e2e.kubectl import Json, Kubectl, condition
 
 BATCH = 8
 MAX_OPERATOR_BYTES = 300 * 2**20
@@ -58,9 +58,7 @@ def bystander(cluster: LocalCluster) -> Iterator[Bystander]:
 @pytest.fixture(scope="session")
 def operator_pids(cluster: LocalCluster) -> dict[str, int]:
     """The operator's processes before the first attack: a module's attacks begin before its first case does."""
-    # One that was just upgraded may take a moment to end.
-    eventually(lambda: len(cluster.operator_pids()) == 1, lambda: f"operators are {cluster.operator_pids()}")
-    return cluster.operator_pids()
+    return cluster.the_one_operator()
 
 
 @pytest.fixture(autouse=True)

@@ -101,6 +101,7 @@ LIES: dict[str, Lie] = {
         say('{"event":"failed","cause":"Exited","attempt":2147483647,"exitCode":1}') + "; exit 1", has_crash
     ),
 }
+assert len(LIES) >= 20
 IN_MAKE_TEST = (
     "nothing-at-all",
     "half-a-line",

@@ -93,9 +93,9 @@ class Executor:
                 stream = streams.get(message.data[0])
                 if stream is not None:
                     stream.add(message.data[1:])
-                    if not told and b"\n" in streams[STDOUT_CHANNEL].data[:_BEGINNING_BYTES]:
+                    if not told and stream is streams[STDOUT_CHANNEL] and b"\n" in stream.data[:_BEGINNING_BYTES]:
                         told = True
-                        printed(bytes(streams[STDOUT_CHANNEL].data.partition(b"\n")[0]))
+                        printed(bytes(stream.data.partition(b"\n")[0]))
                 # Frames that are there already come without a pause: thousands of them must not be anybody else's.
                 await asyncio.sleep(0)
         end = bytes(streams[ERROR_CHANNEL].data)
