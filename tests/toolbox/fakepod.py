@@ -49,7 +49,8 @@ class FakePod:
         enter = ["nsenter", f"--target={self.init}", *_NAMESPACES, "--root", "--wd"]
         less = ["setpriv", f"--bounding-set=-{drop}"] if drop else []
         clean = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
-        return [*less, *enter, BUSYBOX, *clean, BUSYBOX, *command]
+        # The tests may run under nohup; an exec never does.
+        return ["env", "--default-signal=HUP", *less, *enter, BUSYBOX, *clean, BUSYBOX, *command]
 
     def run(
         self, *command: str, env: dict[str, str] | None = None, drop: str | None = None
