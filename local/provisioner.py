@@ -1,4 +1,4 @@
-"""Give each PersistentVolumeClaim of the class `local` a directory of the machine, and take it back when the claim goes.
+"""Give each PersistentVolumeClaim of the class `local` a directory of the machine, and take it back with the claim.
 
     python3 -m local.provisioner KUBECTL DIRECTORY
 
@@ -51,7 +51,8 @@ def volume_for(claim: Json, directory: Path) -> Json | None:
 
 def is_left(volume: Json) -> bool:
     """Tell whether a volume is ours, and its claim is gone."""
-    return volume["spec"].get("storageClassName") == CLASS and volume.get("status", {}).get("phase") == "Released"
+    phase: str | None = volume.get("status", {}).get("phase")
+    return bool(volume["spec"].get("storageClassName") == CLASS) and phase == "Released"
 
 
 async def _claims(kubectl: str, directory: Path) -> None:

@@ -27,7 +27,7 @@ CONFIG = Config(
     ),
     toolbox_delivery=ToolboxDelivery.IMAGE_VOLUME,
     sandboxes=Sandboxes(
-        secret_name_pattern="sandbox-.*",
+        secret_name_pattern="sandbox-.*",  # noqa: S106
         config_map_name_pattern="sandbox-.*",
         volume_claim_name_pattern="sandbox-.*",
     ),

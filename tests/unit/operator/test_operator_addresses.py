@@ -10,13 +10,10 @@ from caisson.core.addresses import pool_for
 
 _DOCKERS_OWN = (IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
 _RANGES = st.builds(
-    lambda block, host, prefix: str(
-        IPv4Network(
-            (int(IPv4Network(block).network_address) + host % IPv4Network(block).num_addresses, prefix), strict=False
-        )
+    lambda address, prefix: str(IPv4Network((int(address), prefix), strict=False)),
+    st.sampled_from(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"]).flatmap(
+        lambda block: st.ip_addresses(v=4, network=block)
     ),
-    st.sampled_from(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"]),
-    st.integers(0, 2**24),
     st.integers(9, 32),
 )
 _ADDRESSES = st.one_of(st.none(), st.just("fd00::7"), st.ip_addresses(v=4, network="10.0.0.0/8").map(str))
