@@ -70,6 +70,14 @@ IMAGES: tuple[Image, ...] = (
         target="toolbox",
         sources=("toolbox",),
     ),
+    Image(
+        "registry",
+        "caisson.dev/test/registry:1",
+        dockerfile="tests/docker/images/registry.Dockerfile",
+        use=Use.TESTS,
+        target="registry",
+        sources=("tests/docker/images/registry",),
+    ),
     *(
         Image(
             name,
