@@ -95,3 +95,9 @@ bench: up ## Measure apply to Ready next to the same by hand, and what sandboxes
 	@$(LOCAL) images
 	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/startup.py
 	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/footprint.py
+
+.PHONY: bench-storage
+bench-storage: up ## Measure what each storage costs: start, pull, build, run, write
+	@$(LOCAL) images
+	@$(LOCAL) images registry
+	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/storage.py
