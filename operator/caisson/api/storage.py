@@ -60,14 +60,14 @@ class Storage(ApiModel):
                 field_path=".disk",
             ),
             rule(
-                f"has(self.persistentVolumeClaim) == (self.type == '{_CLAIM}')",
+                f"has(self.persistentVolumeClaim) ? self.type == '{_CLAIM}'"
+                f" : !has(self.type) || self.type != '{_CLAIM}'",
                 f"persistentVolumeClaim, with a size, is for type {_CLAIM}, which needs it: set both or none",
                 field_path=".persistentVolumeClaim",
             ),
             # On the parent, where leaving the field out and putting it back is seen as well.
             rule(
-                f"self.type != '{_CLAIM}' || oldSelf.type != '{_CLAIM}'"
-                " || !has(self.persistentVolumeClaim) || !has(oldSelf.persistentVolumeClaim)"
+                "!has(self.persistentVolumeClaim) || !has(oldSelf.persistentVolumeClaim)"
                 " || self.persistentVolumeClaim == oldSelf.persistentVolumeClaim",
                 "the claim was made as it is: leave persistentVolumeClaim as it was, or apply a new Sandbox",
                 field_path=".persistentVolumeClaim",
