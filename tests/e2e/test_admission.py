@@ -332,9 +332,7 @@ def test_the_operators_token_makes_no_other_service_and_no_other_claim(
 
 
 def test_the_operators_token_deletes_no_claim_and_nobody_elses_service(kubectl: Kubectl) -> None:
-    create(
-        kubectl, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}]}}
-    )
+    kubectl("create", "service", "clusterip", "s", "--tcp=1")
     with pytest.raises(Refused, match="deletes what belongs to Sandboxes"):
         kubectl("delete", OPERATOR, "service", "s")
     with pytest.raises(Refused, match="cannot delete resource"):
@@ -343,7 +341,7 @@ def test_the_operators_token_deletes_no_claim_and_nobody_elses_service(kubectl: 
 
 def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:
     kubectl.apply(pod())
-    with pytest.raises(Refused, match="caisson: the operator deletes the pods of Sandboxes"):
+    with pytest.raises(Refused, match="caisson: the operator changes and deletes what belongs to Sandboxes"):
         kubectl("delete", "pod", "p", OPERATOR, "--wait=false")
 
 
