@@ -92,6 +92,9 @@ IMAGES: tuple[Image, ...] = (
             ("hanging-docker", ()),
             ("over-toolbox", ("tests/e2e/images/impostor",)),
             ("lying-docker", ("tests/e2e/images/lying-dockerd", "tests/e2e/images/lying-docker")),
+            ("musl", ()),
+            ("distroless", ()),
+            ("exits", ()),
         )
     ),
 )
