@@ -61,13 +61,13 @@ unit: ## The tests that need no cluster, in seconds
 chart: ## The chart's tests that need no cluster, in seconds: helm lint, helm-unittest, kubeconform, drift
 	@$(RUN)pytest tests/chart
 
-TEST_IMAGES = non-root own-docker hanging-docker lying-docker over-toolbox
+TEST_IMAGES = non-root own-docker hanging-docker lying-docker over-toolbox musl distroless exits
 
 .PHONY: e2e
 e2e: up ## The end-to-end tests, on the local cluster
 	@$(LOCAL) images
 	@$(LOCAL) images $(TEST_IMAGES)
-	@$(WITH_KUBECTL)pytest tests/e2e tests/hostile tests/faults tests/audit -m "not campaign" --durations=10
+	@$(WITH_KUBECTL)pytest tests/e2e tests/docker tests/hostile tests/faults tests/audit -m "not campaign" --durations=10
 
 .PHONY: test-faults
 test-faults: up ## Every fault that we know to provoke, with the operator killed at each of its writes (25 min)
@@ -84,6 +84,12 @@ test-hostile: up ## Every hostile Sandbox and every attack from inside one (15 m
 	@$(LOCAL) images
 	@$(LOCAL) images $(TEST_IMAGES)
 	@$(WITH_KUBECTL)pytest tests/hostile --durations=10
+
+.PHONY: test-docker
+test-docker: up ## Docker in earnest: every version, storage, registry and workload (5 min)
+	@$(LOCAL) images
+	@$(LOCAL) images $(TEST_IMAGES)
+	@$(WITH_KUBECTL)pytest tests/docker --durations=10
 
 .PHONY: generate
 generate: ## Write what is generated: CRD, reference, schema of the values, manifests/install.yaml

@@ -16,7 +16,7 @@ FAILURES = {
     "runtime-class": ({"runtimeClassName": "class-missing"}, "RuntimeClassNotFound", "class-missing"),
     "handler": ({"runtimeClassName": "handler-missing"}, "RuntimeHandlerMissing", "not-installed"),
     "not-allowed": ({"runtimeClassName": "runc"}, "RuntimeClassNotAllowed", "gvisor, gvisor-plain"),
-    "docker-version": ({"docker": {"version": "1.0"}}, "DockerVersionUnknown", "use one of 26"),
+    "docker-version": ({"docker": {"version": "1.0"}}, "DockerVersionUnknown", "use one of 26, 28, 29"),
     "exited": ({"command": ["sh", "-c", "exit 7"]}, "ContainerExited", "exit code 7"),
     "no-such-command": ({"command": ["/no/such/command"]}, "ContainerExited", "exit code 127"),
 }
