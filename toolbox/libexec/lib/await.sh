@@ -47,9 +47,10 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 			asking=1
 			ask_docker &
 		fi
-		if read -r -t "$TICK_SECONDS" answer <&3; then
+		# One byte: of a longer word the tick may end in the middle.
+		if read -r -n 1 -t "$TICK_SECONDS" answer <&3; then
 			asking=
-			if [ "$answer" = good ]; then
+			if [ "$answer" = y ]; then
 				uptime_now
 				answered=$uptime
 			else
@@ -110,10 +111,10 @@ ask_docker() {
 	shed_client_settings
 	export DOCKER_CONFIG="$session/no-config"
 	if timeout -s KILL 10 docker -H "unix://$DOCKER_SOCKET" info --format "$INFO_FORMAT" >"$session/info" 2>"$session/complaint"; then
-		echo good
+		printf y
 	else
 		usleep 50000
-		echo bad
+		printf n
 	fi >&3
 } >/dev/null 2>&1
 
