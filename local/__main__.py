@@ -31,6 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     images = commands.add_parser("images", help="build images, and load them if the cluster is up")
     names = [image.name for image in EVERY]
     images.add_argument("name", nargs="*", help=f"one of {', '.join(names)}; default: all that the product needs")
+    archive = commands.add_parser("archive", help="print the path of an image's archive, as `docker load` reads it")
+    archive.add_argument("name", choices=names)
     commands.add_parser("kubeconfig", help="print the path of a kubeconfig for use on this machine")
     commands.add_parser("kubectl", help="print the path of a kubectl: the machine's, or else a pinned one")
     tool = commands.add_parser("tool", help="print the path of a pinned tool for charts")
@@ -79,6 +81,10 @@ def _images(paths: Paths, arguments: argparse.Namespace) -> None:
     cluster.images(paths, select(arguments.name))
 
 
+def _archive(paths: Paths, arguments: argparse.Namespace) -> None:
+    print(cluster.archive(paths, *select([arguments.name])))
+
+
 def _kubeconfig(paths: Paths, _: argparse.Namespace) -> None:
     namespaces.require_init(paths)
     print(paths.kubeconfig)
@@ -97,6 +103,7 @@ _COMMANDS: dict[str, Callable[[Paths, argparse.Namespace], None]] = {
     "down": lambda paths, _: cluster.down(paths),
     "status": lambda paths, _: print(cluster.status(paths)),
     "images": _images,
+    "archive": _archive,
     "kubeconfig": _kubeconfig,
     "kubectl": lambda paths, _: print(find_kubectl(paths)),
     "tool": lambda paths, arguments: print(find_tool(paths, arguments.name)),

@@ -72,16 +72,18 @@ def down(paths: Paths) -> None:
 
 def images(paths: Paths, wanted: tuple[Image | Base, ...]) -> None:
     """Build images, and load them if the cluster is up."""
-    prerequisites.ensure(paths)
-    copied = {name for image in wanted if isinstance(image, Image) for name in image.binaries}
-    binaries = build_components(paths, [component for component in COMPONENTS if component.name in copied])
-    archives = build_images(paths, wanted, binaries)
+    archives = _archives(paths, wanted)
     with locked(paths.checkout, "this cluster"):
         init = namespaces.find_init(paths)
         if init is None:
             say("the cluster is not up: the images are in the cache, `make up images` loads them")
         else:
             load(paths, init, archives)
+
+
+def archive(paths: Paths, image: Image | Base) -> Path:
+    """The archive of an image, for whoever loads it elsewhere; built if it is not in the cache yet."""
+    return _archives(paths, (image,))[image.reference]
 
 
 def kubectl(paths: Paths, *arguments: str) -> str:
@@ -99,6 +101,13 @@ def status(paths: Paths) -> str:
         alive = any(command[:3] == part.argv[:3] for command in commands)
         lines.append(f"{part.name:<24}  {'running' if alive else 'NOT running'}")
     return "\n".join(lines)
+
+
+def _archives(paths: Paths, wanted: tuple[Image | Base, ...]) -> dict[str, Path]:
+    prerequisites.ensure(paths)
+    copied = {name for image in wanted if isinstance(image, Image) for name in image.binaries}
+    binaries = build_components(paths, [component for component in COMPONENTS if component.name in copied])
+    return build_images(paths, wanted, binaries)
 
 
 def _machine() -> render.Machine:

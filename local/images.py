@@ -105,6 +105,20 @@ IMAGES: tuple[Image, ...] = (
             ("exits", ()),
         )
     ),
+    *(
+        Image(
+            name,
+            f"caisson.dev/test/{name}:1",
+            dockerfile="tests/docker/images/Dockerfile",
+            use=Use.TESTS,
+            target=name,
+            sources=tuple(f"tests/docker/images/{source}" for source in sources),
+        )
+        for name, sources in (
+            ("workload", ("database", "web", "visits")),
+            ("outside", ("requirements.txt",)),
+        )
+    ),
 )
 
 EVERY: tuple[Image | Base, ...] = (BASE, *IMAGES)

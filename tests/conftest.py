@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,24 @@ from tests.e2e.cluster import CHECKOUT, LocalCluster
 from tests.e2e.kubectl import Kubectl
 
 RUNTIMECLASSES = Path(__file__).parent / "e2e" / "runtimeclasses.yaml"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the versions of Docker be chosen that the tests in tests/docker use."""
+    parser.addoption(
+        "--docker-version",
+        action="append",
+        metavar="VERSION",
+        help="a version of Docker for tests/docker, one of those that tests/e2e/values.yaml offers; may be repeated; "
+        "default: the first",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses a sandbox's Docker once for every version that was asked for."""
+    if "docker_version" in metafunc.fixturenames:
+        versions = metafunc.config.getoption("--docker-version") or [None]
+        metafunc.parametrize("docker_version", versions, scope="module", ids=lambda version: version or "default")
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +53,19 @@ def operator(cluster: LocalCluster) -> Iterator[LocalCluster]:
 @pytest.fixture
 def kubectl(cluster: LocalCluster) -> Iterator[Kubectl]:
     """kubectl in a namespace of this test's own."""
-    namespace = f"e2e-{secrets.token_hex(4)}"
-    found = Kubectl(cluster.kubeconfig, namespace)
-    found("create", "namespace", namespace)
-    found("label", "namespace", namespace, "caisson.dev/sandboxes=true")
+    with namespace(cluster, "caisson.dev/sandboxes=true") as found:
+        yield found
+
+
+@contextmanager
+def namespace(cluster: LocalCluster, *labels: str) -> Iterator[Kubectl]:
+    """kubectl in a new namespace with these labels, which is removed afterwards with all that is in it."""
+    name = f"e2e-{secrets.token_hex(4)}"
+    found = Kubectl(cluster.kubeconfig, name)
+    found("create", "namespace", name)
+    for label in labels:
+        found("label", "namespace", name, label)
     yield found
     # Waited for, because what a test leaves running takes its CPU from the next; the empty namespace does not.
     found("delete", "sbx,pods", "--all", "--wait=true", timeout=180)
-    found("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+    found("delete", "namespace", name, "--wait=false", "--ignore-not-found")
