@@ -1,8 +1,8 @@
 """What each storage of a sandbox costs: apply to Ready, pull, build, run, and writing 500 MB; next to vfs, in one run.
 
 Storages take turns, so that what else the machine does falls on all of them. An image is pulled from a registry that
-runs beside the sandboxes. Needs the local cluster and the operator (`make up`, `python3 -m local operator install`), and
-the image of the tests' registry (`python3 -m local images registry`).
+runs beside the sandboxes. Needs the local cluster, the operator and the image of the tests' registry (`make up`,
+`python3 -m local operator install`, `python3 -m local images registry`).
 
     python benchmarks/storage.py [--rounds 3] [--version 26]
 """
