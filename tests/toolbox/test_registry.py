@@ -53,14 +53,14 @@ class TestAuthorities:
     def test_they_come_on_top_of_the_toolboxs(self, private: FakePod) -> None:
         private.start()
 
-        assert self.trusted(private) == ["the toolbox's", "first", "second"]
+        assert self.trusted(private) == ["first", "second", "the toolbox's"]
 
     def test_or_of_the_images(self, private: FakePod) -> None:
         write(private, "etc/ssl/cert.pem", "the image's\n")
 
         private.start(profile="GVisor")
 
-        assert self.trusted(private) == ["the image's", "first", "second"]
+        assert self.trusted(private) == ["first", "second", "the image's"]
 
     @pytest.mark.parametrize(("exists", "base"), [(True, ["the user's"]), (False, [])])
     def test_or_of_those_that_the_container_is_told_of(self, private: FakePod, exists: bool, base: list[str]) -> None:
@@ -69,7 +69,7 @@ class TestAuthorities:
 
         private.start(env={"SSL_CERT_FILE": "/my.pem"})
 
-        assert self.trusted(private) == [*base, "first", "second"]
+        assert self.trusted(private) == ["first", "second", *base]
 
     def test_the_images_own_dockerd_trusts_them_too(self, private: FakePod) -> None:
         write(private, "usr/bin/dockerd", (private.root / "opt/caisson/bin/dockerd").read_text())
@@ -77,7 +77,7 @@ class TestAuthorities:
 
         private.start(from_="Image")
 
-        assert self.trusted(private) == ["the toolbox's", "first", "second"]
+        assert self.trusted(private) == ["first", "second", "the toolbox's"]
 
     def test_nobody_else_is_told(self, private: FakePod) -> None:
         private.start()
