@@ -20,6 +20,7 @@ PORT = 5000
 @pytest.fixture(scope="module")
 def registries(cluster: LocalCluster) -> Iterator[Kubectl]:
     """A namespace for registries, which are ordinary pods."""
+    cluster.local("images", "registry")
     name = f"registries-{secrets.token_hex(4)}"
     found = Kubectl(cluster.kubeconfig, name)
     found("create", "namespace", name)
