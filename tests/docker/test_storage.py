@@ -58,6 +58,17 @@ def test_a_claim_of_somebody_else_is_told_of_and_left_alone(kubectl: Kubectl) ->
 
 
 @pytest.mark.campaign
+def test_a_sandbox_that_is_applied_again_at_once_has_a_claim_of_its_own(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", docker={"storage": CLAIM})
+    kubectl.until_ready("demo")
+    kubectl.shell("demo", IMPORT)
+    kubectl("delete", "sbx", "demo", "--wait=false")
+    kubectl.sandbox("demo", docker={"storage": CLAIM})
+    kubectl.until_ready("demo")
+    assert kubectl.shell("demo", "docker images -q").strip() == ""
+
+
+@pytest.mark.campaign
 def test_a_quota_on_storage_is_told_of(kubectl: Kubectl) -> None:
     quota: Json = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}}
     kubectl.apply(quota | {"spec": {"hard": {"requests.storage": "1Gi"}}})

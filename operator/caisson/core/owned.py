@@ -30,3 +30,28 @@ def own_labels(sandbox: Sandbox) -> dict[str, str]:
 def controller_of(thing: Json) -> Json | None:
     """Return the reference to the owner that controls an object, None where nobody does."""
     return next((o for o in thing["metadata"].get("ownerReferences", ()) if o.get("controller")), None)
+
+
+def is_owned_by(thing: Json, sandbox: Sandbox) -> bool:
+    """Tell whether an object is this Sandbox's own."""
+    owner = controller_of(thing)
+    return owner is not None and bool(owner["uid"] == sandbox.metadata.uid)
+
+
+def is_of_namesake(thing: Json, sandbox: Sandbox) -> bool:
+    """Tell whether an object is of an earlier Sandbox of this name, and so on its way out."""
+    owner = controller_of(thing)
+    named = owner is not None and (owner["kind"], owner["name"]) == (KIND, sandbox.metadata.name)
+    return named and not is_owned_by(thing, sandbox)
+
+
+def is_labelled(thing: Json) -> bool:
+    """Tell whether an object has the label by which our watches find it."""
+    return bool((thing["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY)
+
+
+def whose(kind: str, thing: Json) -> str:
+    """Say whose an object is."""
+    owner = controller_of(thing)
+    by = f"{owner['kind']} {owner['name']}" if owner is not None else "nobody"
+    return f"the {kind} {thing['metadata']['name']} is owned by {by}"

@@ -10,7 +10,7 @@ from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
 from caisson.core.backoff import exponential
 from caisson.core.observation import Observation
-from caisson.core.owned import controller_of, own_labels, owner_reference
+from caisson.core.owned import is_owned_by, own_labels, owner_reference
 from caisson.core.plan import ApplyService, DeleteService, Step
 from caisson.core.verdict import Verdict, verdict
 
@@ -61,7 +61,7 @@ def render_service(sandbox: Sandbox) -> Json | None:
 def service_state(seen: Observation, now: datetime) -> ServiceState:
     """Return what to do about the Service. One that is not the Sandbox's own is never touched."""
     wanted, known = render_service(seen.sandbox), seen.service
-    if known is not None and (controller_of(known) or {}).get("uid") != seen.sandbox.metadata.uid:
+    if known is not None and not is_owned_by(known, seen.sandbox):
         # Of an earlier Sandbox of this name: the garbage collector takes it away, which wakes us.
         return ServiceState(Step())
     if wanted is None:

@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 from caisson.api.reasons import Reason
-from caisson.api.sandbox import KIND, Sandbox
+from caisson.api.sandbox import Sandbox
 from caisson.config import Config
 from caisson.core.observation import CreateFailure, PodEvents
-from caisson.core.owned import MANAGED_BY, MANAGED_BY_LABEL, controller_of
+from caisson.core.owned import MANAGED_BY_LABEL, is_labelled, is_of_namesake, is_owned_by, whose
 from caisson.core.plan import Action, ApplyService, CreatePod, DeletePod, DeleteService, LookAtEvents, OpenSession
 from caisson.core.podview import PodEvent, parse_time
 from caisson.core.refusal import reason_of_refusal
@@ -77,16 +77,14 @@ class Actions:
             pod = await self._kube.get(PODS, key.namespace, key.name)
         except NotFound:
             return Reason.POD_TERMINATING, ""
-        if _is_owned_by(pod, sandbox):
-            if not _is_labelled(pod):
+        if is_owned_by(pod, sandbox):
+            if not is_labelled(pod):
                 return Reason.POD_NAME_CONFLICT, f"the Sandbox's own pod has lost its label {MANAGED_BY_LABEL}"
             self._pods.put(pod)
             return None
-        owner = controller_of(pod)
-        if owner is not None and (owner["kind"], owner["name"]) == (KIND, key.name):
-            # Of an earlier Sandbox of this name, on its way out.
+        if is_of_namesake(pod, sandbox):
             return Reason.POD_TERMINATING, ""
-        return Reason.POD_NAME_CONFLICT, _taken("pod", pod)
+        return Reason.POD_NAME_CONFLICT, whose("pod", pod)
 
     async def _claim(self, key: Key, sandbox: Sandbox, manifest: Json) -> Problem | None:
         """See that the claim is there. One that an earlier pod had stays what it is: what is in it is the point."""
@@ -94,8 +92,10 @@ class Actions:
             await self._kube.create(CLAIMS, key.namespace, manifest)
         except Conflict:
             claim = await self._kube.get(CLAIMS, key.namespace, manifest["metadata"]["name"])
-            if not _is_owned_by(claim, sandbox) or "deletionTimestamp" in claim["metadata"]:
-                return Reason.VOLUME_CLAIM_REJECTED, _taken("claim", claim)
+            if is_of_namesake(claim, sandbox) or "deletionTimestamp" in claim["metadata"]:
+                return Reason.POD_TERMINATING, "its claim goes with it"
+            if not is_owned_by(claim, sandbox):
+                return Reason.VOLUME_CLAIM_REJECTED, whose("claim", claim)
         except KubeError as error:
             return Reason.VOLUME_CLAIM_REJECTED, _refusal(error)
         return None
@@ -124,10 +124,11 @@ class Actions:
             service = await self._kube.get(SERVICES, key.namespace, key.name)
         except NotFound as error:
             return Reason.SERVICE_REJECTED, error.message
-        if _is_owned_by(service, sandbox) and _is_labelled(service):
+        if is_labelled(service) and (is_owned_by(service, sandbox) or is_of_namesake(service, sandbox)):
+            # Which the watch has not shown yet. Of a namesake: its end wakes us.
             self._services.put(service)
             return None
-        return Reason.SERVICE_REJECTED, _taken("Service", service)
+        return Reason.SERVICE_REJECTED, whose("Service", service)
 
     async def _delete(self, kind: Collection, key: Key, uid: str) -> None:
         try:
@@ -158,21 +159,6 @@ def _refusal(error: KubeError) -> str:
     if error.status == 429 or (error.status >= 500 and "webhook" not in error.message):
         raise error
     return clean_line(error.message.encode(errors="replace"), _MESSAGE_BYTES)
-
-
-def _is_owned_by(thing: Json, sandbox: Sandbox) -> bool:
-    owner = controller_of(thing)
-    return owner is not None and bool(owner["uid"] == sandbox.metadata.uid)
-
-
-def _is_labelled(thing: Json) -> bool:
-    return (thing["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY
-
-
-def _taken(kind: str, thing: Json) -> str:
-    owner = controller_of(thing)
-    whose = f"{owner['kind']} {owner['name']}" if owner is not None else "nobody"
-    return f"the {kind} {thing['metadata']['name']} is owned by {whose}"
 
 
 def _last_seen(event: Json) -> Any:

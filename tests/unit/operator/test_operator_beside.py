@@ -94,6 +94,32 @@ async def test_a_claim_that_can_not_be_made_is_told_and_no_pod_is(there: Json | 
     assert world.kube.pods_created == 0
 
 
+NAMESAKE = {"kind": "Sandbox", "name": "demo", "uid": "earlier", "controller": True}
+
+
+async def test_a_claim_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
+    world = world_of(docker={"storage": CLAIM})
+    world.kube.beside[CLAIMS] = foreign("demo-docker")
+    world.kube.beside[CLAIMS]["metadata"]["ownerReferences"] = [NAMESAKE]
+    await world.reconcile(2)
+    assert world.condition() == ("False", Reason.POD_TERMINATING)
+    assert world.kube.pods_created == 0
+    assert world.wishes
+
+
+async def test_a_service_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
+    world = world_of(ports=PORTS)
+    labels = {"app.kubernetes.io/managed-by": "caisson"}
+    world.kube.beside[SERVICES] = foreign("demo")
+    world.kube.beside[SERVICES]["metadata"] |= {"ownerReferences": [NAMESAKE], "labels": labels}
+    await world.reconcile(3)
+    gone = world.kube.beside.pop(SERVICES)
+    assert gone["metadata"]["uid"] == "foreign"
+    world.services.remove(gone | {"metadata": gone["metadata"] | {"resourceVersion": str(world.kube.version + 1)}})
+    await world.reconcile()
+    assert world.kube.beside[SERVICES]["metadata"]["ownerReferences"][0]["uid"] == UID
+
+
 async def test_a_sandbox_with_ports_gets_its_service_and_then_its_pod() -> None:
     world = world_of(ports=PORTS)
     await world.reconcile()
