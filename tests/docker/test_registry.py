@@ -28,8 +28,10 @@ def registries(cluster: LocalCluster) -> Iterator[Kubectl]:
     found("delete", "namespace", name, "--wait=false")
 
 
-def serve(kubectl: Kubectl, name: str, env: dict[str, str], *, has_keys: bool = False) -> None:
-    """Run a registry behind the Service of this name, which is there already, and wait until it listens."""
+def serve(
+    kubectl: Kubectl, name: str, env: dict[str, str], *, has_keys: bool = False, on_the_node: bool = False
+) -> None:
+    """Run a registry behind the Service of this name, or at the node's own addresses, and wait until it listens."""
     container: Json = {
         "name": "registry",
         "image": "caisson.dev/test/registry:1",
@@ -37,6 +39,7 @@ def serve(kubectl: Kubectl, name: str, env: dict[str, str], *, has_keys: bool = 
         "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
     }
     spec: Json = {"runtimeClassName": "runc", "automountServiceAccountToken": False, "containers": [container]}
+    spec["hostNetwork"] = on_the_node
     if has_keys:
         container["volumeMounts"] = [{"name": "tls", "mountPath": "/tls"}]
         spec["volumes"] = [{"name": "tls", "secret": {"secretName": name}}]
@@ -89,12 +92,17 @@ def openssl(directory: Path, *arguments: str) -> None:
 
 def allow(kubectl: Kubectl, registry: str, certificate: str) -> Json:
     """Make the objects that a Sandbox needs for the guarded registry, and return its `docker.registry`."""
-    auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    content = json.dumps({"auths": {registry: {"auth": auth}}})
     kubectl("create", "configmap", "sandbox-authorities", f"--from-literal=registry.crt={certificate}")
+    return {"authorities": {"name": "sandbox-authorities"}, "credentials": credentials(kubectl, registry)}
+
+
+def credentials(kubectl: Kubectl, *registries: str) -> Json:
+    """Make a Secret with the user and the password for these registries, and return a reference to it."""
+    auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    content = json.dumps({"auths": {registry: {"auth": auth} for registry in registries}})
     literal = f"--from-literal=.dockerconfigjson={content}"
     kubectl("create", "secret", "generic", "sandbox-registry", "--type=kubernetes.io/dockerconfigjson", literal)
-    return {"authorities": {"name": "sandbox-authorities"}, "credentials": {"name": "sandbox-registry"}}
+    return {"name": "sandbox-registry"}
 
 
 @pytest.mark.parametrize("version", ["26", *(pytest.param(v, marks=pytest.mark.campaign) for v in ("28", "29"))])
@@ -166,3 +174,21 @@ def test_docker_hub_is_pulled_through_a_mirror_of_the_whole_cluster(
         assert kubectl.shell(f"d{version}", run).strip().endswith("it ran")
     kept = "ls /tmp/registry/docker/registry/v2/repositories/library"
     eventually(lambda: "mirrored" in registries.exec("mirror", "sh", "-c", kept), lambda: "the mirror kept nothing")
+
+
+@pytest.mark.campaign
+def test_the_sandboxs_own_image_is_pulled_with_a_password(kubectl: Kubectl, registries: Kubectl) -> None:
+    """By the node, which trusts a registry at its own loopback address without TLS."""
+    serve(registries, "node", {"WITH_USER": USER, "WITH_PASSWORD": PASSWORD}, on_the_node=True)
+    address = registries.get("pod", "node")["status"]["hostIP"]
+    at_the_node, inside = f"127.0.0.1:{PORT}", f"{address}:{PORT}"
+    secret = credentials(kubectl, at_the_node, inside)
+    kubectl.sandbox("source", docker={"registry": {"insecure": [inside], "credentials": secret}})
+    kubectl.until_ready("source")
+    kubectl.shell("source", f"{IMPORT}; docker tag hello {inside}/own:1; docker push -q {inside}/own:1")
+
+    kubectl.sandbox("stranger", image=f"{at_the_node}/own:1")
+    kubectl.until_reason("stranger", "ImagePullFailed")
+    kubectl.sandbox("demo", image=f"{at_the_node}/own:1", imagePullSecrets=[secret])
+    kubectl.until_ready("demo")
+    assert kubectl.exec("demo", "/busybox", "echo", "it ran").strip() == "it ran"
