@@ -43,7 +43,7 @@ def troubleshooting(corpus: Path) -> Iterator[str]:
     yield "while the pod is there, `kubectl exec NAME -- /opt/caisson/libexec/log` all that it said."
     for title, introduction, outlooks in _CHAPTERS:
         yield ""
-        yield f"# {title}"
+        yield f"## {title}"
         yield ""
         yield introduction
         for reason in Reason:
@@ -53,7 +53,7 @@ def troubleshooting(corpus: Path) -> Iterator[str]:
 
 def _section(reason: Reason, examples: list[_Example]) -> Iterator[str]:
     yield ""
-    yield f"## {reason}"
+    yield f"### {reason}"
     yield ""
     yield reason.meaning
     yield ""
