@@ -56,7 +56,7 @@ def test_answers_from_outside_find_the_way_back(
 ) -> None:
     if network == "inner":
         docker("network", "create", "inner")
-    ask_there = f"echo hello | socat -t 10 - {protocol.upper()}:{answering[protocol]}:7000"
+    ask_there = f"echo hello | socat -t 3 - {protocol.upper()}:{answering[protocol]}:7000"
     said = docker("run", "--rm", "--network", network, WORKLOAD, "sh", "-c", ask_there)
     assert said == pod_ip
 
