@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.e2e.kubectl import PATIENCE_SECONDS, Json, Kubectl, Refused, eventually
 
 SMALL = "small"
-"""An image for nested containers that is there without a registry: a static busybox, and links to it for its commands."""
+"""An image for nested containers that needs no registry: a static busybox, and links to it for its commands."""
 
 WORKLOAD = "caisson.dev/test/workload:1"
 """The image for nested containers with PostgreSQL, a web server that asks it, and tools for networks."""

@@ -1,4 +1,4 @@
-"""What is outside of sandboxes: a developer's machine, and a neighbour on the pod network, in an ordinary pod on runc."""
+"""What is outside of sandboxes: a developer's machine, or a neighbour on the pod network. An ordinary pod, on runc."""
 
 import json
 import subprocess
