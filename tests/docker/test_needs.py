@@ -1,4 +1,4 @@
-"""What a version of Docker needs of its node is told before its dockerd is started; what it makes of the rest, after."""
+"""What a version of Docker needs of its node is told of before its dockerd is started; what else differs, after."""
 
 import json
 

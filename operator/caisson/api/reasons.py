@@ -316,8 +316,8 @@ class Reason(StrEnum):
         Outlook.FINAL,
         "dockerd could not initialise its network controller.",
         "Where the end of stderr speaks of iptables or nft: set spec.docker.profile: GVisor, which starts dockerd with"
-        " --iptables=false and sets up NAT in a way that gVisor supports. Else correct what it names: --bip, --bridge or"
-        " --default-address-pool in spec.docker.flags.",
+        " --iptables=false and sets up NAT in a way that gVisor supports. Else correct what it names: --bip, --bridge"
+        " or --default-address-pool in spec.docker.flags.",
     )
     STORAGE_DRIVER_FAILED = (
         "StorageDriverFailed",
