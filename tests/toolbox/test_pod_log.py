@@ -61,7 +61,7 @@ def test_a_cut_of_the_files_repeats_nothing(pod: FakePod) -> None:
     collected(pod, "before\n")
     with (pod.state / "start-0/stderr").open("r+b") as stderr:
         stderr.truncate(9 << 20)
-    wait_for(lambda: not pod.logged().rstrip("\0") and _is_at_the_end(pod))
+    wait_for(lambda: not pod.logged().rstrip("\0") and _is_at_the_end(pod), seconds=60)
 
     pod.script("probe")
     say(pod, "after\n")

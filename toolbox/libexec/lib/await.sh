@@ -111,9 +111,11 @@ open_session() {
 ask_docker() {
 	shed_client_settings
 	export DOCKER_CONFIG="$session/no-config"
-	if timeout -s KILL 10 docker -H "unix://$DOCKER_SOCKET" info --format "$INFO_FORMAT" >"$session/info" 2>"$session/complaint"; then
+	if timeout -s KILL 10 docker -H "unix://$DOCKER_SOCKET" info --format "$INFO_FORMAT" >"$session/info" 2>"$session/said"; then
 		printf y
 	else
+		# Of the time limit too, which may fall into the next question.
+		mv -f "$session/said" "$session/complaint"
 		usleep 50000
 		printf n
 	fi >&3

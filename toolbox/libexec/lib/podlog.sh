@@ -7,6 +7,8 @@ copy_to_pod_log() { # ATTEMPT
 	local log
 	for log in /proc/1/fd/2 /proc/1/fd/1; do
 		if [ -p "$log" ]; then
+			# There from the first moment on: tail would not wait for it.
+			: >>"$STATE/start-$1/stderr"
 			tail -c +1 -f "$STATE/start-$1/stderr" >"$log" 2>/dev/null &
 			read_process "$!" && echo "$process_pid $process_start" >"$STATE/start-$1/copier"
 			return
