@@ -45,7 +45,7 @@ def test_a_terminal_is_one_inside(docker: Daemon) -> None:
 def test_logs_follow_a_container_to_its_end(docker: Daemon) -> None:
     start(docker, "one", script="for n in 1 2 3; do echo $n; sleep 1; done; echo end >&2")
     assert docker.run("sh", "-ec", "docker logs --follow one 2>&1").splitlines() == ["1", "2", "3", "end"]
-    assert docker("logs", "--tail", "1", "one") == "3"
+    assert docker("logs", "--tail", "2", "one") == "3"
 
 
 def test_files_are_copied_in_and_out_of_a_running_and_a_stopped_container(docker: Daemon) -> None:

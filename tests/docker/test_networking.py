@@ -62,10 +62,31 @@ def test_no_interface_has_a_higher_mtu_than_the_pods_uplink(docker: Daemon) -> N
     assert found == {uplink - 14}
 
 
-def test_bridges_are_not_kept_apart(docker: Daemon) -> None:
+def test_connections_between_containers_do_not_crawl(docker: Daemon) -> None:
+    serve(docker)
+    docker("exec", "web", "dd", "if=/dev/urandom", "of=/www/file", "bs=1M", "count=8")
+    fetch = f"timeout 20 wget -q -O - http://{docker.address('web')}/file | md5sum"
+    sums = docker.in_small(script=f"for n in 1 2 3 4 5; do {fetch}; done", timeout=180).split()[::2]
+    assert set(sums) == {docker("exec", "web", "md5sum", "/www/file").split()[0]}
+
+
+def test_networks_are_kept_apart(docker: Daemon) -> None:
     docker("network", "create", "inner")
     serve(docker, "--network", "inner")
-    assert docker.in_small(script=ask(docker.address("web", "inner")))
+    assert "timed out" in refuses(docker, script=ask(docker.address("web", "inner")))
+
+
+def test_the_default_bridge_is_entered_from_other_networks(docker: Daemon) -> None:
+    docker("network", "create", "inner")
+    serve(docker, "--publish", "8080:80")
+    assert docker.in_small("--network", "inner", script=ask(docker.address("web")))
+    host = ["--network", "inner", "--add-host", "host.docker.internal:host-gateway"]
+    assert docker.in_small(*host, script=ask("host.docker.internal", 8080))
+
+
+def test_the_pods_own_address_is_not_reached_from_a_bridge(docker: Daemon) -> None:
+    serve(docker, "--publish", "8080:80")
+    assert "timed out" in refuses(docker, script=ask(docker.kubectl.status(docker.name)["podIP"], 8080))
 
 
 def test_an_internal_network_connects_its_containers_only(docker: Daemon) -> None:

@@ -463,12 +463,17 @@ class TestOnGVisorsProfile:
 
         assert online.start(profile="GVisor", needs="")[-1]["event"] == "ready"
 
-    def test_both_protocols_are_translated_once(self, online: FakePod) -> None:
+    def test_both_protocols_are_translated_and_detours_forbidden_once(self, online: FakePod) -> None:
         online.start(0, "--fake-crash", profile="GVisor")
         online.start(1, profile="GVisor")
 
         assert (online.fake / "iptables.rules").read_text().splitlines() == [
-            f"POSTROUTING -o lo -p {protocol} -j SNAT --to-source 10.7.0.2" for protocol in ("tcp", "udp")
+            *(f"POSTROUTING -o lo -p {protocol} -j SNAT --to-source 10.7.0.2" for protocol in ("tcp", "udp")),
+            "-A FORWARD -o lo -j ACCEPT",
+            "-A FORWARD -i lo -j ACCEPT",
+            "-A FORWARD -i docker0 -o docker0 -j DROP",
+            "-A FORWARD -o docker0 -j ACCEPT",
+            "-A FORWARD -j DROP",
         ]
         assert online.run("cat", "/proc/sys/net/ipv4/ip_forward").stdout == "1\n"
 

@@ -27,6 +27,23 @@ forward_packets() {
 		set -- POSTROUTING -o "$uplink_device" -p "$protocol" -j SNAT --to-source "$uplink_address"
 		iptables-legacy -w 5 -t nat -C "$@" 2>/dev/null || iptables-legacy -w 5 -t nat -A "$@" || return
 	done
+	forbid_detours
+}
+
+# A bridge of gVisor gives the pod's own stack a copy of every packet that passes between two containers. Forwarded, it arrives twice:
+# connections between containers crawl, or are reset. So the pod forwards to and from its uplink only, which keeps bridges apart as
+# Docker's own rules would; docker0 may still be entered from other bridges, because host.docker.internal is an address there.
+forbid_detours() {
+	[ ! -e "$STATE/filtered" ] || return 0
+	iptables-legacy-restore -w 5 --noflush <<-END && echo >"$STATE/filtered"
+		*filter
+		-A FORWARD -o $uplink_device -j ACCEPT
+		-A FORWARD -i $uplink_device -j ACCEPT
+		-A FORWARD -i docker0 -o docker0 -j DROP
+		-A FORWARD -o docker0 -j ACCEPT
+		-A FORWARD -j DROP
+		COMMIT
+	END
 }
 
 # Bit 13. The runtime takes it away from everybody where the node says net-raw = false, whatever the pod asks for.
