@@ -396,7 +396,8 @@ class Reason(StrEnum):
     CGROUP_LIMITS_NOT_ENFORCED = (
         "CgroupLimitsNotEnforced",
         Outlook.ADVICE,
-        "gVisor takes limits of nested containers (--memory, --cpus, --pids-limit), and does not hold anybody to them.",
+        "gVisor takes limits of nested containers, and does not hold anybody to --memory and --cpus, and late to"
+        " --pids-limit.",
         "spec.resources.limits holds for the sandbox as a whole. Where one container must not take from the next, give"
         " each a Sandbox of its own.",
     )

@@ -91,9 +91,13 @@ attend() { # ATTEMPT; uses daemon_pid, daemon_start
 	fi
 }
 
-# Its supervisor needs a moment to write down the exit code, unless it is dead too.
+# Its supervisor needs a moment to write down the exit code, on a busy node a long one; unless it is dead too.
 report_death() { # ATTEMPT
-	read_exit "$1" || usleep 300000
+	local looks=0
+	until read_exit "$1" || [ "$looks" -ge 20 ]; do
+		looks=$((looks + 1))
+		usleep 100000
+	done
 	report_failed "$1" Exited
 }
 
