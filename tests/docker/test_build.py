@@ -64,10 +64,10 @@ def test_buildkit_mounts_secrets_and_caches(docker: Daemon) -> None:
     docker.write("/secret", "known to the build only")
     dockerfile = f"""
 FROM {SMALL}
-RUN --mount=type=secret,id=word wc -c </run/secrets/word >/length
+RUN --mount=type=secret,id=word wc -c </run/secrets/word | tr -d "\\n" >/length
 RUN --mount=type=cache,target=/cache touch /cache/it-was-here
 RUN --mount=type=cache,target=/cache ls /cache >/cached
-CMD cat /length /cached; ls /run/secrets /cache 2>/dev/null
+CMD cat /length; echo; cat /cached; ls /run/secrets /cache 2>/dev/null || true
 """
     build(docker, dockerfile, "--secret", "id=word,src=/secret")
     assert docker("run", "--rm", "built").splitlines() == ["23", "it-was-here"]
