@@ -46,6 +46,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
             Reason.CONFIG_MAP_NOT_ALLOWED,
             Reason.VOLUME_CLAIM_NOT_ALLOWED,
             Reason.VOLUME_CLAIM_REJECTED,
+            Reason.VOLUME_CLAIM_PENDING,
             Reason.EXPIRED,
             Reason.POD_RUNNING,
             Reason.POD_PENDING,

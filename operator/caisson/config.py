@@ -154,7 +154,8 @@ class StorageMaximum(ConfigModel):
     """Of spec.docker.storage.memory.sizeLimit, in bytes."""
 
     disk: Amount | None = None
-    """Of spec.docker.storage.disk.sizeLimit, in bytes, and the limit of a Sandbox that sets none."""
+    """Of spec.docker.storage.disk.sizeLimit and of each emptyDir in spec.volumes, in bytes, and the limit of those that
+    set none."""
 
     persistent_volume_claim: Amount | None = None
     """Of spec.docker.storage.persistentVolumeClaim.size, in bytes."""

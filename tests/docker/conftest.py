@@ -7,9 +7,36 @@ import pytest
 
 from tests.conftest import namespace
 from tests.docker.daemon import Daemon
-from tests.docker.outside import Outside
+from tests.docker.outside import Outside, pod, until_running
 from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Kubectl
+
+RESOLVER = "10.96.0.10"
+"""Where the kubelet of the local cluster sends every pod's questions, and nobody answers."""
+
+KNOWN_NAME = "web.shop.svc.cluster.local"
+KNOWN_ADDRESS = "192.0.2.7"
+
+
+@pytest.fixture(scope="session")
+def name_server(cluster: LocalCluster, outside_image: None) -> Iterator[None]:
+    """A name server where the kubelet says that there is one, as in any other cluster. It knows one name."""
+    server = ["dnsmasq", "--keep-in-foreground", "--user=root", "--no-resolv", "--no-hosts"]
+    server += ["--local=/#/", f"--host-record={KNOWN_NAME},{KNOWN_ADDRESS}"]
+    ports = [{"name": protocol.lower(), "protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+    service = {"clusterIP": RESOLVER, "selector": {"app": "names"}, "ports": ports}
+    with namespace(cluster) as kubectl:
+        kubectl.apply(pod("names", server))
+        kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "names"}, "spec": service})
+        until_running(kubectl, "names")
+        yield
+        kubectl("delete", "service", "names")
+
+
+@pytest.fixture(scope="session")
+def outside_image(cluster: LocalCluster) -> None:
+    """Have the image for what is outside of sandboxes in the cluster."""
+    cluster.local("images", "outside")
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +47,7 @@ def sandboxes(cluster: LocalCluster) -> Iterator[Kubectl]:
 
 
 @pytest.fixture(scope="module")
-def daemon(sandboxes: Kubectl, docker_version: str | None) -> Iterator[Daemon]:
+def daemon(sandboxes: Kubectl, name_server: None, docker_version: str | None) -> Iterator[Daemon]:
     """The Docker of a sandbox of this file's own, with the small image."""
     # Images of the tests are kept in memory, and so is what containers write.
     docker = {"storage": {"memory": {"sizeLimit": "2Gi"}}} | ({"version": docker_version} if docker_version else {})
@@ -54,8 +81,7 @@ def workload(daemon: Daemon, workload_archive: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def outside(cluster: LocalCluster, sandboxes: Kubectl) -> Iterator[Outside]:
+def outside(cluster: LocalCluster, sandboxes: Kubectl, outside_image: None) -> Iterator[Outside]:
     """A pod outside of all sandboxes, in a namespace of its own that is nobody's concern."""
-    cluster.local("images", "outside")
     with namespace(cluster) as kubectl:
         yield Outside.start(kubectl, sandboxes, Path(cluster.local("kubectl").strip()).resolve())

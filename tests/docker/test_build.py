@@ -4,6 +4,8 @@ import pytest
 
 from tests.docker.daemon import SMALL, Daemon
 
+pytestmark = pytest.mark.campaign
+
 BUILDERS = pytest.mark.parametrize("buildkit", ["0", "1"], ids=["classic", "buildkit"])
 
 MULTI_STAGE = f"""
@@ -42,7 +44,6 @@ def test_a_multi_stage_build_has_its_context_and_arguments(docker: Daemon, build
 
 
 @BUILDERS
-@pytest.mark.campaign
 def test_a_build_step_reaches_what_the_pod_reaches(docker: Daemon, buildkit: str) -> None:
     server = docker.shell("echo $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT")
     dockerfile = f"FROM {SMALL}\nRUN nc -w 5 {server} </dev/null && echo it was reached\n"
@@ -50,7 +51,6 @@ def test_a_build_step_reaches_what_the_pod_reaches(docker: Daemon, buildkit: str
 
 
 @BUILDERS
-@pytest.mark.campaign
 def test_an_unchanged_step_comes_from_the_cache(docker: Daemon, buildkit: str) -> None:
     dockerfile = f"FROM {SMALL}\nRUN cat /proc/sys/kernel/random/uuid >/once\nCMD cat /once\n"
     build(docker, dockerfile, buildkit=buildkit)
@@ -59,27 +59,24 @@ def test_an_unchanged_step_comes_from_the_cache(docker: Daemon, buildkit: str) -
     assert docker("run", "--rm", "built") == first
 
 
-@pytest.mark.campaign
 def test_buildkit_mounts_secrets_and_caches(docker: Daemon) -> None:
     docker.write("/secret", "known to the build only")
     dockerfile = f"""
 FROM {SMALL}
-RUN --mount=type=secret,id=word wc -c </run/secrets/word >/length
+RUN --mount=type=secret,id=word wc -c </run/secrets/word | tr -d "\\n" >/length
 RUN --mount=type=cache,target=/cache touch /cache/it-was-here
 RUN --mount=type=cache,target=/cache ls /cache >/cached
-CMD cat /length /cached; ls /run/secrets /cache 2>/dev/null
+CMD cat /length; echo; cat /cached; ls /run/secrets /cache 2>/dev/null || true
 """
     build(docker, dockerfile, "--secret", "id=word,src=/secret")
     assert docker("run", "--rm", "built").splitlines() == ["23", "it-was-here"]
 
 
-@pytest.mark.campaign
 def test_the_builder_of_buildx_is_dockerds_own(docker: Daemon) -> None:
-    assert "Driver:        docker\n" in docker("buildx", "inspect") + "\n"
+    assert "Driver:        docker\n" in docker("buildx", "inspect")
 
 
 @BUILDERS
-@pytest.mark.campaign
 def test_an_image_of_forty_layers_runs(docker: Daemon, buildkit: str) -> None:
     steps = "".join(f"RUN echo {number} >/layer-{number}\n" for number in range(40))
     build(docker, f"FROM {SMALL}\n{steps}", "--no-cache", buildkit=buildkit)

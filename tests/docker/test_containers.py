@@ -195,3 +195,20 @@ def test_a_limit_of_processes_is_enforced_late(docker: Daemon) -> None:
 
 def test_a_limit_of_open_files_is_enforced(docker: Daemon) -> None:
     assert docker.in_small("--ulimit", "nofile=64:64", script="ulimit -n") == "64"
+
+
+def test_a_sysctl_of_a_container_is_the_whole_sandboxs(docker: Daemon) -> None:
+    setting = "/proc/sys/net/ipv4/tcp_sack"
+    try:
+        assert docker("run", "--rm", "--sysctl", "net.ipv4.tcp_sack=0", SMALL, "cat", setting) == "0"
+        assert docker.run("cat", setting) == "0"
+    finally:
+        docker.shell(f"echo 1 >{setting}")
+
+
+def test_containers_that_ended_leave_no_processes(docker: Daemon) -> None:
+    count = "busybox ps -o comm | grep -c containerd-shim || true"
+    before = docker.shell(count)
+    for _ in range(3):
+        docker.in_small(script="true")
+    eventually(lambda: docker.shell(count) == before, lambda: docker.run("busybox", "ps"))

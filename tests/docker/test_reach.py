@@ -1,18 +1,12 @@
 """Out of a sandbox, into it, and the names that its containers know."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.conftest import namespace
+from tests.docker.conftest import KNOWN_ADDRESS, KNOWN_NAME, RESOLVER
 from tests.docker.daemon import WORKLOAD, Daemon
 from tests.docker.outside import Outside, pod, until_running
 from tests.docker.web import ask, ask_from_outside, serve
-from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Refused, eventually
-
-RESOLVER = "10.96.0.10"
-"""Where the kubelet of the local cluster sends every pod's questions; no server is there unless a test starts one."""
 
 BRIDGE_AND_INNER = pytest.mark.parametrize("network", [pytest.param("bridge", marks=pytest.mark.campaign), "inner"])
 
@@ -30,21 +24,6 @@ def answering(outside: Outside) -> dict[str, str]:
     for protocol, address in listen.items():
         outside.kubectl.apply(pod(protocol, ["socat", address, "SYSTEM:echo $SOCAT_PEERADDR"]))
     return {protocol: until_running(outside.kubectl, protocol) for protocol in listen}
-
-
-@pytest.fixture(scope="module")
-def name_server(cluster: LocalCluster) -> Iterator[None]:
-    """A name server where the kubelet says that there is one. It knows one name."""
-    server = ["dnsmasq", "--keep-in-foreground", "--user=root", "--no-resolv", "--no-hosts"]
-    server += ["--local=/#/", "--host-record=web.shop.svc.cluster.local,192.0.2.7"]
-    ports = [{"name": protocol.lower(), "protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
-    service = {"clusterIP": RESOLVER, "selector": {"app": "names"}, "ports": ports}
-    with namespace(cluster) as kubectl:
-        kubectl.apply(pod("names", server))
-        kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "names"}, "spec": service})
-        until_running(kubectl, "names")
-        yield
-        kubectl("delete", "service", "names")
 
 
 @pytest.mark.campaign
@@ -114,7 +93,6 @@ def test_on_the_hosts_network_nothing_needs_to_be_published(docker: Daemon, outs
 
 
 @BRIDGE_AND_INNER
-@pytest.mark.usefixtures("name_server")
 def test_a_container_asks_the_clusters_name_server(docker: Daemon, network: str) -> None:
     if network == "inner":
         docker("network", "create", "inner")
@@ -123,17 +101,18 @@ def test_a_container_asks_the_clusters_name_server(docker: Daemon, network: str)
     # On a network of its own a container asks Docker, which knows the other containers and asks on.
     expected = pods | ({"nameserver": ["127.0.0.11"]} if network == "inner" else {})
     assert resolv_conf(docker.in_small("--network", network, script="cat /etc/resolv.conf")) == expected
-    assert "192.0.2.7" in docker.in_small("--network", network, script="nslookup web.shop.svc.cluster.local")
+    assert KNOWN_ADDRESS in docker.in_small("--network", network, script=f"nslookup -type=a {KNOWN_NAME}")
 
 
 @pytest.mark.campaign
-@pytest.mark.usefixtures("name_server", "workload")
+@pytest.mark.usefixtures("workload")
 @pytest.mark.parametrize("network", ["bridge", "inner"])
 def test_short_names_are_completed_as_in_the_pod(docker: Daemon, network: str) -> None:
     if network == "inner":
         docker("network", "create", "inner")
-    said = docker("run", "--rm", "--network", network, WORKLOAD, "getent", "ahostsv4", "web.shop")
-    assert said.split()[0] == "192.0.2.7"
+    short = KNOWN_NAME.removesuffix(".svc.cluster.local")
+    said = docker("run", "--rm", "--network", network, WORKLOAD, "getent", "ahostsv4", short)
+    assert said.split()[0] == KNOWN_ADDRESS
 
 
 def resolv_conf(text: str) -> dict[str, list[str]]:

@@ -254,6 +254,22 @@ class TestARunningSandbox:
                 },
                 "nothing over it",
             ),
+            *(
+                (
+                    {
+                        "container": {
+                            "volumeMounts": [
+                                {"name": "caisson-toolbox", "mountPath": "/opt/caisson", "readOnly": True},
+                                {"name": "volume-d", "mountPath": path},
+                            ]
+                        },
+                        "volume": {"name": "volume-d", "emptyDir": {}},
+                    },
+                    "nothing over it",
+                )
+                for path in ("//opt/caisson/bin", "/opt/./caisson/bin", "/usr/../opt/caisson/bin", "opt/caisson/bin")
+            ),
+            ({"spec": {"imagePullSecrets": [{"name": "token"}]}}, "only Secrets"),
             ({"container": {"lifecycle": {"postStart": {"exec": {"command": ["id"]}}}}}, "the hook that ends dockerd"),
             (
                 {"container": {"lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "id", "x"]}}}}},
@@ -312,13 +328,16 @@ EMPTY = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage":
         ("Service", "demo", {"type": "ExternalName", "externalName": "example.com"}, "are headless"),
         ("Service", "demo", HEADLESS | {"externalIPs": ["203.0.113.1"]}, "are headless"),
         ("PersistentVolumeClaim", "demo", EMPTY, "belong to a Sandbox"),
-        ("PersistentVolumeClaim", "demo-docker", EMPTY | {"volumeName": "theirs"}, "name no volume"),
+        ("PersistentVolumeClaim", "demo-docker", EMPTY | {"volumeName": "theirs"}, "choose no volume"),
         (
             "PersistentVolumeClaim",
             "demo-docker",
             EMPTY | {"dataSource": {"kind": "PersistentVolumeClaim", "name": "theirs"}},
             "are empty",
         ),
+        ("PersistentVolumeClaim", "demo-docker", EMPTY | {"selector": {"matchLabels": {"a": "b"}}}, "choose no volume"),
+        ("PersistentVolumeClaim", "demo-docker", EMPTY | {"volumeMode": "Block"}, "choose no volume"),
+        ("PersistentVolumeClaim", "demo-docker", EMPTY | {"accessModes": ["ReadWriteMany"]}, "choose no volume"),
     ],
 )
 def test_the_operators_token_makes_no_other_service_and_no_other_claim(

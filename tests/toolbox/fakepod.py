@@ -108,7 +108,7 @@ def start_arguments(
 ) -> list[str]:
     options = ["--pod-uid", pod_uid, "--attempt", str(attempt), "--timeout", timeout]
     options += ["--profile", profile, "--from", from_]
-    for name, value in more.items():
+    for name, value in ({"pod_log": "no"} | more).items():
         options += [f"--{name.replace('_', '-')}", value]
     return ["start", *options, "--", *flags]
 

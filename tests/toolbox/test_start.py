@@ -155,6 +155,17 @@ def test_a_dockerd_that_does_not_come_up_in_time_is_ended(pod: FakePod) -> None:
     assert pod.start(0)[-1]["cause"] == "TimedOut"
 
 
+def test_an_option_of_a_newer_operator_is_passed_over(pod: FakePod) -> None:
+    assert pod.start(colour="blue")[-1]["event"] == "ready"
+
+
+def test_an_answer_without_a_version_is_nobodys(pod: FakePod) -> None:
+    """docker exits with 0 where it gets no answer, if it was given a format."""
+    (pod.fake / "info").write_text('{"serverVersion":"","driver":""}\n')
+
+    assert pod.start(0, timeout="1")[-1]["cause"] == "TimedOut"
+
+
 def test_what_docker_said_last_is_told_after_a_timeout(pod: FakePod) -> None:
     (pod.fake / "refusals").write_text("100000\n")
 
@@ -260,7 +271,7 @@ def test_on_another_kernel_nothing_is_started(pod: FakePod) -> None:
         pytest.param(["verify"], id="no pod"),
         pytest.param([*start_arguments()[:-1], "--tmpfs", "4Gi"], id="a size that is no number"),
         pytest.param(["start", "--pod-uid", "x", "--attempt", "-1"], id="a negative attempt"),
-        pytest.param(["start", "--pod-uid", "x", "--colour", "blue"], id="unknown option"),
+        pytest.param(["start", "--pod-uid", "x", "colour", "blue"], id="not an option"),
         pytest.param(["start", "--pod-uid"], id="no value"),
         pytest.param(start_arguments(needs="PacketSocketWrite,Luck"), id="an unknown need"),
         pytest.param(start_arguments(pod_log="maybe"), id="neither yes nor no"),

@@ -105,17 +105,24 @@ class Reason(StrEnum):
     VOLUME_CLAIM_REJECTED = (
         "VolumeClaimRejected",
         Outlook.RETRIED,
-        "The PersistentVolumeClaim for Docker's storage can't be made: a quota or a policy refused it, or another one"
-        " has its name.",
-        "The message is the API server's. Lower spec.docker.storage.persistentVolumeClaim.size, ask the administrator"
-        " of the namespace, or give the Sandbox another name.",
+        "The PersistentVolumeClaim for Docker's storage is not what the spec says, or can't be made: a quota or a"
+        " policy refused it, another one has its name, or it was made with another size or class.",
+        "Set spec.docker.storage.persistentVolumeClaim to what the message says that there is, lower its size, ask the"
+        " administrator of the namespace, or apply a Sandbox of another name.",
+    )
+    VOLUME_CLAIM_PENDING = (
+        "VolumeClaimPending",
+        Outlook.PROGRESS,
+        "The pod waits for the PersistentVolumeClaim of its storage to be bound to a volume.",
+        "If it lasts: does the class in spec.docker.storage.persistentVolumeClaim.storageClassName exist, and does it"
+        " provision volumes? `kubectl describe pvc` tells.",
     )
     SERVICE_REJECTED = (
         "ServiceRejected",
         Outlook.RETRIED,
         "The Service for spec.ports can't be made: a quota or a policy refused it, or another one has its name.",
-        "The message is the API server's. Delete or rename the other Service, give the Sandbox another name, or leave"
-        " out spec.ports.",
+        "Delete or rename the other Service, give the Sandbox another name, leave out spec.ports, or ask the"
+        " administrator of the namespace.",
     )
     EXPIRED = (
         "Expired",
@@ -221,8 +228,8 @@ class Reason(StrEnum):
         "StorageLimitExceeded",
         Outlook.FINAL,
         "The pod was evicted because the sandbox wrote more to disk than its limit allows.",
-        "Raise spec.docker.storage.disk.sizeLimit or spec.resources.limits.ephemeral-storage. The new pod starts"
-        " empty.",
+        "Raise spec.docker.storage.disk.sizeLimit, spec.resources.limits.ephemeral-storage or the sizeLimit of an"
+        " emptyDir in spec.volumes. The new pod starts empty. Where the toolbox is copied, it counts as well.",
     )
     SANDBOX_OOM_KILLED = (
         "SandboxOOMKilled",
@@ -342,7 +349,8 @@ class Reason(StrEnum):
         "InvalidFlags",
         Outlook.FINAL,
         "dockerd refused its flags or its /etc/docker/daemon.json.",
-        "Correct spec.docker.flags, or the daemon.json in the image: the end of stderr names what is wrong.",
+        "Correct spec.docker.flags, spec.docker.registry, or the daemon.json in the image: the end of stderr names what"
+        " is wrong.",
     )
     DOCKERD_KILLED = (
         "DockerdKilled",

@@ -35,10 +35,10 @@ class ClaimStorage(ApiModel):
     """A PersistentVolumeClaim that is made for the Sandbox, and goes with it."""
 
     size: Annotated[Quantity, SIZE]
-    """Size of the volume, in bytes. It can't be changed."""
+    """Size of the volume, in bytes. It counts when the claim is made, for the first pod, and can't be changed after."""
 
     storage_class_name: ObjectName | None = None
-    """The StorageClass of the claim; the cluster's default when not set. It can't be changed."""
+    """The StorageClass of the claim; the cluster's default when not set. It counts when the claim is made as well."""
 
 
 _CLAIM = "PersistentVolumeClaim"
@@ -65,20 +65,13 @@ class Storage(ApiModel):
                 f"persistentVolumeClaim, with a size, is for type {_CLAIM}, which needs it: set both or none",
                 field_path=".persistentVolumeClaim",
             ),
-            # On the parent, where leaving the field out and putting it back is seen as well.
-            rule(
-                "!has(self.persistentVolumeClaim) || !has(oldSelf.persistentVolumeClaim)"
-                " || self.persistentVolumeClaim == oldSelf.persistentVolumeClaim",
-                "the claim was made as it is: leave persistentVolumeClaim as it was, or apply a new Sandbox",
-                field_path=".persistentVolumeClaim",
-            ),
         ),
     )
 
     type: StorageType = StorageType.MEMORY
     """Memory: a tmpfs, the fastest, which counts as the sandbox's memory. Disk: an emptyDir on the node's disk. Both go
     when the pod goes. PersistentVolumeClaim: a volume that the next pod of this Sandbox finds as it was left, and that
-    goes with the Sandbox. A change replaces the pod."""
+    goes with the Sandbox, also where its type is another by then. A change replaces the pod."""
 
     memory: MemoryStorage | None = None
     """Settings of type Memory."""

@@ -150,6 +150,13 @@ def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
     ):
         if _is_above(size, most):
             yield f"spec.docker.storage.{field}: {size} is above {most}, the most that is allowed here"
+    for volume in spec.volumes:
+        size = volume.empty_dir.size_limit if volume.empty_dir else None
+        if _is_above(size, most_storage.disk):
+            yield (
+                f"spec.volumes[{volume.name}].emptyDir.sizeLimit: {size} is above {most_storage.disk}, the most that is"
+                " allowed here"
+            )
     ttl, most_seconds = spec.lifetime.ttl_seconds, config.sandboxes.lifetime.maximum_seconds
     if ttl is not None and most_seconds is not None and ttl > most_seconds:
         yield f"spec.lifetime.ttlSeconds: {ttl} is above {most_seconds}, the most that is allowed here"

@@ -2,11 +2,24 @@
 
 from typing import Any
 
+from caisson.api.quantity import parse_quantity
 from caisson.api.sandbox import Sandbox
 from caisson.core.owned import own_labels, owner_reference
 from caisson.core.podvolumes import claim_name
 
 Json = dict[str, Any]
+
+
+def difference(wanted: Json, found: Json) -> str | None:
+    """Say in what a claim that is there is not what it should be; None where it is. More than was asked for is fine."""
+    asked, has = wanted["spec"], found["spec"]
+    size, there = asked["resources"]["requests"]["storage"], has["resources"]["requests"]["storage"]
+    if parse_quantity(size) > parse_quantity(there):
+        return f"the claim {found['metadata']['name']} has the size {there}, the spec says {size}"
+    named, given = asked.get("storageClassName"), has.get("storageClassName")
+    if named is not None and named != given:
+        return f"the claim {found['metadata']['name']} has the class {given}, the spec says {named}"
+    return None
 
 
 def render_claim(sandbox: Sandbox) -> Json | None:

@@ -104,7 +104,8 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
         Reason.INVALID_FLAGS,
         _says(
             r"unknown (?:shorthand )?flag|flag needs an argument|invalid argument .* for|accepts no argument"
-            r"|unable to configure the Docker daemon with file|invalid TLS configuration",
+            r"|unable to configure the Docker daemon with file|invalid TLS configuration"
+            r"|insecure registry .* is not valid|invalid mirror",
         ),
     ),
     (

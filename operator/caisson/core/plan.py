@@ -41,10 +41,10 @@ class LookAtEvents:
 
 @dataclass(frozen=True)
 class ApplyService:
-    """Make this Service, or change the one of this UID into it."""
+    """Make this Service, or change the one that is known into it."""
 
     manifest: dict[str, Any] = field(hash=False)
-    known_uid: str | None = None
+    known: dict[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)

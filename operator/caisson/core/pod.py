@@ -34,7 +34,12 @@ def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
             "name": metadata.name,
             "namespace": metadata.namespace,
             "labels": _labels(sandbox, config),
-            "annotations": {**config.sandboxes.annotations, SPEC_HASH_ANNOTATION: spec_hash(spec)},
+            "annotations": {
+                **config.sandboxes.annotations,
+                # kubectl would say each time which container it takes.
+                "kubectl.kubernetes.io/default-container": CONTAINER_NAME,
+                SPEC_HASH_ANNOTATION: spec_hash(spec),
+            },
             "ownerReferences": [owner_reference(sandbox)],
         },
         "spec": {

@@ -37,6 +37,7 @@ _TELLING_EVENTS = frozenset({"FailedCreatePodSandBox", "Failed"}) | _MOUNT_EVENT
 _HANDLER = re.compile(
     r"no runtime for \"[^\"]*\" is configured|unknown runtime handler|RuntimeHandler .* not supported", re.IGNORECASE
 )
+_UNBOUND = re.compile(r"unbound immediate PersistentVolumeClaims", re.IGNORECASE)
 _TOO_MUCH_DISK = re.compile(r"exceeds the (?:total )?limit|exceeded its local ephemeral storage limit", re.IGNORECASE)
 
 Check = Callable[[PodView, tuple[PodEvent, ...]], Verdict | None]
@@ -128,6 +129,8 @@ def _runs(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
 def _unschedulable(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     if pod.unschedulable is None:
         return None
+    if _UNBOUND.search(pod.unschedulable):
+        return verdict("False", Reason.VOLUME_CLAIM_PENDING, said=pod.unschedulable)
     return verdict("False", Reason.UNSCHEDULABLE, said=pod.unschedulable)
 
 

@@ -27,7 +27,8 @@ def volumes(sandbox: Sandbox, config: Config) -> list[Mounted]:
     """Return all volumes but the toolbox, each with its mount."""
     spec = sandbox.spec
     docker = [*_storage(sandbox, config), *_registry(spec)] if spec.docker.enabled else []
-    return [*docker, *(_users(volume) for volume in spec.volumes)]
+    most = config.sandboxes.storage.maximum.disk
+    return [*docker, *(_users(volume, most) for volume in spec.volumes)]
 
 
 def _storage(sandbox: Sandbox, config: Config) -> list[Mounted]:
@@ -59,7 +60,7 @@ def _of_registry(what: str, source: Json) -> Mounted:
     return {"name": name, **source}, {"name": name, "mountPath": f"{_REGISTRY_PATH}/{what}", "readOnly": True}
 
 
-def _users(volume: Volume) -> Mounted:
+def _users(volume: Volume, most: str | int | None) -> Mounted:
     name = f"{_USERS_PREFIX}{volume.name}"
     mount: Json = {"name": name, "mountPath": volume.mount_path}
     if volume.read_only or volume.config_map is not None:
@@ -68,7 +69,8 @@ def _users(volume: Volume) -> Mounted:
         return {"name": name, "configMap": {"name": volume.config_map.name}}, mount
     if volume.persistent_volume_claim is not None:
         return {"name": name, "persistentVolumeClaim": {"claimName": volume.persistent_volume_claim.claim_name}}, mount
-    return {"name": name, "emptyDir": _size_limit(volume.empty_dir.size_limit if volume.empty_dir else None)}, mount
+    wanted = volume.empty_dir.size_limit if volume.empty_dir else None
+    return {"name": name, "emptyDir": _size_limit(most if wanted is None else wanted)}, mount
 
 
 def _size_limit(limit: str | int | None) -> Json:

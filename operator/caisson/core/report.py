@@ -171,6 +171,8 @@ def _event(line: bytes) -> object:
 
 def _ready(line: _Ready) -> Ready:
     info = _Info.model_validate_json(line.info64)
+    if not info.server_version:
+        raise ReportError("unexpected output: ready, and dockerd has no version")
     return Ready(
         attempt=line.attempt,
         pid=line.pid,

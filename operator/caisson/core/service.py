@@ -1,7 +1,5 @@
 """The Service of a Sandbox: what it should be, and the next step towards that."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,13 +8,12 @@ from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
 from caisson.core.backoff import exponential
 from caisson.core.observation import Observation
-from caisson.core.owned import is_owned_by, own_labels, owner_reference
+from caisson.core.owned import is_of_namesake, is_owned_by, own_labels, owner_reference, whose
 from caisson.core.plan import ApplyService, DeleteService, Step
 from caisson.core.verdict import Verdict, verdict
 
 Json = dict[str, Any]
 
-_HASH_ANNOTATION = "caisson.dev/service-hash"
 _RETRY_CEILING_SECONDS = 60
 
 
@@ -43,7 +40,6 @@ def render_service(sandbox: Sandbox) -> Json | None:
         "selector": own_labels(sandbox),
         "ports": ports,
     }
-    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -51,7 +47,6 @@ def render_service(sandbox: Sandbox) -> Json | None:
             "name": sandbox.metadata.name,
             "namespace": sandbox.metadata.namespace,
             "labels": own_labels(sandbox),
-            "annotations": {_HASH_ANNOTATION: digest},
             "ownerReferences": [owner_reference(sandbox)],
         },
         "spec": spec,
@@ -61,14 +56,17 @@ def render_service(sandbox: Sandbox) -> Json | None:
 def service_state(seen: Observation, now: datetime) -> ServiceState:
     """Return what to do about the Service. One that is not the Sandbox's own is never touched."""
     wanted, known = render_service(seen.sandbox), seen.service
-    if known is not None and not is_owned_by(known, seen.sandbox):
-        # Of an earlier Sandbox of this name: the garbage collector takes it away, which wakes us.
+    if known is not None and is_of_namesake(known, seen.sandbox):
+        # The garbage collector takes it away, which wakes us.
         return ServiceState(Step())
+    if known is not None and not is_owned_by(known, seen.sandbox):
+        problem = verdict("False", Reason.SERVICE_REJECTED, said=whose("Service", known))
+        return ServiceState(Step(), problem if wanted is not None else None)
     if wanted is None:
         return ServiceState(Step(DeleteService(known["metadata"]["uid"])) if known is not None else Step())
-    if known is not None and _digest(known) == _digest(wanted):
+    if known is not None and _is_as(wanted["spec"], known["spec"]):
         return ServiceState(Step())
-    apply = ApplyService(wanted, known["metadata"]["uid"] if known is not None else None)
+    apply = ApplyService(wanted, known)
     failure = seen.service_failure
     if failure is None or failure.generation != seen.sandbox.metadata.generation:
         return ServiceState(Step(apply))
@@ -77,6 +75,8 @@ def service_state(seen: Observation, now: datetime) -> ServiceState:
     return ServiceState(Step(apply) if now >= due else Step(wake_at=due), problem)
 
 
-def _digest(service: Json) -> str | None:
-    annotations: Json = service["metadata"].get("annotations") or {}
-    return annotations.get(_HASH_ANNOTATION)
+def _is_as(wanted: Json, found: Json) -> bool:
+    """Tell whether a Service is what it should be. Ports have more fields than we set: the API server's defaults."""
+    ports = [{name: port.get(name) for name in ("name", "port", "protocol")} for port in found.get("ports") or ()]
+    same = all(found.get(name) == wanted[name] for name in ("clusterIP", "publishNotReadyAddresses", "selector"))
+    return same and ports == wanted["ports"]

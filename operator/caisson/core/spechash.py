@@ -15,7 +15,10 @@ def spec_hash(spec: SandboxSpec) -> str:
     nothing of the operator's configuration goes in, so that an upgraded operator or toolbox does too.
     """
     # Put back to their defaults, not excluded: a `docker` that differs in them alone would leave an empty object.
-    docker = spec.docker.model_copy(update={name: Docker.model_fields[name].default for name in _APPLIED_IN_PLACE})
+    in_place = {name: Docker.model_fields[name].default for name in _APPLIED_IN_PLACE}
+    # What a claim is like is its own; that there is one shapes the pod.
+    storage = spec.docker.storage.model_copy(update={"persistent_volume_claim": None})
+    docker = spec.docker.model_copy(update={**in_place, "storage": storage})
     shape = spec.model_copy(update={"docker": docker, "lifetime": Lifetime(), "ports": ()}).model_dump(
         mode="json", by_alias=True, exclude_defaults=True
     )

@@ -6,6 +6,7 @@ from typing import Any
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
 from caisson.config import Config
+from caisson.core.claim import difference
 from caisson.core.observation import CreateFailure, PodEvents
 from caisson.core.owned import MANAGED_BY_LABEL, is_labelled, is_of_namesake, is_owned_by, whose
 from caisson.core.plan import Action, ApplyService, CreatePod, DeletePod, DeleteService, LookAtEvents, OpenSession
@@ -13,9 +14,10 @@ from caisson.core.podview import PodEvent, parse_time
 from caisson.core.refusal import reason_of_refusal
 from caisson.core.startup import Start
 from caisson.core.text import clean_line
+from caisson.core.writing import merge_patch
 from caisson.shell.clock import now
 from caisson.shell.collections import CLAIMS, PODS, SERVICES, Collection
-from caisson.shell.errors import Conflict, KubeError, NotFound
+from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
 from caisson.shell.preconditions import Preconditions, Problem
@@ -65,7 +67,7 @@ class Actions:
     async def _create_pod(self, key: Key, sandbox: Sandbox, memory: Memory, manifest: Json) -> Problem | None:
         try:
             pod = await self._kube.create(PODS, key.namespace, manifest)
-        except Conflict:
+        except AlreadyExists:
             return await self._who_is_there(key, sandbox)
         self._pods.put(pod)
         memory.start = Start(pod["metadata"]["uid"], asyncio.get_running_loop().time())
@@ -90,12 +92,14 @@ class Actions:
         """See that the claim is there. One that an earlier pod had stays what it is: what is in it is the point."""
         try:
             await self._kube.create(CLAIMS, key.namespace, manifest)
-        except Conflict:
+        except AlreadyExists:
             claim = await self._kube.get(CLAIMS, key.namespace, manifest["metadata"]["name"])
             if is_of_namesake(claim, sandbox) or "deletionTimestamp" in claim["metadata"]:
-                return Reason.POD_TERMINATING, "its claim goes with it"
+                return Reason.POD_TERMINATING, f"the claim {claim['metadata']['name']} is being deleted"
             if not is_owned_by(claim, sandbox):
                 return Reason.VOLUME_CLAIM_REJECTED, whose("claim", claim)
+            if (problem := difference(manifest, claim)) is not None:
+                return Reason.VOLUME_CLAIM_REJECTED, problem
         except KubeError as error:
             return Reason.VOLUME_CLAIM_REJECTED, _refusal(error)
         return None
@@ -103,14 +107,17 @@ class Actions:
     async def _apply(self, key: Key, sandbox: Sandbox, memory: Memory, action: ApplyService) -> None:
         problem = None
         try:
-            if action.known_uid is None:
+            if action.known is None:
                 service = await self._kube.create(SERVICES, key.namespace, action.manifest)
             else:
-                metadata = {**action.manifest["metadata"], "uid": action.known_uid}
-                patch = action.manifest | {"metadata": metadata}
+                wanted, found = action.manifest["spec"], action.known["spec"]
+                # Less what somebody else has put in.
+                selector = merge_patch(found.get("selector") or {}, wanted["selector"])
+                metadata = {"uid": action.known["metadata"]["uid"], "labels": action.manifest["metadata"]["labels"]}
+                patch = {"metadata": metadata, "spec": wanted | {"selector": selector}}
                 service = await self._kube.patch(SERVICES, key.namespace, key.name, patch)
             self._services.put(service)
-        except Conflict:
+        except AlreadyExists:
             problem = await self._whose_service(key, sandbox)
         except NotFound as error:
             # Deleted a moment ago, of which the watch is about to tell.
@@ -156,7 +163,7 @@ def _failure(problem: Problem | None, sandbox: Sandbox, before: CreateFailure | 
 def _refusal(error: KubeError) -> str:
     """Return the words of a refusal. Raises it again where it is not about the object, and so is worth a retry."""
     # A webhook that is down answers 500; that is about this object, and the user's to know.
-    if error.status == 429 or (error.status >= 500 and "webhook" not in error.message):
+    if error.status in {409, 429} or (error.status >= 500 and "webhook" not in error.message):
         raise error
     return clean_line(error.message.encode(errors="replace"), _MESSAGE_BYTES)
 

@@ -4,7 +4,8 @@
     ├── ConfigError           the configuration can't be used; the operator does not start
     ├── KubeError             the API server answered, with something other than success
     │   ├── NotFound          404
-    │   └── Conflict          409: the name is taken, or a precondition (UID) does not hold
+    │   └── Conflict          409: a precondition (UID, version) does not hold, or another write came between
+    │       └── AlreadyExists 409 with that reason: the name is taken
     ├── KubeUnreachable       the API server did not answer
     ├── NotLeading            this operator is not, or no longer, the one that writes
     └── LeaseLost             the lease could not be renewed; the operator ends
@@ -49,10 +50,16 @@ class NotFound(KubeError):  # noqa: N818
 
 
 class Conflict(KubeError):  # noqa: N818
-    """The object exists already, or is not the one that was meant."""
+    """The object is not the one that was meant; or something beside it, a quota's account, was written meanwhile."""
+
+
+class AlreadyExists(Conflict):
+    """The name is taken."""
 
 
 def kube_error(request: str, status: int, reason: str, message: str) -> KubeError:
     """Return the error for an answer of the API server."""
+    if (status, reason) == (409, "AlreadyExists"):
+        return AlreadyExists(request, status, reason, message)
     kinds: dict[int, type[KubeError]] = {404: NotFound, 409: Conflict}
     return kinds.get(status, KubeError)(request, status, reason, message)

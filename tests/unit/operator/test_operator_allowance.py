@@ -142,7 +142,8 @@ annotations: {example.com/a: b}
         "app.kubernetes.io/managed-by": "caisson",
         "caisson.dev/sandbox": "demo",
     }
-    assert set(pod["metadata"]["annotations"]) == {"example.com/a", "caisson.dev/spec-hash"}
+    ours = {"caisson.dev/spec-hash", "kubectl.kubernetes.io/default-container"}
+    assert set(pod["metadata"]["annotations"]) == {"example.com/a", *ours}
 
 
 def test_mirrors_go_before_the_users_flags_and_not_into_the_bare_profile() -> None:

@@ -10,9 +10,10 @@ from caisson.core.claim import render_claim
 from caisson.core.pod import render_pod
 from caisson.core.podview import pod_view
 from caisson.core.service import render_service
+from caisson.core.spechash import spec_hash
 from caisson.shell.collections import CLAIMS, PODS, SERVICES
 from caisson.shell.delivery import resolve_delivery
-from caisson.shell.errors import KubeUnreachable, kube_error
+from caisson.shell.errors import KubeError, KubeUnreachable, kube_error
 from tests.unit.operator.builders import CONFIG, UID, make_sandbox, make_spec, raw_sandbox
 from tests.unit.operator.fakes import KEY, World, becomes_ready
 
@@ -118,6 +119,69 @@ async def test_a_service_of_an_earlier_sandbox_of_this_name_is_waited_for() -> N
     world.services.remove(gone | {"metadata": gone["metadata"] | {"resourceVersion": str(world.kube.version + 1)}})
     await world.reconcile()
     assert world.kube.beside[SERVICES]["metadata"]["ownerReferences"][0]["uid"] == UID
+
+
+@pytest.mark.parametrize(
+    ("storage", "told"),
+    [
+        ({"size": "5Gi"}, ""),
+        ({"size": "4Gi", "storageClassName": "fast"}, ""),
+        ({"size": "5120Mi"}, ""),
+        ({"size": "6Gi"}, "has the size 5Gi, the spec says 6Gi"),
+        ({"size": "5Gi", "storageClassName": "gold"}, "has the class fast, the spec says gold"),
+    ],
+)
+async def test_a_claim_that_was_made_otherwise_is_told_of_before_the_next_pod(storage: Json, told: str) -> None:
+    world = world_of(docker={"storage": CLAIM})
+    await world.reconcile()
+    world.kube.pod = None
+    world.kube.sandbox["spec"]["docker"]["storage"]["persistentVolumeClaim"] = storage
+    world.operator_restarts()
+    await world.reconcile(2)
+    assert world.kube.pods_created == (1 if told else 2)
+    messages = [c["message"] for c in world.kube.sandbox["status"]["conditions"]]
+    assert any(told in message for message in messages)
+
+
+def test_what_a_claim_is_like_replaces_no_pod() -> None:
+    sizes = [make_spec(docker={"storage": CLAIM | {"persistentVolumeClaim": {"size": s}}}) for s in ("5Gi", "6Gi")]
+    assert spec_hash(sizes[0]) == spec_hash(sizes[1])
+    assert spec_hash(sizes[0]) != spec_hash(make_spec())
+
+
+@pytest.mark.parametrize("owner", [None, {"kind": "Deployment", "name": "web", "uid": "d", "controller": True}])
+async def test_a_foreign_service_with_our_label_is_told_of_and_left_alone(owner: Json | None) -> None:
+    world = world_of(ports=PORTS)
+    service = foreign("demo")
+    service["metadata"] |= {"labels": {"app.kubernetes.io/managed-by": "caisson"}}
+    service["metadata"] |= {"ownerReferences": [owner]} if owner else {}
+    world.kube.beside[SERVICES] = service
+    world.watches_deliver()
+    await becomes_ready(world)
+    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert world.kube.beside[SERVICES] == service
+
+
+async def test_a_service_that_somebody_changed_is_changed_back() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    wanted = render_service(make_sandbox(make_spec(ports=PORTS)))
+    assert wanted is not None
+    changed = world.kube.beside[SERVICES]
+    changed["spec"] |= {"selector": {"caisson.dev/sandbox": "other", "app": "theirs"}, "ports": [{"port": 1}]}
+    world.kube._stamp(changed)
+    world.watches_deliver()
+    await world.reconcile()
+    assert world.kube.beside[SERVICES]["spec"] == wanted["spec"]
+
+
+async def test_a_write_of_a_quota_that_came_between_is_tried_again() -> None:
+    world = world_of(docker={"storage": CLAIM})
+    world.kube.errors_beside = [kube_error("POST", 409, "Conflict", "Operation cannot be fulfilled on resourcequotas")]
+    with pytest.raises(KubeError):
+        await world.reconcile()
+    await world.reconcile()
+    assert world.kube.pods_created == 1
 
 
 async def test_a_sandbox_with_ports_gets_its_service_and_then_its_pod() -> None:

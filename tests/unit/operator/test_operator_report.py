@@ -64,6 +64,7 @@ def test_the_capabilities_are_read_as_bits(capabilities: str | None, read: int |
         line("ready", **READY | {"startedAt": 2**34}),
         line("ready", **READY | {"info64": b64("{")}),
         line("ready", **READY | {"info64": "no base64!"}),
+        line("ready", **READY | {"info64": b64('{"serverVersion":""}')}),
         line("failed", cause="Weather"),
         line("failed", cause="Exited", exitCode=256),
         line("failed", cause="Exited", stderr64=b64("x" * (4 * STREAM_TAIL_BYTES + 1))),
@@ -72,7 +73,7 @@ def test_the_capabilities_are_read_as_bits(capabilities: str | None, read: int |
         b'{"event":' + b"9" * 5000 + b"}",
         b'{"event":"failed","cause":' + b"[" * 5000,
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_what_the_script_does_not_print_is_an_error(output: bytes) -> None:
     with pytest.raises(ReportError) as caught:

@@ -115,7 +115,9 @@ open_session() {
 ask_docker() {
 	shed_client_settings
 	export DOCKER_CONFIG="$session/no-config"
-	if timeout -s KILL 10 docker -H "unix://$DOCKER_SOCKET" info --format "$INFO_FORMAT" >"$session/info" 2>"$session/said"; then
+	# With a format docker succeeds where nobody answers, too: what it prints then has no version in it.
+	if timeout -s KILL 10 docker -H "unix://$DOCKER_SOCKET" info --format "$INFO_FORMAT" >"$session/info" 2>"$session/said" &&
+		has_version; then
 		printf y
 	else
 		# Of the time limit too, which may fall into the next question.
@@ -154,6 +156,14 @@ record_ready() { # ATTEMPT RETRIES; uses answered
 	ready_origin=$origin ready_info=$(head -c 2048 "$session/info" | to_base64)
 	echo "$ready_origin $ready_info" >"$STATE/start-$1/facts" &&
 		echo "$ready_after $ready_retries $ready_mtu $ready_bridge_mtu" >"$STATE/start-$1/ready"
+}
+
+has_version() {
+	local line=
+	read -r line <"$session/info"
+	case $line in
+	'{"serverVersion":"",'* | '') return 1 ;;
+	esac
 }
 
 read_docker_major() {

@@ -32,7 +32,8 @@ forward_packets() {
 
 # A bridge of gVisor gives the pod's own stack a copy of every packet that passes between two containers. Forwarded, it arrives twice:
 # connections between containers crawl, or are reset. So the pod forwards to and from its uplink only, which keeps bridges apart as
-# Docker's own rules would; docker0 may still be entered from other bridges, because host.docker.internal is an address there.
+# Docker's own rules would. Other bridges may still get to docker0, because host.docker.internal is an address there; what answers from
+# a container on it does not get back.
 forbid_detours() {
 	[ ! -e "$STATE/filtered" ] || return 0
 	iptables-legacy-restore -w 5 --noflush <<-END && echo >"$STATE/filtered"
