@@ -105,6 +105,10 @@ def test_an_environment_that_collides_with_the_toolboxs_changes_nothing(arena: K
     assert not arena.exec("collisions", "/opt/caisson/bin/busybox", "find", "/tmp", "-name", "pwned")
 
 
+PLACE: dict[str, Any] = {"name": "v", "mountPath": "/v"}
+MOUNT = PLACE | {"emptyDir": {}}
+WEB = {"name": "web", "containerPort": 80}
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "image-newline": ({"image": "debian\nreboot"}, "spec.image"),
     "image-space": ({"image": "debian --privileged"}, "spec.image"),
@@ -128,6 +132,29 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "lifetime": ({"lifetime": {"ttlSeconds": -1}}, "spec.lifetime.ttlSeconds"),
     "capabilities": ({"securityContext": {"privileged": True}}, "securityContext"),
     "volumes": ({"volumes": [{"hostPath": {"path": "/"}}]}, "volumes"),
+    "volume-host-path": ({"volumes": [MOUNT | {"hostPath": {"path": "/"}}]}, "hostPath"),
+    "volume-of-two-kinds": ({"volumes": [MOUNT | {"configMap": {"name": "sandbox-a"}}]}, "set exactly one of them"),
+    "volume-of-no-kind": ({"volumes": [{"name": "v", "mountPath": "/v"}]}, "set exactly one of them"),
+    **{
+        f"mount-{number}": ({"volumes": [MOUNT | {"mountPath": path}]}, "spec.volumes[0]")
+        for number, path in enumerate(
+            (
+                *("/opt/caisson", "/opt/caisson/bin", "/opt", "//opt/caisson", "/opt/./caisson", "/usr/../opt/caisson"),
+                *("/run/caisson/start-0", "/var/run/caisson", "/run/docker.sock", "/var/lib/docker", "/proc/1", "/dev"),
+                *("relative", "/", "/a:b", "/a\nb", "/etc/caisson/registry", "/" + "a" * 600),
+            )
+        )
+    },
+    "mounts-at-one-path": ({"volumes": [MOUNT, MOUNT | {"name": "w"}]}, "mounted at the same path"),
+    "claim-without-a-size": ({"docker": {"storage": {"type": "PersistentVolumeClaim"}}}, "with a size"),
+    "mirror": ({"docker": {"registry": {"mirrors": ["$(reboot)"]}}}, "spec.docker.registry.mirrors[0]"),
+    "mirror-with-a-password": ({"docker": {"registry": {"mirrors": ["https://a:b@c"]}}}, "registry.mirrors[0]"),
+    "insecure": ({"docker": {"registry": {"insecure": ["10.0.0.0/999"]}}}, "spec.docker.registry.insecure[0]"),
+    "insecure-option": ({"docker": {"registry": {"insecure": ["x --debug"]}}}, "spec.docker.registry.insecure[0]"),
+    "credentials": ({"docker": {"registry": {"credentials": {"name": "../token"}}}}, "registry.credentials.name"),
+    "port": ({"ports": [{"name": "web", "containerPort": 0}]}, "spec.ports[0].containerPort"),
+    "port-twice": ({"ports": [WEB, WEB | {"name": "other"}]}, "the same number"),
+    "grace": ({"terminationGracePeriodSeconds": 0}, "spec.terminationGracePeriodSeconds"),
 }
 
 
@@ -143,6 +170,16 @@ def test_what_can_not_be_is_refused_with_its_field(arena: Kubectl, name: str) ->
 NAMED: dict[str, tuple[dict[str, Any], str]] = {
     "runc": ({"runtimeClassName": "runc"}, "RuntimeClassNotAllowed"),
     "another-secret": ({"imagePullSecrets": [{"name": "token"}]}, "SecretNotAllowed"),
+    "registry-secret": ({"docker": {"registry": {"credentials": {"name": "token"}}}}, "SecretNotAllowed"),
+    "authorities": ({"docker": {"registry": {"authorities": {"name": "theirs"}}}}, "ConfigMapNotAllowed"),
+    "config-map": (
+        {"volumes": [{"name": "v", "mountPath": "/v", "configMap": {"name": "theirs"}}]},
+        "ConfigMapNotAllowed",
+    ),
+    "claim": (
+        {"volumes": [PLACE | {"persistentVolumeClaim": {"claimName": "theirs"}}]},
+        "VolumeClaimNotAllowed",
+    ),
     "no-such-docker": ({"docker": {"version": "1.2.3"}}, "DockerVersionUnknown"),
     "no-such-image": ({"image": "caisson.dev/`reboot`;$(reboot)"}, "ImagePullFailed"),
 }

@@ -149,6 +149,12 @@ class TestCredentials:
         """
         return pod.run("sh", "-uc", script).stdout
 
+    def test_where_there_are_too_many_to_look_for_nothing_is_told(self, pod: FakePod) -> None:
+        auths = {f"{number}.example": {"auth": AUTH} for number in range(1000)}
+        write(pod, CREDENTIALS, json.dumps({"auths": auths}))
+
+        assert self.told(pod, f"said {SAID}\n".encode()).startswith("left out: ")
+
     def test_any_bytes_are_text(self, private: FakePod) -> None:
         told = self.told(private, b"\x00\xff" * 20000 + b"\neyJ-identity the end")
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from caisson.api.base import ApiModel, LocalObjectReference
 
+_INSECURE_PATTERN = r"^[A-Za-z0-9.:\[\]_-]+(/([0-9]{1,2}|1[01][0-9]|12[0-8]))?$"
 MIRROR_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 
 
@@ -19,7 +20,10 @@ class Registry(ApiModel):
     """Mirrors of Docker Hub that dockerd pulls through, as URLs, before those of the administrator."""
 
     insecure: Annotated[
-        tuple[Annotated[str, Field(max_length=256, pattern=r"^[A-Za-z0-9.:\[\]_-]+(/[0-9]{1,3})?$")], ...],
+        tuple[
+            Annotated[str, Field(max_length=256, pattern=_INSECURE_PATTERN)],
+            ...,
+        ],
         Field(max_length=16),
     ] = ()
     """Registries to talk to without TLS, or without checking its certificates: `HOST:PORT`, or a range of addresses

@@ -220,7 +220,8 @@ class Lifetime(ApiModel):
     """How long the Sandbox lives."""
 
     ttl_seconds: Annotated[int, Field(ge=1, le=315_360_000)] | None = None
-    """From the Sandbox's creation, in seconds; then its pod is deleted for good, and the Sandbox stays to say so. The
+    """From the Sandbox's creation, in seconds; then its pod is deleted for good, and the Sandbox stays to say so; its
+    Service and its claim stay as long. The
     administrator may set a default and a maximum. A change applies in place, until the time is up."""
 
 

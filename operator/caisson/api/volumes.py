@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from caisson.api.base import SIZE, ApiModel, ObjectName, Quantity, rule, rules
 
-_OWN = "opt/caisson|run/caisson|var/run/caisson|var/lib/docker|etc/caisson"
+_OWN = "opt/caisson|etc/caisson|var/lib/docker|(var/)?run/(caisson|docker|containerd)[^/]*"
 _KERNELS = "proc|sys|dev"
 _PARENTS = "opt|run|var|var/run|var/lib|etc"
 _RESERVED_PATHS = f"^/(({_OWN}|{_KERNELS})(/.*)?|{_PARENTS})$"
@@ -53,7 +53,7 @@ class Volume(ApiModel):
     name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """Name of the volume."""
 
-    mount_path: Annotated[str, Field(min_length=2, max_length=512, pattern=r"^(/[^/:\x00]+)+$")]
+    mount_path: Annotated[str, Field(min_length=2, max_length=512, pattern=r"^(/[^/:\x00-\x1f\x7f]+)+$")]
     """Where it is mounted: an absolute path. Nested containers get at it by `docker run -v`."""
 
     read_only: bool = False

@@ -1,10 +1,13 @@
 """What about a Docker that is ready works otherwise than one may expect: status.docker.warnings."""
 
+import re
+
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import DockerSource, DockerWarning, Sandbox
 from caisson.core.needs import is_too_old
 from caisson.core.report import Ready
 
+_VFS_FLAG = re.compile(r"(^| )(--storage-driver|-s)[= ]?vfs( |$)")
 _ORIGIN_IMAGE = "the image's own"
 
 UNIVERSAL = frozenset({Reason.CGROUP_LIMITS_NOT_ENFORCED})
@@ -13,7 +16,7 @@ UNIVERSAL = frozenset({Reason.CGROUP_LIMITS_NOT_ENFORCED})
 
 def advice(sandbox: Sandbox, found: Ready, kernel: str | None) -> tuple[DockerWarning, ...]:
     """Return the warnings about a daemon that just became ready."""
-    asked_for_vfs = any("vfs" in flag for flag in sandbox.spec.docker.flags)
+    asked_for_vfs = _VFS_FLAG.search(" ".join(sandbox.spec.docker.flags)) is not None
     holds = {
         Reason.STORAGE_FELL_BACK_TO_VFS: found.storage_driver == "vfs" and not asked_for_vfs,
         Reason.MTU_MISMATCH: bool(found.bridge_mtu and found.uplink_mtu and found.bridge_mtu > found.uplink_mtu),

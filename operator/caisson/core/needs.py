@@ -3,8 +3,8 @@
 from enum import StrEnum
 
 _PACKET_SOCKETS_SINCE = 28
-_GVISOR_SINCE = "4.19"
-"""The kernel that gVisor says it is. Older ones were not tried with Docker 28 and newer."""
+_OLD_KERNEL = "4.4."
+"""What gVisor called its kernel before it was 4.19.0-gvisor: not tried with Docker 28 and newer."""
 
 
 class Need(StrEnum):
@@ -26,4 +26,4 @@ def needs_of(version: str) -> tuple[Need, ...]:
 
 def is_too_old(kernel: str, version: str) -> bool:
     """Tell whether a gVisor that calls itself this kernel is older than what this version of Docker was tried with."""
-    return major(version) >= _PACKET_SOCKETS_SINCE and "gvisor" not in kernel.lower() and _GVISOR_SINCE not in kernel
+    return major(version) >= _PACKET_SOCKETS_SINCE and kernel.startswith(_OLD_KERNEL)
