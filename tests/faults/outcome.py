@@ -9,7 +9,7 @@ IGNORED = frozenset(
     {
         # Set by the API server or the kubelet, anew for each object.
         *("uid", "podUID", "resourceVersion", "creationTimestamp", "managedFields", "generateName", "namespace"),
-        *("podIP", "podIPs", "hostIP", "hostIPs", "containerID", "imageID", "startTime", "nodeName"),
+        *("podIP", "podIPs", "hostIP", "hostIPs", "containerID", "imageID", "startTime", "nodeName", "volumeName"),
         # Moments, how long dockerd took, and what the sandbox's kernel numbered.
         *("readyAfterMilliseconds", "retryCount"),
         *("lastTransitionTime", "startedAt", "pid", "kubectl.kubernetes.io/last-applied-configuration"),
@@ -20,18 +20,22 @@ IGNORED = frozenset(
 
 @dataclass(frozen=True)
 class Outcome:
-    """A Sandbox, its pods, and the dockerds that run in its pod."""
+    """A Sandbox, what is made for it, and the dockerds that run in its pod."""
 
     sandbox: Json
     pods: list[Json]
+    beside: list[Json]
     dockerds: int
 
 
 def outcome(kubectl: Kubectl, name: str) -> Outcome:
-    """Look at a Sandbox that is Ready, at every pod of its namespace, and into its own."""
-    items = kubectl.get_all("pods")
-    pods = [{"metadata": without(pod["metadata"]), "spec": without(pod["spec"])} for pod in items]
-    return Outcome(without(kubectl.get("sbx", name)), pods, len(dockerds(kubectl, name)))
+    """Look at a Sandbox that is Ready, at every pod, Service and claim of its namespace, and into its pod."""
+    pods, services, claims = (_all(kubectl, kind) for kind in ("pods", "services", "pvc"))
+    return Outcome(without(kubectl.get("sbx", name)), pods, services + claims, len(dockerds(kubectl, name)))
+
+
+def _all(kubectl: Kubectl, kind: str) -> list[Json]:
+    return [{"metadata": without(o["metadata"]), "spec": without(o["spec"])} for o in kubectl.get_all(kind)]
 
 
 def dockerds(kubectl: Kubectl, name: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -30,15 +29,19 @@ class Cut:
 
 
 WRITES = (
+    ("POST services", 1),
     ("POST pods (dry run)", 1),
+    ("POST persistentvolumeclaims", 1),
     ("POST pods", 1),
     ("PATCH sandboxes/status", 1),
     ("EXEC pods/exec", 1),
     ("PATCH sandboxes/status", 2),
     ("POST events", 1),
-    # Edited: another pod.
+    # Edited: another port, and another pod, which finds the claim of the first.
+    ("PATCH services", 1),
     ("PATCH sandboxes/status", 3),
     ("DELETE pods", 1),
+    ("POST persistentvolumeclaims", 2),
     ("POST pods", 2),
     ("EXEC pods/exec", 2),
     ("PATCH sandboxes/status", 4),
@@ -59,7 +62,7 @@ CUTS = [
 
 
 class Life:
-    """A Sandbox from apply to Ready, edited so that its pod is replaced, Ready again, and deleted."""
+    """A Sandbox with a claim and a Service: applied, Ready, edited so that its pod is replaced, Ready again, deleted."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         """Live in this namespace."""
@@ -67,19 +70,21 @@ class Life:
 
     def begins(self) -> Outcome:
         """Be applied and become Ready; return what came of it."""
-        return self._applied(env=[{"name": "COLOUR", "value": "red"}])
+        return self._applied("red", 80)
 
     def changes(self) -> Outcome:
         """Be edited and become Ready with it; return what came of it."""
-        return self._applied(env=[{"name": "COLOUR", "value": "blue"}])
+        return self._applied("blue", 443)
 
     def ends(self) -> None:
         """Be deleted, with the pod."""
         self._kubectl("delete", "sbx", "demo", timeout=DEADLINE_SECONDS)
         eventually(lambda: not self._kubectl.exists("pod", "demo"), lambda: "the pod is there still", DEADLINE_SECONDS)
 
-    def _applied(self, **spec: Any) -> Outcome:
-        self._kubectl.sandbox("demo", **spec)
+    def _applied(self, colour: str, port: int) -> Outcome:
+        storage = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "1Gi"}}
+        env, ports = [{"name": "COLOUR", "value": colour}], [{"name": "web", "containerPort": port}]
+        self._kubectl.sandbox("demo", env=env, ports=ports, docker={"storage": storage})
         generation = self._kubectl.get("sbx", "demo")["metadata"]["generation"]
         self._kubectl.until("demo", lambda status: _settled(status, generation), "Ready with what was applied")
         return outcome(self._kubectl, "demo")
