@@ -62,7 +62,7 @@ CUTS = [
 
 
 class Life:
-    """A Sandbox with a claim and a Service: applied, Ready, edited so that its pod is replaced, Ready again, deleted."""
+    """A Sandbox with a claim and a Service: applied, Ready, edited so that its pod is replaced, Ready, deleted."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         """Live in this namespace."""
