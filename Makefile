@@ -61,29 +61,40 @@ unit: ## The tests that need no cluster, in seconds
 chart: ## The chart's tests that need no cluster, in seconds: helm lint, helm-unittest, kubeconform, drift
 	@$(RUN)pytest tests/chart
 
-TEST_IMAGES = non-root own-docker hanging-docker lying-docker over-toolbox
+# Most of a test is waiting: two at a time take little more than one.
+BESIDE = $(WITH_KUBECTL)pytest --numprocesses=2 --dist=loadfile --durations=10
+ALONE = $(WITH_KUBECTL)pytest --durations=10
+TEST_IMAGES = non-root own-docker hanging-docker lying-docker over-toolbox musl distroless exits
 
 .PHONY: e2e
 e2e: up ## The end-to-end tests, on the local cluster
 	@$(LOCAL) images
 	@$(LOCAL) images $(TEST_IMAGES)
-	@$(WITH_KUBECTL)pytest tests/e2e tests/hostile tests/faults tests/audit -m "not campaign" --durations=10
+	@$(BESIDE) tests/e2e tests/docker -m "not campaign and not alone"
+	@$(ALONE) tests/e2e tests/docker tests/hostile tests/faults tests/audit -m "not campaign and alone"
 
 .PHONY: test-faults
 test-faults: up ## Every fault that we know to provoke, with the operator killed at each of its writes (25 min)
 	@$(LOCAL) images
-	@$(WITH_KUBECTL)pytest tests/faults --durations=10
+	@$(ALONE) tests/faults
 
 .PHONY: test-chart
 test-chart: up ## Every way to install, upgrade and remove the chart, on the local cluster (6 min)
 	@$(LOCAL) images
-	@$(WITH_KUBECTL)pytest tests/e2e/test_chart.py --durations=10
+	@$(ALONE) tests/e2e/test_chart.py
 
 .PHONY: test-hostile
 test-hostile: up ## Every hostile Sandbox and every attack from inside one (15 min)
 	@$(LOCAL) images
 	@$(LOCAL) images $(TEST_IMAGES)
-	@$(WITH_KUBECTL)pytest tests/hostile --durations=10
+	@$(ALONE) tests/hostile
+
+.PHONY: test-docker
+test-docker: up ## Docker in earnest: every version, storage, registry and workload (5 min)
+	@$(LOCAL) images
+	@$(LOCAL) images $(TEST_IMAGES)
+	@$(BESIDE) tests/docker -m "not alone"
+	@$(ALONE) tests/docker -m alone
 
 .PHONY: generate
 generate: ## Write what is generated: CRD, reference, schema of the values, manifests/install.yaml
@@ -95,3 +106,9 @@ bench: up ## Measure apply to Ready next to the same by hand, and what sandboxes
 	@$(LOCAL) images
 	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/startup.py
 	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/footprint.py
+
+.PHONY: bench-storage
+bench-storage: up ## Measure what each storage costs: start, pull, build, run, write
+	@$(LOCAL) images
+	@$(LOCAL) images registry
+	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/storage.py

@@ -50,9 +50,8 @@ def up(paths: Paths) -> None:
         with progress.step("API server"):
             _wait(paths, "get", "--raw", "/readyz")
         load(paths, namespaces.require_init(paths), archives)
-        with progress.step("runtime classes"):
-            manifest = paths.checkout / "local" / "manifests" / "runtimeclasses.yaml"
-            _wait(paths, "apply", "--filename", str(manifest))
+        with progress.step("runtime and storage classes"):
+            _wait(paths, "apply", "--filename", str(paths.checkout / "local" / "manifests"))
         with progress.step("node"):
             _wait(paths, "wait", "--for=condition=Ready", f"node/{network.NODE_NAME}", "--timeout=5s")
             _wait(paths, "get", "serviceaccount", "default")
@@ -166,6 +165,7 @@ def _write_state(paths: Paths, binaries: Mapping[str, Path], configuration: Mapp
         directory.mkdir()
     for name, binary in binaries.items():
         (paths.bin / name).symlink_to(binary)
+    (paths.bin / "kubectl").symlink_to(find_kubectl(paths))
     for name, text in configuration.items():
         file = paths.config / name
         file.parent.mkdir(parents=True, exist_ok=True)

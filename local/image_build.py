@@ -73,7 +73,7 @@ class _Builder:
             options = ["--pull=never", "--layers", "--file", str(dockerfile), "--tag", image.reference]
             if image.target:
                 options += ["--target", image.target]
-            self._buildah("build", *options, *_limits(), *_trusted_authorities(), context)
+            self._buildah("build", *options, *_limits(), *_trusted_authorities(), *_sources(), context)
         self._export(image.reference, output)
 
     def _stage(self, image: Image, context: Path) -> None:
@@ -166,8 +166,22 @@ def _limits() -> list[str]:
 
 
 def _trusted_authorities() -> list[str]:
-    """Let pip in a build trust what this machine trusts; a Dockerfile opts in by `ARG PIP_CERT`."""
+    """Let pip and go in a build trust what this machine trusts; a Dockerfile opts in by an ARG of their variable."""
     bundle = Path(os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or _AUTHORITIES)
     if not bundle.is_file():
         return []
-    return ["--volume", f"{bundle}:/run/ca.crt:ro", "--build-arg", "PIP_CERT=/run/ca.crt"]
+    mounted = "/run/ca.crt"
+    arguments = ["--volume", f"{bundle}:{mounted}:ro"]
+    for name in ("PIP_CERT", "SSL_CERT_FILE"):
+        arguments += ["--build-arg", f"{name}={mounted}"]
+    return arguments
+
+
+def _sources() -> list[str]:
+    """Let go and apt in a build take what this machine's do: modules from its proxy, old indexes; opted in by ARG."""
+    arguments: list[str] = []
+    if proxy := os.environ.get("GOPROXY"):
+        arguments += ["--build-arg", f"GOPROXY={proxy}"]
+    if shutil.which("apt-config") and "'false'" in run(["apt-config", "shell", "CHECK", "Acquire::Check-Valid-Until"]):
+        arguments += ["--build-arg", "APT_CHECK_VALID_UNTIL=false"]
+    return arguments

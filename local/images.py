@@ -62,13 +62,28 @@ IMAGES: tuple[Image, ...] = (
         binaries=("pause",),
     ),
     OPERATOR,
+    *(
+        Image(
+            f"toolbox-{version}",
+            f"caisson.dev/toolbox:{version}",
+            dockerfile="Dockerfile",
+            use=Use.PRODUCT,
+            target=f"toolbox-{version}",
+            sources=("toolbox/build/gather", "toolbox/build/attest", "toolbox/libexec", *sources),
+        )
+        for version, sources in (
+            ("26", ()),
+            ("28", ()),
+            ("29", ("toolbox/build/compile", "toolbox/docker-29")),
+        )
+    ),
     Image(
-        "toolbox",
-        "caisson.dev/toolbox:26",
-        dockerfile="Dockerfile",
-        use=Use.PRODUCT,
-        target="toolbox",
-        sources=("toolbox",),
+        "registry",
+        "caisson.dev/test/registry:1",
+        dockerfile="tests/docker/images/registry.Dockerfile",
+        use=Use.TESTS,
+        target="registry",
+        sources=("tests/docker/images/registry",),
     ),
     *(
         Image(
@@ -85,6 +100,9 @@ IMAGES: tuple[Image, ...] = (
             ("hanging-docker", ()),
             ("over-toolbox", ("tests/e2e/images/impostor",)),
             ("lying-docker", ("tests/e2e/images/lying-dockerd", "tests/e2e/images/lying-docker")),
+            ("musl", ()),
+            ("distroless", ()),
+            ("exits", ()),
         )
     ),
     *(

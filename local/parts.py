@@ -51,6 +51,11 @@ def parts(paths: Paths, listener: int) -> tuple[Part, ...]:
         _scheduler(paths),
         _kubelet(paths),
         _kube_proxy(paths),
+        Part(
+            "provisioner",
+            (sys.executable, "-m", "local.provisioner", str(paths.bin / "kubectl"), str(paths.state / "volumes")),
+            after_api=True,
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from local.paths import Paths
 from local.progress import Progress, say
 
 _GIB = 1024**3
-_COLD_DISK = 15 * _GIB  # Go's own caches and the images' build storage take most of it, once
+_COLD_DISK = 20 * _GIB  # Go's own caches and the images' build storage take most of it, once
 _WARM_DISK = 3 * _GIB
 _MEMORY = 4 * _GIB
 

@@ -52,6 +52,7 @@ def render(paths: Paths, machine: Machine) -> dict[str, str]:
     return {
         "containerd.toml": containerd(paths, machine),
         "runsc.toml": runsc({"net-raw": "true", "allow-packet-socket-write": "true"}),
+        "runsc-raw.toml": runsc({"net-raw": "true"}),
         "runsc-plain.toml": runsc({}),
         "cni/10-bridge.conflist": _json(cni()),
         "kubelet.json": _json(kubelet(paths)),
@@ -93,6 +94,7 @@ state = "/run/containerd"
       BinaryName = {_toml(machine.runc)}
       SystemdCgroup = false
 {_runsc_handler("runsc", paths.config / "runsc.toml")}
+{_runsc_handler("runsc-raw", paths.config / "runsc-raw.toml")}
 {_runsc_handler("runsc-plain", paths.config / "runsc-plain.toml")}
 """
 

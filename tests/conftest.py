@@ -1,5 +1,6 @@
 """The end-to-end tests run on the local cluster of this checkout, and refuse any other."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from local.cache import locked
 from tests.e2e.cluster import CHECKOUT, LocalCluster
 from tests.e2e.kubectl import Kubectl
 
+_ALONE = {"hostile", "faults", "audit"}
 RUNTIMECLASSES = Path(__file__).parent / "e2e" / "runtimeclasses.yaml"
 
 
@@ -31,16 +34,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("docker_version", versions, scope="module", ids=lambda version: version or "default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what can't run beside others: what ends the operator, and folders of which that is the point."""
+    for item in items:
+        if "operator" in getattr(item, "fixturenames", ()) or _ALONE & set(item.path.parts):
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
     """The local cluster with this checkout's operator installed on it, configured for the tests."""
     found = LocalCluster()
     kubectl = Kubectl(found.kubeconfig, "default")
-    kubectl("apply", "-f", str(RUNTIMECLASSES))
-    found.start_operator()
+    with locked(found.kubeconfig.parent / "tests.lock", "another worker of the tests"):
+        kubectl("apply", "-f", str(RUNTIMECLASSES))
+        found.start_operator()
     yield found
-    kubectl("delete", "-f", str(RUNTIMECLASSES))
-    found.start_operator(CHECKOUT / "local" / "values.yaml")
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        # One of several workers can't know that the others are done.
+        kubectl("delete", "-f", str(RUNTIMECLASSES))
+        found.start_operator(CHECKOUT / "local" / "values.yaml")
 
 
 @pytest.fixture

@@ -21,15 +21,17 @@ from caisson.core.backoff import exponential
 from caisson.handlers.http import serve_metrics, serve_probes
 from caisson.handlers.sandboxes import watch_sandboxes
 from caisson.shell.actions import Actions
+from caisson.shell.collections import PODS, SERVICES
 from caisson.shell.configfile import load_config
+from caisson.shell.delivery import resolve_delivery
 from caisson.shell.errors import ConfigError, LeaseLost
 from caisson.shell.exec import Executor
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube, configuration
 from caisson.shell.lease import Lease
 from caisson.shell.metrics import Metrics
+from caisson.shell.objectwatch import ObjectWatch
 from caisson.shell.pace import Pace
-from caisson.shell.podwatch import PodWatch
 from caisson.shell.queue import WorkQueue
 from caisson.shell.reconciler import Reconciler
 from caisson.shell.resync import Resync
@@ -55,32 +57,25 @@ class Operator:
         self.health, self.metrics = Health(), Metrics()
         self._lease = _lease(config, Kube(self._api, self.metrics))
         leading = self._lease.held if self._lease is not None else _always
-        kube, pods = Kube(self._api, self.metrics, leading), Store()
-        self._sandboxes = Store()
+        self._kube = Kube(self._api, self.metrics, leading)
+        self._sandboxes, self._pods, self._services = Store(), Store(), Store()
         self.metrics.has_workers(config.workers)
         self.metrics.leads(config.leader_election.lease_name, leading)
         self.metrics.counts(self._sandboxes.all)
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _log_failure, self.metrics.queue)
         wake = self._queue.add
         limits = SessionLimits(config.sessions, config.sessions_per_namespace)
-        sessions = Sessions(self._executor, limits, Pace(config.starts_per_node), wake, self.metrics, leading)
-        actions = Actions(kube, config, sessions, pods)
-        self._reconciler = Reconciler(
-            config,
-            kube,
-            self._sandboxes,
-            pods,
-            actions,
-            self.health,
-            self.metrics,
-            self._queue.add_after,
-            self._queue.forget,
-        )
+        self._sessions = Sessions(self._executor, limits, Pace(config.starts_per_node), wake, self.metrics, leading)
+        self._reconciler: Reconciler | None = None
         scopes = config.namespaces or (None,)
         period = config.resync_period_seconds
-        self._resyncs = [Resync(kube, scope, self._sandboxes, wake, period) for scope in scopes]
-        self._lists: list[PodWatch | Resync] = [
-            *(PodWatch(kube, scope, pods, wake, self.health, self.metrics, period) for scope in scopes),
+        self._resyncs = [Resync(self._kube, scope, self._sandboxes, wake, period) for scope in scopes]
+        self._lists: list[ObjectWatch | Resync] = [
+            *(
+                ObjectWatch(self._kube, kind, scope, store, wake, self.health, self.metrics, period)
+                for kind, store in ((PODS, self._pods), (SERVICES, self._services))
+                for scope in scopes
+            ),
             *self._resyncs,
         ]
 
@@ -97,6 +92,7 @@ class Operator:
                 # A pod that is not in the store is created: so nothing is reconciled before the store is complete.
                 for part in self._lists:
                     await part.synced.wait()
+                self._reconciler = self._make_reconciler(await resolve_delivery(self._config, self._kube))
                 group.create_task(self._watch())
                 log.info("operator in sync", version=__version__, namespaces=list(self._config.namespaces) or "all")
                 if self._lease is not None:
@@ -113,6 +109,20 @@ class Operator:
                 await self._lease.release()
             await self._executor.close()
             await self._api.close()
+
+    def _make_reconciler(self, config: Config) -> Reconciler:
+        return Reconciler(
+            config,
+            self._kube,
+            self._sandboxes,
+            self._pods,
+            self._services,
+            Actions(self._kube, config, self._sessions, self._pods, self._services),
+            self.health,
+            self.metrics,
+            self._queue.add_after,
+            self._queue.forget,
+        )
 
     async def _watch(self) -> None:
         """Watch Sandboxes for ever: kopf gives up at an answer that it does not expect, and is started anew."""
@@ -150,6 +160,7 @@ class Operator:
             self._queue.add(key_of(thing))
 
     async def _reconcile(self, key: Key) -> None:
+        assert self._reconciler is not None  # noqa: S101  the queue runs once there is one
         with self.metrics.reconciling():
             await self._reconciler.reconcile(key)
 
@@ -207,7 +218,7 @@ def main() -> int:
     arguments = parser.parse_args()
     logs.configure()
     try:
-        config = load_config(arguments.config)
+        config = load_config(arguments.config, os.environ)
         with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(_run(config, arguments.probe_port, arguments.metrics_port))
     except LeaseLost as error:

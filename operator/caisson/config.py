@@ -1,6 +1,8 @@
 """The administrator's configuration, as a model. Reading it from a file is the shell's work."""
 
 import re
+from enum import StrEnum
+from ipaddress import IPv4Network
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -8,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from caisson.api.base import Quantity
 from caisson.api.quantity import parse_quantity
+from caisson.api.registry import MIRROR_PATTERN
 
 RESERVED_PREFIX = "caisson.dev/"
 _GVISOR_PREFIX = "dev.gvisor."
@@ -63,7 +66,17 @@ def _check_annotations(annotations: dict[str, str]) -> dict[str, str]:
     return annotations
 
 
+def _check_range(value: str) -> str:
+    try:
+        IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a range of IPv4 addresses such as 10.0.0.0/8: {error}") from error
+    return value
+
+
 Amount = Annotated[Quantity, AfterValidator(_check_amount)]
+NamePattern = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_check_pattern)]
+AddressRange = Annotated[str, AfterValidator(_check_range)]
 Namespace = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 ClassName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 QualifiedName = Annotated[str, StringConstraints(pattern=f"^{_QUALIFIED_NAME}$")]
@@ -79,6 +92,14 @@ class Toolbox(ConfigModel):
 
     image: Annotated[str, Field(min_length=1)]
     """The image, as nodes pull it. A change reaches new pods only."""
+
+
+class ToolboxDelivery(StrEnum):
+    """How a toolbox gets into a sandbox."""
+
+    AUTO = "Auto"
+    IMAGE_VOLUME = "ImageVolume"
+    COPY = "Copy"
 
 
 class Amounts(ConfigModel):
@@ -134,6 +155,9 @@ class StorageMaximum(ConfigModel):
 
     disk: Amount | None = None
     """Of spec.docker.storage.disk.sizeLimit, in bytes, and the limit of a Sandbox that sets none."""
+
+    persistent_volume_claim: Amount | None = None
+    """Of spec.docker.storage.persistentVolumeClaim.size, in bytes."""
 
 
 class SandboxStorage(ConfigModel):
@@ -200,12 +224,23 @@ class Sandboxes(ConfigModel):
     lifetime: SandboxLifetime = SandboxLifetime()
     """How long they live."""
 
-    registry_mirrors: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")], ...] = ()
+    registry_mirrors: tuple[Annotated[str, Field(pattern=MIRROR_PATTERN)], ...] = ()
     """Mirrors of Docker Hub that dockerd pulls through, as URLs. Not with profile Bare."""
 
-    secret_name_pattern: Annotated[str, AfterValidator(_check_pattern)] | None = None
+    secret_name_pattern: NamePattern | None = None
     """A regular expression which the whole name of each Secret that a Sandbox names must match. Without it a Sandbox
     may name none."""
+
+    config_map_name_pattern: NamePattern | None = None
+    """The same of ConfigMaps."""
+
+    volume_claim_name_pattern: NamePattern | None = None
+    """The same of PersistentVolumeClaims that are there already; one of docker.storage is the Sandbox's own."""
+
+    reserved_ranges: tuple[AddressRange, ...] = ()
+    """Ranges of IPv4 addresses, such as `10.0.0.0/8`, that the networks of nested containers must stay out of: those of
+    pods, Services and nodes, and what else sandboxes have to reach. Addresses of the pod, its node and the API server's
+    Service are known without, and their surroundings left alone. Not with profile Bare."""
 
     node_selector: dict[QualifiedName, LabelValue] = {}
     """Labels of the nodes on which sandboxes run."""
@@ -265,6 +300,11 @@ class Config(ConfigModel):
 
     toolboxes: Annotated[tuple[Toolbox, ...], Field(min_length=1)]
     """The versions of Docker on offer; the first is the default."""
+
+    toolbox_delivery: ToolboxDelivery = ToolboxDelivery.AUTO
+    """How a toolbox gets into a sandbox. ImageVolume: as an image volume, which Kubernetes has from 1.35 on. Copy: an
+    init container copies it to the node's disk, about 250 MB and a second for each pod. Auto: ImageVolume where the
+    cluster's version has it, else Copy."""
 
     require_guarded_namespaces: bool = True
     """Refuse to make pods in a namespace where Caisson's admission policy does not hold."""

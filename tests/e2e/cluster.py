@@ -27,9 +27,10 @@ class LocalCluster:
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def start_operator(self, values: Path = VALUES) -> None:
-        """Install the operator, or upgrade it to these values, and wait until it is ready."""
-        self.local("operator", "install", "--values", str(values))
+    def start_operator(self, *values: Path) -> None:
+        """Install the operator, or upgrade it to these values (the tests' own if none), and wait until it is ready."""
+        files = (word for file in values or (VALUES,) for word in ("--values", str(file)))
+        self.local("operator", "install", *files)
 
     def stop_operator(self) -> None:
         """Tell the operator to stop, and wait until it has."""

@@ -233,10 +233,35 @@ class TestARunningSandbox:
             ({"metadata": {"ownerReferences": []}}, "belong to a Sandbox"),
             ({"metadata": {"name": "another"}}, "belong to a Sandbox"),
             ({"spec": {"restartPolicy": "Always"}}, "not restarted"),
-            ({"volume": {"name": "docker", "secret": {"secretName": "s"}}}, "the toolbox and Docker's"),
+            ({"volume": {"name": "docker", "secret": {"secretName": "sandbox-a"}}}, "Docker's storage, what is for"),
+            ({"volume": {"name": "volume-a", "secret": {"secretName": "sandbox-a"}}}, "Docker's storage, what is for"),
+            ({"volume": {"name": "volume-b", "hostPath": {"path": "/"}}}, "spec.volumes"),
+            ({"volume": {"name": "registry-credentials", "secret": {"secretName": "token"}}}, "only Secrets"),
+            ({"volume": {"name": "volume-c", "configMap": {"name": "theirs"}}}, "only Secrets, ConfigMaps"),
+            (
+                {"volume": {"name": "docker", "persistentVolumeClaim": {"claimName": "sandbox-a"}}},
+                "Docker's storage, what is for",
+            ),
+            (
+                {
+                    "container": {
+                        "volumeMounts": [
+                            {"name": "caisson-toolbox", "mountPath": "/opt/caisson", "readOnly": True},
+                            {"name": "volume-d", "mountPath": "/opt/caisson/bin"},
+                        ]
+                    },
+                    "volume": {"name": "volume-d", "emptyDir": {}},
+                },
+                "nothing over it",
+            ),
+            ({"container": {"lifecycle": {"postStart": {"exec": {"command": ["id"]}}}}}, "the hook that ends dockerd"),
+            (
+                {"container": {"lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "id", "x"]}}}}},
+                "the hook that ends dockerd",
+            ),
             ({"container": {"name": "c"}}, "one container, sandbox"),
             # The gate's path would lead into the user's image.
-            ({"container": {"volumeMounts": []}}, "the toolbox and Docker's"),
+            ({"container": {"volumeMounts": []}}, "the toolbox at /opt/caisson"),
             ({"container": {"restartPolicy": "Always"}}, "not restarted"),
             ({"container": {"envFrom": [{"secretRef": {"name": "s"}}]}}, "no environment from Secrets"),
             (
@@ -272,9 +297,51 @@ class TestARunningSandbox:
         assert said in str(caught.value)
 
 
+OWNED = {"name": "demo", "labels": MANAGED | {"caisson.dev/sandbox": "demo"}}
+SELECTOR = MANAGED | {"caisson.dev/sandbox": "demo"}
+HEADLESS = {"clusterIP": "None", "selector": SELECTOR, "ports": [{"port": 80}]}
+EMPTY = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "spec", "said"),
+    [
+        ("Service", "other", HEADLESS, "belong to a Sandbox"),
+        ("Service", "demo", HEADLESS | {"clusterIP": None}, "are headless"),
+        ("Service", "demo", HEADLESS | {"selector": {"app": "theirs"}}, "are headless"),
+        ("Service", "demo", {"type": "ExternalName", "externalName": "example.com"}, "are headless"),
+        ("Service", "demo", HEADLESS | {"externalIPs": ["203.0.113.1"]}, "are headless"),
+        ("PersistentVolumeClaim", "demo", EMPTY, "belong to a Sandbox"),
+        ("PersistentVolumeClaim", "demo-docker", EMPTY | {"volumeName": "theirs"}, "name no volume"),
+        (
+            "PersistentVolumeClaim",
+            "demo-docker",
+            EMPTY | {"dataSource": {"kind": "PersistentVolumeClaim", "name": "theirs"}},
+            "are empty",
+        ),
+    ],
+)
+def test_the_operators_token_makes_no_other_service_and_no_other_claim(
+    kubectl: Kubectl, kind: str, name: str, spec: Json, said: str
+) -> None:
+    owner = {"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", "name": "demo", "uid": "u", "controller": True}
+    metadata = OWNED | {"name": name, "ownerReferences": [owner]}
+    with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+        create(kubectl, {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}, OPERATOR)
+    assert said in str(caught.value)
+
+
+def test_the_operators_token_deletes_no_claim_and_nobody_elses_service(kubectl: Kubectl) -> None:
+    kubectl("create", "service", "clusterip", "s", "--tcp=1")
+    with pytest.raises(Refused, match="deletes what belongs to Sandboxes"):
+        kubectl("delete", OPERATOR, "service", "s")
+    with pytest.raises(Refused, match="cannot delete resource"):
+        kubectl("delete", OPERATOR, "pvc", "any")
+
+
 def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:
     kubectl.apply(pod())
-    with pytest.raises(Refused, match="caisson: the operator deletes the pods of Sandboxes"):
+    with pytest.raises(Refused, match="caisson: the operator changes and deletes what belongs to Sandboxes"):
         kubectl("delete", "pod", "p", OPERATOR, "--wait=false")
 
 

@@ -16,6 +16,8 @@ import yaml
 from tests.e2e.cluster import CHECKOUT, VALUES, LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
 
+pytestmark = pytest.mark.alone
+
 NAMESPACE = "caisson-system"
 CHART = CHECKOUT / "charts" / "caisson"
 MANIFESTS = CHECKOUT / "manifests"

@@ -12,6 +12,8 @@ import pytest
 from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Kubectl, eventually
 
+pytestmark = pytest.mark.alone
+
 NAMESPACE = "caisson-system"
 
 

@@ -1,7 +1,11 @@
 """What a Prometheus would read from the operator in its pod."""
 
+import pytest
+
 from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Kubectl, eventually
+
+pytestmark = pytest.mark.alone
 
 Series = dict[str, float]
 

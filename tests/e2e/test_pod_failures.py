@@ -15,8 +15,8 @@ FAILURES = {
     "unschedulable": ({"resources": {"requests": {"cpu": "1000"}}}, "Unschedulable", "Insufficient cpu"),
     "runtime-class": ({"runtimeClassName": "class-missing"}, "RuntimeClassNotFound", "class-missing"),
     "handler": ({"runtimeClassName": "handler-missing"}, "RuntimeHandlerMissing", "not-installed"),
-    "not-allowed": ({"runtimeClassName": "runc"}, "RuntimeClassNotAllowed", "gvisor, gvisor-plain"),
-    "docker-version": ({"docker": {"version": "1.0"}}, "DockerVersionUnknown", "use one of 26"),
+    "not-allowed": ({"runtimeClassName": "runc"}, "RuntimeClassNotAllowed", "gvisor, gvisor-raw, gvisor-plain"),
+    "docker-version": ({"docker": {"version": "1.0"}}, "DockerVersionUnknown", "use one of 26, 28, 29"),
     "exited": ({"command": ["sh", "-c", "exit 7"]}, "ContainerExited", "exit code 7"),
     "no-such-command": ({"command": ["/no/such/command"]}, "ContainerExited", "exit code 127"),
 }

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class FakePod:
 
     root: Path
     init: int
+    log: int
+    """What PID 1's stderr is a pipe to, as that of a container is; read without waiting."""
 
     @property
     def fake(self) -> Path:
@@ -49,7 +51,8 @@ class FakePod:
         enter = ["nsenter", f"--target={self.init}", *_NAMESPACES, "--root", "--wd"]
         less = ["setpriv", f"--bounding-set=-{drop}"] if drop else []
         clean = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
-        return [*less, *enter, BUSYBOX, *clean, BUSYBOX, *command]
+        # The tests may run under nohup; an exec never does.
+        return ["env", "--default-signal=HUP", *less, *enter, BUSYBOX, *clean, BUSYBOX, *command]
 
     def run(
         self, *command: str, env: dict[str, str] | None = None, drop: str | None = None
@@ -82,7 +85,13 @@ class FakePod:
     def processes(self, pattern: str) -> list[int]:
         """Return the pids, in the pod, of what lives and has the pattern in its command line."""
         lines = [line.split(maxsplit=2) for line in self.run("ps", "-o", "pid,stat,args").stdout.splitlines()[1:]]
-        return [int(pid) for pid, state, command in lines if state != "Z" and re.search(pattern, command)]
+        return [int(pid) for pid, state, command in lines if not state.startswith("Z") and re.search(pattern, command)]
+
+    def logged(self) -> str:
+        """Return what came to the pod's log since the last look."""
+        with suppress(BlockingIOError):
+            return os.read(self.log, 1 << 20).decode()
+        return ""
 
     def kill(self, pid: int, with_signal: signal.Signals = signal.SIGKILL) -> None:
         assert self.run("kill", f"-{with_signal.value}", str(pid)).returncode == 0
@@ -95,9 +104,13 @@ def start_arguments(
     from_: str = "Toolbox",
     timeout: str = "20",
     pod_uid: str = POD_UID,
+    **more: str,
 ) -> list[str]:
     options = ["--pod-uid", pod_uid, "--attempt", str(attempt), "--timeout", timeout]
-    return ["start", *options, "--profile", profile, "--from", from_, "--", *flags]
+    options += ["--profile", profile, "--from", from_]
+    for name, value in more.items():
+        options += [f"--{name.replace('_', '-')}", value]
+    return ["start", *options, "--", *flags]
 
 
 def events(output: str) -> list[dict[str, Any]]:
@@ -120,12 +133,17 @@ def running_pod(root: Path) -> Iterator[FakePod]:
     with socket.socket(socket.AF_UNIX) as listener:
         _bind(listener, root / "fake/docker.sock")
         script = f'mount -t proc proc "{root}/proc" && exec chroot "{root}" {BUSYBOX} sleep 1000'
-        holder = subprocess.Popen(["unshare", *_NAMESPACES, "--fork", "--kill-child", "sh", "-c", script])
+        log, stderr = os.pipe()
+        os.set_blocking(log, False)
+        command = ["unshare", *_NAMESPACES, "--fork", "--kill-child", "sh", "-c", script]
+        holder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
+        os.close(stderr)
         try:
-            yield FakePod(root, wait_for(lambda: _child_in(holder.pid, root)))
+            yield FakePod(root, wait_for(lambda: _child_in(holder.pid, root)), log)
         finally:
             holder.kill()
             holder.wait()
+            os.close(log)
 
 
 def _furnish(root: Path) -> None:

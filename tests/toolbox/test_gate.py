@@ -93,3 +93,48 @@ def test_the_command_gets_exactly_the_environment_of_the_container(pod: FakePod)
     seen = (pod.fake / "init.environment").read_text().split("\0")[:-1]
     assert dict(entry.split("=", 1) for entry in seen) == {"CAISSON_POD_UID": "", **given}
     assert len(seen) == len(given)
+
+
+@pytest.fixture
+def delivered(pod: FakePod) -> FakePod:
+    """A pod in the toolbox's own image: the tree is at its root, next to what the kubelet mounts."""
+    for part in ("bin", "lib", "libexec", "etc"):
+        (pod.root / "opt/caisson" / part).mkdir(exist_ok=True)
+    (pod.root / "opt/caisson/bin/iptables").symlink_to("xtables-legacy-multi")
+    (pod.root / "opt/caisson/etc/origin").write_text("here\n")
+    for file in ("hosts", "hostname", "resolv.conf"):
+        (pod.root / "opt/caisson/etc" / file).write_text("the kubelet's\n")
+    (pod.root / "copy").mkdir()
+    return pod
+
+
+def test_the_toolbox_is_copied_as_it_is(delivered: FakePod) -> None:
+    for _ in ("first", "again"):
+        done = delivered.script("gate", "--check", "--copy-to", "/copy")
+        assert (done.returncode, done.stderr) == (0, "")
+
+    copy, original = delivered.root / "copy", delivered.root / "opt/caisson"
+    assert sorted(path.name for path in copy.iterdir()) == ["bin", "etc", "lib", "libexec"]
+    assert (copy / "bin/iptables").readlink() == (original / "bin/iptables").readlink()
+    assert [path.name for path in (copy / "etc").iterdir()] == ["origin"]
+    for file in ("bin/busybox", "libexec/log", "libexec/lib/state.sh"):
+        assert (copy / file).read_bytes() == (original / file).read_bytes()
+        assert (copy / file).stat().st_mode == (original / file).stat().st_mode
+    assert delivered.run("sh", "-c", "cd / && exec /copy/libexec/log").returncode == 1
+
+
+def test_nothing_is_copied_on_another_kernel(delivered: FakePod) -> None:
+    shutil.copy(TOOLBOX / "libexec/lib/kernel.sh", delivered.root / "opt/caisson/libexec/lib/kernel.sh")
+
+    assert delivered.script("gate", "--check", "--copy-to", "/copy").returncode == 86
+    assert not list((delivered.root / "copy").iterdir())
+
+
+def test_a_copy_that_fails_is_told(delivered: FakePod) -> None:
+    (delivered.root / "dev/termination-log").touch()
+
+    done = delivered.script("gate", "--check", "--copy-to", "/nowhere")
+
+    assert done.returncode == 1
+    assert "the toolbox can't be copied to /nowhere" in done.stderr
+    assert (delivered.root / "dev/termination-log").read_text().startswith("caisson-gate: CopyFailed: cp: ")

@@ -43,9 +43,25 @@ def test_long_logs_are_cut_in_place_and_keep_their_end(pod: FakePod) -> None:
 
     assert is_ready(pod)
 
-    assert log.stat().st_size == 1 << 20
-    assert log.read_bytes().endswith(b"the end\n")
-    assert log.stat().st_ino == inode
+    assert (log.stat().st_size, log.stat().st_ino) == (0, inode)
+    kept = log.with_name("stderr.earlier").read_bytes()
+    assert len(kept) == 1 << 20
+    assert kept.endswith(b"the end\n")
+
+
+def test_a_report_does_not_mind_the_cut(pod: FakePod) -> None:
+    pid = pod.start()[-1]["pid"]
+    log = pod.state / "start-0/stderr"
+    log.write_bytes(b"x" * (9 << 20) + b"before the cut\n")
+    is_ready(pod)
+    log.write_text("after it\n")
+    pod.kill(pid)
+    wait_for((pod.state / "start-0/exit").exists)
+
+    told = pod.start()[-1]["stderr"]
+
+    assert len(told) == 4096
+    assert told.endswith("xbefore the cut\nafter it\n")
 
 
 def test_short_logs_are_left_alone(pod: FakePod) -> None:

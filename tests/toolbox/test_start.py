@@ -180,29 +180,47 @@ def test_an_image_without_docker_is_told_so(pod: FakePod) -> None:
     assert "dockerd: not found" in failed["stderr"]
 
 
-def test_an_image_with_docker_runs_its_own(pod: FakePod) -> None:
+def install_docker_in_image(pod: FakePod) -> None:
     (pod.root / "usr/local/bin").mkdir(parents=True)
     (pod.root / "usr/local/bin/dockerd").write_bytes((pod.root / "opt/caisson/bin/dockerd").read_bytes())
     (pod.root / "usr/local/bin/dockerd").chmod(0o755)
+
+
+def test_an_image_with_docker_runs_its_own(pod: FakePod) -> None:
+    install_docker_in_image(pod)
 
     assert pod.start(from_="Image")[-1]["event"] == "ready"
     assert pod.processes("/usr/local/bin/dockerd")
     assert "PATH=/usr/local/bin:/usr/bin:/bin" in environment_of(pod, "dockerd")
 
 
-@pytest.mark.parametrize(("version", "outcome"), [("27.5.1", 0), ("28.0.0", 1), ("29.1", 1), ("nonsense", 0)])
-def test_from_docker_28_on_packet_sockets_must_be_writable(pod: FakePod, version: str, outcome: int) -> None:
+def forbid_packet_writes(pod: FakePod) -> None:
     with (pod.root / "opt/caisson/libexec/lib/uplink.sh").open("a") as library:
         library.write("write_packet() { echo 'Sent 0 probe(s)'; return 1; }\n")
+
+
+@pytest.mark.parametrize(("version", "outcome"), [("27.5.1", 0), ("28.0.0", 1), ("29.1", 1), ("nonsense", 0)])
+def test_packet_sockets_must_be_writable_for_an_images_docker_from_28_on(
+    pod: FakePod, version: str, outcome: int
+) -> None:
+    install_docker_in_image(pod)
+    forbid_packet_writes(pod)
     (pod.fake / "info").write_text(f'{{"serverVersion":"{version}"}}\n')
 
-    done = pod.script("sandbox", *start_arguments())
+    done = pod.script("sandbox", *start_arguments(from_="Image"))
 
     assert done.returncode == outcome
     if outcome:
         failed = events(done.stdout)[-1]
         assert (failed["cause"], failed["detail"]) == ("PacketSocketWriteMissing", "Sent 0 probe(s)\n")
         assert not pod.processes(DOCKERD)
+
+
+def test_a_toolbox_that_does_not_need_packet_sockets_is_not_asked_for_its_version(pod: FakePod) -> None:
+    forbid_packet_writes(pod)
+    (pod.fake / "info").write_text('{"serverVersion":"29.1"}\n')
+
+    assert pod.start()[-1]["event"] == "ready"
 
 
 def test_the_outcome_is_in_the_exit_code_too(pod: FakePod) -> None:
@@ -244,6 +262,8 @@ def test_on_another_kernel_nothing_is_started(pod: FakePod) -> None:
         pytest.param(["start", "--pod-uid", "x", "--attempt", "-1"], id="a negative attempt"),
         pytest.param(["start", "--pod-uid", "x", "--colour", "blue"], id="unknown option"),
         pytest.param(["start", "--pod-uid"], id="no value"),
+        pytest.param(start_arguments(needs="PacketSocketWrite,Luck"), id="an unknown need"),
+        pytest.param(start_arguments(pod_log="maybe"), id="neither yes nor no"),
     ],
 )
 def test_a_wrong_call_is_neither_success_nor_failure(pod: FakePod, arguments: list[str]) -> None:
@@ -344,6 +364,32 @@ def test_status_tells_how_the_latest_attempt_stands(pod: FakePod) -> None:
     assert status()["cause"] == "Interrupted"
 
 
+def test_where_the_toolboxs_docker_came_from_is_told(pod: FakePod) -> None:
+    (pod.root / "opt/caisson/etc").mkdir()
+    (pod.root / "opt/caisson/etc/origin").write_text('Debian 13 (trixie), "docker.io" $(id) `id` \\\nnot this\n')
+
+    told = 'Debian 13 (trixie), "docker.io" $(id) `id` \\\n'
+    assert pod.start()[-1]["origin"] == told
+    assert pod.start()[-1]["origin"] == told, "by a later session too"
+
+
+def test_an_origin_is_not_told_of_an_images_docker_and_never_long(pod: FakePod) -> None:
+    install_docker_in_image(pod)
+    (pod.root / "opt/caisson/etc").mkdir()
+    (pod.root / "opt/caisson/etc/origin").write_text("x" * 1000 + "\n")
+
+    assert "origin" not in pod.start(from_="Image")[-1]
+    pod.kill(pod.processes(DOCKERD)[0])
+    wait_for((pod.state / "start-0/exit").exists)
+    assert pod.start(1)[-1]["origin"] == "x" * 200 + "\n"
+
+
+def test_what_docker_says_is_bounded(pod: FakePod) -> None:
+    (pod.fake / "info").write_text('{"serverVersion":"26.1.5"' + "x" * 100000 + "\n")
+
+    assert len(pod.start()[-1]["info"]) == 2048
+
+
 def test_the_state_is_for_root_alone(pod: FakePod) -> None:
     pod.start()
 
@@ -353,6 +399,7 @@ def test_the_state_is_for_root_alone(pod: FakePod) -> None:
 def test_forged_or_broken_state_is_never_echoed(pod: FakePod) -> None:
     pod.start()
     (pod.state / "start-0/ready").write_text('1 0 - "},{"x":"\n')
+    (pod.state / "start-0/facts").write_text('- "},{"x":"\n')
     (pod.state / "start-0/exit").write_text('"}\n')
 
     done = pod.script("sandbox", *start_arguments())
@@ -390,6 +437,31 @@ class TestOnGVisorsProfile:
             "--containerd", "/run/caisson/containerd.sock", "--debug",
         ]  # fmt: skip
         assert ready["uplinkMtu"] == 1400
+
+    def test_the_mtus_are_told_whatever_the_profile(self, online: FakePod) -> None:
+        for command in ("link add docker0 type bridge", "link set docker0 mtu 1280"):
+            online.run("ip", *command.split())
+
+        ready = online.start(profile="Bare")[-1]
+
+        assert (ready["uplinkMtu"], ready["bridgeMtu"]) == (1400, 1280)
+
+    def test_no_bridge_has_no_mtu(self, online: FakePod) -> None:
+        assert "bridgeMtu" not in online.start(profile="GVisor")[-1]
+
+    def test_what_dockerd_needs_is_looked_for_before_it_is_started(self, online: FakePod) -> None:
+        forbid_packet_writes(online)
+
+        failed = online.start(profile="GVisor", needs="PacketSocketWrite")[-1]
+
+        assert (failed["cause"], failed["detail"]) == ("PacketSocketWriteMissing", "Sent 0 probe(s)\n")
+        assert online.runs("dockerd") == 0
+        wait_for(lambda: not online.processes("containerd"))
+
+    def test_what_dockerd_does_not_need_may_be_missing(self, online: FakePod) -> None:
+        forbid_packet_writes(online)
+
+        assert online.start(profile="GVisor", needs="")[-1]["event"] == "ready"
 
     def test_both_protocols_are_translated_and_detours_forbidden_once(self, online: FakePod) -> None:
         online.start(0, "--fake-crash", profile="GVisor")

@@ -62,6 +62,12 @@ seccompProfile:
   resources: [pods/exec]
   verbs: [get, create]
 - apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, create]
+- apiGroups: [""]
   resources: [events]
   verbs: [list, create]
 {{- end -}}
@@ -79,6 +85,12 @@ seccompProfile:
 {{- $images := list -}}
 {{- range .Values.config.toolboxes }}{{ $images = append $images .image }}{{ end -}}
 {{- $images | toJson -}}
+{{- end -}}
+
+{{- /* A CEL expression: does a name match the administrator's pattern for objects of this kind? Without one it does not. */ -}}
+{{- define "caisson.nameMatches" -}}
+{{- $pattern := dig "sandboxes" .pattern "" .config -}}
+{{- if $pattern }}{{ .name }}.matches({{ printf "^(?:%s)$" $pattern | toJson }}){{ else }}false{{ end -}}
 {{- end -}}
 
 {{- /* Where `helm test` applies its Sandbox, and where the notes tell to apply the first one. */ -}}

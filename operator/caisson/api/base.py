@@ -24,6 +24,20 @@ class ApiModel(BaseModel):
     )
 
 
+def rules(*validations: dict[str, str]) -> dict[str, Any]:
+    """Attach CEL rules to a model or a field (see `rule`)."""
+    return {"x-kubernetes-validations": list(validations)}
+
+
+def rule(expression: str, message: str, *, field_path: str | None = None) -> dict[str, str]:
+    """One CEL rule: what must hold, and the message, naming the field and the fix, when it does not.
+
+    `field_path` is relative to where the rule stands (`.docker.version`) and names the field in the API server's error.
+    """
+    validation = {"rule": expression, "message": message}
+    return validation if field_path is None else validation | {"fieldPath": field_path}
+
+
 def _check_quantity(value: str | int) -> str | int:
     parse_quantity(value)
     return value
@@ -48,23 +62,31 @@ Quantity = Annotated[
 """An amount as Kubernetes writes it (`500m`, `2Gi`, `3`)."""
 
 
+SIZE = Field(
+    json_schema_extra=rules(
+        rule(
+            "!isQuantity(string(self)) || (quantity(string(self)).compareTo(quantity('1Mi')) >= 0"
+            " && quantity(string(self)).compareTo(quantity('16Ti')) <= 0)",
+            "a size is an amount of bytes from 1Mi to 16Ti: write it as in 4Gi",
+        ),
+    ),
+)
+"""Bounds of an amount of storage."""
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+"""A name of an object, a DNS subdomain."""
+
+
+class LocalObjectReference(ApiModel):
+    """An object in the Sandbox's own namespace."""
+
+    name: ObjectName
+    """Name of the object."""
+
+
 def _to_rfc3339(value: datetime) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 Time = Annotated[datetime, PlainSerializer(_to_rfc3339, return_type=str, when_used="json")]
 """A moment in UTC with the precision of metav1.Time: whole seconds."""
-
-
-def rules(*validations: dict[str, str]) -> dict[str, Any]:
-    """Attach CEL rules to a model or a field (see `rule`)."""
-    return {"x-kubernetes-validations": list(validations)}
-
-
-def rule(expression: str, message: str, *, field_path: str | None = None) -> dict[str, str]:
-    """One CEL rule: what must hold, and the message, naming the field and the fix, when it does not.
-
-    `field_path` is relative to where the rule stands (`.docker.version`) and names the field in the API server's error.
-    """
-    validation = {"rule": expression, "message": message}
-    return validation if field_path is None else validation | {"fieldPath": field_path}

@@ -51,6 +51,12 @@ def sandbox_crd() -> dict[str, Any]:
                 f"metadata.name names the pod too: use at most {MAX_NAME_LENGTH} lower-case letters, digits and dashes",
                 field_path=".metadata.name",
             ),
+            rule(
+                "!has(self.spec.ports) || self.spec.ports.size() == 0 || self.metadata.name.matches('^[a-z]')",
+                "metadata.name names the Service of spec.ports too, which must begin with a letter: choose another"
+                " name, or leave out spec.ports",
+                field_path=".metadata.name",
+            ),
         ],
     }
     return {

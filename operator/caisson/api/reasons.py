@@ -28,6 +28,7 @@ class Outlook(Enum):
     """What becomes of a state if nobody does anything."""
 
     GOOD = "good"
+    ADVICE = "works, and differs from what one may expect"
     PROGRESS = "in progress"
     RETRIED = "retried by Caisson"
     FINAL = "stays until somebody acts"
@@ -88,6 +89,33 @@ class Reason(StrEnum):
         Outlook.FINAL,
         "The spec names a Secret that a Sandbox may not use.",
         "Use a Secret whose name the administrator allows.",
+    )
+    CONFIG_MAP_NOT_ALLOWED = (
+        "ConfigMapNotAllowed",
+        Outlook.FINAL,
+        "The spec names a ConfigMap that a Sandbox may not use.",
+        "Use a ConfigMap whose name the administrator allows.",
+    )
+    VOLUME_CLAIM_NOT_ALLOWED = (
+        "VolumeClaimNotAllowed",
+        Outlook.FINAL,
+        "The spec names a PersistentVolumeClaim that a Sandbox may not use.",
+        "Use a claim whose name the administrator allows.",
+    )
+    VOLUME_CLAIM_REJECTED = (
+        "VolumeClaimRejected",
+        Outlook.RETRIED,
+        "The PersistentVolumeClaim for Docker's storage can't be made: a quota or a policy refused it, or another one"
+        " has its name.",
+        "The message is the API server's. Lower spec.docker.storage.persistentVolumeClaim.size, ask the administrator"
+        " of the namespace, or give the Sandbox another name.",
+    )
+    SERVICE_REJECTED = (
+        "ServiceRejected",
+        Outlook.RETRIED,
+        "The Service for spec.ports can't be made: a quota or a policy refused it, or another one has its name.",
+        "The message is the API server's. Delete or rename the other Service, give the Sandbox another name, or leave"
+        " out spec.ports.",
     )
     EXPIRED = (
         "Expired",
@@ -169,6 +197,13 @@ class Reason(StrEnum):
         "The RuntimeClass names a handler that the node's containerd does not have.",
         "Install gVisor on the node (runsc and containerd-shim-runsc-v1), add the handler to containerd's configuration"
         " and restart containerd.",
+    )
+    VOLUME_MOUNT_FAILED = (
+        "VolumeMountFailed",
+        Outlook.RETRIED,
+        "The node can't mount a volume of the pod. It tries again by itself.",
+        "The message is the node's: a ConfigMap, a Secret or a claim that spec names may not exist, or its volume may"
+        " not be attached yet.",
     )
     CONTAINER_START_FAILED = (
         "ContainerStartFailed",
@@ -279,9 +314,10 @@ class Reason(StrEnum):
     NETWORK_CONTROLLER_FAILED = (
         "NetworkControllerFailed",
         Outlook.FINAL,
-        "dockerd could not initialise its network controller: the iptables rules it wants do not exist in gVisor.",
-        "Set spec.docker.profile: GVisor, which starts dockerd with --iptables=false and sets up NAT in a way that"
-        " gVisor supports.",
+        "dockerd could not initialise its network controller.",
+        "Where the end of stderr speaks of iptables or nft: set spec.docker.profile: GVisor, which starts dockerd with"
+        " --iptables=false and sets up NAT in a way that gVisor supports. Else correct what it names: --bip, --bridge"
+        " or --default-address-pool in spec.docker.flags.",
     )
     STORAGE_DRIVER_FAILED = (
         "StorageDriverFailed",
@@ -340,6 +376,43 @@ class Reason(StrEnum):
         "Read the end of stderr in status.crash. If it is a failure that others can meet, report it to Caisson.",
     )
 
+    # What status.docker.warnings can carry
+
+    STORAGE_FELL_BACK_TO_VFS = (
+        "StorageFellBackToVfs",
+        Outlook.ADVICE,
+        "dockerd chose the storage driver vfs, which copies an image whole for each of its layers and each container:"
+        " slow, and many times the space.",
+        "overlay2 did not work on this storage. Use spec.docker.storage.type: Memory, or ask the administrator for a"
+        " newer runsc, with which it works on type Disk as well.",
+    )
+    MTU_MISMATCH = (
+        "MtuMismatch",
+        Outlook.ADVICE,
+        "Docker's bridge takes larger packets than the sandbox's way out: connections from nested containers hang once"
+        " they send much at a time.",
+        "Remove --mtu from spec.docker.flags and daemon.json, and use profile: GVisor, which sets it.",
+    )
+    CGROUP_LIMITS_NOT_ENFORCED = (
+        "CgroupLimitsNotEnforced",
+        Outlook.ADVICE,
+        "gVisor takes limits of nested containers, and does not hold anybody to --memory and --cpus, and late to"
+        " --pids-limit.",
+        "spec.resources.limits holds for the sandbox as a whole. Where one container must not take from the next, give"
+        " each a Sandbox of its own.",
+    )
+    GVISOR_TOO_OLD = (
+        "GVisorTooOld",
+        Outlook.ADVICE,
+        "The node's runsc is older than what this version of Docker was tried with: networks or storage may fail.",
+        "Ask the administrator to upgrade runsc on the node, or use Docker 26.",
+    )
+
+    @property
+    def page(self) -> str:
+        """Where the documentation has more of it."""
+        return f"docs/troubleshooting.md#{self.value.lower()}"
+
     @property
     def hint(self) -> str:
         """What to do next; empty where nothing has to be done."""
@@ -376,3 +449,6 @@ CRASH_REASONS = frozenset(
     },
 )
 """The reasons that status.crash can carry. Those with the outlook RETRIED are worth another start of dockerd."""
+
+WARNING_REASONS = frozenset(reason for reason in Reason if reason.outlook is Outlook.ADVICE)
+"""The reasons that status.docker.warnings can carry."""

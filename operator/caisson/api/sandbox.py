@@ -9,7 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from caisson.api.base import ApiModel, Quantity, Time, rule, rules
+from caisson.api.base import ApiModel, LocalObjectReference, Quantity, Time, rule, rules
+from caisson.api.ports import Port
+from caisson.api.registry import Registry
+from caisson.api.storage import Storage
+from caisson.api.volumes import Volume
 
 GROUP = "caisson.dev"
 VERSION = "v1alpha1"
@@ -19,6 +23,9 @@ KIND = "Sandbox"
 
 MAX_NAME_LENGTH = 52
 """Leaves room in a DNS label (63) for a dash and the suffix of an object made for the Sandbox."""
+
+DEFAULT_GRACE_SECONDS = 30
+"""How long a sandbox has to end where its spec does not say."""
 
 STREAM_TAIL_BYTES = 4096
 """How much of dockerd's stdout and of its stderr a crash keeps, from the end."""
@@ -47,13 +54,6 @@ class Profile(StrEnum):
 
     GVISOR = "GVisor"
     BARE = "Bare"
-
-
-class StorageType(StrEnum):
-    """What /var/lib/docker is made of."""
-
-    MEMORY = "Memory"
-    DISK = "Disk"
 
 
 class RestartPolicy(StrEnum):
@@ -128,61 +128,6 @@ class Resources(ApiModel):
     """What the scheduler sets aside. Defaults to the limits."""
 
 
-SIZE = Field(
-    json_schema_extra=rules(
-        rule(
-            "!isQuantity(string(self)) || (quantity(string(self)).compareTo(quantity('1Mi')) >= 0"
-            " && quantity(string(self)).compareTo(quantity('16Ti')) <= 0)",
-            "a size is an amount of bytes from 1Mi to 16Ti: write it as in 4Gi",
-        ),
-    ),
-)
-
-
-class MemoryStorage(ApiModel):
-    """A tmpfs inside the sandbox."""
-
-    size_limit: Annotated[Quantity | None, SIZE] = None
-    """Size of the tmpfs, in bytes. Defaults to half of resources.limits.memory, or 2Gi where that is not set. It must
-    be below resources.limits.memory, because what is stored in it counts as the sandbox's memory."""
-
-
-class DiskStorage(ApiModel):
-    """An emptyDir on the node's disk."""
-
-    size_limit: Annotated[Quantity | None, SIZE] = None
-    """The pod is evicted when the images, containers and volumes exceed it, in bytes. Unlimited when not set."""
-
-
-class Storage(ApiModel):
-    """Where images, containers and volumes are kept. They go when the pod goes."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!has(self.memory) || self.type == 'Memory'",
-                "memory is only for type Memory: remove it, or set type: Memory",
-                field_path=".memory",
-            ),
-            rule(
-                "!has(self.disk) || self.type == 'Disk'",
-                "disk is only for type Disk: remove it, or set type: Disk",
-                field_path=".disk",
-            ),
-        ),
-    )
-
-    type: StorageType = StorageType.MEMORY
-    """Memory: a tmpfs, the fastest, which counts as the sandbox's memory. Disk: an emptyDir on the node's disk. A
-    change replaces the pod."""
-
-    memory: MemoryStorage | None = None
-    """Settings of type Memory."""
-
-    disk: DiskStorage | None = None
-    """Settings of type Disk."""
-
-
 class Restart(ApiModel):
     """What happens after dockerd failed. A change applies in place."""
 
@@ -220,6 +165,13 @@ class Docker(ApiModel):
                 "with --version or --help dockerd starts nothing: remove them",
                 field_path=".flags",
             ),
+            rule(
+                "self.profile == 'GVisor' || !has(self.registry) || (!has(self.registry.mirrors)"
+                " && !has(self.registry.insecure))",
+                "registry.mirrors and registry.insecure are flags of the GVisor profile: remove them, or set profile:"
+                " GVisor",
+                field_path=".registry",
+            ),
         ),
     )
 
@@ -249,19 +201,19 @@ class Docker(ApiModel):
     storage: Storage = Storage()
     """Where images, containers and volumes are kept. A change replaces the pod."""
 
+    registry: Registry = Registry()
+    """The registries that Docker pulls from and pushes to. A change replaces the pod."""
+
+    pod_log: bool = True
+    """`kubectl logs` shows what dockerd logs, beside what the sandbox's command prints. A change applies to the next
+    start."""
+
     start_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     """How long dockerd may take until `docker info` answers, in seconds; then it is stopped and the start has failed.
     A change applies to the next start."""
 
     restart: Restart = Restart()
     """What happens after dockerd failed. A change applies in place."""
-
-
-class LocalObjectReference(ApiModel):
-    """An object in the Sandbox's own namespace."""
-
-    name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-    """Name of the object."""
 
 
 class Lifetime(ApiModel):
@@ -356,6 +308,48 @@ class SandboxSpec(ApiModel):
     docker: Docker = Docker()
     """The Docker daemon."""
 
+    volumes: Annotated[
+        tuple[Volume, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+            }
+            | rules(
+                rule(
+                    "self.all(v, self.exists_one(other, other.mountPath == v.mountPath))",
+                    "two volumes are mounted at the same path: choose another mountPath for one of them",
+                ),
+            ),
+        ),
+    ] = ()
+    """Volumes of your own, a workspace for example. A change replaces the pod."""
+
+    ports: Annotated[
+        tuple[Port, ...],
+        Field(
+            max_length=32,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+            }
+            | rules(
+                rule(
+                    "self.all(p, self.exists_one(other, other.containerPort == p.containerPort"
+                    " && other.protocol == p.protocol))",
+                    "two ports have the same number: remove one of them",
+                ),
+            ),
+        ),
+    ] = ()
+    """Ports to reach the sandbox at. With any, a headless Service of the Sandbox's name leads to it: the name resolves
+    to the pod's address, before it is Ready as well. A change applies in place."""
+
+    termination_grace_period_seconds: Annotated[int, Field(ge=2, le=3600)] = DEFAULT_GRACE_SECONDS
+    """How long the sandbox has to end, in seconds: nested containers get their signals and their time, then dockerd
+    ends. A change replaces the pod."""
+
     lifetime: Lifetime = Lifetime()
     """How long the Sandbox lives. A change applies in place."""
 
@@ -382,14 +376,30 @@ class Condition(ApiModel):
     """The generation of the spec which this was said of."""
 
 
+class DockerWarning(ApiModel):
+    """Something about this Docker that works otherwise than one may expect."""
+
+    reason: Annotated[str, Field(max_length=128)]
+    """What it is, in one word: see docs/troubleshooting.md."""
+
+    message: Annotated[str, Field(max_length=2048)]
+    """What it means, in a sentence, with what to do."""
+
+
 class DockerStatus(ApiModel):
     """The Docker daemon of the current pod, as dockerd itself reports it from inside the sandbox."""
 
     version: Annotated[str | None, Field(max_length=128)] = None
     """Version of dockerd."""
 
+    origin: Annotated[str | None, Field(max_length=256)] = None
+    """Where this dockerd comes from: a distribution's package, a build of our own, or the image."""
+
     storage_driver: Annotated[str | None, Field(max_length=64)] = None
     """The storage driver that dockerd chose."""
+
+    warnings: Annotated[tuple[DockerWarning, ...] | None, Field(max_length=16)] = None
+    """What works otherwise than one may expect."""
 
     pid: Annotated[int | None, Field(ge=1)] = None
     """Process ID of dockerd inside the sandbox."""

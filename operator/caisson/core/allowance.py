@@ -11,7 +11,8 @@ from decimal import Decimal
 
 from caisson.api.quantity import parse_quantity
 from caisson.api.reasons import Reason
-from caisson.api.sandbox import ResourceList, Resources, Sandbox, SandboxSpec, StorageType
+from caisson.api.sandbox import ResourceList, Resources, Sandbox, SandboxSpec
+from caisson.api.storage import StorageType
 from caisson.config import Amounts, Config
 
 _NAMES = {"cpu": "cpu", "memory": "memory", "ephemeral_storage": "ephemeral-storage"}
@@ -29,7 +30,7 @@ class ConfigurationConflict(Exception):  # noqa: N818  it is a state of affairs 
 
 def check_allowance(spec: SandboxSpec, config: Config) -> None:
     """Raise ConfigurationConflict, which names every field, where a spec asks for more than it may have."""
-    _check_secrets(spec, config)
+    _check_names(spec, config)
     problems = [*_above_maximum(spec, config), *_at_odds(spec, config)]
     if problems:
         raise ConfigurationConflict(Reason.EXCEEDS_MAXIMUM, "; ".join(problems))
@@ -85,20 +86,52 @@ def expires_at(sandbox: Sandbox, config: Config) -> datetime | None:
     return sandbox.metadata.creation_timestamp + timedelta(seconds=seconds)
 
 
-def _check_secrets(spec: SandboxSpec, config: Config) -> None:
-    pattern = config.sandboxes.secret_name_pattern
+def _check_names(spec: SandboxSpec, config: Config) -> None:
+    allowed = config.sandboxes
+    for field, reference in _secrets(spec):
+        _check_name(Reason.SECRET_NOT_ALLOWED, "Secret", field, reference, allowed.secret_name_pattern)
+    for field, reference in _config_maps(spec):
+        _check_name(Reason.CONFIG_MAP_NOT_ALLOWED, "ConfigMap", field, reference, allowed.config_map_name_pattern)
+    for volume in spec.volumes:
+        if volume.persistent_volume_claim is not None:
+            field, name = f"spec.volumes[{volume.name}]", volume.persistent_volume_claim.claim_name
+            pattern = allowed.volume_claim_name_pattern
+            _check_name(Reason.VOLUME_CLAIM_NOT_ALLOWED, "PersistentVolumeClaim", field, name, pattern)
+
+
+def _secrets(spec: SandboxSpec) -> Iterator[tuple[str, str]]:
     for reference in spec.image_pull_secrets:
-        if pattern is None:
-            raise ConfigurationConflict(
-                Reason.SECRET_NOT_ALLOWED,
-                f"spec.imagePullSecrets: {reference.name} is not allowed, a Sandbox may name no Secret here; remove it,"
-                " or ask the administrator to set sandboxes.secretNamePattern",
-            )
-        if re.fullmatch(pattern, reference.name) is None:
-            raise ConfigurationConflict(
-                Reason.SECRET_NOT_ALLOWED,
-                f"spec.imagePullSecrets: {reference.name} is not allowed, names of Secrets must match {pattern} here",
-            )
+        yield "spec.imagePullSecrets", reference.name
+    if spec.docker.registry.credentials is not None:
+        yield "spec.docker.registry.credentials", spec.docker.registry.credentials.name
+
+
+def _config_maps(spec: SandboxSpec) -> Iterator[tuple[str, str]]:
+    for volume in spec.volumes:
+        if volume.config_map is not None:
+            yield f"spec.volumes[{volume.name}]", volume.config_map.name
+    if spec.docker.registry.authorities is not None:
+        yield "spec.docker.registry.authorities", spec.docker.registry.authorities.name
+
+
+_PATTERNS = {
+    "Secret": "secretNamePattern",
+    "ConfigMap": "configMapNamePattern",
+    "PersistentVolumeClaim": "volumeClaimNamePattern",
+}
+
+
+def _check_name(reason: Reason, kind: str, field: str, name: str, pattern: str | None) -> None:
+    if pattern is None:
+        raise ConfigurationConflict(
+            reason,
+            f"{field}: {name} is not allowed, a Sandbox may name no {kind} here; remove it, or ask the administrator to"
+            f" set sandboxes.{_PATTERNS[kind]}",
+        )
+    if re.fullmatch(pattern, name) is None:
+        raise ConfigurationConflict(
+            reason, f"{field}: {name} is not allowed, names of {kind}s must match {pattern} here"
+        )
 
 
 def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
@@ -109,15 +142,14 @@ def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
             if _is_above(value, most):
                 yield f"spec.resources.{kind}.{written}: {value} is above {most}, the most that is allowed here"
     storage, most_storage = spec.docker.storage, config.sandboxes.storage.maximum
-    for field, part, most in (
-        ("memory", storage.memory, most_storage.memory),
-        ("disk", storage.disk, most_storage.disk),
+    memory, disk, claim = storage.memory, storage.disk, storage.persistent_volume_claim
+    for field, size, most in (
+        ("memory.sizeLimit", memory.size_limit if memory else None, most_storage.memory),
+        ("disk.sizeLimit", disk.size_limit if disk else None, most_storage.disk),
+        ("persistentVolumeClaim.size", claim.size if claim else None, most_storage.persistent_volume_claim),
     ):
-        if part is not None and _is_above(part.size_limit, most):
-            yield (
-                f"spec.docker.storage.{field}.sizeLimit: {part.size_limit} is above {most}, the most that is allowed"
-                " here"
-            )
+        if _is_above(size, most):
+            yield f"spec.docker.storage.{field}: {size} is above {most}, the most that is allowed here"
     ttl, most_seconds = spec.lifetime.ttl_seconds, config.sandboxes.lifetime.maximum_seconds
     if ttl is not None and most_seconds is not None and ttl > most_seconds:
         yield f"spec.lifetime.ttlSeconds: {ttl} is above {most_seconds}, the most that is allowed here"

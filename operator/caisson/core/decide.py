@@ -8,13 +8,16 @@ from caisson.api.sandbox import Condition, Crash, DockerStatus, Sandbox, Sandbox
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict, expires_at
 from caisson.core.backoff import exponential
+from caisson.core.claim import render_claim
+from caisson.core.control import verify_command
 from caisson.core.dockerstate import docker_state
 from caisson.core.isolation import isolation_verdict
 from caisson.core.observation import Observation, SessionLost, SessionRunning
 from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession, Step, earliest
-from caisson.core.pod import render_pod, verify_command
+from caisson.core.pod import render_pod
 from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
+from caisson.core.service import service_state
 from caisson.core.spechash import spec_hash
 from caisson.core.verdict import Verdict, verdict
 
@@ -50,9 +53,12 @@ def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     if _is_expired(seen.sandbox, ends_at, now):
         state = _expired(seen)
         return Decision(_status(seen, state, now), state.step)
+    service = service_state(seen, now)
     state = _without_pod(seen, config, now) if seen.pod is None else _with_pod(seen, seen.pod, config, now)
-    step = Step(state.step.action, earliest(state.step.wake_at, ends_at))
-    return Decision(_status(seen, state, now), step)
+    # Before the pod, which may want to be reached from its first moment on.
+    action = service.step.action or state.step.action
+    step = Step(action, earliest(service.step.wake_at, state.step.wake_at, ends_at))
+    return Decision(_status(seen, state, now, service.problem), step)
 
 
 def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
@@ -92,7 +98,7 @@ def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
 
 def _creation(seen: Observation, config: Config) -> CreatePod | Verdict:
     try:
-        return CreatePod(render_pod(seen.sandbox, config))
+        return CreatePod(render_pod(seen.sandbox, config), render_claim(seen.sandbox))
     except ConfigurationConflict as conflict:
         return verdict("False", conflict.reason, said=str(conflict))
 
@@ -191,14 +197,15 @@ def _look_at_events(seen: Observation, pod: PodView, now: datetime) -> Step:
     return Step(LookAtEvents(pod.uid)) if now >= due else Step(wake_at=due)
 
 
-def _status(seen: Observation, state: _State, now: datetime) -> SandboxStatus:
+def _status(seen: Observation, state: _State, now: datetime, problem: Verdict | None = None) -> SandboxStatus:
+    """`problem` is what hinders something beside the pod and its daemon."""
     pod = seen.pod if seen.pod is not None and seen.pod.owner_uid == seen.sandbox.metadata.uid else None
     verdicts = {
         ConditionType.POD_RUNNING: state.pod_running,
         ConditionType.ISOLATED: state.isolated,
         ConditionType.DOCKER_READY: state.docker_ready,
     }
-    verdicts[ConditionType.READY] = _ready(verdicts)
+    verdicts[ConditionType.READY] = _ready(verdicts, problem)
     return SandboxStatus(
         observed_generation=seen.sandbox.metadata.generation,
         conditions=conditions(seen.sandbox.status, verdicts, seen.sandbox.metadata.generation, now),
@@ -211,7 +218,7 @@ def _status(seen: Observation, state: _State, now: datetime) -> SandboxStatus:
     )
 
 
-def _ready(verdicts: dict[ConditionType, Verdict]) -> Verdict:
+def _ready(verdicts: dict[ConditionType, Verdict], problem: Verdict | None) -> Verdict:
     """The first that is not true speaks for the whole; a kernel not looked at yet says less than what hinders it."""
     pod_running, isolated, docker_ready = (
         verdicts[type_] for type_ in (ConditionType.POD_RUNNING, ConditionType.ISOLATED, ConditionType.DOCKER_READY)
@@ -223,6 +230,8 @@ def _ready(verdicts: dict[ConditionType, Verdict]) -> Verdict:
     for found in in_order:
         if found.status != "True":
             return found
+    if problem is not None:
+        return problem
     message = docker_ready.message if asked_for else "The sandbox runs on gVisor."
     return Verdict("True", Reason.READY, message)
 

@@ -120,7 +120,10 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
     (Reason.PREPARE_FAILED, _caused_by(Cause.PREPARE_FAILED)),
     (
         Reason.STORAGE_DRIVER_FAILED,
-        _says(r"storage[- ]driver|graphdriver|driver not supported|error initializing .*layer store"),
+        _says(
+            r"storage[- ]driver|graphdriver|driver not supported|error initializing .*layer store"
+            r"|configured driver .* not available",
+        ),
     ),
     (
         Reason.PERMISSION_DENIED,

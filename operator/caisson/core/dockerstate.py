@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from caisson.api.reasons import CRASH_REASONS, ConditionType, Outlook, Reason
 from caisson.api.sandbox import Crash, DockerStatus, Restart, RestartPolicy, Sandbox
 from caisson.config import Config
+from caisson.core.advice import advice, origin
 from caisson.core.backoff import exponential
+from caisson.core.control import start_command
 from caisson.core.diagnosis import diagnose, last_words, signal_of
 from caisson.core.observation import (
     LOST_SESSIONS_TOLD,
@@ -20,9 +22,8 @@ from caisson.core.observation import (
     SessionRunning,
 )
 from caisson.core.plan import NOTHING, OpenSession, Step
-from caisson.core.pod import start_command
 from caisson.core.podview import PodView
-from caisson.core.report import Failed, Ready
+from caisson.core.report import Failed, Ready, Report
 from caisson.core.verdict import Verdict, verdict
 
 _RESTART_CEILING_SECONDS = 300
@@ -50,7 +51,7 @@ def docker_state(seen: Observation, pod: PodView, config: Config, now: datetime)
     state = _known(seen, pod)
     session = seen.session
     if isinstance(session, SessionReported) and session.report.outcome is not None:
-        state = _after_report(seen.sandbox, state, session.report.outcome, session.at)
+        state = _after_report(seen.sandbox, state, session.report, session.report.outcome, session.at)
     if isinstance(session, SessionRunning):
         return replace(state, verdict=_starting(state)) if state.verdict.status == "False" else state
     if isinstance(session, SessionLost):
@@ -84,12 +85,16 @@ def _known(seen: Observation, pod: PodView) -> DockerState:
     return DockerState(verdict("False", Reason.DOCKER_STARTING), status.docker, status.crash)
 
 
-def _after_report(sandbox: Sandbox, state: DockerState, outcome: Ready | Failed, at: datetime) -> DockerState:
+def _after_report(
+    sandbox: Sandbox, state: DockerState, report: Report, outcome: Ready | Failed, at: datetime
+) -> DockerState:
     known = state.docker or DockerStatus()
     if isinstance(outcome, Ready):
         docker = DockerStatus(
             version=outcome.version or None,
+            origin=origin(sandbox, outcome),
             storage_driver=outcome.storage_driver or None,
+            warnings=advice(sandbox, outcome, report.kernel) or None,
             pid=outcome.pid,
             started_at=datetime.fromtimestamp(outcome.started_at_epoch_seconds, UTC),
             ready_after_milliseconds=outcome.ready_after_milliseconds,
@@ -110,7 +115,7 @@ def _after_report(sandbox: Sandbox, state: DockerState, outcome: Ready | Failed,
         pid=outcome.pid,
         stdout=outcome.stdout,
         stderr=outcome.stderr or outcome.detail,
-        hint=reason.hint,
+        hint=f"{reason.hint} More: {reason.page}",
         at=at.replace(microsecond=0),
     )
     return _crashed(sandbox, docker, crash)
@@ -205,7 +210,7 @@ def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, config
 def _start(sandbox: Sandbox, config: Config, pod: PodView, attempt: int) -> OpenSession:
     timeout = sandbox.spec.docker.start_timeout_seconds + _SESSION_GRACE_SECONDS
     return OpenSession(
-        pod.uid, pod.node or "", tuple(start_command(sandbox, config, pod.uid, attempt)), timeout, starts_docker=True
+        pod.uid, pod.node or "", tuple(start_command(sandbox, config, pod, attempt)), timeout, starts_docker=True
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
@@ -16,7 +17,7 @@ LOST_SESSIONS_TOLD = 3
 
 @dataclass(frozen=True)
 class CreateFailure:
-    """The API server did not take the pod, `count` times in a row for this generation of the spec."""
+    """The API server did not take an object, `count` times in a row for this generation of the spec."""
 
     reason: Reason
     message: str
@@ -77,7 +78,13 @@ class Observation:
     pod: PodView | None = None
     """The pod of the Sandbox's name which this Sandbox, by UID, or an earlier one of its name owns."""
 
+    service: dict[str, Any] | None = None
+    """The Service of the Sandbox's name that Caisson made, for this Sandbox or an earlier one of its name."""
+
     create_failure: CreateFailure | None = None
+    """Of the pod, or of the claim that it needs."""
+
+    service_failure: CreateFailure | None = None
     session: Session | None = None
     """The session into the current pod, until what it told is written to the status."""
 

@@ -7,9 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class CreatePod:
-    """Create this pod. Its name is the fence: the API server holds at most one of it."""
+    """Create this pod, and the claim that it needs before it. Its name is the fence: there is at most one of it."""
 
     manifest: dict[str, Any] = field(hash=False)
+    claim: dict[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,22 @@ class LookAtEvents:
     pod_uid: str
 
 
-Action = CreatePod | DeletePod | OpenSession | LookAtEvents
+@dataclass(frozen=True)
+class ApplyService:
+    """Make this Service, or change the one of this UID into it."""
+
+    manifest: dict[str, Any] = field(hash=False)
+    known_uid: str | None = None
+
+
+@dataclass(frozen=True)
+class DeleteService:
+    """Delete the Service, if it still is the one of this UID."""
+
+    service_uid: str
+
+
+Action = ApplyService | DeleteService | CreatePod | DeletePod | OpenSession | LookAtEvents
 
 
 @dataclass(frozen=True)

@@ -3,30 +3,15 @@
 from typing import Any
 
 from caisson.api.reasons import Reason
-from caisson.api.sandbox import (
-    API_VERSION,
-    KIND,
-    Entrypoint,
-    Profile,
-    ResourceList,
-    Sandbox,
-    SandboxSpec,
-    StorageType,
-)
-from caisson.config import Config, Toolbox
-from caisson.core.allowance import (
-    ConfigurationConflict,
-    check_allowance,
-    disk_storage_limit,
-    effective_resources,
-    memory_storage_bytes,
-)
-from caisson.core.podview import CONTAINER_NAME, GATE_NAME, SPEC_HASH_ANNOTATION, TOOLBOX_VOLUME
+from caisson.api.sandbox import Entrypoint, ResourceList, Sandbox, SandboxSpec
+from caisson.config import Config
+from caisson.core.allowance import ConfigurationConflict, check_allowance, effective_resources
+from caisson.core.control import script, stop_command
+from caisson.core.owned import own_labels, owner_reference
+from caisson.core.podview import CONTAINER_NAME, SPEC_HASH_ANNOTATION
+from caisson.core.podvolumes import volumes
 from caisson.core.spechash import spec_hash
-
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-MANAGED_BY = "caisson"
-SANDBOX_LABEL = "caisson.dev/sandbox"
+from caisson.core.toolbox import gate, toolbox_mount, toolbox_volume
 
 DOCKER_CAPABILITIES = (
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_ADMIN",
@@ -35,19 +20,13 @@ DOCKER_CAPABILITIES = (
 """What dockerd and its containers need. They hold inside gVisor only; on another runtime they are root on the node,
 which is why nothing starts there before the gate has looked."""
 
-TOOLBOX_PATH = "/opt/caisson"
-_BUSYBOX = f"{TOOLBOX_PATH}/bin/busybox"
-_GATE = (_BUSYBOX, "sh", f"{TOOLBOX_PATH}/libexec/gate")
-_CONTROL = (_BUSYBOX, "sh", f"{TOOLBOX_PATH}/libexec/sandbox")
-_PROBE = (_BUSYBOX, "sh", f"{TOOLBOX_PATH}/libexec/probe")
-
-_DOCKER_ROOT = "/var/lib/docker"
-
 
 def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
     """Return the Pod (core/v1, as JSON) of a Sandbox. Raises ConfigurationConflict where it may not have one."""
     spec, metadata = sandbox.spec, sandbox.metadata
     check_allowance(spec, config)
+    resources = _resources(spec, config)
+    mounted = volumes(sandbox, config)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -56,53 +35,32 @@ def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
             "namespace": metadata.namespace,
             "labels": _labels(sandbox, config),
             "annotations": {**config.sandboxes.annotations, SPEC_HASH_ANNOTATION: spec_hash(spec)},
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": KIND,
-                    "name": metadata.name,
-                    "uid": metadata.uid,
-                    "controller": True,
-                },
-            ],
+            "ownerReferences": [owner_reference(sandbox)],
         },
         "spec": {
             "runtimeClassName": _runtime_class(spec, config),
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": 10,
+            "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
             **_placement(config),
             **_pull_secrets(spec),
-            "initContainers": [_gate(spec, config)],
-            "containers": [_container(spec, config)],
-            "volumes": _volumes(spec, config),
+            "initContainers": [gate(spec, config, resources)],
+            "containers": [
+                {
+                    **_container(sandbox, config, resources),
+                    "volumeMounts": [toolbox_mount(), *(mount for _, mount in mounted)],
+                }
+            ],
+            "volumes": [toolbox_volume(spec, config), *(volume for volume, _ in mounted)],
         },
     }
-
-
-def start_command(sandbox: Sandbox, config: Config, pod_uid: str, attempt: int) -> list[str]:
-    """Return the argument vector of the exec session that starts dockerd, or goes on with a start."""
-    docker = sandbox.spec.docker
-    command = [*_CONTROL, "start", "--pod-uid", pod_uid, "--attempt", str(attempt)]
-    command += ["--timeout", str(docker.start_timeout_seconds)]
-    command += ["--profile", docker.profile.value, "--from", docker.from_.value]
-    if docker.profile is Profile.GVISOR and docker.storage.type is StorageType.MEMORY:
-        command += ["--tmpfs", str(memory_storage_bytes(sandbox.spec, config))]
-    mirrors = config.sandboxes.registry_mirrors if docker.profile is Profile.GVISOR else ()
-    return [*command, "--", *(f"--registry-mirror={mirror}" for mirror in mirrors), *docker.flags]
-
-
-def verify_command(pod_uid: str) -> list[str]:
-    """Return the argument vector of the exec session that looks at the kernel, and does nothing else."""
-    return [*_CONTROL, "verify", "--pod-uid", pod_uid]
 
 
 def _labels(sandbox: Sandbox, config: Config) -> dict[str, str]:
     given = sandbox.metadata.labels
     copied = {key: given[key] for key in config.sandboxes.propagated_labels if key in given}
-    own = {MANAGED_BY_LABEL: MANAGED_BY, SANDBOX_LABEL: sandbox.metadata.name}
-    return {**copied, **config.sandboxes.labels, **own}
+    return {**copied, **config.sandboxes.labels, **own_labels(sandbox)}
 
 
 def _placement(config: Config) -> dict[str, Any]:
@@ -134,36 +92,8 @@ def _runtime_class(spec: SandboxSpec, config: Config) -> str:
     return spec.runtime_class_name
 
 
-def _toolbox(spec: SandboxSpec, config: Config) -> Toolbox:
-    wanted = spec.docker.version if spec.docker.enabled else None
-    for toolbox in config.toolboxes:
-        if wanted in (None, toolbox.version):
-            return toolbox
-    versions = ", ".join(toolbox.version for toolbox in config.toolboxes)
-    raise ConfigurationConflict(
-        Reason.DOCKER_VERSION_UNKNOWN,
-        f"spec.docker.version: {wanted} is not offered here; use one of {versions}",
-    )
-
-
-def _gate(spec: SandboxSpec, config: Config) -> dict[str, Any]:
-    """The look at the kernel from an image of its own, in which there is nothing of the user's.
-
-    All containers of a gVisor pod share one kernel, so what it sees holds for the next. The gate that is PID 1 of the
-    sandbox can't be relied on alone: a VOLUME of the user's image may lie over the toolbox there, and only the kubelet
-    knows the image's own entrypoint.
-    """
-    return {
-        "name": GATE_NAME,
-        "image": _toolbox(spec, config).image,
-        "command": ["/bin/busybox", "sh", "/libexec/gate", "--check"],
-        # Without a limit of its own the pod as a whole would have none, and it is the pod's that holds for gVisor.
-        "resources": _resources(spec, config),
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-
-
-def _container(spec: SandboxSpec, config: Config) -> dict[str, Any]:
+def _container(sandbox: Sandbox, config: Config, resources: dict[str, Any]) -> dict[str, Any]:
+    spec = sandbox.spec
     container: dict[str, Any] = {
         "name": CONTAINER_NAME,
         "image": spec.image,
@@ -173,13 +103,12 @@ def _container(spec: SandboxSpec, config: Config) -> dict[str, Any]:
             # What an exec session compares with the UID that it is told, because exec takes a name.
             {"name": "CAISSON_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         ],
-        "resources": _resources(spec, config),
+        "resources": resources,
         "securityContext": _security_context(spec),
-        "volumeMounts": [{"name": TOOLBOX_VOLUME, "mountPath": TOOLBOX_PATH, "readOnly": True}],
     }
     if spec.docker.enabled:
         container["readinessProbe"] = {
-            "exec": {"command": list(_PROBE)},
+            "exec": {"command": script("probe")},
             # The first readiness comes from the start itself; a probe beside it would only take CPU from it.
             "initialDelaySeconds": 5,
             "periodSeconds": config.probe_period_seconds,
@@ -187,15 +116,14 @@ def _container(spec: SandboxSpec, config: Config) -> dict[str, Any]:
             "timeoutSeconds": 10,
             "failureThreshold": 1,
         }
-        if spec.docker.storage.type is StorageType.DISK:
-            container["volumeMounts"].append({"name": "docker", "mountPath": _DOCKER_ROOT})
+        container["lifecycle"] = {"preStop": {"exec": {"command": stop_command(sandbox)}}}
     return container
 
 
 def _command(spec: SandboxSpec) -> dict[str, Any]:
     if spec.entrypoint is Entrypoint.IMAGE:
         return {} if spec.args is None else {"args": list(spec.args)}
-    return {"command": list(_GATE), "args": ["--", *(spec.command or ()), *(spec.args or ())]}
+    return {"command": script("gate"), "args": ["--", *(spec.command or ()), *(spec.args or ())]}
 
 
 def _security_context(spec: SandboxSpec) -> dict[str, Any]:
@@ -218,14 +146,3 @@ def _resources(spec: SandboxSpec, config: Config) -> dict[str, Any]:
 
 def _amounts(amounts: ResourceList) -> dict[str, str]:
     return {name: str(value) for name, value in amounts.model_dump(by_alias=True, exclude_none=True).items()}
-
-
-def _volumes(spec: SandboxSpec, config: Config) -> list[dict[str, Any]]:
-    image = _toolbox(spec, config).image
-    volumes: list[dict[str, Any]] = [
-        {"name": TOOLBOX_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}},
-    ]
-    if spec.docker.enabled and spec.docker.storage.type is StorageType.DISK:
-        limit = disk_storage_limit(spec, config)
-        volumes.append({"name": "docker", "emptyDir": {} if limit is None else {"sizeLimit": str(limit)}})
-    return volumes

@@ -31,7 +31,8 @@ _START_REASONS = frozenset(
     },
 )
 _CANNOT_RUN = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
-_TELLING_EVENTS = frozenset({"FailedCreatePodSandBox", "FailedMount", "FailedAttachVolume", "Failed"})
+_MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
+_TELLING_EVENTS = frozenset({"FailedCreatePodSandBox", "Failed"}) | _MOUNT_EVENTS
 """What the node says of a pod that does not start. Others, as the scheduler's, may be long over."""
 _HANDLER = re.compile(
     r"no runtime for \"[^\"]*\" is configured|unknown runtime handler|RuntimeHandler .* not supported", re.IGNORECASE
@@ -151,6 +152,8 @@ def _events_tell(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
     last = told[-1]
     if _HANDLER.search(last.message):
         return verdict("False", Reason.RUNTIME_HANDLER_MISSING, said=last.message)
+    if last.reason in _MOUNT_EVENTS:
+        return verdict("False", Reason.VOLUME_MOUNT_FAILED, said=last.message)
     return verdict("False", Reason.CONTAINER_START_FAILED, said=last.message)
 
 

@@ -44,6 +44,7 @@ class PodView:
     reason: str
     message: str
     ip: str | None
+    host_ip: str | None
     node: str | None
     toolbox_image: str | None
     unschedulable: str | None
@@ -97,6 +98,7 @@ def pod_view(pod: dict[str, Any]) -> PodView:
         reason=status.get("reason", ""),
         message=status.get("message", ""),
         ip=status.get("podIP"),
+        host_ip=status.get("hostIP"),
         node=pod.get("spec", {}).get("nodeName"),
         toolbox_image=_toolbox_image(pod.get("spec", {})),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
@@ -110,8 +112,8 @@ def pod_view(pod: dict[str, Any]) -> PodView:
 
 
 def _toolbox_image(spec: dict[str, Any]) -> str | None:
-    images = (v["image"].get("reference") for v in spec.get("volumes", ()) if v["name"] == TOOLBOX_VOLUME)
-    return next(images, None)
+    # The gate runs from the toolbox's image, however the toolbox itself gets in.
+    return next((c.get("image") for c in spec.get("initContainers") or () if c["name"] == GATE_NAME), None)
 
 
 def _containers(spec: dict[str, Any]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from caisson.core.text import clean, clean_line
 _MAX_LINES = 64
 """Several times what the script prints. Reading a line takes longer than printing it."""
 _COUNT = Field(ge=0, le=2**31 - 1)
+_MTU = Field(ge=0, le=2**16)
 
 
 class Cause(StrEnum):
@@ -52,6 +53,9 @@ class Ready:
     started_at_epoch_seconds: int
     version: str
     storage_driver: str
+    origin: str = ""
+    bridge_mtu: int | None = None
+    uplink_mtu: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,9 @@ class _Ready(_Line):
     ready_after_milliseconds: Annotated[int, _COUNT]
     started_at: Annotated[int, Field(ge=0, le=2**33)]
     info64: _Base64
+    origin64: _Base64 = b""
+    bridge_mtu: Annotated[int | None, _MTU] = None
+    uplink_mtu: Annotated[int | None, _MTU] = None
 
 
 class _Info(BaseModel):
@@ -172,6 +179,9 @@ def _ready(line: _Ready) -> Ready:
         started_at_epoch_seconds=line.started_at,
         version=clean_line(info.server_version.encode(errors="replace"), 128),
         storage_driver=clean_line(info.driver.encode(errors="replace"), 64),
+        origin=clean_line(line.origin64, 256),
+        bridge_mtu=line.bridge_mtu,
+        uplink_mtu=line.uplink_mtu,
     )
 
 

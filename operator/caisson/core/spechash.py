@@ -5,7 +5,7 @@ import json
 
 from caisson.api.sandbox import Docker, Lifetime, SandboxSpec
 
-_APPLIED_IN_PLACE = ("restart", "start_timeout_seconds")
+_APPLIED_IN_PLACE = ("restart", "start_timeout_seconds", "pod_log")
 
 
 def spec_hash(spec: SandboxSpec) -> str:
@@ -16,7 +16,7 @@ def spec_hash(spec: SandboxSpec) -> str:
     """
     # Put back to their defaults, not excluded: a `docker` that differs in them alone would leave an empty object.
     docker = spec.docker.model_copy(update={name: Docker.model_fields[name].default for name in _APPLIED_IN_PLACE})
-    shape = spec.model_copy(update={"docker": docker, "lifetime": Lifetime()}).model_dump(
+    shape = spec.model_copy(update={"docker": docker, "lifetime": Lifetime(), "ports": ()}).model_dump(
         mode="json", by_alias=True, exclude_defaults=True
     )
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

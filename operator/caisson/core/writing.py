@@ -1,11 +1,13 @@
 """When a changed status is worth a write to the API server, and what is told beside it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from caisson.api.reasons import ConditionType, Outlook, Reason
 from caisson.api.sandbox import Crash, SandboxStatus
+from caisson.core.advice import UNIVERSAL
 
 _PROGRESS_DELAY = timedelta(seconds=3)
 _EVENT_MESSAGE_BYTES = 1024
@@ -53,8 +55,21 @@ def may_wait_until(old: SandboxStatus, new: SandboxStatus, changed_since: dateti
     return changed_since + _PROGRESS_DELAY
 
 
-def notice(old: SandboxStatus, new: SandboxStatus) -> Notice | None:
-    """Return what to tell of a transition; None where nothing of note happened. Progress is not of note."""
+def notices(old: SandboxStatus, new: SandboxStatus) -> tuple[Notice, ...]:
+    """Return what to tell of a transition: what became of the Sandbox, and what about its Docker is worth knowing."""
+    change = _change(old, new)
+    return (*((change,) if change is not None else ()), *_warnings(old, new))
+
+
+def _warnings(old: SandboxStatus, new: SandboxStatus) -> Iterator[Notice]:
+    known = {w.reason for w in (old.docker and old.docker.warnings) or ()}
+    for warning in (new.docker and new.docker.warnings) or ():
+        if warning.reason not in known | UNIVERSAL:
+            yield Notice("Warning", Reason(warning.reason), warning.message)
+
+
+def _change(old: SandboxStatus, new: SandboxStatus) -> Notice | None:
+    """None where nothing of note happened. Progress is not of note."""
     ready, before = new.condition(ConditionType.READY), old.condition(ConditionType.READY)
     if ready is None:
         return None

@@ -17,6 +17,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from caisson.api.sandbox import GROUP, PLURAL, VERSION
+from caisson.shell.collections import OWN, Collection
 from caisson.shell.errors import ConfigError, KubeUnreachable, NotLeading, kube_error
 from caisson.shell.metrics import Metrics
 
@@ -69,23 +70,33 @@ class Kube:
         self._api, self._metrics, self._may_write = api_client, metrics, may_write
         self._host = urlsplit(api_client.configuration.host).netloc
 
-    async def create_pod(self, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
-        """Create a pod and return it. A dry run goes through admission, and makes nothing."""
+    async def version(self) -> tuple[int, int]:
+        """Return the API server's version: major and minor number."""
+        found = await self._call("GET", "/version")
+        return int(found["major"]), int(found["minor"].rstrip("+"))
+
+    async def create(self, kind: Collection, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
+        """Create an object and return it. A dry run goes through admission, and makes nothing."""
         query = {"dryRun": "All"} if dry_run else None
-        return await self._call("POST", f"/api/v1/namespaces/{namespace}/pods", query=query, body=manifest)
+        return await self._call("POST", kind.path(namespace), query=query, body=manifest)
 
     async def get_runtime_class(self, name: str) -> Json:
         """Return a RuntimeClass."""
         return await self._call("GET", f"/apis/node.k8s.io/v1/runtimeclasses/{name}")
 
-    async def get_pod(self, namespace: str, name: str) -> Json:
-        """Return a pod, whoever owns it."""
-        return await self._call("GET", f"/api/v1/namespaces/{namespace}/pods/{name}")
+    async def get(self, kind: Collection, namespace: str, name: str) -> Json:
+        """Return an object, whoever owns it."""
+        return await self._call("GET", kind.path(namespace, name))
 
-    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
-        """Delete a pod with its usual grace period, if it still has this UID."""
+    async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
+        """Apply a JSON merge patch and return the object. A `metadata.uid` in it is a precondition."""
+        path = kind.path(namespace, name)
+        return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
+
+    async def delete(self, kind: Collection, namespace: str, name: str, uid: str) -> None:
+        """Delete an object, a pod with its usual grace period, if it still has this UID."""
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
-        await self._call("DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}", body=body)
+        await self._call("DELETE", kind.path(namespace, name), body=body)
 
     async def pod_events(self, namespace: str, pod_uid: str) -> list[Json]:
         """Return the Events about a pod."""
@@ -120,30 +131,31 @@ class Kube:
         scope = "" if namespace is None else f"/namespaces/{namespace}"
         return await self._list(f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}", {})
 
-    async def list_pods(self, namespace: str | None, selector: str) -> Json:
-        """Return the PodList of the pods with these labels; `namespace` None means all."""
-        return await self._list(_pods(namespace), {"labelSelector": selector})
+    async def list_own(self, kind: Collection, namespace: str | None) -> Json:
+        """Return the list of the objects that Caisson made; `namespace` None means all."""
+        return await self._list(kind.path(namespace), {"labelSelector": OWN})
 
-    async def watch_pods(
-        self, namespace: str | None, selector: str, resource_version: str, seconds: int
+    async def watch_own(
+        self, kind: Collection, namespace: str | None, resource_version: str, seconds: int
     ) -> AsyncIterator[Json]:
         """Yield watch events and bookmarks for some seconds, or less. Silence raises KubeUnreachable."""
         query = {
             "watch": "true",
-            "labelSelector": selector,
+            "labelSelector": OWN,
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_SECONDS, sock_read=_QUIET_SECONDS)
-        response = await self._send("GET", _pods(namespace), query, None, None, timeout)
+        path = kind.path(namespace)
+        response = await self._send("GET", path, query, None, None, timeout)
         try:
             if response.status != 200:
-                await _raise_for(f"watch {_pods(namespace)}", response)
+                await _raise_for(f"watch {path}", response)
             while line := await response.content.readline():
                 yield json.loads(line)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise KubeUnreachable(f"watch {_pods(namespace)}: {error or type(error).__name__}") from error
+            raise KubeUnreachable(f"watch {path}: {error or type(error).__name__}") from error
         finally:
             response.close()
 
@@ -237,10 +249,6 @@ def _put_off(answer: aiohttp.ClientResponse) -> int | None:
 
 def _leases(namespace: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-
-
-def _pods(namespace: str | None) -> str:
-    return "/api/v1/pods" if namespace is None else f"/api/v1/namespaces/{namespace}/pods"
 
 
 async def _raise_for(request: str, response: aiohttp.ClientResponse) -> None:

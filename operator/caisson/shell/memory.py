@@ -14,6 +14,7 @@ class Memory:
 
     uid: str
     create_failure: CreateFailure | None = None
+    service_failure: CreateFailure | None = None
     session: Session | None = None
     session_task: asyncio.Task[None] | None = None
     pod_events: PodEvents | None = None

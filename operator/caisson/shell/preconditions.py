@@ -13,6 +13,7 @@ from typing import Any
 from caisson.api.reasons import Reason
 from caisson.config import Config
 from caisson.core.refusal import is_refused_by_our_policy
+from caisson.shell.collections import PODS
 from caisson.shell.errors import KubeError, NotFound
 from caisson.shell.kube import Kube
 
@@ -72,7 +73,7 @@ class Preconditions:
 
     async def _guard(self, namespace: str, resources: Json) -> Problem | None:
         try:
-            await self._kube.create_pod(namespace, _canary(resources), dry_run=True)
+            await self._kube.create(PODS, namespace, _canary(resources), dry_run=True)
         except KubeError as error:
             if is_refused_by_our_policy(error.message):
                 return None

@@ -13,7 +13,7 @@ from caisson.core.decide import Decision, decide, invalid
 from caisson.core.observation import Observation, PodEvents, Session, SessionReported
 from caisson.core.plan import Step, earliest
 from caisson.core.podview import pod_view
-from caisson.core.writing import as_json, may_wait_until, merge_patch, notice
+from caisson.core.writing import as_json, may_wait_until, merge_patch, notices
 from caisson.shell.actions import Actions
 from caisson.shell.clock import now
 from caisson.shell.errors import Conflict, NotFound
@@ -40,6 +40,7 @@ class Reconciler:
         kube: Kube,
         sandboxes: Store,
         pods: Store,
+        services: Store,
         actions: Actions,
         health: Health,
         metrics: Metrics,
@@ -49,7 +50,7 @@ class Reconciler:
         """Read from the stores, act through `actions`; ask for another look through `wake_after` (seconds)."""
         self._config, self._kube, self._actions = config, kube, actions
         self._health, self._metrics = health, metrics
-        self._sandboxes, self._pods = sandboxes, pods
+        self._sandboxes, self._pods, self._services = sandboxes, pods, services
         self._wake_after, self._forget = wake_after, forget
         self._recorder = Recorder(kube)
         self._memories: dict[Key, Memory] = {}
@@ -71,11 +72,15 @@ class Reconciler:
             return
         seen = self._observe(key, sandbox, memory)
         decision = decide(seen, self._config, now())
-        if decision.step.action is not None:
-            await self._actions.perform(key, sandbox, memory, decision.step.action)
+        performed = decision.step.action
+        if performed is not None:
+            await self._actions.perform(key, sandbox, memory, performed)
             seen = self._observe(key, sandbox, memory)
             decision = decide(seen, self._config, now())
         await self._write(key, seen, memory, decision, _stored(raw, sandbox.status))
+        if decision.step.action is not None and type(decision.step.action) is not type(performed):
+            # What was done cleared the way for something else.
+            self._wake_after(key, 0)
 
     def _observe(self, key: Key, sandbox: Sandbox, memory: Memory) -> Observation:
         raw = self._pods.get(key)
@@ -85,7 +90,9 @@ class Reconciler:
         seen = Observation(
             sandbox=sandbox,
             pod=pod,
+            service=self._services.get(key),
             create_failure=memory.create_failure,
+            service_failure=memory.service_failure,
             session=session if pod and session and session.pod_uid == pod.uid else None,
             pod_events=events if pod and events and events.pod_uid == pod.uid else None,
             looked_at=memory.looked_at,
@@ -112,8 +119,7 @@ class Reconciler:
                 # Its watch wakes us, unless that is what failed.
                 wake_at = earliest(wake_at, now() + _CHANGED_MEANWHILE)
             else:
-                told = notice(known, decision.status)
-                if told is not None:
+                for told in notices(known, decision.status):
                     if told.crash is not None:
                         self._metrics.crashed(told.crash.reason)
                     await self._recorder.record(seen.sandbox, told)

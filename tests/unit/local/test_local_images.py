@@ -5,9 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from local.image_build import outdated
 from local.images import BASE, EVERY, Image, Use, base_key, image_key, select
+
+CHECKOUT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -60,7 +63,15 @@ def test_without_names_test_images_are_left_out() -> None:
     assert BASE in select([])
 
 
+@pytest.mark.parametrize("values", ["local/values.yaml", "tests/e2e/values.yaml"])
+def test_every_toolbox_is_offered_on_the_local_cluster(values: str) -> None:
+    offered = yaml.safe_load((CHECKOUT / values).read_text())["config"]["toolboxes"]
+    built = [image.reference for image in EVERY if image.name.startswith("toolbox-")]
+    assert [toolbox["image"] for toolbox in offered] == built
+    assert all(toolbox["image"].endswith(f":{toolbox['version']}") for toolbox in offered)
+
+
 def test_names_are_unique_and_select_their_image() -> None:
     names = [image.name for image in EVERY]
     assert len(set(names)) == len(names)
-    assert [image.name for image in select(["toolbox"])] == ["toolbox"]
+    assert [image.name for image in select(["toolbox-26"])] == ["toolbox-26"]

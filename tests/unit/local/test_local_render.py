@@ -36,6 +36,7 @@ def test_gvisor_handlers_read_their_own_flags() -> None:
     assert files == {
         "runc": None,
         "runsc": "/var/lib/caisson/0123456789/config/runsc.toml",
+        "runsc-raw": "/var/lib/caisson/0123456789/config/runsc-raw.toml",
         "runsc-plain": "/var/lib/caisson/0123456789/config/runsc-plain.toml",
     }
 
@@ -45,6 +46,7 @@ def test_docker_needs_raw_and_packet_sockets_and_plain_gvisor_has_neither() -> N
     assert tomllib.loads(rendered["runsc.toml"]) == {
         "runsc_config": {"net-raw": "true", "allow-packet-socket-write": "true"}
     }
+    assert tomllib.loads(rendered["runsc-raw.toml"]) == {"runsc_config": {"net-raw": "true"}}
     assert tomllib.loads(rendered["runsc-plain.toml"]) == {"runsc_config": {}}
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from caisson.api.sandbox import Docker, ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
-from caisson.config import Config, Toolbox
+from caisson.config import Config, Sandboxes, Toolbox, ToolboxDelivery
 from caisson.core.decide import Decision, decide
 from caisson.core.observation import Observation, SessionLost, SessionReported, SessionRunning
 from caisson.core.podview import PodView, Terminated, Waiting
@@ -24,6 +24,12 @@ CONFIG = Config(
     toolboxes=(
         Toolbox(version="28", image="toolbox.example/docker:28"),
         Toolbox(version="26", image="toolbox.example/docker:26"),
+    ),
+    toolbox_delivery=ToolboxDelivery.IMAGE_VOLUME,
+    sandboxes=Sandboxes(
+        secret_name_pattern="sandbox-.*",  # noqa: S106
+        config_map_name_pattern="sandbox-.*",
+        volume_claim_name_pattern="sandbox-.*",
     ),
 )
 
@@ -60,6 +66,7 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodView:
         reason="",
         message="",
         ip="10.0.0.7",
+        host_ip="10.1.0.1",
         node="node-1",
         toolbox_image=CONFIG.toolboxes[0].image,
         unschedulable=None,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from caisson.shell.actions import Actions
+from caisson.shell.collections import PODS, SERVICES, Collection
 from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor
 from caisson.shell.health import Health
@@ -47,6 +48,8 @@ class FakeKube:
         """Hold this Sandbox."""
         self.sandbox, self.pod = sandbox, cast("Json | None", None)
         self.version = 1
+        self.beside: dict[Collection, Json] = {}
+        self.errors_beside: list[CaissonError] = []
         self.status_writes: list[Json] = []
         self.events: list[Json] = []
         self.pods_created = 0
@@ -62,8 +65,10 @@ class FakeKube:
         thing["metadata"]["resourceVersion"] = str(self.version)
         return copy.deepcopy(thing)
 
-    async def create_pod(self, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
-        """Create the pod, once; of a dry run, answer as the admission policies would."""
+    async def create(self, kind: Collection, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
+        """Create the object, once; of a pod's dry run, answer as the admission policies would."""
+        if kind is not PODS:
+            return self._create_beside(kind, manifest)
         if dry_run:
             self.guard_asked += 1
             self.guard_asked_with = manifest
@@ -87,15 +92,33 @@ class FakeKube:
             raise kube_error("GET runtimeclass", 404, "NotFound", f'runtimeclasses.node.k8s.io "{name}" not found')
         return {"metadata": {"name": name}, "handler": self.handler}
 
-    async def get_pod(self, namespace: str, name: str) -> Json:
-        """Return the pod."""
-        if self.pod is None:
-            raise kube_error("GET pod", 404, "NotFound", "not found")
-        return copy.deepcopy(self.pod)
+    def _create_beside(self, kind: Collection, manifest: Json) -> Json:
+        if self.errors_beside:
+            raise self.errors_beside.pop(0)
+        if kind in self.beside:
+            raise kube_error(f"POST {kind.plural}", 409, "AlreadyExists", "exists")
+        self.beside[kind] = copy.deepcopy(manifest)
+        self.beside[kind]["metadata"] |= {"uid": f"uid of the {kind.plural}"}
+        return self._stamp(self.beside[kind])
 
-    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
-        """Delete the pod."""
-        self.pod = None
+    async def get(self, kind: Collection, namespace: str, name: str) -> Json:
+        """Return the object."""
+        found = self.pod if kind is PODS else self.beside.get(kind)
+        if found is None:
+            raise kube_error(f"GET {kind.plural}", 404, "NotFound", "not found")
+        return copy.deepcopy(found)
+
+    async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
+        """Apply the patch."""
+        self.beside[kind] = merged(self.beside[kind], patch)
+        return self._stamp(self.beside[kind])
+
+    async def delete(self, kind: Collection, namespace: str, name: str, uid: str) -> None:
+        """Delete the object."""
+        if kind is PODS:
+            self.pod = None
+        else:
+            self.beside.pop(kind, None)
 
     async def pod_events(self, namespace: str, pod_uid: str) -> list[Json]:
         """Return no Events."""
@@ -168,16 +191,17 @@ class World:
 
     def operator_restarts(self) -> None:
         """Forget all but what is in the cluster."""
-        self.sandboxes, self.pods, self.metrics = Store(), Store(), Metrics()
+        self.sandboxes, self.pods, self.services, self.metrics = Store(), Store(), Store(), Metrics()
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
         sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), lambda _: None, self.metrics)
-        actions = Actions(kube, CONFIG, sessions, self.pods)
+        actions = Actions(kube, CONFIG, sessions, self.pods, self.services)
         self.reconciler = Reconciler(
             CONFIG,
             kube,
             self.sandboxes,
             self.pods,
+            self.services,
             actions,
             Health(),
             self.metrics,
@@ -191,6 +215,8 @@ class World:
         self.sandboxes.put(copy.deepcopy(self.kube.sandbox))
         if self.kube.pod is not None:
             self.pods.put(copy.deepcopy(self.kube.pod))
+        if SERVICES in self.kube.beside:
+            self.services.put(copy.deepcopy(self.kube.beside[SERVICES]))
 
     async def reconcile(self, times: int = 1) -> None:
         """Look at the Sandbox some times, with the sessions' tasks having their turn between."""

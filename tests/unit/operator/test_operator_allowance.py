@@ -10,10 +10,11 @@ from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Sandbox
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict, disk_storage_limit, memory_storage_bytes
+from caisson.core.control import start_command
 from caisson.core.decide import Decision, decide
 from caisson.core.observation import Observation
 from caisson.core.plan import CreatePod, DeletePod
-from caisson.core.pod import render_pod, start_command
+from caisson.core.pod import render_pod
 from caisson.core.podview import PodView
 from tests.unit.operator.builders import CONFIG, NOW, POD_UID, after, make_pod, make_sandbox, make_spec, written
 
@@ -148,7 +149,7 @@ def test_mirrors_go_before_the_users_flags_and_not_into_the_bare_profile() -> No
     given = config("registryMirrors: [https://mirror.example]")
 
     def flags(**docker: Any) -> list[str]:
-        command = start_command(make_sandbox(make_spec(docker={"flags": ["--debug"], **docker})), given, POD_UID, 0)
+        command = start_command(make_sandbox(make_spec(docker={"flags": ["--debug"], **docker})), given, make_pod(), 0)
         return command[command.index("--") + 1 :]
 
     assert flags() == ["--registry-mirror=https://mirror.example", "--debug"]

@@ -269,7 +269,7 @@ class TestCrash:
         assert crash is not None
         assert (crash.reason, crash.exit_code, crash.pid, crash.restart) == (Reason.DOCKERD_EXITED, 1, 40, 1)
         assert crash.stderr == "failed to start daemon: no idea\n"
-        assert crash.hint == Reason.DOCKERD_EXITED.hint
+        assert crash.hint == f"{Reason.DOCKERD_EXITED.hint} More: docs/troubleshooting.md#dockerdexited"
         assert reason(decision) == reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKERD_EXITED)
 
     def test_the_same_report_decided_twice_counts_once(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caisson.api.reasons import CRASH_REASONS, Reason
-from caisson.core.diagnosis import diagnose, signal_of
+from caisson.core.diagnosis import diagnose, last_words, signal_of
 from caisson.core.pod import DOCKER_CAPABILITIES
 from caisson.core.report import Cause, Failed
 
@@ -106,6 +106,13 @@ _FAILURES = st.builds(
 def test_any_failure_has_one_reason_and_always_the_same(failure: Failed) -> None:
     assert diagnose(failure) in CRASH_REASONS
     assert diagnose(failure) is diagnose(failure)
+
+
+@given(st.lists(st.sampled_from(['time="0" level=error msg=x', "boom", "", "x" * 300]), max_size=60).map("\n".join))
+def test_last_words_are_lines_of_what_was_said_and_no_more_than_a_few(stderr: str) -> None:
+    words = last_words(stderr).splitlines()
+    assert len(words) <= 16
+    assert set(words) <= set(stderr.splitlines())
 
 
 @given(st.text(alphabet="xyz \n", max_size=300), st.integers(0, 255).filter(lambda code: code != 137))

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
+from caisson.shell.collections import PODS
 from caisson.shell.errors import Conflict, KubeError, KubeUnreachable, NotFound
 from caisson.shell.kube import Kube
 from caisson.shell.metrics import Metrics
@@ -53,20 +54,20 @@ async def test_a_refusal_is_an_error_with_the_api_servers_words(status: int, err
     body = json.dumps({"kind": "Status", "reason": "Because", "message": "no pods today"})
     async with served(answering(status, body)) as kube:
         with pytest.raises(error, match="no pods today") as caught:
-            await kube.get_pod("default", "demo")
+            await kube.get(PODS, "default", "demo")
     assert (caught.value.status, caught.value.reason) == (status, "Because")
 
 
 async def test_a_proxys_own_words_are_an_error_too() -> None:
     async with served(answering(502, "<html>bad gateway")) as kube:
         with pytest.raises(KubeError, match="bad gateway"):
-            await kube.get_pod("default", "demo")
+            await kube.get(PODS, "default", "demo")
 
 
 async def test_an_answer_that_is_no_json_is_no_answer() -> None:
     async with served(answering(200, "<html>")) as kube:
         with pytest.raises(KubeUnreachable):
-            await kube.get_pod("default", "demo")
+            await kube.get(PODS, "default", "demo")
 
 
 async def test_a_patch_is_sent_as_a_merge_patch() -> None:
@@ -105,7 +106,7 @@ async def test_a_request_that_is_put_off_is_made_again_when_the_server_says(code
 async def test_an_overloaded_server_that_does_not_say_when_is_an_error() -> None:
     async with served(answering(429, "{}")) as kube:
         with pytest.raises(KubeError):
-            await kube.get_pod("ns", "demo")
+            await kube.get(PODS, "ns", "demo")
 
 
 async def test_a_watch_delivers_a_pod_of_any_size() -> None:
@@ -120,7 +121,7 @@ async def test_a_watch_delivers_a_pod_of_any_size() -> None:
         return response
 
     async with served(handle) as kube:
-        assert [event async for event in kube.watch_pods(None, "a=b", "1", 300)] == events
+        assert [event async for event in kube.watch_own(PODS, None, "1", 300)] == events
 
 
 async def test_a_watch_that_breaks_in_the_middle_is_unreachable() -> None:
@@ -135,5 +136,5 @@ async def test_a_watch_that_breaks_in_the_middle_is_unreachable() -> None:
 
     async with served(handle) as kube:
         with pytest.raises(KubeUnreachable):
-            async for _ in kube.watch_pods(None, "a=b", "1", 300):
+            async for _ in kube.watch_own(PODS, None, "1", 300):
                 pass

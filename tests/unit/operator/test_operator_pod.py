@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from caisson.api.sandbox import Entrypoint, SandboxSpec
 from caisson.core.allowance import memory_storage_bytes
-from caisson.core.pod import DOCKER_CAPABILITIES, render_pod, start_command
+from caisson.core.control import start_command, stop_command
+from caisson.core.pod import DOCKER_CAPABILITIES, render_pod
 from caisson.core.spechash import spec_hash
-from tests.unit.operator.builders import CONFIG, POD_UID, make_sandbox, make_spec
+from tests.unit.operator.builders import CONFIG, POD_UID, make_pod, make_sandbox, make_spec
 
 NO_NUL = st.characters(exclude_characters="\x00", exclude_categories=["Cs"])
 """What the API takes in arguments and values."""
@@ -23,6 +24,27 @@ SPECS: dict[str, dict[str, Any]] = {
     "default": {},
     "docker-disabled": {"docker": {"enabled": False}},
     "disk-storage": {"docker": {"storage": {"type": "Disk", "disk": {"sizeLimit": "20Gi"}}}},
+    "claim-storage": {
+        "docker": {"storage": {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "20Gi"}}},
+        "terminationGracePeriodSeconds": 60,
+    },
+    "registry-and-volumes": {
+        "docker": {
+            "registry": {
+                "mirrors": ["https://mirror.example"],
+                "insecure": ["10.0.0.0/8"],
+                "authorities": {"name": "sandbox-authorities"},
+                "credentials": {"name": "sandbox-registry"},
+            },
+        },
+        "volumes": [
+            {"name": "work", "mountPath": "/work", "persistentVolumeClaim": {"claimName": "sandbox-work"}},
+            {"name": "settings", "mountPath": "/settings", "configMap": {"name": "sandbox-settings"}},
+            {"name": "cache", "mountPath": "/cache", "emptyDir": {"sizeLimit": "1Gi"}},
+            {"name": "docker", "mountPath": "/more", "emptyDir": {}, "readOnly": True},
+        ],
+        "ports": [{"name": "web", "containerPort": 8080}],
+    },
     "image-entrypoint": {"entrypoint": "Image", "args": ["--serve"]},
     "image-docker": {"image": "docker:dind", "docker": {"from": "Image", "profile": "Bare", "flags": ["--debug"]}},
     "everything": {
@@ -79,11 +101,35 @@ _SPECS = st.fixed_dictionaries(
                 "profile": st.sampled_from(["GVisor", "Bare"]),
                 "flags": st.lists(st.text(NO_NUL, min_size=1, max_size=10), max_size=3),
                 "storage": st.sampled_from(
-                    [{"type": "Memory", "memory": {"sizeLimit": "1Gi"}}, {"type": "Disk"}, {"type": "Memory"}]
+                    [
+                        {"type": "Memory", "memory": {"sizeLimit": "1Gi"}},
+                        {"type": "Disk"},
+                        {"type": "Memory"},
+                        {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "1Gi"}},
+                    ]
                 ),
+                "registry": st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "mirrors": st.just(["https://mirror.example"]),
+                        "authorities": st.just({"name": "sandbox-a"}),
+                        "credentials": st.just({"name": "sandbox-b"}),
+                    },
+                ),
+                "podLog": st.booleans(),
                 "startTimeoutSeconds": st.integers(1, 3600),
             },
         ),
+        "volumes": st.lists(
+            st.fixed_dictionaries(
+                {"name": st.sampled_from(["docker", "caisson-toolbox", "a", "b"]), "mountPath": st.just("/x")},
+                optional={"emptyDir": st.just({}), "readOnly": st.booleans()},
+            ),
+            max_size=2,
+            unique_by=lambda volume: volume["name"],
+        ),
+        "ports": st.sampled_from([[], [{"name": "web", "containerPort": 80}]]),
+        "terminationGracePeriodSeconds": st.integers(2, 3600),
     },
 ).map(SandboxSpec.model_validate)
 
@@ -107,13 +153,20 @@ def test_no_spec_gets_more_than_the_one_shape(spec: SandboxSpec) -> None:
     for one in (container, *inner.get("initContainers", ())):
         assert one["securityContext"]["capabilities"]["drop"] == ["ALL"]
         assert "privileged" not in one["securityContext"]
-        assert "lifecycle" not in one
         assert "ports" not in one
+    hook = {"exec": {"command": stop_command(make_sandbox(spec))}}
+    assert container.get("lifecycle") == ({"preStop": hook} if spec.docker.enabled else None)
     added = context["capabilities"].get("add", [])
     assert added == (list(DOCKER_CAPABILITIES) if spec.docker.enabled else [])
     assert len(set(DOCKER_CAPABILITIES)) == 17
     assert ("runAsUser" in context) == spec.docker.enabled
-    assert {key for volume in inner["volumes"] for key in volume} <= {"name", "image", "emptyDir"}
+    assert {key for volume in inner["volumes"] for key in volume} <= {
+        "name", "image", "emptyDir", "configMap", "secret", "persistentVolumeClaim",
+    }  # fmt: skip
+    assert len({volume["name"] for volume in inner["volumes"]}) == len(inner["volumes"])
+    # What a user names can't be one of the volumes of ours.
+    users = [mount for mount in container["volumeMounts"] if mount["name"].startswith("volume-")]
+    assert [mount["mountPath"] for mount in users] == [volume.mount_path for volume in spec.volumes]
     assert all(mount.get("readOnly") for mount in container["volumeMounts"] if mount["name"] == "caisson-toolbox")
 
 
@@ -133,9 +186,11 @@ def test_the_gate_goes_before_any_code_of_the_user(spec: SandboxSpec) -> None:
 
 @given(_SPECS)
 def test_what_a_user_writes_reaches_the_in_pod_script_only_as_whole_arguments(spec: SandboxSpec) -> None:
-    command = start_command(make_sandbox(spec), CONFIG, POD_UID, 3)
+    command = start_command(make_sandbox(spec), CONFIG, make_pod(spec), 3)
     ours = command[: command.index("--")]
-    assert command[len(ours) + 1 :] == list(spec.docker.flags)
+    given = list(spec.docker.flags)
+    assert command[len(command) - len(given) :] == given
+    assert all(flag.startswith("--") and "=" in flag for flag in command[len(ours) + 1 : len(command) - len(given)])
     for flag, value in (("--attempt", "3"), ("--pod-uid", POD_UID)):
         assert ours[ours.index(flag) + 1] == value
 

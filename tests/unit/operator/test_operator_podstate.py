@@ -23,7 +23,7 @@ def pod(phase: str = "Pending", state: Json | None = None, **status: Any) -> Jso
             "name": "demo", "namespace": "default", "uid": POD_UID, "creationTimestamp": "2026-03-01T12:00:00Z",
             "ownerReferences": [{"kind": "Sandbox", "name": "demo", "uid": UID, "controller": True}],
         },
-        "spec": {**node, "volumes": [{"name": "caisson-toolbox", "image": {"reference": "toolbox:28"}}]},
+        "spec": {**node, "initContainers": [{"name": "gate", "image": "toolbox:28"}]},
         "status": {"phase": phase, "containerStatuses": containers, **status},
     }  # fmt: skip
 

@@ -13,7 +13,7 @@ from caisson.core.observation import CreateFailure, Session, SessionLost, Sessio
 from caisson.core.plan import OpenSession
 from caisson.core.podview import PodView
 from caisson.core.report import Cause, Report
-from caisson.core.writing import as_json, may_wait_until, merge_patch, notice
+from caisson.core.writing import as_json, may_wait_until, merge_patch, notices
 from tests.unit.operator.builders import (
     KILLED,
     NOW,
@@ -137,7 +137,7 @@ def _check(sandbox: Sandbox, decision: Decision, now: datetime) -> None:
     if isinstance(step.action, OpenSession) and "--attempt" in step.action.command:
         _check_attempt(status, step.action)
     may_wait_until(sandbox.status, status, now)
-    notice(sandbox.status, status)
+    notices(sandbox.status, status)
 
 
 def _check_attempt(status: SandboxStatus, action: OpenSession) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import SandboxStatus
-from caisson.core.writing import may_wait_until, notice
+from caisson.core.writing import may_wait_until, notices
 from tests.unit.operator.builders import (
     KILLED,
     NOW,
@@ -48,20 +48,18 @@ def test_a_new_generation_is_acknowledged_at_once() -> None:
 
 
 def test_progress_is_not_told() -> None:
-    assert notice(SandboxStatus(), PENDING) is None
-    assert notice(CRASHED, STARTING) is None
+    assert not notices(SandboxStatus(), PENDING)
+    assert not notices(CRASHED, STARTING)
 
 
 def test_ready_is_told_once_as_normal() -> None:
-    told = notice(PENDING, READY)
-    assert told is not None
+    (told,) = notices(PENDING, READY)
     assert (told.level, told.reason, told.crash) == ("Normal", Reason.READY, None)
-    assert notice(READY, READY) is None
+    assert not notices(READY, READY)
 
 
 def test_a_crash_is_told_as_a_warning_with_its_reason() -> None:
-    told = notice(STARTING, CRASHED)
-    assert told is not None
+    (told,) = notices(STARTING, CRASHED)
     assert (told.level, told.reason, told.crash) == ("Warning", Reason.DOCKERD_KILLED, CRASHED.crash)
     assert len(told.message.encode()) <= 1024
 
@@ -69,15 +67,13 @@ def test_a_crash_is_told_as_a_warning_with_its_reason() -> None:
 def test_a_second_crash_for_the_same_reason_is_told_again() -> None:
     sandbox = crashed_sandbox(**KILLED)
     decision = choose(sandbox, make_pod(), after(9), session=reported(failed_report(1, **KILLED), after(9)))
-    told = notice(sandbox.status, decision.status)
-    assert told is not None
+    (told,) = notices(sandbox.status, decision.status)
     assert told.crash == decision.status.crash
 
 
 def test_a_recovery_does_not_tell_the_old_crash_again() -> None:
     sandbox = crashed_sandbox(**KILLED)
     decision = choose(sandbox, make_pod(), after(9), session=reported(ready_report(1), after(9)))
-    told = notice(sandbox.status, decision.status)
-    assert told is not None
+    (told,) = notices(sandbox.status, decision.status)
     assert (told.reason, told.crash) == (Reason.READY, None)
-    assert notice(written(sandbox, decision).status, decision.status) is None
+    assert not notices(written(sandbox, decision).status, decision.status)

@@ -34,10 +34,11 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 		if [ -z "$started" ] && read_daemon "$1"; then
 			started=1
 			report_started "$1"
-			if read_ready "$1"; then
+			if read_ready "$1" && read_facts "$1"; then
 				attend "$1"
 				return
 			fi
+			read_origin # now, that there is nothing to do but wait
 			deadline=$((daemon_launched + $2 * 100))
 			[ "$deadline" -ge "$grace" ] || deadline=$grace
 		fi
@@ -47,9 +48,10 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 			asking=1
 			ask_docker &
 		fi
-		if read -r -t "$TICK_SECONDS" answer <&3; then
+		# One byte: of a longer word the tick may end in the middle.
+		if read -r -n 1 -t "$TICK_SECONDS" answer <&3; then
 			asking=
-			if [ "$answer" = good ]; then
+			if [ "$answer" = y ]; then
 				uptime_now
 				answered=$uptime
 			else
@@ -89,9 +91,13 @@ attend() { # ATTEMPT; uses daemon_pid, daemon_start
 	fi
 }
 
-# Its supervisor needs a moment to write down the exit code, unless it is dead too.
+# Its supervisor needs a moment to write down the exit code, on a busy node a long one; unless it is dead too.
 report_death() { # ATTEMPT
-	read_exit "$1" || usleep 300000
+	local looks=0
+	until read_exit "$1" || [ "$looks" -ge 20 ]; do
+		looks=$((looks + 1))
+		usleep 100000
+	done
 	report_failed "$1" Exited
 }
 
@@ -109,11 +115,13 @@ open_session() {
 ask_docker() {
 	shed_client_settings
 	export DOCKER_CONFIG="$session/no-config"
-	if timeout -s KILL 10 docker -H "unix://$DOCKER_SOCKET" info --format "$INFO_FORMAT" >"$session/info" 2>"$session/complaint"; then
-		echo good
+	if timeout -s KILL 10 docker -H "unix://$DOCKER_SOCKET" info --format "$INFO_FORMAT" >"$session/info" 2>"$session/said"; then
+		printf y
 	else
+		# Of the time limit too, which may fall into the next question.
+		mv -f "$session/said" "$session/complaint"
 		usleep 50000
-		echo bad
+		printf n
 	fi >&3
 } >/dev/null 2>&1
 
@@ -122,19 +130,30 @@ ask_docker() {
 conclude() { # ATTEMPT RETRIES; uses answered
 	outcome=1
 	is_alive "$daemon_pid" "$daemon_start" || return
-	if ! read_ready "$1"; then
+	if ! { read_ready "$1" && read_facts "$1"; }; then
 		read_prepared "$1" || return
-		read_docker_major
-		if [ "$docker_major" -ge 28 ] && ! complaint=$(write_packet); then
-			give_up "$1" PacketSocketWriteMissing "$complaint"
-			return 0
+		# Of the image's docker it is only known now what it needs.
+		if [ "$from" = Image ]; then
+			read_docker_major
+			if [ "$docker_major" -ge 28 ] && find_uplink && ! complaint=$(write_packet); then
+				give_up "$1" PacketSocketWriteMissing "$complaint"
+				return 0
+			fi
 		fi
-		echo "$(((answered - daemon_launched) * 10)) $2 $prepared_mtu $(head -c 2048 "$session/info" | to_base64)" >"$STATE/start-$1/ready"
-		read_ready "$1" || return
+		record_ready "$1" "$2" || return
 	fi
 	offer_plugins
 	report_ready "$1"
 	outcome=0
+}
+
+# What it writes it also sets, as read_ready and read_facts do.
+record_ready() { # ATTEMPT RETRIES; uses answered
+	find_bridge
+	ready_after=$(((answered - daemon_launched) * 10)) ready_retries=$2 ready_mtu=$prepared_mtu ready_bridge_mtu=$bridge_mtu
+	ready_origin=$origin ready_info=$(head -c 2048 "$session/info" | to_base64)
+	echo "$ready_origin $ready_info" >"$STATE/start-$1/facts" &&
+		echo "$ready_after $ready_retries $ready_mtu $ready_bridge_mtu" >"$STATE/start-$1/ready"
 }
 
 read_docker_major() {
@@ -142,6 +161,20 @@ read_docker_major() {
 	docker_major=${docker_major#'{"serverVersion":"'}
 	docker_major=${docker_major%%.*}
 	is_number "$docker_major" || docker_major=0
+}
+
+# Sets origin to where the toolbox's dockerd came from, as base64; to - for the image's own, and for a toolbox that doesn't tell.
+read_origin() {
+	local line=
+	origin=-
+	[ "$from" = Toolbox ] || return 0
+	{ read -r line <"$TOOLBOX/etc/origin"; } 2>/dev/null
+	[ -n "$line" ] || return 0
+	origin=$(
+		base64 -w 0 <<-END
+			${line:0:200}
+		END
+	)
 }
 
 # An attempt that failed leaves no daemon behind.

@@ -20,9 +20,9 @@ configure_containerd() {
 # where it would be if dockerd had started it; less its
 # account of every plugin, which would leave no room for the error in what the operator is shown.
 keep_containerd() { # ATTEMPT
-	local child='' keeper
+	local keeper
 	exec 9>&- # the lock is for launching only
-	trap '[ -z "$child" ] || kill "$child"; exit' TERM
+	trap '[ -z "${!-}" ] || kill "$!"; exit' TERM
 	read_process self
 	keeper="$process_pid $process_start"
 	while :; do
@@ -30,9 +30,8 @@ keep_containerd() { # ATTEMPT
 			trap - HUP
 			exec containerd --config "$STATE/containerd.toml" --log-level warn </dev/null >>"$STATE/start-$1/stderr" 2>&1
 		) &
-		child=$!
-		read_process "$child" && echo "$keeper $process_pid $process_start" >"$STATE/start-$1/containerd"
-		wait "$child"
+		read_process "$!" && echo "$keeper $process_pid $process_start" >"$STATE/start-$1/containerd"
+		wait "$!"
 		sleep 1
 	done
 }
@@ -40,7 +39,13 @@ keep_containerd() { # ATTEMPT
 # Also where its keeper is dead: two containerds wait for each other's database.
 end_containerd() { # ATTEMPT
 	local keeper keeper_start containerd containerd_start
-	{ read -r keeper keeper_start containerd containerd_start <"$STATE/start-$1/containerd"; } 2>/dev/null || return 0
-	is_number "$keeper" && is_number "$keeper_start" && end_process "$keeper" "$keeper_start" 5
-	is_number "$containerd" && is_number "$containerd_start" && end_process "$containerd" "$containerd_start" 5
+	read_containerd "$1" || return 0
+	end_process "$keeper" "$keeper_start" 5
+	end_process "$containerd" "$containerd_start" 5
+}
+
+# Sets keeper, keeper_start, containerd and containerd_start, or fails.
+read_containerd() { # ATTEMPT
+	{ read -r keeper keeper_start containerd containerd_start <"$STATE/start-$1/containerd"; } 2>/dev/null &&
+		is_number "$keeper" && is_number "$keeper_start" && is_number "$containerd" && is_number "$containerd_start"
 }

@@ -1,6 +1,11 @@
 # Offers the toolbox's commands to whoever works in the sandbox. A pod can't extend the PATH of an image, so there are links in a
 # directory that is on it. What the image brings itself always stays what is found.
 
+make_offers() { # IMAGE_PATH
+	offer_commands "$1"
+	offer_credentials
+}
+
 # The path of a command on a PATH that is not this shell's. Unlike `command -v` this knows no builtins and no applets.
 find_command() { # NAME PATH
 	local name=$1 directory IFS=:
@@ -44,4 +49,14 @@ offer_plugins() {
 	done
 	mkdir -p "$plugins"
 	ln -s "$TOOLBOX/libexec/docker/cli-plugins/docker-buildx" "$TOOLBOX/libexec/docker/cli-plugins/docker-compose" "$plugins/"
+}
+
+# The registry credentials that the kubelet has mounted, for every `docker` in the sandbox. It is mounted read-only: who wants to
+# `docker login` besides has a config.json, which stays.
+offer_credentials() {
+	[ -e "$CREDENTIALS" ] || return 0
+	local directory=${HOME:-/root}/.docker
+	[ ! -e "$directory/config.json" ] && [ ! -L "$directory/config.json" ] || return 0
+	[ -d "$directory" ] || mkdir -p "$directory"
+	ln -s "$CREDENTIALS" "$directory/config.json"
 }

@@ -2,6 +2,7 @@
 # everything else is a word or a number that was checked where it was read: nothing here needs to be escaped.
 
 REPORT_TAIL_BYTES=4096
+REDACTED_BYTES=65536
 
 emit() {
 	printf '%s\n' "$1"
@@ -12,8 +13,22 @@ to_base64() {
 	base64 -w 0
 }
 
+# The end of a file that may have been cut meanwhile.
 tail64() { # FILE
-	tail -c "$REPORT_TAIL_BYTES" "$1" 2>/dev/null | to_base64
+	if [ -e "$CREDENTIALS" ]; then
+		# More than is kept, so that what is kept begins after the place where the cut may have left half of a credential.
+		log_end "$1" "$REDACTED_BYTES" | redact "$REDACTED_BYTES" | tail -c "$REPORT_TAIL_BYTES" | to_base64
+	else
+		log_end "$1" "$REPORT_TAIL_BYTES" | to_base64
+	fi
+}
+
+log_end() { # FILE BYTES
+	if [ -e "$1.earlier" ]; then
+		cat "$1.earlier" "$1" | tail -c "$2"
+	else
+		tail -c "$2" "$1"
+	fi 2>/dev/null
 }
 
 # Sets cap_eff to the effective capabilities of this process, which are those of dockerd.
@@ -51,8 +66,10 @@ report_started() { # ATTEMPT, after read_daemon
 	emit "{\"event\":\"started\",\"attempt\":$1,\"pid\":$daemon_pid,\"startTime\":$daemon_start}"
 }
 
-report_ready() { # ATTEMPT, after read_daemon and read_ready
-	local mtu=
-	[ "$ready_mtu" = - ] || mtu=",\"uplinkMtu\":$ready_mtu"
-	emit "{\"event\":\"ready\",\"attempt\":$1,\"pid\":$daemon_pid,\"startTime\":$daemon_start,\"retryCount\":$ready_retries,\"readyAfterMilliseconds\":$ready_after,\"startedAt\":$daemon_started_at,\"info64\":\"$ready_info\"$mtu}"
+report_ready() { # ATTEMPT, after read_daemon, read_ready and read_facts
+	local more=
+	[ "$ready_mtu" = - ] || more=",\"uplinkMtu\":$ready_mtu"
+	[ "$ready_bridge_mtu" = - ] || more="$more,\"bridgeMtu\":$ready_bridge_mtu"
+	[ "$ready_origin" = - ] || more="$more,\"origin64\":\"$ready_origin\""
+	emit "{\"event\":\"ready\",\"attempt\":$1,\"pid\":$daemon_pid,\"startTime\":$daemon_start,\"retryCount\":$ready_retries,\"readyAfterMilliseconds\":$ready_after,\"startedAt\":$daemon_started_at,\"info64\":\"$ready_info\"$more}"
 }

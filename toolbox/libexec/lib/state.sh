@@ -3,15 +3,19 @@
 #   /run/caisson/lock            held from the decision to start until dockerd's pid is on record
 #   /run/caisson/start-N/        attempt N, counted by the operator
 #     daemon                     pid, start time, uptime in 1/100 s, Unix time; written by the process that becomes dockerd
+#     copier                     pid and start time of what copies stderr to the pod's log; where that is wanted
 #     containerd                 pid and start time of the keeper of dockerd's containerd, then containerd's own; where there is one
-#     stdout stderr              dockerd's, appended to
+#     stdout stderr              dockerd's, appended to; what was before a cut is in stdout.earlier and stderr.earlier
 #     prepared                   everything around dockerd is in place; holds the uplink's MTU, or -
-#     ready                      milliseconds until the first good `docker info`, how many failed before, MTU, facts as base64
+#     facts                      where this dockerd came from and what `docker info` said first, both as base64
+#     ready                      milliseconds until the first good `docker info`, how many failed before, the MTUs of uplink and
+#                                bridge; the last to be written
 #     exit                       dockerd's exit code; 128+n for signal n
 #     failed detail              why this attempt is over, and in whose words
 #
 # Most are one line, written at once. A reader takes only a line that has its newline, so nobody sees half of one and no rename,
-# which would cost a fork, is needed.
+# which would cost a fork, is needed. A shell reads byte by byte, at some microseconds each: what is read often is short. Where there
+# is nothing to tell, a word is -.
 
 STATE=/run/caisson
 
@@ -56,14 +60,22 @@ read_exit() { # ATTEMPT
 }
 
 read_prepared() { # ATTEMPT
-	{ read -r prepared_mtu <"$STATE/start-$1/prepared"; } 2>/dev/null && { [ "$prepared_mtu" = - ] || is_number "$prepared_mtu"; }
+	{ read -r prepared_mtu <"$STATE/start-$1/prepared"; } 2>/dev/null && is_mtu "$prepared_mtu"
+}
+
+is_mtu() {
+	[ "$1" = - ] || is_number "$1"
 }
 
 read_ready() { # ATTEMPT
-	{ read -r ready_after ready_retries ready_mtu ready_info <"$STATE/start-$1/ready"; } 2>/dev/null &&
-		is_number "$ready_after" && is_number "$ready_retries" && { [ "$ready_mtu" = - ] || is_number "$ready_mtu"; } || return 1
-	case $ready_info in
-	*[!A-Za-z0-9+/=]*) return 1 ;;
+	{ read -r ready_after ready_retries ready_mtu ready_bridge_mtu <"$STATE/start-$1/ready"; } 2>/dev/null &&
+		is_number "$ready_after" && is_number "$ready_retries" && is_mtu "$ready_mtu" && is_mtu "$ready_bridge_mtu"
+}
+
+read_facts() { # ATTEMPT
+	{ read -r ready_origin ready_info <"$STATE/start-$1/facts"; } 2>/dev/null || return 1
+	case ${ready_origin#-}$ready_info in
+	'' | *[!A-Za-z0-9+/=]*) return 1 ;;
 	esac
 }
 

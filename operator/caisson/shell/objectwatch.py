@@ -1,4 +1,4 @@
-"""A list-and-watch of the pods that carry Caisson's label, which kopf's own watches can't be narrowed to."""
+"""A list-and-watch of the objects that carry Caisson's label, which kopf's own watches can't be narrowed to."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from caisson.core.backoff import exponential
-from caisson.core.pod import MANAGED_BY, MANAGED_BY_LABEL
+from caisson.shell.collections import Collection
 from caisson.shell.errors import CaissonError
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube
@@ -17,7 +17,6 @@ from caisson.shell.store import Key, Store, key_of
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
-_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 _CEILING_SECONDS = 30
 _WATCH_SECONDS = 300
 
@@ -26,12 +25,13 @@ class _Expired(Exception):  # noqa: N818
     """The watch can't go on from where it was: list again."""
 
 
-class PodWatch:
-    """Keeps a store of pods up to date and calls `changed` with the key of each pod that changed."""
+class ObjectWatch:
+    """Keeps a store of objects of one kind up to date and calls `changed` with the key of each that changed."""
 
     def __init__(
         self,
         kube: Kube,
+        kind: Collection,
         namespace: str | None,
         store: Store,
         changed: Callable[[Key], None],
@@ -42,11 +42,11 @@ class PodWatch:
         """Watch one namespace, or all when None, and list it this often; tell `health` of every step."""
         self._resync_seconds = resync_seconds
         self._watch_seconds = min(resync_seconds, _WATCH_SECONDS)
-        self._metrics = metrics
+        self._metrics, self._kind = metrics, kind
         self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
-        self._health, self._name = health, f"the watch of pods in {namespace or 'all namespaces'}"
+        self._health, self._name = health, f"the watch of {kind.plural} in {namespace or 'all namespaces'}"
         self.synced = asyncio.Event()
-        """Set after the first list: from then on a pod that is not in the store does not exist."""
+        """Set after the first list: from then on an object that is not in the store does not exist."""
 
     async def run(self) -> None:
         """Watch until cancelled. Whatever breaks, the watch is made anew, after a pause that grows."""
@@ -75,29 +75,29 @@ class PodWatch:
                 # A broken connection goes on where it was; what breaks again starts with a list.
                 version = None
             pause = exponential(failures, first=0.2, ceiling=_CEILING_SECONDS).total_seconds()
-            log.warning("pod watch ended early", error=problem, retry_in_seconds=pause)
+            log.warning("watch ended early", kind=self._kind.plural, error=problem, retry_in_seconds=pause)
             await asyncio.sleep(pause)
 
     async def _list(self) -> str:
-        pods = await self._kube.list_pods(self._namespace, _SELECTOR)
-        version = str(pods["metadata"]["resourceVersion"])
-        for key in self._store.replace(pods["items"], version, self._namespace):
+        listed = await self._kube.list_own(self._kind, self._namespace)
+        version = str(listed["metadata"]["resourceVersion"])
+        for key in self._store.replace(listed["items"], version, self._namespace):
             self._changed(key)
         return version
 
     async def _watch(self, version: str) -> str:
-        async for event in self._kube.watch_pods(self._namespace, _SELECTOR, version, self._watch_seconds):
+        async for event in self._kube.watch_own(self._kind, self._namespace, version, self._watch_seconds):
             self._health.beat(self._name)
-            self._metrics.delivered("pods")
-            pod, kind = event["object"], event["type"]
-            if kind == "ERROR":
-                if pod.get("code") == 410:
+            self._metrics.delivered(self._kind.plural)
+            thing, change = event["object"], event["type"]
+            if change == "ERROR":
+                if thing.get("code") == 410:
                     raise _Expired
-                raise CaissonError(f"the watch of pods ended: {pod.get('message')}")
-            version = pod["metadata"]["resourceVersion"]
-            if kind == "BOOKMARK":
+                raise CaissonError(f"{self._name} ended: {thing.get('message')}")
+            version = thing["metadata"]["resourceVersion"]
+            if change == "BOOKMARK":
                 continue
-            kept = self._store.remove(pod) if kind == "DELETED" else self._store.put(pod)
+            kept = self._store.remove(thing) if change == "DELETED" else self._store.put(thing)
             if kept:
-                self._changed(key_of(pod))
+                self._changed(key_of(thing))
         return version

@@ -1,0 +1,32 @@
+"""What about a Docker that is ready works otherwise than one may expect: status.docker.warnings."""
+
+from caisson.api.reasons import Reason
+from caisson.api.sandbox import DockerSource, DockerWarning, Sandbox
+from caisson.core.needs import is_too_old
+from caisson.core.report import Ready
+
+_ORIGIN_IMAGE = "the image's own"
+
+UNIVERSAL = frozenset({Reason.CGROUP_LIMITS_NOT_ENFORCED})
+"""What holds of every sandbox: it is in the status, and no Event is made of it."""
+
+
+def advice(sandbox: Sandbox, found: Ready, kernel: str | None) -> tuple[DockerWarning, ...]:
+    """Return the warnings about a daemon that just became ready."""
+    asked_for_vfs = any("vfs" in flag for flag in sandbox.spec.docker.flags)
+    holds = {
+        Reason.STORAGE_FELL_BACK_TO_VFS: found.storage_driver == "vfs" and not asked_for_vfs,
+        Reason.MTU_MISMATCH: bool(found.bridge_mtu and found.uplink_mtu and found.bridge_mtu > found.uplink_mtu),
+        Reason.GVISOR_TOO_OLD: kernel is not None and is_too_old(kernel, found.version),
+        Reason.CGROUP_LIMITS_NOT_ENFORCED: True,
+    }
+    return tuple(
+        DockerWarning(reason=reason, message=f"{reason.meaning} {reason.hint} More: {reason.page}")
+        for reason, applies in holds.items()
+        if applies
+    )
+
+
+def origin(sandbox: Sandbox, found: Ready) -> str | None:
+    """Return where the daemon comes from; None where its toolbox does not say."""
+    return _ORIGIN_IMAGE if sandbox.spec.docker.from_ is DockerSource.IMAGE else found.origin or None

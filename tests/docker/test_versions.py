@@ -1,0 +1,37 @@
+"""Each toolbox brings the Docker that it is named after, says where that came from, and runs containers."""
+
+import pytest
+
+from tests.docker import nested
+from tests.e2e.kubectl import Json, Kubectl
+
+DEFAULT = "26"
+
+
+@pytest.mark.parametrize("version", [pytest.param(DEFAULT, marks=pytest.mark.campaign), "28", "29"])
+def test_the_version_that_was_asked_for(kubectl: Kubectl, version: str) -> None:
+    kubectl.sandbox("demo", docker={"version": version})
+    docker = kubectl.until_ready("demo")["docker"]
+    assert docker["version"].partition(".")[0] == version
+    assert nested.run(kubectl, "demo") == "it ran"
+    _origin_is_told(kubectl, docker)
+
+
+def _origin_is_told(kubectl: Kubectl, docker: Json) -> None:
+    """The toolbox says what its dockerd is, and a pre-release does not read as a release wherever it is looked at."""
+    version, origin = docker["version"], kubectl.exec("demo", "cat", "/opt/caisson/etc/origin").strip()
+    if version.startswith("29."):
+        module = origin.removeprefix("pre-release: built from the Go module github.com/moby/moby/v2 ")
+        assert version.endswith(f"-pre+moby.{module}")
+        platform = kubectl.exec("demo", "docker", "version", "--format", "{{.Server.Platform.Name}}")
+        assert platform.strip() == "Moby pre-release, built from Go modules"
+    else:
+        package = origin.partition(", package docker.io ")[2]
+        assert package.startswith(version)
+        assert origin.startswith("Debian ")
+
+
+@pytest.mark.campaign
+def test_without_a_version_it_is_the_first_that_the_administrator_offers(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo")
+    assert kubectl.until_ready("demo")["docker"]["version"].partition(".")[0] == DEFAULT

@@ -1,0 +1,40 @@
+"""Volumes of the user's own, and what nested containers see of them."""
+
+import pytest
+
+from tests.e2e.kubectl import Json, Kubectl, condition
+from tests.e2e.test_ready import IMPORT
+
+
+@pytest.mark.campaign
+def test_a_workspace_is_there_for_nested_containers_and_outlives_the_sandbox(kubectl: Kubectl) -> None:
+    claim: Json = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "sandbox-work"}
+    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim})
+    kubectl("create", "configmap", "sandbox-settings", "--from-literal=colour=blue")
+    volumes = [
+        {"name": "work", "mountPath": "/work", "persistentVolumeClaim": {"claimName": "sandbox-work"}},
+        {"name": "settings", "mountPath": "/settings", "configMap": {"name": "sandbox-settings"}},
+        {"name": "cache", "mountPath": "/var/cache/mine", "emptyDir": {"sizeLimit": "64Mi"}},
+    ]
+    kubectl.sandbox("one", volumes=volumes)
+    kubectl.until_ready("one")
+    write = "docker run --rm -v /work:/w -v /settings:/s:ro hello /busybox sh -c 'cat /s/colour >/w/colour'"
+    kubectl.shell("one", f"{IMPORT}; {write}; touch /var/cache/mine/file; ! touch /settings/file")
+    kubectl("delete", "sbx,pod", "one", "--wait=true")
+
+    kubectl.sandbox("two", docker={"enabled": False}, volumes=volumes[:1])
+    kubectl.until_ready("two")
+    assert kubectl.exec("two", "cat", "/work/colour") == "blue"
+
+
+@pytest.mark.campaign
+def test_names_that_the_administrator_does_not_allow_are_refused(kubectl: Kubectl) -> None:
+    for name, source, reason in (
+        ("config", {"configMap": {"name": "kube-root-ca.crt"}}, "ConfigMapNotAllowed"),
+        ("claim", {"persistentVolumeClaim": {"claimName": "database"}}, "VolumeClaimNotAllowed"),
+    ):
+        kubectl.sandbox(name, volumes=[{"name": "v", "mountPath": "/v", **source}])
+        status = kubectl.until_reason(name, reason)
+        assert "spec.volumes[v]" in condition(status, "Ready")["message"]
+        assert not kubectl.exists("pod", name)

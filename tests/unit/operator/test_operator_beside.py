@@ -1,0 +1,224 @@
+"""What is made beside the pod: the claim under Docker's storage, and the Service for the ports."""
+
+from typing import Any
+
+import pytest
+
+from caisson.api.reasons import Reason
+from caisson.config import Config, ToolboxDelivery
+from caisson.core.claim import render_claim
+from caisson.core.pod import render_pod
+from caisson.core.podview import pod_view
+from caisson.core.service import render_service
+from caisson.shell.collections import CLAIMS, PODS, SERVICES
+from caisson.shell.delivery import resolve_delivery
+from caisson.shell.errors import KubeUnreachable, kube_error
+from tests.unit.operator.builders import CONFIG, UID, make_sandbox, make_spec, raw_sandbox
+from tests.unit.operator.fakes import KEY, World, becomes_ready
+
+Json = dict[str, Any]
+
+CLAIM = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "5Gi", "storageClassName": "fast"}}
+PORTS = [{"name": "web", "containerPort": 8080}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}]
+
+
+def world_of(**spec: Any) -> World:
+    """Make a cluster with a Sandbox of this spec."""
+    return World(raw_sandbox(make_sandbox(make_spec(**spec))))
+
+
+def foreign(name: str) -> Json:
+    """Return an object that has nothing to do with Caisson."""
+    return {"metadata": {"name": name, "namespace": "default", "uid": "foreign", "resourceVersion": "1"}}
+
+
+def test_a_claim_is_the_sandboxs_own_and_asks_for_what_the_spec_says() -> None:
+    claim = render_claim(make_sandbox(make_spec(docker={"storage": CLAIM})))
+    assert claim is not None
+    assert claim["metadata"]["name"] == "demo-docker"
+    assert claim["metadata"]["ownerReferences"][0]["uid"] == UID
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "5Gi"}},
+        "storageClassName": "fast",
+    }
+
+
+@pytest.mark.parametrize("docker", [{}, {"storage": {"type": "Disk"}}, {"enabled": False, "storage": CLAIM}])
+def test_other_storage_needs_no_claim(docker: Json) -> None:
+    assert render_claim(make_sandbox(make_spec(docker=docker))) is None
+
+
+def test_a_service_leads_to_the_pod_of_its_sandbox_and_to_no_other() -> None:
+    sandbox = make_sandbox(make_spec(ports=PORTS))
+    service = render_service(sandbox)
+    assert service is not None
+    assert service["spec"]["clusterIP"] == "None"
+    labels = render_pod(sandbox, CONFIG)["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert [(p["name"], p["port"], p["protocol"]) for p in service["spec"]["ports"]] == [
+        ("web", 8080, "TCP"),
+        ("dns", 53, "UDP"),
+    ]
+
+
+async def test_the_claim_comes_before_the_pod() -> None:
+    world = world_of(docker={"storage": CLAIM})
+    world.kube.create_errors = [kube_error("POST", 403, "Forbidden", "exceeded quota")]
+    await world.reconcile()
+    assert CLAIMS in world.kube.beside
+    assert world.kube.pods_created == 0
+
+
+async def test_the_next_pod_finds_the_claim_of_the_first() -> None:
+    world = world_of(docker={"storage": CLAIM})
+    await world.reconcile()
+    world.kube.pod = None
+    world.operator_restarts()
+    await world.reconcile()
+    assert world.kube.pods_created == 2
+
+
+@pytest.mark.parametrize(
+    ("there", "error"),
+    [(foreign("demo-docker"), None), (None, kube_error("POST", 403, "Forbidden", "exceeded quota: storage"))],
+    ids=["of-somebody-else", "quota"],
+)
+async def test_a_claim_that_can_not_be_made_is_told_and_no_pod_is(there: Json | None, error: Any) -> None:
+    world = world_of(docker={"storage": CLAIM})
+    if there is not None:
+        world.kube.beside[CLAIMS] = there
+    world.kube.errors_beside = [error] if error else []
+    await world.reconcile(2)
+    assert world.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
+    assert world.kube.pods_created == 0
+
+
+NAMESAKE = {"kind": "Sandbox", "name": "demo", "uid": "earlier", "controller": True}
+
+
+async def test_a_claim_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
+    world = world_of(docker={"storage": CLAIM})
+    world.kube.beside[CLAIMS] = foreign("demo-docker")
+    world.kube.beside[CLAIMS]["metadata"]["ownerReferences"] = [NAMESAKE]
+    await world.reconcile(2)
+    assert world.condition() == ("False", Reason.POD_TERMINATING)
+    assert world.kube.pods_created == 0
+    assert world.wishes
+
+
+async def test_a_service_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
+    world = world_of(ports=PORTS)
+    labels = {"app.kubernetes.io/managed-by": "caisson"}
+    world.kube.beside[SERVICES] = foreign("demo")
+    world.kube.beside[SERVICES]["metadata"] |= {"ownerReferences": [NAMESAKE], "labels": labels}
+    await world.reconcile(3)
+    gone = world.kube.beside.pop(SERVICES)
+    assert gone["metadata"]["uid"] == "foreign"
+    world.services.remove(gone | {"metadata": gone["metadata"] | {"resourceVersion": str(world.kube.version + 1)}})
+    await world.reconcile()
+    assert world.kube.beside[SERVICES]["metadata"]["ownerReferences"][0]["uid"] == UID
+
+
+async def test_a_sandbox_with_ports_gets_its_service_and_then_its_pod() -> None:
+    world = world_of(ports=PORTS)
+    await world.reconcile()
+    assert SERVICES in world.kube.beside
+    assert 0 in world.wishes
+    await becomes_ready(world)
+    assert world.condition() == ("True", Reason.READY)
+
+
+async def test_a_change_of_the_ports_changes_the_service_and_not_the_pod() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    world.kube.sandbox["spec"]["ports"] = PORTS[:1]
+    world.kube.sandbox["metadata"] |= {"generation": 2, "resourceVersion": str(world.kube.version + 1)}
+    world.watches_deliver()
+    await world.reconcile(2)
+    assert [p["name"] for p in world.kube.beside[SERVICES]["spec"]["ports"]] == ["web"]
+    assert world.kube.pods_created == 1
+
+
+async def test_without_ports_the_service_goes() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    world.kube.sandbox["spec"]["ports"] = []
+    world.kube.sandbox["metadata"] |= {"generation": 2, "resourceVersion": str(world.kube.version + 1)}
+    world.watches_deliver()
+    await world.reconcile(2)
+    assert SERVICES not in world.kube.beside
+
+
+async def test_a_service_that_was_deleted_comes_back() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    gone = world.kube.beside.pop(SERVICES)
+    gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
+    world.services.remove(gone)
+    await world.reconcile()
+    assert SERVICES in world.kube.beside
+
+
+async def test_a_foreign_service_is_told_of_once_docker_is_ready_and_is_left_alone() -> None:
+    world = world_of(ports=PORTS)
+    world.kube.beside[SERVICES] = foreign("demo")
+    await becomes_ready(world)
+    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert world.condition("DockerReady") == ("True", Reason.DOCKER_READY)
+    assert world.kube.beside[SERVICES] == foreign("demo")
+
+
+async def test_nothing_is_asked_again_at_rest() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    before = world.kube.version
+    world.watches_deliver()
+    await world.reconcile(3)
+    assert world.kube.version == before
+
+
+def test_a_toolbox_that_is_copied_comes_with_the_gate() -> None:
+    copied = CONFIG.model_copy(update={"toolbox_delivery": ToolboxDelivery.COPY})
+    pod = render_pod(make_sandbox(), copied)
+    (gate,) = pod["spec"]["initContainers"]
+    assert gate["command"][-3:] == ["--check", "--copy-to", "/copy"]
+    assert gate["volumeMounts"] == [{"name": "caisson-toolbox", "mountPath": "/copy"}]
+    assert {"name": "caisson-toolbox", "emptyDir": {}} in pod["spec"]["volumes"]
+    raw = pod | {"metadata": pod["metadata"] | {"uid": "u", "creationTimestamp": "2026-03-01T12:00:00Z"}}
+    assert pod_view(raw).toolbox_image == CONFIG.toolboxes[0].image
+
+
+class _Version:
+    """An API server that answers with its version, after some failures."""
+
+    def __init__(self, *answers: tuple[int, int] | Exception) -> None:
+        self.answers = list(answers)
+
+    async def version(self) -> tuple[int, int]:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [((1, 34), ToolboxDelivery.COPY), ((1, 35), ToolboxDelivery.IMAGE_VOLUME), ((2, 0), ToolboxDelivery.IMAGE_VOLUME)],
+)
+async def test_the_delivery_is_what_the_cluster_has(version: tuple[int, int], expected: ToolboxDelivery) -> None:
+    config = Config(toolboxes=CONFIG.toolboxes)
+    found = await resolve_delivery(config, _Version(KubeUnreachable("not yet"), version))  # type: ignore[arg-type]
+    assert found.toolbox_delivery is expected
+
+
+async def test_a_delivery_that_the_administrator_chose_is_not_asked_for() -> None:
+    copied = CONFIG.model_copy(update={"toolbox_delivery": ToolboxDelivery.COPY})
+    assert await resolve_delivery(copied, _Version()) is copied  # type: ignore[arg-type]
+
+
+async def test_a_pod_of_the_sandboxs_name_is_looked_for_among_pods() -> None:
+    world = world_of(ports=PORTS)
+    await world.reconcile(2)
+    assert world.pods.get(KEY) is not None
+    assert (await world.kube.get(PODS, "default", "demo"))["kind"] == "Pod"

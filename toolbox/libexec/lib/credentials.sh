@@ -1,0 +1,119 @@
+# The registry credentials that the kubelet has mounted, if the Sandbox asked for some.
+
+CREDENTIALS=/etc/caisson/registry/credentials/config.json
+
+# Copies lines, without any part of them that is a credential: a value in the file, a password inside of one, or a line of either,
+# as they are and as JSON writes them. What is shorter than four bytes is in too many words to be looked for. Given BYTES or more, the
+# first line may lack its beginning, and is left out.
+redact() { # BYTES
+	tr '\000' ' ' | LC_ALL=C awk -v file="$CREDENTIALS" -v bytes="$1" '
+		function keep(text,    line, count, i) {
+			count = split(text, line, "\n")
+			for (i = 1; i <= count; i++)
+				if (length(line[i]) >= 4) known[line[i]]
+		}
+
+		function decoded(text,    i, bits, held, value, plain) {
+			for (i = 1; i <= length(text); i++) {
+				value = index(DIGITS, substr(text, i, 1)) - 1
+				if (value < 0) break
+				bits = bits * 64 + value
+				held += 6
+				if (held >= 8) {
+					held -= 8
+					plain = plain sprintf("%c", int(bits / POWER[held]))
+					bits %= POWER[held]
+				}
+			}
+			return plain
+		}
+
+		function unescaped(text,    at, letter, plain) {
+			while (at = index(text, "\\")) {
+				letter = substr(text, at + 1, 1)
+				plain = plain substr(text, 1, at - 1)
+				text = substr(text, at + 2)
+				if (letter == "u") {
+					plain = plain utf8(hexadecimal(substr(text, 1, 4)))
+					text = substr(text, 5)
+				} else
+					plain = plain (letter in MEANS ? MEANS[letter] : letter)
+			}
+			return plain text
+		}
+
+		function hexadecimal(text,    i, value) {
+			for (i = 1; i <= length(text); i++) value = value * 16 + index("0123456789abcdef", tolower(substr(text, i, 1))) - 1
+			return value
+		}
+
+		function utf8(code) {
+			if (code < 128) return sprintf("%c", code)
+			if (code < 2048) return sprintf("%c%c", 192 + int(code / 64), 128 + code % 64)
+			return sprintf("%c%c%c", 224 + int(code / 4096), 128 + int(code / 64) % 64, 128 + code % 64)
+		}
+
+		function learn(key, written,    value) {
+			value = unescaped(written)
+			if (key == "auth") {
+				keep(value)
+				value = decoded(value)
+				keep(value)
+				value = substr(value, index(value, ":") + 1)
+			} else if (key != "password" && key != "identitytoken" && key != "registrytoken")
+				return
+			keep(written)
+			keep(value)
+		}
+
+		# Strings alternate with what is between them; only a key has a colon after it.
+		function read_credentials(    line, text, part, count, i, string, key) {
+			while ((getline line <file) > 0) text = text line "\n"
+			count = split(text, part, "\"")
+			for (i = 2; i < count; i += 2) {
+				string = part[i]
+				while (string ~ /(^|[^\\])(\\\\)*\\$/ && i < count) string = string "\"" part[++i]
+				if (part[i + 1] ~ /^[ \t\r\n]*:/) {
+					key = string
+				} else
+					learn(key, string)
+			}
+		}
+
+		function by_length(    text, i) {
+			for (text in known) {
+				for (i = ++secrets; i > 1 && length(secret[i - 1]) < length(text); i--) secret[i] = secret[i - 1]
+				secret[i] = text
+			}
+		}
+
+		function redacted(line,    i, at, done) {
+			for (i = 1; i <= secrets; i++) {
+				done = ""
+				while (at = index(line, secret[i])) {
+					done = done substr(line, 1, at - 1) "[redacted]"
+					line = substr(line, at + length(secret[i]))
+				}
+				line = done line
+			}
+			return line
+		}
+
+		BEGIN {
+			DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+			POWER[0] = 1; POWER[2] = 4; POWER[4] = 16
+			MEANS["n"] = "\n"; MEANS["r"] = "\r"; MEANS["t"] = "\t"; MEANS["b"] = "\b"; MEANS["f"] = "\f"
+			read_credentials()
+			by_length()
+		}
+
+		{
+			seen += length($0) + 1
+			line[NR] = redacted($0)
+		}
+
+		END {
+			for (i = seen < bytes ? 1 : 2; i <= NR; i++) print line[i]
+		}
+	'
+}
