@@ -235,7 +235,7 @@ class TestARunningSandbox:
             ({"spec": {"restartPolicy": "Always"}}, "not restarted"),
             ({"volume": {"name": "docker", "secret": {"secretName": "sandbox-a"}}}, "Docker's storage, what is for"),
             ({"volume": {"name": "volume-a", "secret": {"secretName": "sandbox-a"}}}, "Docker's storage, what is for"),
-            ({"volume": {"name": "volume-b", "hostPath": {"path": "/"}}}, "spec.volumes"),
+            ({"volume": {"name": "volume-b", "hostPath": {"path": "/"}}}, "volumes"),
             ({"volume": {"name": "registry-credentials", "secret": {"secretName": "token"}}}, "only Secrets"),
             ({"volume": {"name": "volume-c", "configMap": {"name": "theirs"}}}, "only Secrets, ConfigMaps"),
             (
