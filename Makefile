@@ -79,9 +79,9 @@ test-faults: up ## Every fault that we know to provoke, with the operator killed
 	@$(ALONE) tests/faults
 
 .PHONY: test-chart
-test-chart: up ## Every way to install, upgrade and remove the chart, on the local cluster (6 min)
+test-chart: up ## Every way to install, upgrade and remove the chart, and every moment to kill its operator (9 min)
 	@$(LOCAL) images
-	@$(ALONE) tests/e2e/test_chart.py
+	@$(ALONE) tests/e2e/test_chart.py tests/e2e/test_recovery.py
 
 .PHONY: test-hostile
 test-hostile: up ## Every hostile Sandbox and every attack from inside one (15 min)
@@ -90,7 +90,7 @@ test-hostile: up ## Every hostile Sandbox and every attack from inside one (15 m
 	@$(ALONE) tests/hostile
 
 .PHONY: test-docker
-test-docker: up ## Docker in earnest: every version, storage, registry and workload (5 min)
+test-docker: up ## Docker in earnest: every version, storage, registry and workload (30 min)
 	@$(LOCAL) images
 	@$(LOCAL) images $(TEST_IMAGES)
 	@$(BESIDE) tests/docker -m "not alone"

@@ -150,6 +150,7 @@ def test_sandboxes_live_on_through_upgrade_and_rollback(absent: Release, kubectl
     )
 
 
+@pytest.mark.campaign
 def test_uninstalling_leaves_sandboxes_that_can_be_deleted_and_are_taken_up_again(
     release: Release, kubectl: Kubectl
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_wrong_value_changes_nothing_and_is_named(release: Release) -> None:
     assert release.revision() == before
 
 
+@pytest.mark.campaign
 def test_what_only_the_operator_can_refuse_leaves_the_one_that_runs(release: Release, kubectl: Kubectl) -> None:
     wrong = "config.sandboxes.lifetime.defaultSeconds=7200", "config.sandboxes.lifetime.maximumSeconds=3600"
     with pytest.raises(HelmError):

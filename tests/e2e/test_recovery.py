@@ -64,7 +64,14 @@ def _during_the_start(kubectl: Kubectl) -> bool:
         return False
 
 
-@pytest.mark.parametrize("moment", [_before_the_pod, _between_pod_and_dockerd, _during_the_start])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(_before_the_pod, marks=pytest.mark.campaign),
+        pytest.param(_between_pod_and_dockerd, marks=pytest.mark.campaign),
+        _during_the_start,
+    ],
+)
 def test_the_operator_killed_at_any_moment(kubectl: Kubectl, operator: LocalCluster, moment: object) -> None:
     assert callable(moment)
     if moment is _before_the_pod:
