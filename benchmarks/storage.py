@@ -19,6 +19,8 @@ from typing import Any
 Json = dict[str, Any]
 
 _NAMESPACE = "bench-storage"
+_REGISTRYS_NAMESPACE = "bench-registry"
+"""Another: in one for sandboxes no ordinary pod may be."""
 _CLAIM = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "8Gi"}}
 _STORAGES: dict[str, Json] = {
     "Memory": {"storage": {"type": "Memory", "memory": {"sizeLimit": "3Gi"}}},
@@ -33,9 +35,9 @@ _BUILT = "".join(f"RUN /busybox cp /layer{n % 5} /copy{n}\n" for n in range(10))
 _WRITE = "/busybox dd if=/dev/zero of=/data bs=1M count=500 conv=fsync"
 
 
-def kubectl(*arguments: str, stdin: str | None = None) -> str:
-    """Run kubectl in the namespace of the benchmark and return what it printed."""
-    command = ["kubectl", "--namespace", _NAMESPACE, *arguments]
+def kubectl(*arguments: str, stdin: str | None = None, namespace: str = _NAMESPACE) -> str:
+    """Run kubectl in a namespace of the benchmark and return what it printed."""
+    command = ["kubectl", "--namespace", namespace, *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}: {done.stderr}{done.stdout}")
@@ -74,11 +76,11 @@ def start_registry() -> str:
         ("Service", {"selector": labels, "ports": ports}),
         ("Pod", {"runtimeClassName": "runc", "containers": [container]}),
     ):
-        kubectl(
-            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec})
-        )
-    kubectl("wait", "--for=condition=Ready", "pod/registry", "--timeout=90s")
-    return kubectl("get", "service", "registry", "-o", "jsonpath={.spec.clusterIP}") + ":5000"
+        manifest = {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}
+        kubectl("apply", "-f", "-", stdin=json.dumps(manifest), namespace=_REGISTRYS_NAMESPACE)
+    kubectl("wait", "--for=condition=Ready", "pod/registry", "--timeout=90s", namespace=_REGISTRYS_NAMESPACE)
+    path = "jsonpath={.spec.clusterIP}"
+    return kubectl("get", "service", "registry", "-o", path, namespace=_REGISTRYS_NAMESPACE) + ":5000"
 
 
 def measure(name: str, docker: Json, image: str) -> dict[str, float]:
@@ -105,7 +107,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--version", default="26", help="of Docker")
     arguments = parser.parse_args()
-    subprocess.run(["kubectl", "create", "namespace", _NAMESPACE], check=True, capture_output=True)
+    for name in _NAMESPACE, _REGISTRYS_NAMESPACE:
+        subprocess.run(["kubectl", "create", "namespace", name], check=True, capture_output=True)
     try:
         kubectl("label", "namespace", _NAMESPACE, "caisson.dev/sandboxes=true")
         registry = start_registry()
@@ -121,7 +124,8 @@ def main() -> int:
             for place, (storage, docker) in enumerate(_STORAGES.items()):
                 rounds[storage].append(measure(f"bench-{place}-{number}", common | docker, image))
     finally:
-        subprocess.run(["kubectl", "delete", "namespace", _NAMESPACE, "--wait=false"], check=True, capture_output=True)
+        names = [_NAMESPACE, _REGISTRYS_NAMESPACE]
+        subprocess.run(["kubectl", "delete", "namespace", *names, "--wait=false"], check=True, capture_output=True)
     _print(rounds, arguments.version)
     return 0
 

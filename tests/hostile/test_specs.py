@@ -121,7 +121,7 @@ IN_MAKE_TEST = {
     ),
     *("insecure-option", "mirror", "credentials", "runc", "another-secret", "registry-secret", "config-map"),
 }
-"""The names of the two tables below that `make test` tries; after each of them it looks at everything, which takes time."""
+"""What `make test` tries of the two tables below: after each it looks at everything, which takes time."""
 WEB = {"name": "web", "containerPort": 80}
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
