@@ -13,19 +13,19 @@ def test_a_workspace_is_there_for_nested_containers_and_outlives_the_sandbox(kub
     kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim})
     kubectl("create", "configmap", "sandbox-settings", "--from-literal=colour=blue")
     volumes = [
-        {"name": "work", "mountPath": "/work", "persistentVolumeClaim": {"claimName": "sandbox-work"}},
+        {"name": "work", "mountPath": "/mine", "persistentVolumeClaim": {"claimName": "sandbox-work"}},
         {"name": "settings", "mountPath": "/settings", "configMap": {"name": "sandbox-settings"}},
         {"name": "cache", "mountPath": "/var/cache/mine", "emptyDir": {"sizeLimit": "64Mi"}},
     ]
     kubectl.sandbox("one", volumes=volumes)
     kubectl.until_ready("one")
-    write = "docker run --rm -v /work:/w -v /settings:/s:ro hello /busybox sh -c 'cat /s/colour >/w/colour'"
+    write = "docker run --rm -v /mine:/w -v /settings:/s:ro hello /busybox sh -c 'cat /s/colour >/w/colour'"
     kubectl.shell("one", f"{IMPORT}; {write}; touch /var/cache/mine/file; ! touch /settings/file")
     kubectl("delete", "sbx,pod", "one", "--wait=true")
 
     kubectl.sandbox("two", docker={"enabled": False}, volumes=volumes[:1])
     kubectl.until_ready("two")
-    assert kubectl.exec("two", "cat", "/work/colour") == "blue"
+    assert kubectl.exec("two", "cat", "/mine/colour") == "blue"
 
 
 @pytest.mark.campaign

@@ -422,6 +422,11 @@ class Reason(StrEnum):
         return f"docs/troubleshooting.md#{self.value.lower()}"
 
     @property
+    def guidance(self) -> str:
+        """The hint, and where the documentation has more of it."""
+        return f"{self.hint} More: {self.page}"
+
+    @property
     def hint(self) -> str:
         """What to do next; empty where nothing has to be done."""
         return self.explanation.hint

@@ -24,7 +24,7 @@ def advice(sandbox: Sandbox, found: Ready, kernel: str | None) -> tuple[DockerWa
         Reason.CGROUP_LIMITS_NOT_ENFORCED: True,
     }
     return tuple(
-        DockerWarning(reason=reason, message=f"{reason.meaning} {reason.hint} More: {reason.page}")
+        DockerWarning(reason=reason, message=f"{reason.meaning} {reason.guidance}")
         for reason, applies in holds.items()
         if applies
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from caisson.api.quantity import parse_quantity
 from caisson.api.sandbox import Sandbox
-from caisson.core.owned import own_labels, owner_reference
+from caisson.core.owned import own_metadata
 from caisson.core.podvolumes import claim_name
 
 Json = dict[str, Any]
@@ -34,11 +34,6 @@ def render_claim(sandbox: Sandbox) -> Json | None:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {
-            "name": claim_name(sandbox),
-            "namespace": sandbox.metadata.namespace,
-            "labels": own_labels(sandbox),
-            "ownerReferences": [owner_reference(sandbox)],
-        },
+        "metadata": own_metadata(sandbox, claim_name(sandbox)),
         "spec": spec,
     }

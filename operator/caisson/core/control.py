@@ -38,7 +38,7 @@ def start_command(sandbox: Sandbox, config: Config, pod: PodView, attempt: int) 
     options = ["--pod-uid", pod.uid, "--attempt", str(attempt), "--timeout", str(docker.start_timeout_seconds)]
     options += ["--profile", docker.profile.value, "--from", docker.from_.value]
     # What a script takes by itself is not said: the toolbox of a pod, or of the administrator's, may be an older one.
-    if not sandbox.spec.docker.pod_log:
+    if not docker.pod_log:
         options += ["--pod-log", "no"]
     if docker.profile is Profile.BARE:
         return script("sandbox", "start", *options, "--", *docker.flags)

@@ -115,7 +115,7 @@ def _after_report(
         pid=outcome.pid,
         stdout=outcome.stdout,
         stderr=outcome.stderr or outcome.detail,
-        hint=f"{reason.hint} More: {reason.page}",
+        hint=reason.guidance,
         at=at.replace(microsecond=0),
     )
     return _crashed(sandbox, docker, crash)

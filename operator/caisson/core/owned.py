@@ -27,6 +27,16 @@ def own_labels(sandbox: Sandbox) -> dict[str, str]:
     return {MANAGED_BY_LABEL: MANAGED_BY, SANDBOX_LABEL: sandbox.metadata.name}
 
 
+def own_metadata(sandbox: Sandbox, name: str) -> Json:
+    """Return the metadata of an object that is made beside the pod."""
+    return {
+        "name": name,
+        "namespace": sandbox.metadata.namespace,
+        "labels": own_labels(sandbox),
+        "ownerReferences": [owner_reference(sandbox)],
+    }
+
+
 def controller_of(thing: Json) -> Json | None:
     """Return the reference to the owner that controls an object, None where nobody does."""
     return next((o for o in thing["metadata"].get("ownerReferences", ()) if o.get("controller")), None)

@@ -8,7 +8,7 @@ from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
 from caisson.core.backoff import exponential
 from caisson.core.observation import Observation
-from caisson.core.owned import is_of_namesake, is_owned_by, own_labels, owner_reference, whose
+from caisson.core.owned import is_of_namesake, is_owned_by, own_labels, own_metadata, whose
 from caisson.core.plan import ApplyService, DeleteService, Step
 from caisson.core.verdict import Verdict, verdict
 
@@ -43,12 +43,7 @@ def render_service(sandbox: Sandbox) -> Json | None:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {
-            "name": sandbox.metadata.name,
-            "namespace": sandbox.metadata.namespace,
-            "labels": own_labels(sandbox),
-            "ownerReferences": [owner_reference(sandbox)],
-        },
+        "metadata": own_metadata(sandbox, sandbox.metadata.name),
         "spec": spec,
     }
 
