@@ -1,15 +1,15 @@
 """The operator's network can be broken here, and the operator killed: it is a process of this machine."""
 
 import json
-import secrets
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.conftest import namespace
 from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Kubectl
 from tests.faults.operator import OperatorProcess
@@ -98,15 +98,9 @@ def operator(operator_process: OperatorProcess) -> OperatorProcess:
     return operator_process
 
 
-@contextmanager
-def guarded_namespace(cluster: LocalCluster) -> Iterator[Kubectl]:
+def guarded_namespace(cluster: LocalCluster) -> AbstractContextManager[Kubectl]:
     """kubectl in a guarded namespace of its own."""
-    found = Kubectl(cluster.kubeconfig, f"faults-{secrets.token_hex(4)}")
-    found("create", "namespace", found.namespace)
-    found("label", "namespace", found.namespace, "caisson.dev/sandboxes=true")
-    yield found
-    found("delete", "sbx,pods", "--all", timeout=180)
-    found("delete", "namespace", found.namespace, "--wait=false", "--ignore-not-found")
+    return namespace(cluster, "caisson.dev/sandboxes=true")
 
 
 def new_token(cluster: LocalCluster) -> str:
