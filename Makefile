@@ -92,7 +92,7 @@ test-hostile: up ## Every hostile Sandbox and every attack from inside one (15 m
 .PHONY: test-docker
 test-docker: up ## Docker in earnest: every version, storage, registry and workload (30 min)
 	@$(LOCAL) images
-	@$(LOCAL) images $(TEST_IMAGES)
+	@$(LOCAL) images toolbox-29 $(TEST_IMAGES)
 	@$(BESIDE) tests/docker -m "not alone"
 	@$(ALONE) tests/docker -m alone
 

@@ -14,7 +14,7 @@ class Use(Enum):
 
     CLUSTER = "with the cluster"
     PRODUCT = "by `images`"
-    TESTS = "by `images` with its name"
+    NAMED = "by `images` with its name"
 
 
 @dataclass(frozen=True)
@@ -67,21 +67,22 @@ IMAGES: tuple[Image, ...] = (
             f"toolbox-{version}",
             f"caisson.dev/toolbox:{version}",
             dockerfile="Dockerfile",
-            use=Use.PRODUCT,
+            use=use,
             target=f"toolbox-{version}",
             sources=("toolbox/build/gather", "toolbox/build/attest", "toolbox/libexec", *sources),
         )
-        for version, sources in (
-            ("26", ()),
-            ("28", ()),
-            ("29", ("toolbox/build/compile", "toolbox/docker-29")),
+        for version, use, sources in (
+            ("26", Use.PRODUCT, ()),
+            ("28", Use.PRODUCT, ()),
+            # Compiling it takes longer than all else that `make demo` builds beside the cluster's parts.
+            ("29", Use.NAMED, ("toolbox/build/compile", "toolbox/docker-29")),
         )
     ),
     Image(
         "registry",
         "caisson.dev/test/registry:1",
         dockerfile="tests/docker/images/registry.Dockerfile",
-        use=Use.TESTS,
+        use=Use.NAMED,
         target="registry",
         sources=("tests/docker/images/registry",),
     ),
@@ -90,7 +91,7 @@ IMAGES: tuple[Image, ...] = (
             name,
             f"caisson.dev/test/{name}:1",
             dockerfile="tests/e2e/images/Dockerfile",
-            use=Use.TESTS,
+            use=Use.NAMED,
             target=name,
             sources=sources,
         )
@@ -110,7 +111,7 @@ IMAGES: tuple[Image, ...] = (
             name,
             f"caisson.dev/test/{name}:1",
             dockerfile="tests/docker/images/Dockerfile",
-            use=Use.TESTS,
+            use=Use.NAMED,
             target=name,
             sources=tuple(f"tests/docker/images/{source}" for source in sources),
         )
@@ -128,7 +129,7 @@ def select(names: list[str]) -> tuple[Image | Base, ...]:
     """The images of these names; the base and the product's own if there are none."""
     table = {image.name: image for image in EVERY}
     if not names:
-        return tuple(image for image in table.values() if image.use is not Use.TESTS)
+        return tuple(image for image in table.values() if image.use is not Use.NAMED)
     return tuple(table[name] for name in names)
 
 

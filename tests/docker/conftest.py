@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from local.cache import locked
 from tests.conftest import namespace
 from tests.docker.daemon import Daemon
 from tests.docker.outside import Outside, pod, until_running
@@ -19,18 +20,19 @@ KNOWN_ADDRESS = "192.0.2.7"
 
 
 @pytest.fixture(scope="session")
-def name_server(cluster: LocalCluster, outside_image: None) -> Iterator[None]:
+def name_server(cluster: LocalCluster, outside_image: None) -> None:
     """A name server where the kubelet says that there is one, as in any other cluster. It knows one name."""
     server = ["dnsmasq", "--keep-in-foreground", "--user=root", "--no-resolv", "--no-hosts"]
     server += ["--local=/#/", f"--host-record={KNOWN_NAME},{KNOWN_ADDRESS}"]
     ports = [{"name": protocol.lower(), "protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
     service = {"clusterIP": RESOLVER, "selector": {"app": "names"}, "ports": ports}
-    with namespace(cluster) as kubectl:
+    kubectl = Kubectl(cluster.kubeconfig, "e2e-names")
+    # The address is one for the whole cluster, so workers share what answers there, and it stays.
+    with locked(cluster.kubeconfig.parent / "tests.lock", "another worker of the tests"):
+        kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "e2e-names"}})
         kubectl.apply(pod("names", server))
         kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "names"}, "spec": service})
-        until_running(kubectl, "names")
-        yield
-        kubectl("delete", "service", "names")
+    until_running(kubectl, "names")
 
 
 @pytest.fixture(scope="session")

@@ -158,8 +158,8 @@ def test_a_controllers_pods_are_held_to_the_same(guarded: Kubectl) -> None:
 class TestARunningSandbox:
     """What can be done to a pod that is there already."""
 
-    @staticmethod
     @pytest.fixture(scope="class")
+    @staticmethod
     def sandbox(guarded: Kubectl) -> Iterator[Kubectl]:
         """A Sandbox without Docker, called demo."""
         resources = {"limits": {"cpu": "500m", "memory": "256Mi"}}

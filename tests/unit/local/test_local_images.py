@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from local.image_build import outdated
-from local.images import BASE, EVERY, Image, Use, base_key, image_key, select
+from local.images import BASE, EVERY, Base, Image, Use, base_key, image_key, select
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -59,14 +59,16 @@ def test_the_archives_that_were_used_last_are_kept(tmp_path: Path) -> None:
 
 
 def test_without_names_test_images_are_left_out() -> None:
-    assert all(image.use is not Use.TESTS for image in select([]))
+    assert all(image.use is not Use.NAMED for image in select([]))
     assert BASE in select([])
 
 
-@pytest.mark.parametrize("values", ["local/values.yaml", "tests/e2e/values.yaml"])
-def test_every_toolbox_is_offered_on_the_local_cluster(values: str) -> None:
+@pytest.mark.parametrize(
+    ("values", "images"), [("local/values.yaml", select([])), ("tests/e2e/values.yaml", EVERY)], ids=["demo", "tests"]
+)
+def test_every_toolbox_that_is_built_is_offered(values: str, images: tuple[Image | Base, ...]) -> None:
     offered = yaml.safe_load((CHECKOUT / values).read_text())["config"]["toolboxes"]
-    built = [image.reference for image in EVERY if image.name.startswith("toolbox-")]
+    built = [image.reference for image in images if image.name.startswith("toolbox-")]
     assert [toolbox["image"] for toolbox in offered] == built
     assert all(toolbox["image"].endswith(f":{toolbox['version']}") for toolbox in offered)
 
