@@ -8,6 +8,8 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ from kubernetes.aio import client
 from kubernetes.aio.config import ConfigException
 
 from caisson import __version__, logs
+from caisson.api import pool
+from caisson.api.sandbox import PLURAL
 from caisson.config import Config
 from caisson.core.backoff import exponential
 from caisson.handlers.http import serve_metrics, serve_probes
 from caisson.handlers.sandboxes import watch_sandboxes
 from caisson.shell.actions import Actions
+from caisson.shell.claims import Claims, Reservations
 from caisson.shell.collections import PODS, SERVICES
 from caisson.shell.configfile import load_config
 from caisson.shell.delivery import resolve_delivery
@@ -29,19 +34,23 @@ from caisson.shell.exec import Executor
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube, configuration
 from caisson.shell.lease import Lease
-from caisson.shell.metrics import Metrics
+from caisson.shell.members import Members
+from caisson.shell.metrics import CONTROLLERS, Metrics
 from caisson.shell.objectwatch import ObjectWatch
 from caisson.shell.pace import Pace
+from caisson.shell.pools import Pools
+from caisson.shell.preconditions import Preconditions
 from caisson.shell.queue import WorkQueue
 from caisson.shell.reconciler import Reconciler
 from caisson.shell.resync import Resync
 from caisson.shell.sessions import SessionLimits, Sessions
-from caisson.shell.store import Key, Store, key_of
+from caisson.shell.store import Key, Store, claimed_pod, key_of, owner_key
 
 log = structlog.get_logger("caisson")
 
 _WATCH_CEILING_SECONDS = 60
 _SANDBOX_WATCH = "the watch of Sandboxes"
+_REFILL_AFTER_SECONDS = 0.5
 _LEASE_LOST = 75  # EX_TEMPFAIL of sysexits.h
 _CONFIGURATION_FAILED = 78  # EX_CONFIG of sysexits.h
 
@@ -58,22 +67,35 @@ class Operator:
         self._lease = _lease(config, Kube(self._api, self.metrics))
         leading = self._lease.held if self._lease is not None else _always
         self._kube = Kube(self._api, self.metrics, leading)
-        self._sandboxes, self._pods, self._services = Store(), Store(), Store()
+        self._sandboxes, self._pods = Store(index=claimed_pod), Store(index=owner_key)
+        self._services, self._pools = Store(), Store()
         self.metrics.has_workers(config.workers)
         self.metrics.leads(config.leader_election.lease_name, leading)
         self.metrics.counts(self._sandboxes.all)
-        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _log_failure, self.metrics.queue)
-        wake = self._queue.add
+        self._queue, self._pool_queue, self._member_queue = (
+            WorkQueue[Key](partial(self._work, name), partial(_log_failure, name), self.metrics.queue(name))
+            for name in CONTROLLERS
+        )
         limits = SessionLimits(config.sessions, config.sessions_per_namespace)
-        self._sessions = Sessions(self._executor, limits, Pace(config.starts_per_node), wake, self.metrics, leading)
-        self._reconciler: Reconciler | None = None
+        self._sessions = Sessions(self._executor, limits, Pace(config.starts_per_node), self.metrics, leading)
+        self._controllers: dict[str, Callable[[Key], Awaitable[None]]] = {}
         scopes = config.namespaces or (None,)
         period = config.resync_period_seconds
-        self._resyncs = [Resync(self._kube, scope, self._sandboxes, wake, period) for scope in scopes]
+        self._resyncs = [
+            Resync(self._kube, plural, scope, store, changed, period)
+            for plural, store, changed in (
+                (PLURAL, self._sandboxes, self._sandbox_changed),
+                (pool.PLURAL, self._pools, self._pool_changed),
+            )
+            for scope in scopes
+        ]
         self._lists: list[ObjectWatch | Resync] = [
             *(
-                ObjectWatch(self._kube, kind, scope, store, wake, self.health, self.metrics, period)
-                for kind, store in ((PODS, self._pods), (SERVICES, self._services))
+                ObjectWatch(self._kube, kind, scope, store, changed, self.health, self.metrics, period)
+                for kind, store, changed in (
+                    (PODS, self._pods, self._pod_changed),
+                    (SERVICES, self._services, self._sandbox_changed),
+                )
                 for scope in scopes
             ),
             *self._resyncs,
@@ -92,13 +114,17 @@ class Operator:
                 # A pod that is not in the store is created: so nothing is reconciled before the store is complete.
                 for part in self._lists:
                     await part.synced.wait()
-                self._reconciler = self._make_reconciler(await resolve_delivery(self._config, self._kube))
+                self._make_controllers(await resolve_delivery(self._config, self._kube))
                 group.create_task(self._watch())
                 log.info("operator in sync", version=__version__, namespaces=list(self._config.namespaces) or "all")
                 if self._lease is not None:
                     await self._lease.acquire()
                     group.create_task(self._lease.keep())
-                group.create_task(self._queue.run(self._config.workers))
+                for pods in self._pods.all():
+                    # Of what the pools' pods are good for nothing is written down.
+                    self._pod_changed(pods)
+                for queue in (self._queue, self._pool_queue, self._member_queue):
+                    group.create_task(queue.run(self._config.workers))
         except BaseExceptionGroup as group:
             if group.subgroup(LeaseLost) is not None:
                 raise LeaseLost("the lease was not renewed in time") from group
@@ -110,19 +136,61 @@ class Operator:
             await self._executor.close()
             await self._api.close()
 
-    def _make_reconciler(self, config: Config) -> Reconciler:
-        return Reconciler(
+    def _make_controllers(self, config: Config) -> None:
+        """Put together what works on the queues, once it is known how the toolbox gets into a pod."""
+        kube, pods, reservations = self._kube, self._pods, Reservations()
+        preconditions = Preconditions(kube, config)
+        claims = Claims(kube, config, self._sandboxes, pods, reservations, self._pool_taken_from)
+        actions = Actions(kube, self._sessions, claims, preconditions, pods, self._services)
+        members = Members(
             config,
-            self._kube,
+            pods,
             self._sandboxes,
-            self._pods,
+            actions,
+            reservations,
+            self._member_queue.add,
+            self._member_queue.add_after,
+            self._pool_queue.add,
+        )
+        pools = Pools(config, kube, self._pools, pods, members, preconditions, reservations, self._pool_queue.add_after)
+        sandboxes = Reconciler(
+            config,
+            kube,
+            self._sandboxes,
+            pods,
             self._services,
-            Actions(self._kube, config, self._sessions, self._pods, self._services),
+            pools,
+            actions,
             self.health,
             self.metrics,
+            self._queue.add,
             self._queue.add_after,
             self._queue.forget,
         )
+        work = (sandboxes.reconcile, pools.reconcile, members.reconcile)
+        self._controllers = dict(zip(CONTROLLERS, work, strict=True))
+
+    def _sandbox_changed(self, thing: dict[str, Any]) -> None:
+        """Have a Sandbox looked at, because it or something of its name changed."""
+        self._queue.add(key_of(thing))
+
+    def _pool_changed(self, thing: dict[str, Any]) -> None:
+        self._pool_queue.add(key_of(thing))
+
+    def _pod_changed(self, thing: dict[str, Any]) -> None:
+        """Have whoever owns a pod look at it. One that nobody owns may have the name of a Sandbox."""
+        owner = owner_key(thing)
+        if owner is None:
+            self._queue.add(key_of(thing))
+        elif owner.kind == pool.KIND:
+            self._member_queue.add(key_of(thing))
+            self._pool_queue.add(Key(owner.namespace, owner.name))
+        else:
+            self._queue.add(Key(owner.namespace, owner.name))
+
+    def _pool_taken_from(self, key: Key) -> None:
+        # What takes its place may wait for the one that was taken to be told of.
+        self._pool_queue.add_after(key, _REFILL_AFTER_SECONDS)
 
     async def _watch(self) -> None:
         """Watch Sandboxes for ever: kopf gives up at an answer that it does not expect, and is started anew."""
@@ -150,19 +218,20 @@ class Operator:
             for resync in self._resyncs:
                 resync.hurry()
 
-    def _deliver(self, event: dict[str, Any]) -> None:
+    def _deliver(self, plural: str, event: dict[str, Any]) -> None:
         thing = dict(event["object"])
         self.health.working(_SANDBOX_WATCH)
-        self.health.seen(thing)
-        self.metrics.delivered("sandboxes")
-        kept = self._sandboxes.remove(thing) if event["type"] == "DELETED" else self._sandboxes.put(thing)
-        if kept:
-            self._queue.add(key_of(thing))
+        self.metrics.delivered(plural)
+        store, changed = self._pools, self._pool_changed
+        if plural == PLURAL:
+            self.health.seen(thing)
+            store, changed = self._sandboxes, self._sandbox_changed
+        if store.remove(thing) if event["type"] == "DELETED" else store.put(thing):
+            changed(thing)
 
-    async def _reconcile(self, key: Key) -> None:
-        assert self._reconciler is not None  # noqa: S101  the queue runs once there is one
-        with self.metrics.reconciling():
-            await self._reconciler.reconcile(key)
+    async def _work(self, controller: str, key: Key) -> None:
+        with self.metrics.reconciling(controller):
+            await self._controllers[controller](key)
 
 
 def _always() -> bool:
@@ -183,8 +252,15 @@ def _lease(config: Config, kube: Kube) -> Lease | None:
     return Lease(kube, namespace, identity, config.leader_election)
 
 
-def _log_failure(key: Key, error: Exception, pause: float) -> None:
-    log.error("reconcile failed", namespace=key.namespace, name=key.name, retry_in_seconds=pause, exc_info=error)
+def _log_failure(controller: str, key: Key, error: Exception, pause: float) -> None:
+    log.error(
+        "reconcile failed",
+        controller=controller,
+        namespace=key.namespace,
+        name=key.name,
+        retry_in_seconds=pause,
+        exc_info=error,
+    )
 
 
 async def _run(config: Config, probe_port: int, metrics_port: int) -> None:

@@ -17,7 +17,8 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The schemas of every kind of Kubernetes, and of Caisson's own."""
     output = tmp_path_factory.mktemp("schemas")
     write_builtins(local("openapi"), output)
-    write_custom(yaml.safe_load((CHECKOUT / "manifests" / "crd.yaml").read_text(encoding="utf-8")), output)
+    for crd in yaml.safe_load_all((CHECKOUT / "manifests" / "crd.yaml").read_text(encoding="utf-8")):
+        write_custom(crd, output)
     return output
 
 

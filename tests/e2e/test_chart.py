@@ -89,11 +89,11 @@ def previous(release: Release, tmp_path: Path) -> Path:
     """
     chart = tmp_path / "caisson"
     shutil.copytree(CHART, chart)
-    crd = yaml.safe_load((chart / "files" / "crd.yaml").read_text(encoding="utf-8"))
+    crd = yaml.safe_load((chart / "files" / "crds" / "sandboxes.yaml").read_text(encoding="utf-8"))
     (version,) = crd["spec"]["versions"]
     version["additionalPrinterColumns"].pop()
     del version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["lifetime"]
-    (chart / "files" / "crd.yaml").write_text(yaml.safe_dump(crd), encoding="utf-8")
+    (chart / "files" / "crds" / "sandboxes.yaml").write_text(yaml.safe_dump(crd), encoding="utf-8")
     release("package", str(chart), "--version", "0.0.9", "--destination", str(tmp_path))
     return tmp_path / "caisson-0.0.9.tgz"
 

@@ -171,7 +171,7 @@ def test_a_namespace_that_is_terminating(
 def test_the_crd_upgraded_under_running_sandboxes(
     pair: Pair, undisturbed: Outcome, kubectl: Kubectl, record: Record
 ) -> None:
-    crd = yaml.safe_load((CHECKOUT / "manifests" / "crd.yaml").read_text(encoding="utf-8"))
+    crd = next(yaml.safe_load_all((CHECKOUT / "manifests" / "crd.yaml").read_text(encoding="utf-8")))
     version = crd["spec"]["versions"][0]
     version["additionalPrinterColumns"].append({"name": "Later", "type": "string", "jsonPath": ".spec.image"})
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]

@@ -50,14 +50,14 @@ seccompProfile:
 {{- /* What the operator may do where Sandboxes are. */ -}}
 {{- define "caisson.sandboxRules" -}}
 - apiGroups: [caisson.dev]
-  resources: [sandboxes]
+  resources: [sandboxes, sandboxpools]
   verbs: [list, watch]
 - apiGroups: [caisson.dev]
-  resources: [sandboxes/status]
+  resources: [sandboxes/status, sandboxpools/status]
   verbs: [patch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods/exec]
   verbs: [get, create]

@@ -62,6 +62,9 @@ Quantity = Annotated[
 """An amount as Kubernetes writes it (`500m`, `2Gi`, `3`)."""
 
 
+NO_NUL = r"^[^\x00]*$"
+"""What an argument or a variable of the environment may be."""
+
 SIZE = Field(
     json_schema_extra=rules(
         rule(

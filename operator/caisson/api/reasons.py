@@ -131,6 +131,36 @@ class Reason(StrEnum):
         "Delete the Sandbox; apply it again for a new one. spec.lifetime.ttlSeconds says how long it lives.",
     )
 
+    # Pools
+
+    POOL_NOT_FOUND = (
+        "PoolNotFound",
+        Outlook.RETRIED,
+        "There is no SandboxPool of the name in spec.poolRef.",
+        "`kubectl get sbxp` shows those of the namespace. Apply the pool, or delete the Sandbox and apply it with"
+        " another.",
+    )
+    POOL_EMPTY = (
+        "PoolEmpty",
+        Outlook.PROGRESS,
+        "The pool had no sandbox that was ready, so one like it is started.",
+        "It takes as long as without a pool. If it happens often, raise spec.replicas of the pool.",
+    )
+    POOL_READY = "PoolReady", Outlook.GOOD, "As many sandboxes wait in the pool as were asked for."
+    POOL_FILLING = "PoolFilling", Outlook.PROGRESS, "Sandboxes of the pool are being started."
+    PRELOAD_FAILED = (
+        "PreloadFailed",
+        Outlook.RETRIED,
+        "An image in spec.preload can't be pulled in the sandboxes of the pool, so none of them counts as ready.",
+        "Check the spelling in spec.preload, and spec.template.spec.docker.registry; the message is Docker's.",
+    )
+    TEMPLATE_TOO_LARGE = (
+        "TemplateTooLarge",
+        Outlook.FINAL,
+        "The template of the pool is larger than what an object's annotations can hold.",
+        "Shorten spec.template.spec.env, command or args: put what is long into a file of the image.",
+    )
+
     # The pod
 
     POD_RUNNING = "PodRunning", Outlook.GOOD, "The sandbox's container runs."

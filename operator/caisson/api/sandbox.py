@@ -5,15 +5,13 @@ is what `kubectl explain` prints, so it says what the field does, its unit, and 
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
 
-from caisson.api.base import ApiModel, LocalObjectReference, Quantity, Time, rule, rules
-from caisson.api.ports import Port
-from caisson.api.registry import Registry
-from caisson.api.storage import Storage
-from caisson.api.volumes import Volume
+from caisson.api.base import ApiModel, ObjectName, Time, rule, rules
+from caisson.api.template import IMAGE, TEMPLATE_RULES, SandboxTemplate
 
 GROUP = "caisson.dev"
 VERSION = "v1alpha1"
@@ -24,196 +22,8 @@ KIND = "Sandbox"
 MAX_NAME_LENGTH = 52
 """Leaves room in a DNS label (63) for a dash and the suffix of an object made for the Sandbox."""
 
-DEFAULT_GRACE_SECONDS = 30
-"""How long a sandbox has to end where its spec does not say."""
-
 STREAM_TAIL_BYTES = 4096
 """How much of dockerd's stdout and of its stderr a crash keeps, from the end."""
-
-_NO_NUL = r"^[^\x00]*$"
-
-Argument = Annotated[str, Field(max_length=4096, pattern=_NO_NUL)]
-
-
-class Entrypoint(StrEnum):
-    """What the container runs when `command` is not set."""
-
-    IDLE = "Idle"
-    IMAGE = "Image"
-
-
-class DockerSource(StrEnum):
-    """Where dockerd comes from."""
-
-    TOOLBOX = "Toolbox"
-    IMAGE = "Image"
-
-
-class Profile(StrEnum):
-    """How dockerd is prepared and which flags it gets."""
-
-    GVISOR = "GVisor"
-    BARE = "Bare"
-
-
-class RestartPolicy(StrEnum):
-    """Whether a dockerd that failed is started again."""
-
-    ON_FAILURE = "OnFailure"
-    NEVER = "Never"
-
-
-class EnvVar(ApiModel):
-    """One environment variable. There is no `valueFrom`: a Sandbox can't read Secrets of its namespace this way."""
-
-    name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    """Name of the variable: letters, digits and underscores. Names that begin with CAISSON_ are reserved."""
-
-    value: Annotated[str, Field(max_length=32768, pattern=_NO_NUL)] = ""
-    """Value of the variable. `$(NAME)` stands for another variable, `$$(NAME)` for itself, as in a Pod."""
-
-
-AMOUNT = Field(
-    json_schema_extra=rules(
-        rule(
-            "!isQuantity(string(self)) || quantity(string(self)).isGreaterThan(quantity('0'))",
-            "an amount must be above 0: raise it, or leave the field out",
-        ),
-    ),
-)
-
-
-class ResourceList(ApiModel):
-    """Amounts of compute resources."""
-
-    cpu: Annotated[Quantity | None, AMOUNT] = None
-    """CPU, in cores: `2` or `500m`."""
-
-    memory: Annotated[Quantity | None, AMOUNT] = None
-    """Memory, in bytes: `4Gi`. It holds the sandbox's kernel, its processes and storage of type Memory."""
-
-    ephemeral_storage: Annotated[Quantity | None, AMOUNT, Field(alias="ephemeral-storage")] = None
-    """Local disk, in bytes: `10Gi`."""
-
-
-class Resources(ApiModel):
-    """Compute resources of the sandbox's container, with the meaning they have in a Pod."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            *(
-                rule(
-                    f"!has(self.limits) || !has(self.requests) || !has(self.limits.{name})"
-                    f" || !has(self.requests.{name}) || !isQuantity(string(self.limits.{name}))"
-                    f" || !isQuantity(string(self.requests.{name}))"
-                    f" || quantity(string(self.requests.{name})).compareTo(quantity(string(self.limits.{name}))) <= 0",
-                    f"requests.{name} must not be above limits.{name}: lower the one or raise the other",
-                    field_path=f".requests.{name}",
-                )
-                for name in ("cpu", "memory")
-            ),
-            rule(
-                "!has(self.limits) || !has(self.limits.memory) || !isQuantity(string(self.limits.memory))"
-                " || quantity(string(self.limits.memory)).compareTo(quantity('32Mi')) >= 0",
-                "gVisor itself needs memory: raise limits.memory to 32Mi or more",
-                field_path=".limits.memory",
-            ),
-        ),
-    )
-
-    limits: ResourceList | None = None
-    """The most that the sandbox may use. A sandbox over its memory limit is killed as a whole."""
-
-    requests: ResourceList | None = None
-    """What the scheduler sets aside. Defaults to the limits."""
-
-
-class Restart(ApiModel):
-    """What happens after dockerd failed. A change applies in place."""
-
-    policy: RestartPolicy = RestartPolicy.ON_FAILURE
-    """OnFailure starts dockerd again, after a back-off that doubles from 1 s to 5 min, where another try can help.
-    Never leaves it as it ended."""
-
-    max_retries: Annotated[int, Field(ge=0, le=100)] = 5
-    """How many times in a row. A daemon that was ready for 10 minutes starts the count anew."""
-
-
-# -D takes no value, so another short flag may follow it in the same argument.
-_OWNED_FLAGS = "^(--(pidfile|data-root|graph|exec-root|containerd|iptables|ip6tables)(=.*)?|-D*[pg].*)$"
-_FLAGS_THAT_START_NOTHING = "^(--version|--help|-D*[vh])$"
-
-
-class Docker(ApiModel):
-    """The Docker daemon of the sandbox."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "self.from == 'Toolbox' || !has(self.version)",
-                "version chooses a toolbox and has no effect with from: Image: remove it, or set from: Toolbox",
-                field_path=".version",
-            ),
-            rule(
-                f"self.profile == 'Bare' || !has(self.flags) || self.flags.all(f, !f.matches('{_OWNED_FLAGS}'))",
-                "--pidfile, --data-root, --exec-root, --containerd, --iptables and --ip6tables are set by the GVisor "
-                "profile: remove them, or set profile: Bare",
-                field_path=".flags",
-            ),
-            rule(
-                f"!has(self.flags) || self.flags.all(f, !f.matches('{_FLAGS_THAT_START_NOTHING}'))",
-                "with --version or --help dockerd starts nothing: remove them",
-                field_path=".flags",
-            ),
-            rule(
-                "self.profile == 'GVisor' || !has(self.registry) || (!has(self.registry.mirrors)"
-                " && !has(self.registry.insecure))",
-                "registry.mirrors and registry.insecure are flags of the GVisor profile: remove them, or set profile:"
-                " GVisor",
-                field_path=".registry",
-            ),
-        ),
-    )
-
-    enabled: bool = True
-    """false makes a plain gVisor sandbox: no Docker, no capabilities, and the image's USER is honoured. A change
-    replaces the pod."""
-
-    from_: Annotated[DockerSource, Field(alias="from")] = DockerSource.TOOLBOX
-    """Toolbox: Caisson brings dockerd along, for any image. Image: the dockerd on the PATH of the image is run. A
-    change replaces the pod."""
-
-    version: Annotated[str | None, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)*$")] = None
-    """Version of Docker, one of the toolboxes that the administrator offers. Defaults to the first of them. A change
-    replaces the pod."""
-
-    profile: Profile = Profile.GVISOR
-    """GVisor: the preparation (NAT, storage, MTU) and the flags with which Docker works under gVisor. Bare: dockerd
-    with no flags but yours and no preparation. A change replaces the pod."""
-
-    flags: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=1024, pattern=_NO_NUL)], ...],
-        Field(max_length=64),
-    ] = ()
-    """More flags for dockerd, each an element of its argument vector: `["--debug", "--label=a=b"]`. A change replaces
-    the pod."""
-
-    storage: Storage = Storage()
-    """Where images, containers and volumes are kept. A change replaces the pod."""
-
-    registry: Registry = Registry()
-    """The registries that Docker pulls from and pushes to. A change replaces the pod."""
-
-    pod_log: bool = True
-    """`kubectl logs` shows what dockerd logs, beside what the sandbox's command prints. A change applies to the next
-    start."""
-
-    start_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
-    """How long dockerd may take until `docker info` answers, in seconds; then it is stopped and the start has failed.
-    A change applies to the next start."""
-
-    restart: Restart = Restart()
-    """What happens after dockerd failed. A change applies in place."""
 
 
 class Lifetime(ApiModel):
@@ -225,134 +35,59 @@ class Lifetime(ApiModel):
     administrator may set a default and a maximum. A change applies in place, until the time is up."""
 
 
-class SandboxSpec(ApiModel):
+class PoolReference(ApiModel):
+    """A SandboxPool in the Sandbox's own namespace."""
+
+    name: ObjectName
+    """Name of the pool."""
+
+
+# What a pool's template says can't be said beside poolRef as well: who would win?
+_TEMPLATE_FIELDS = tuple(field.alias or to_camel(name) for name, field in SandboxTemplate.model_fields.items())
+_NOT_BESIDE_POOL = " && ".join(f"!has(self.{field})" for field in _TEMPLATE_FIELDS)
+
+
+class SandboxSpec(SandboxTemplate):
     """What the user wants. Where a field says that its change replaces the pod, what was in the sandbox is lost."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
+            *TEMPLATE_RULES,
             rule(
-                "!has(self.command) || self.entrypoint == 'Idle'",
-                "command replaces the image's entrypoint: remove command, or entrypoint: Image",
-                field_path=".command",
+                "has(self.image) || has(self.poolRef)",
+                "a sandbox is made from an image or taken from a pool: set image, or poolRef",
+                field_path=".image",
             ),
             rule(
-                "!has(self.args) || has(self.command) || self.entrypoint == 'Image'",
-                "args are given to a command: set command, or entrypoint: Image",
-                field_path=".args",
+                f"!has(self.poolRef) || ({_NOT_BESIDE_POOL})",
+                "the template of the pool says what its sandboxes are: beside poolRef set lifetime alone, or remove"
+                " poolRef",
+                field_path=".poolRef",
             ),
             rule(
-                "!self.docker.enabled || self.docker.storage.type != 'Memory'"
-                " || !has(self.docker.storage.memory) || !has(self.docker.storage.memory.sizeLimit)"
-                " || !has(self.resources.limits) || !has(self.resources.limits.memory)"
-                " || !isQuantity(string(self.docker.storage.memory.sizeLimit))"
-                " || !isQuantity(string(self.resources.limits.memory))"
-                " || quantity(string(self.docker.storage.memory.sizeLimit))"
-                ".isLessThan(quantity(string(self.resources.limits.memory)))",
-                "docker.storage.memory.sizeLimit must be below resources.limits.memory, which it counts towards: lower"
-                " the one or raise the other",
-                field_path=".docker.storage.memory.sizeLimit",
+                "has(self.poolRef) == has(oldSelf.poolRef)"
+                " && (!has(self.poolRef) || self.poolRef.name == oldSelf.poolRef.name)",
+                "where a sandbox comes from can't be changed: delete it, and apply it anew",
+                field_path=".poolRef",
             ),
         ),
     )
 
-    image: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\s]+$")]
+    image: Annotated[str, IMAGE] = ""
     """The container image, any image: it needs no Docker, no shell and no libc. A change replaces the pod."""
 
-    image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(max_length=8)] = ()
-    """Secrets with the credentials for spec.image, of those that the administrator allows by name. A change replaces
-    the pod."""
-
-    runtime_class_name: Annotated[
-        str | None,
-        Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
-    ] = None
-    """The RuntimeClass, one that the administrator allows. Defaults to the first of them. A change replaces the
-    pod."""
-
-    entrypoint: Entrypoint = Entrypoint.IDLE
-    """What runs when command is not set. Idle: nothing, the sandbox waits for you. Image: the image's own entrypoint;
-    when it ends, the sandbox ends. A change replaces the pod."""
-
-    command: Annotated[tuple[Argument, ...], Field(max_length=64)] | None = None
-    """A command to run instead; when it ends, the sandbox ends. It is not run in a shell, but
-    `$(NAME)` stands for a variable of env, as in a Pod. A change replaces the
-    pod."""
-
-    args: Annotated[tuple[Argument, ...], Field(max_length=256)] | None = None
-    """Arguments for command, or for the image's entrypoint. A change replaces the pod."""
-
-    env: Annotated[
-        tuple[EnvVar, ...],
-        Field(
-            max_length=128,
-            json_schema_extra={
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["name"],
-            }
-            | rules(
-                rule(
-                    "self.all(e, !e.name.startsWith('CAISSON_'))",
-                    "names that begin with CAISSON_ are reserved: choose another name",
-                ),
-                rule(
-                    "self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 131072",
-                    "the values have more than 131072 characters in all: put large ones into a file of the image",
-                ),
-            ),
-        ),
-    ] = ()
-    """Environment variables of the container, and of dockerd. A change replaces the pod."""
-
-    resources: Resources = Resources()
-    """Compute resources. A change replaces the pod."""
-
-    docker: Docker = Docker()
-    """The Docker daemon."""
-
-    volumes: Annotated[
-        tuple[Volume, ...],
-        Field(
-            max_length=16,
-            json_schema_extra={
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["name"],
-            }
-            | rules(
-                rule(
-                    "self.all(v, self.exists_one(other, other.mountPath == v.mountPath))",
-                    "two volumes are mounted at the same path: choose another mountPath for one of them",
-                ),
-            ),
-        ),
-    ] = ()
-    """Volumes of your own, a workspace for example. A change replaces the pod."""
-
-    ports: Annotated[
-        tuple[Port, ...],
-        Field(
-            max_length=32,
-            json_schema_extra={
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["name"],
-            }
-            | rules(
-                rule(
-                    "self.all(p, self.exists_one(other, other.containerPort == p.containerPort"
-                    " && other.protocol == p.protocol))",
-                    "two ports have the same number: remove one of them",
-                ),
-            ),
-        ),
-    ] = ()
-    """Ports to reach the sandbox at. With any, a headless Service of the Sandbox's name leads to it: the name resolves
-    to the pod's address, before it is Ready as well. A change applies in place."""
-
-    termination_grace_period_seconds: Annotated[int, Field(ge=2, le=3600)] = DEFAULT_GRACE_SECONDS
-    """How long the sandbox has to end, in seconds: nested containers get their signals and their time, then dockerd
-    ends. A change replaces the pod."""
+    pool_ref: PoolReference | None = None
+    """Take a sandbox that is ready out of this pool, or start one like it where the pool has none. What the pool's
+    template says can't be set beside it. It can't be changed."""
 
     lifetime: Lifetime = Lifetime()
     """How long the Sandbox lives. A change applies in place."""
+
+    @model_validator(mode="after")
+    def _comes_from_somewhere(self) -> Self:
+        if not self.image and self.pool_ref is None:
+            raise ValueError("image is missing: set it, or poolRef")
+        return self
 
 
 class Condition(ApiModel):
@@ -453,6 +188,23 @@ class Crash(ApiModel):
     """The number of the restart which answers this crash, 1 for the first in a pod; 0 when none follows."""
 
 
+class Origin(StrEnum):
+    """Where the pod of a Sandbox with poolRef comes from."""
+
+    WARM = "Warm"
+    COLD = "Cold"
+
+
+class PoolStatus(ApiModel):
+    """The pool that the Sandbox takes its pod from."""
+
+    origin: Origin
+    """Warm: the pod was ready in the pool. Cold: the pool had none, so one was started for this Sandbox."""
+
+    claimed_at: Time | None = None
+    """When the pod was taken out of the pool."""
+
+
 class SandboxStatus(ApiModel):
     """What Caisson says of the Sandbox."""
 
@@ -479,6 +231,9 @@ class SandboxStatus(ApiModel):
 
     node_name: Annotated[str | None, Field(max_length=253)] = None
     """The node on which the pod runs."""
+
+    pool: PoolStatus | None = None
+    """How the pod came about, of a Sandbox with poolRef."""
 
     docker: DockerStatus | None = None
     """The Docker daemon."""

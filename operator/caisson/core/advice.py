@@ -2,8 +2,9 @@
 
 import re
 
+from caisson.api.docker import DockerSource
 from caisson.api.reasons import Reason
-from caisson.api.sandbox import DockerSource, DockerWarning, Sandbox
+from caisson.api.sandbox import DockerWarning, Sandbox
 from caisson.core.needs import is_too_old
 from caisson.core.report import Ready
 

@@ -11,8 +11,9 @@ from decimal import Decimal
 
 from caisson.api.quantity import parse_quantity
 from caisson.api.reasons import Reason
-from caisson.api.sandbox import ResourceList, Resources, Sandbox, SandboxSpec
+from caisson.api.sandbox import Sandbox, SandboxSpec
 from caisson.api.storage import StorageType
+from caisson.api.template import ResourceList, Resources
 from caisson.config import Amounts, Config
 
 _NAMES = {"cpu": "cpu", "memory": "memory", "ephemeral_storage": "ephemeral-storage"}

@@ -1,7 +1,9 @@
 """The command lines of the in-pod scripts (`toolbox/libexec`), and the flags with which dockerd is started by them."""
 
-from caisson.api.sandbox import DEFAULT_GRACE_SECONDS, DockerSource, Profile, Sandbox
+from caisson.api.docker import DockerSource, Profile
+from caisson.api.sandbox import Sandbox
 from caisson.api.storage import StorageType
+from caisson.api.template import DEFAULT_GRACE_SECONDS
 from caisson.config import Config
 from caisson.core.addresses import pool_for
 from caisson.core.allowance import memory_storage_bytes
@@ -24,6 +26,11 @@ def script(name: str, *arguments: str) -> list[str]:
 def verify_command(pod_uid: str) -> list[str]:
     """Return the argument vector of the exec session that looks at the kernel, and does nothing else."""
     return script("sandbox", "verify", "--pod-uid", pod_uid)
+
+
+def preload_command(pod_uid: str, images: tuple[str, ...]) -> list[str]:
+    """Return the argument vector of the exec session that has Docker pull images."""
+    return script("sandbox", "preload", "--pod-uid", pod_uid, "--", *images)
 
 
 def stop_command(sandbox: Sandbox) -> list[str]:

@@ -1,30 +1,35 @@
 """The decision: from what was observed of a Sandbox to its status and the one next step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from caisson.api.reasons import ConditionType, Reason
-from caisson.api.sandbox import Condition, Crash, DockerStatus, Sandbox, SandboxStatus
+from caisson.api.sandbox import Crash, DockerStatus, Origin, PoolStatus, Sandbox, SandboxStatus
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict, expires_at
 from caisson.core.backoff import exponential
 from caisson.core.claim import render_claim
+from caisson.core.conditions import conditions
 from caisson.core.control import verify_command
 from caisson.core.dockerstate import docker_state
 from caisson.core.isolation import isolation_verdict
-from caisson.core.observation import Observation, SessionLost, SessionRunning
-from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession, Step, earliest
+from caisson.core.observation import Observation, SessionLost, SessionRunning, WarmPod
+from caisson.core.plan import ClaimPod, CreatePod, DeletePod, Expected, LookAtEvents, OpenSession, Step, earliest
 from caisson.core.pod import render_pod
 from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
 from caisson.core.service import service_state
 from caisson.core.spechash import spec_hash
+from caisson.core.template import TEMPLATE_ANNOTATION, write_template
 from caisson.core.verdict import Verdict, verdict
 
 _CREATE_CEILING_SECONDS = 60
 _VERIFY_TIMEOUT_SECONDS = 30
 _GONE_AFTER = timedelta(seconds=60)
 """How long a node may be late with telling that a pod is gone."""
+_POOL_AGAIN = timedelta(seconds=5)
+"""A look costs no request; a pool tells nobody that it is there."""
+_WARM_SOON = timedelta(milliseconds=100)
 _EVENTS_AFTER = timedelta(seconds=5)
 _EVENTS_CEILING_SECONDS = 60
 
@@ -45,6 +50,8 @@ class _State:
     docker: DockerStatus | None
     crash: Crash | None
     step: Step
+    origin: Origin | None = None
+    """Where the pod of a Sandbox with poolRef comes from, where that is decided here."""
 
 
 def decide(seen: Observation, config: Config, now: datetime) -> Decision:
@@ -56,9 +63,15 @@ def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     service = service_state(seen, now)
     state = _without_pod(seen, config, now) if seen.pod is None else _with_pod(seen, seen.pod, config, now)
     # Before the pod, which may want to be reached from its first moment on.
-    action = service.step.action or state.step.action
+    action = _surplus(seen) or service.step.action or state.step.action
     step = Step(action, earliest(service.step.wake_at, state.step.wake_at, ends_at))
     return Decision(_status(seen, state, now, service.problem), step)
+
+
+def decide_member(seen: Observation, pod: PodView, config: Config, now: datetime) -> Decision:
+    """Return the same of a pod in a pool, which is nobody's yet: there is nothing but the pod."""
+    state = _with_pod(seen, pod, config, now)
+    return Decision(_status(seen, state, now), state.step)
 
 
 def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
@@ -80,11 +93,18 @@ def _is_expired(sandbox: Sandbox, ends_at: datetime | None, now: datetime) -> bo
 def _expired(seen: Observation) -> _State:
     pod = seen.pod
     own = pod is not None and pod.owner_uid == seen.sandbox.metadata.uid and not pod.terminating
-    step = Step(DeletePod(pod.uid)) if pod is not None and own else Step()
+    step = Step(DeletePod(pod.name, pod.uid)) if pod is not None and own else Step()
     return _waiting(seen, verdict("False", Reason.EXPIRED), step)
 
 
+def _surplus(seen: Observation) -> DeletePod | None:
+    """Two operators at once, or an answer that was lost, may have brought about a second pod."""
+    return next((DeletePod(pod.name, pod.uid) for pod in seen.surplus if not pod.terminating), None)
+
+
 def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
+    if seen.sandbox.spec.pool_ref is not None and (state := _from_pool(seen, seen.sandbox.spec.pool_ref.name, now)):
+        return state
     create = _creation(seen, config)
     if isinstance(create, Verdict):
         return _waiting(seen, create, Step())
@@ -96,11 +116,55 @@ def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
     return _waiting(seen, verdict("False", failure.reason, said=failure.message), step)
 
 
+def _from_pool(seen: Observation, pool: str, now: datetime) -> _State | None:
+    """The state of a Sandbox that takes a pod of its pool; None where it starts one itself.
+
+    That it does is written first, and holds: a pod that was asked for may come about though the answer was lost, and
+    nothing but the status tells the next operator not to take another one from the pool.
+    """
+    if seen.pool_missing:
+        return _waiting(seen, verdict("False", Reason.POOL_NOT_FOUND, said=pool), Step(wake_at=now + _POOL_AGAIN))
+    known = seen.sandbox.status.pool
+    if known is not None and known.origin is Origin.COLD:
+        return None
+    pending = verdict("False", Reason.POD_PENDING)
+    if seen.warm is not None:
+        pod = seen.warm.pod
+        claim = ClaimPod(pod.name, pod.uid, pod.resource_version, _claim(seen, seen.warm, now))
+        return _waiting(seen, pending, Step(claim))
+    if seen.warm_soon:
+        return _waiting(seen, pending, Step(wake_at=now + _WARM_SOON))
+    return replace(_waiting(seen, pending, Step()), origin=Origin.COLD)
+
+
+def _claim(seen: Observation, warm: WarmPod, now: datetime) -> SandboxStatus:
+    """What the status says while a pod is being taken: all that is known of the pod, but that it is the Sandbox's."""
+    known, generation = seen.sandbox.status, seen.sandbox.metadata.generation
+    if known.pod_uid == warm.pod.uid:
+        return known
+    verdicts = {
+        ConditionType(c.type): Verdict(c.status, Reason(c.reason), c.message)
+        for c in warm.status.conditions
+        if c.type != ConditionType.READY
+    }
+    verdicts[ConditionType.READY] = verdict("False", Reason.POD_PENDING)
+    update = {
+        "observed_generation": generation,
+        "conditions": conditions(known, verdicts, generation, now),
+        "pool": PoolStatus(origin=Origin.WARM, claimed_at=now.replace(microsecond=0)),
+        "crash": known.crash,
+    }
+    return warm.status.model_copy(update=update)
+
+
 def _creation(seen: Observation, config: Config) -> CreatePod | Verdict:
     try:
-        return CreatePod(render_pod(seen.sandbox, config), render_claim(seen.sandbox))
+        manifest = render_pod(seen.sandbox, config)
     except ConfigurationConflict as conflict:
         return verdict("False", conflict.reason, said=str(conflict))
+    if seen.sandbox.spec.pool_ref is not None:
+        manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION] = write_template(seen.sandbox.spec)
+    return CreatePod(manifest, render_claim(seen.sandbox))
 
 
 def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
@@ -114,7 +178,8 @@ def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) ->
     pod_running = pod_verdict(pod, events)
     if (overdue_at := _overdue_at(pod)) is not None and now >= overdue_at:
         pod_running = verdict("False", Reason.POD_LOST, said="its node does not confirm that it is gone")
-    if not pod.terminating and pod.spec_hash != spec_hash(seen.sandbox.spec):
+    # One from a pool is what the pool's template was when it was made.
+    if not pod.terminating and pod.pool is None and pod.spec_hash != spec_hash(seen.sandbox.spec):
         return _replace(seen, pod, config)
     if pod_running.status != "True":
         step = _replace_or_wait(seen, pod, pod_running, now)
@@ -132,7 +197,7 @@ def _replace(seen: Observation, pod: PodView, config: Config) -> _State:
     found = _creation(seen, config)
     if isinstance(found, Verdict):
         return _waiting(seen, found, Step())
-    return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step(DeletePod(pod.uid)))
+    return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step(DeletePod(pod.name, pod.uid)))
 
 
 def _running(seen: Observation, pod: PodView, pod_running: Verdict, config: Config, now: datetime) -> _State:
@@ -164,7 +229,12 @@ def _verify(seen: Observation, pod: PodView, now: datetime) -> Step:
         return Step(wake_at=session.retry_at)
     return Step(
         OpenSession(
-            pod.uid, pod.node or "", tuple(verify_command(pod.uid)), _VERIFY_TIMEOUT_SECONDS, starts_docker=False
+            pod.name,
+            pod.uid,
+            pod.node or "",
+            tuple(verify_command(pod.uid)),
+            _VERIFY_TIMEOUT_SECONDS,
+            Expected.KERNEL,
         )
     )
 
@@ -182,7 +252,7 @@ def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now:
             return Step(wake_at=now + pause)
         # Where pods fail before they run, the condition stays False from one to the next, and so does its time.
         due = max(known.last_transition_time, pod.created_at) + pause
-        return Step(DeletePod(pod.uid)) if now >= due else Step(wake_at=due)
+        return Step(DeletePod(pod.name, pod.uid)) if now >= due else Step(wake_at=due)
     if tells_nothing(pod):
         return _look_at_events(seen, pod, now)
     return Step()
@@ -213,9 +283,20 @@ def _status(seen: Observation, state: _State, now: datetime, problem: Verdict | 
         pod_uid=pod.uid if pod else None,
         pod_ip=pod.ip if pod else None,
         node_name=pod.node if pod else None,
+        pool=_pool_status(seen, state, pod, now),
         docker=state.docker,
         crash=state.crash,
     )
+
+
+def _pool_status(seen: Observation, state: _State, pod: PodView | None, now: datetime) -> PoolStatus | None:
+    known = seen.sandbox.status.pool
+    if seen.sandbox.spec.pool_ref is None:
+        return None
+    if pod is not None and pod.pool is not None:
+        taken = known is not None and known.origin is Origin.WARM
+        return known if taken else PoolStatus(origin=Origin.WARM, claimed_at=now.replace(microsecond=0))
+    return PoolStatus(origin=state.origin) if state.origin is not None else known
 
 
 def _ready(verdicts: dict[ConditionType, Verdict], problem: Verdict | None) -> Verdict:
@@ -234,26 +315,3 @@ def _ready(verdicts: dict[ConditionType, Verdict], problem: Verdict | None) -> V
         return problem
     message = docker_ready.message if asked_for else "The sandbox runs on gVisor."
     return Verdict("True", Reason.READY, message)
-
-
-def conditions(
-    known: SandboxStatus,
-    verdicts: dict[ConditionType, Verdict],
-    generation: int,
-    now: datetime,
-) -> tuple[Condition, ...]:
-    """Return the conditions; the time of transition changes only where the status does."""
-
-    def condition(type_: ConditionType, found: Verdict) -> Condition:
-        before = known.condition(type_)
-        unchanged = before is not None and before.status == found.status
-        return Condition(
-            type=type_,
-            status=found.status,
-            reason=found.reason,
-            message=found.message,
-            last_transition_time=before.last_transition_time if before and unchanged else now.replace(microsecond=0),
-            observed_generation=generation,
-        )
-
-    return tuple(condition(type_, found) for type_, found in verdicts.items())

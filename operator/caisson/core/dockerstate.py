@@ -7,8 +7,9 @@ read out of the resource's own status, so that an operator that was just started
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from caisson.api.docker import Restart, RestartPolicy
 from caisson.api.reasons import CRASH_REASONS, ConditionType, Outlook, Reason
-from caisson.api.sandbox import Crash, DockerStatus, Restart, RestartPolicy, Sandbox
+from caisson.api.sandbox import Crash, DockerStatus, Sandbox
 from caisson.config import Config
 from caisson.core.advice import advice, origin
 from caisson.core.backoff import exponential
@@ -21,7 +22,7 @@ from caisson.core.observation import (
     SessionReported,
     SessionRunning,
 )
-from caisson.core.plan import NOTHING, OpenSession, Step
+from caisson.core.plan import NOTHING, Expected, OpenSession, Step
 from caisson.core.podview import PodView
 from caisson.core.report import Failed, Ready, Report
 from caisson.core.verdict import Verdict, verdict
@@ -31,6 +32,7 @@ _STABLE_AFTER = timedelta(minutes=10)
 _LOOK_SOON_AFTER = timedelta(seconds=5)
 """The pause between looks at a daemon that the kubelet calls dead again and again, or whose node's clock is ahead."""
 _LOOK_AGAIN_AFTER = timedelta(seconds=15)
+_VERIFIED_AFTER = timedelta(seconds=2)
 _WRITTEN_FIRST = timedelta(seconds=1)
 _SESSION_GRACE_SECONDS = 30
 """What a session may take beyond the start's own timeout: exec, preparation, and stopping a late daemon."""
@@ -181,7 +183,7 @@ def _watch_over(seen: Observation, state: DockerState, pod: PodView, config: Con
     Right after the start the pod is still unready, until the kubelet's first probe; that is not worth a look.
     """
     if pod.ready:
-        return NOTHING
+        return _verify_claimed(seen, state, pod, config, now)
     condition = seen.sandbox.status.condition(ConditionType.DOCKER_READY)
     known_good = max(
         (m for m in (condition and condition.last_transition_time, seen.looked_at) if m),
@@ -197,6 +199,14 @@ def _watch_over(seen: Observation, state: DockerState, pod: PodView, config: Con
     return Step(wake_at=due)
 
 
+def _verify_claimed(seen: Observation, state: DockerState, pod: PodView, config: Config, now: datetime) -> Step:
+    """Of a pod from a pool the kubelet's last probe was taken for good: look once ourselves, when nobody waits."""
+    if seen.claimed_at is None or (seen.looked_at is not None and seen.looked_at >= seen.claimed_at):
+        return NOTHING
+    due = seen.claimed_at + _VERIFIED_AFTER
+    return Step(_start(seen.sandbox, config, pod, _restarts(state))) if now >= due else Step(wake_at=due)
+
+
 def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, config: Config, now: datetime) -> Step:
     crash, docker = state.crash, state.docker
     if crash is None or docker is None or crash.restart == 0:
@@ -209,9 +219,8 @@ def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, config
 
 def _start(sandbox: Sandbox, config: Config, pod: PodView, attempt: int) -> OpenSession:
     timeout = sandbox.spec.docker.start_timeout_seconds + _SESSION_GRACE_SECONDS
-    return OpenSession(
-        pod.uid, pod.node or "", tuple(start_command(sandbox, config, pod, attempt)), timeout, starts_docker=True
-    )
+    command = tuple(start_command(sandbox, config, pod, attempt))
+    return OpenSession(pod.name, pod.uid, pod.node or "", command, timeout, Expected.START)
 
 
 def _attempt(state: DockerState) -> int:

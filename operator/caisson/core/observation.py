@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from caisson.api.reasons import Reason
-from caisson.api.sandbox import Sandbox
+from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.core.backoff import exponential
 from caisson.core.podview import PodEvent, PodView
 from caisson.core.report import Report
@@ -71,12 +71,36 @@ class PodEvents:
 
 
 @dataclass(frozen=True)
+class WarmPod:
+    """A pod of a pool that is ready."""
+
+    pod: PodView
+    status: SandboxStatus
+    """What is known of it, as if it were a Sandbox's."""
+
+
+@dataclass(frozen=True)
 class Observation:
     """Everything known of a Sandbox at one moment."""
 
     sandbox: Sandbox
     pod: PodView | None = None
-    """The pod of the Sandbox's name which this Sandbox, by UID, or an earlier one of its name owns."""
+    """The pod that this Sandbox, by UID, or an earlier one of its name owns; or nobody, if it has the name."""
+
+    surplus: tuple[PodView, ...] = ()
+    """More pods that this Sandbox owns. There should be none."""
+
+    warm: WarmPod | None = None
+    """A pod of the pool that can be taken, or that was about to be."""
+
+    warm_soon: bool = False
+    """The pool has one that is only just being looked at."""
+
+    pool_missing: bool = False
+    """There is no pool of the name in poolRef, and no pod that came from it."""
+
+    claimed_at: datetime | None = None
+    """When this process took the pod out of its pool."""
 
     service: dict[str, Any] | None = None
     """The Service of the Sandbox's name that Caisson made, for this Sandbox or an earlier one of its name."""

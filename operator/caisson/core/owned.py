@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from caisson.api import pool
+from caisson.api.pool import SandboxPool
 from caisson.api.sandbox import API_VERSION, KIND, Sandbox
 
 Json = dict[str, Any]
@@ -9,31 +11,36 @@ Json = dict[str, Any]
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "caisson"
 SANDBOX_LABEL = "caisson.dev/sandbox"
+POOL_LABEL = "caisson.dev/pool"
+
+Owner = Sandbox | SandboxPool
+"""What pods, and objects beside them, are made for."""
 
 
-def owner_reference(sandbox: Sandbox) -> Json:
-    """Return the reference by which the garbage collector takes an object away with its Sandbox."""
+def owner_reference(owner: Owner) -> Json:
+    """Return the reference by which the garbage collector takes an object away with its owner."""
     return {
         "apiVersion": API_VERSION,
-        "kind": KIND,
-        "name": sandbox.metadata.name,
-        "uid": sandbox.metadata.uid,
+        "kind": KIND if isinstance(owner, Sandbox) else pool.KIND,
+        "name": owner.metadata.name,
+        "uid": owner.metadata.uid,
         "controller": True,
     }
 
 
-def own_labels(sandbox: Sandbox) -> dict[str, str]:
-    """Return the labels of everything that is made for a Sandbox."""
-    return {MANAGED_BY_LABEL: MANAGED_BY, SANDBOX_LABEL: sandbox.metadata.name}
+def own_labels(owner: Owner) -> dict[str, str]:
+    """Return the labels of everything that is made for a Sandbox or a pool."""
+    label = SANDBOX_LABEL if isinstance(owner, Sandbox) else POOL_LABEL
+    return {MANAGED_BY_LABEL: MANAGED_BY, label: owner.metadata.name}
 
 
-def own_metadata(sandbox: Sandbox, name: str) -> Json:
+def own_metadata(owner: Owner, name: str) -> Json:
     """Return the metadata of an object that is made beside the pod."""
     return {
         "name": name,
-        "namespace": sandbox.metadata.namespace,
-        "labels": own_labels(sandbox),
-        "ownerReferences": [owner_reference(sandbox)],
+        "namespace": owner.metadata.namespace,
+        "labels": own_labels(owner),
+        "ownerReferences": [owner_reference(owner)],
     }
 
 
@@ -42,10 +49,16 @@ def controller_of(thing: Json) -> Json | None:
     return next((o for o in thing["metadata"].get("ownerReferences", ()) if o.get("controller")), None)
 
 
-def is_owned_by(thing: Json, sandbox: Sandbox) -> bool:
-    """Tell whether an object is this Sandbox's own."""
+def is_owned_by(thing: Json, owner: Owner) -> bool:
+    """Tell whether an object is this Sandbox's, or this pool's, own."""
+    controller = controller_of(thing)
+    return controller is not None and bool(controller["uid"] == owner.metadata.uid)
+
+
+def is_of_pool(thing: Json) -> bool:
+    """Tell whether an object is a pool's, which nobody has taken."""
     owner = controller_of(thing)
-    return owner is not None and bool(owner["uid"] == sandbox.metadata.uid)
+    return owner is not None and bool(owner["kind"] == pool.KIND)
 
 
 def is_of_namesake(thing: Json, sandbox: Sandbox) -> bool:

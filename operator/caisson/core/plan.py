@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Any
+
+from caisson.api.sandbox import SandboxStatus
 
 
 @dataclass(frozen=True)
@@ -14,22 +17,41 @@ class CreatePod:
 
 
 @dataclass(frozen=True)
+class ClaimPod:
+    """Take a pod out of its pool: say so in this status first, then make the pod the Sandbox's, if it is still free."""
+
+    pod_name: str
+    pod_uid: str
+    resource_version: str
+    status: SandboxStatus
+
+
+@dataclass(frozen=True)
 class DeletePod:
     """Delete the pod, if it still is the one of this UID."""
 
+    pod_name: str
     pod_uid: str
+
+
+class Expected(Enum):
+    """What the report of a session must say, to be one."""
+
+    START = "how a start of dockerd ended"
+    KERNEL = "which kernel there is"
+    PRELOAD = "whether the images are there"
 
 
 @dataclass(frozen=True)
 class OpenSession:
     """Run the in-pod script in the pod of this UID, in the background."""
 
+    pod_name: str
     pod_uid: str
     node: str
     command: tuple[str, ...]
     timeout_seconds: float
-    starts_docker: bool
-    """Whether the report must say how a start ended, or only which kernel there is."""
+    expected: Expected
 
 
 @dataclass(frozen=True)
@@ -54,7 +76,7 @@ class DeleteService:
     service_uid: str
 
 
-Action = ApplyService | DeleteService | CreatePod | DeletePod | OpenSession | LookAtEvents
+Action = ApplyService | DeleteService | ClaimPod | CreatePod | DeletePod | OpenSession | LookAtEvents
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from typing import Any
 
 from caisson.api.reasons import Reason
-from caisson.api.sandbox import Entrypoint, ResourceList, Sandbox, SandboxSpec
+from caisson.api.sandbox import Sandbox, SandboxSpec
+from caisson.api.template import Entrypoint, ResourceList
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict, check_allowance, effective_resources
 from caisson.core.control import script, stop_command
-from caisson.core.owned import own_labels, owner_reference
+from caisson.core.owned import Owner, own_labels, owner_reference
 from caisson.core.podview import CONTAINER_NAME, SPEC_HASH_ANNOTATION
 from caisson.core.podvolumes import volumes
 from caisson.core.spechash import spec_hash
@@ -21,8 +22,11 @@ DOCKER_CAPABILITIES = (
 which is why nothing starts there before the gate has looked."""
 
 
-def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
-    """Return the Pod (core/v1, as JSON) of a Sandbox. Raises ConfigurationConflict where it may not have one."""
+def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> dict[str, Any]:
+    """Return the Pod (core/v1, as JSON) of a Sandbox, or of a pool that owns it until a Sandbox comes.
+
+    Raises ConfigurationConflict where it may not be.
+    """
     spec, metadata = sandbox.spec, sandbox.metadata
     check_allowance(spec, config)
     resources = _resources(spec, config)
@@ -33,14 +37,14 @@ def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
         "metadata": {
             "name": metadata.name,
             "namespace": metadata.namespace,
-            "labels": _labels(sandbox, config),
+            "labels": _labels(sandbox, config, owner or sandbox),
             "annotations": {
                 **config.sandboxes.annotations,
                 # kubectl would say each time which container it takes.
                 "kubectl.kubernetes.io/default-container": CONTAINER_NAME,
                 SPEC_HASH_ANNOTATION: spec_hash(spec),
             },
-            "ownerReferences": [owner_reference(sandbox)],
+            "ownerReferences": [owner_reference(owner or sandbox)],
         },
         "spec": {
             "runtimeClassName": _runtime_class(spec, config),
@@ -62,10 +66,14 @@ def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
     }
 
 
-def _labels(sandbox: Sandbox, config: Config) -> dict[str, str]:
+def _labels(sandbox: Sandbox, config: Config, owner: Owner) -> dict[str, str]:
+    return {**propagated_labels(sandbox, config), **config.sandboxes.labels, **own_labels(owner)}
+
+
+def propagated_labels(sandbox: Sandbox, config: Config) -> dict[str, str]:
+    """Return the labels that a pod takes over from its Sandbox."""
     given = sandbox.metadata.labels
-    copied = {key: given[key] for key in config.sandboxes.propagated_labels if key in given}
-    return {**copied, **config.sandboxes.labels, **own_labels(sandbox)}
+    return {key: given[key] for key in config.sandboxes.propagated_labels if key in given}
 
 
 def _placement(config: Config) -> dict[str, Any]:

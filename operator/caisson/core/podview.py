@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from caisson.core.owned import POOL_LABEL, controller_of
+
 CONTAINER_NAME = "sandbox"
 GATE_NAME = "gate"
 TOOLBOX_VOLUME = "caisson-toolbox"
@@ -34,6 +36,11 @@ class PodView:
     name: str
     uid: str
     owner_uid: str | None
+    owner_kind: str | None
+    resource_version: str
+    pool: str | None
+    """The pool that it comes from."""
+
     spec_hash: str | None
     created_at: datetime
     terminating: bool
@@ -85,11 +92,15 @@ def pod_view(pod: dict[str, Any]) -> PodView:
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
     state = _main_state(status)
     created_at = parse_time(metadata["creationTimestamp"])
+    owner = controller_of(pod)
     assert created_at is not None  # noqa: S101  the API server sets it
     return PodView(
         name=metadata["name"],
         uid=metadata["uid"],
-        owner_uid=_controller(metadata),
+        owner_uid=owner["uid"] if owner is not None else None,
+        owner_kind=owner["kind"] if owner is not None else None,
+        resource_version=metadata.get("resourceVersion", ""),
+        pool=(metadata.get("labels") or {}).get(POOL_LABEL),
         spec_hash=metadata.get("annotations", {}).get(SPEC_HASH_ANNOTATION),
         created_at=created_at,
         terminating="deletionTimestamp" in metadata,
@@ -118,11 +129,6 @@ def _toolbox_image(spec: dict[str, Any]) -> str | None:
 
 def _containers(spec: dict[str, Any]) -> tuple[str, ...]:
     return tuple(c["name"] for kind in ("initContainers", "containers") for c in spec.get(kind) or ())
-
-
-def _controller(metadata: dict[str, Any]) -> str | None:
-    owners = (o["uid"] for o in metadata.get("ownerReferences", ()) if o.get("controller"))
-    return next(owners, None)
 
 
 def _main_state(status: dict[str, Any]) -> dict[str, Any]:

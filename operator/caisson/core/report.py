@@ -7,7 +7,8 @@ is believed about that sandbox alone. The script's side is `toolbox/libexec/sand
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -75,11 +76,19 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Preload:
+    """Whether images were pulled; `problem` is what Docker said of the first that was not."""
+
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class Report:
-    """All that one exec session told: the kernel, where it was verified, and how the start ended."""
+    """All that one exec session told: the kernel, where it was verified, how the start ended, what was pulled."""
 
     kernel: str | None = None
     outcome: Ready | Failed | None = None
+    preload: Preload | None = None
 
 
 def _decode(value: object) -> object:
@@ -121,6 +130,11 @@ class _Info(BaseModel):
     driver: str = ""
 
 
+class _PreloadFailed(_Line):
+    image64: _Base64
+    stderr64: _Base64 = b""
+
+
 class _Failed(_Line):
     cause: Annotated[Cause, Field(strict=False)]
     attempt: Annotated[int, _COUNT] = 0
@@ -137,36 +151,34 @@ def parse_report(output: bytes) -> Report:
 
     Lines of other events (progress) are passed over; the last outcome counts.
     """
-    kernel: str | None = None
-    outcome: Ready | Failed | None = None
+    report = Report()
     if output.count(b"\n") > _MAX_LINES:
         raise ReportError(f"unexpected output: more than {_MAX_LINES} lines")
     for line in output.split(b"\n"):
         if not line.strip():
             continue
         try:
-            event = _event(line)
-            if event == "isolated":
-                kernel = clean_line(_Isolated.model_validate_json(line).kernel64, 128)
-            elif event == "ready":
-                outcome = _ready(_Ready.model_validate_json(line))
-            elif event == "failed":
-                outcome = _failed(_Failed.model_validate_json(line))
+            report = _READERS.get(_event(line), _passed_over)(report, line)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "line"
             raise ReportError(f"unexpected output: {where}: {first['msg']}") from error
-    if kernel is None and outcome is None:
+    if report == Report():
         raise ReportError(f"unexpected output: {clean_line(output[:256], 256)!r}")
-    return Report(kernel, outcome)
+    return report
 
 
-def _event(line: bytes) -> object:
+def _event(line: bytes) -> str:
     try:
         parsed = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise ReportError(f"unexpected output: {clean_line(line[:256], 256)!r}") from error
-    return parsed.get("event") if isinstance(parsed, dict) else None
+    event = parsed.get("event") if isinstance(parsed, dict) else None
+    return event if isinstance(event, str) else ""
+
+
+def _kernel(line: _Isolated) -> str:
+    return clean_line(line.kernel64, 128)
 
 
 def _ready(line: _Ready) -> Ready:
@@ -187,6 +199,10 @@ def _ready(line: _Ready) -> Ready:
     )
 
 
+def _preload_failed(line: _PreloadFailed) -> Preload:
+    return Preload(f"{clean_line(line.image64, 256)}: {clean_line(line.stderr64[-512:], 512)}")
+
+
 def _failed(line: _Failed) -> Failed:
     return Failed(
         cause=line.cause,
@@ -198,3 +214,19 @@ def _failed(line: _Failed) -> Failed:
         stderr=clean(line.stderr64, STREAM_TAIL_BYTES),
         detail=clean(line.detail64, STREAM_TAIL_BYTES),
     )
+
+
+def _passed_over(report: Report, _: bytes) -> Report:
+    return report
+
+
+_READERS: dict[str, Callable[[Report, bytes], Report]] = {
+    "isolated": lambda report, line: replace(report, kernel=_kernel(_Isolated.model_validate_json(line))),
+    "ready": lambda report, line: replace(report, outcome=_ready(_Ready.model_validate_json(line))),
+    "failed": lambda report, line: replace(report, outcome=_failed(_Failed.model_validate_json(line))),
+    "preloaded": lambda report, _: replace(report, preload=Preload()),
+    "preloadFailed": lambda report, line: replace(
+        report, preload=_preload_failed(_PreloadFailed.model_validate_json(line))
+    ),
+}
+"""What each event adds to the report. Others, of progress, are passed over."""

@@ -3,12 +3,13 @@
 import hashlib
 import json
 
-from caisson.api.sandbox import Docker, Lifetime, SandboxSpec
+from caisson.api.docker import Docker
+from caisson.api.template import SandboxTemplate
 
 _APPLIED_IN_PLACE = ("restart", "start_timeout_seconds", "pod_log")
 
 
-def spec_hash(spec: SandboxSpec) -> str:
+def spec_hash(spec: SandboxTemplate) -> str:
     """Return a short hash of what shapes the pod; a pod that carries another one is replaced.
 
     Fields at their default are left out, so that a new version of the API with more fields leaves pods alone; and
@@ -19,7 +20,8 @@ def spec_hash(spec: SandboxSpec) -> str:
     # What a claim is like is its own; that there is one shapes the pod.
     storage = spec.docker.storage.model_copy(update={"persistent_volume_claim": None})
     docker = spec.docker.model_copy(update={**in_place, "storage": storage})
-    shape = spec.model_copy(update={"docker": docker, "lifetime": Lifetime(), "ports": ()}).model_dump(
-        mode="json", by_alias=True, exclude_defaults=True
+    # What a Sandbox has beyond its template is about the Sandbox, and not its pod.
+    shape = spec.model_copy(update={"docker": docker, "ports": ()}).model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, include=set(SandboxTemplate.model_fields)
     )
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

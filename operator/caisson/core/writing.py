@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from caisson.api.pool import SandboxPoolStatus
 from caisson.api.reasons import ConditionType, Outlook, Reason
-from caisson.api.sandbox import Crash, SandboxStatus
+from caisson.api.sandbox import Crash, Origin, SandboxStatus
 from caisson.core.advice import UNIVERSAL
 
 _PROGRESS_DELAY = timedelta(seconds=3)
@@ -24,7 +25,7 @@ class Notice:
     """The crash that is told here for the first time."""
 
 
-def as_json(status: SandboxStatus) -> dict[str, Any]:
+def as_json(status: SandboxStatus | SandboxPoolStatus) -> dict[str, Any]:
     """Return a status as it stands in the resource."""
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -50,6 +51,9 @@ def may_wait_until(old: SandboxStatus, new: SandboxStatus, changed_since: dateti
     before = old.condition(ConditionType.READY)
     if ready is None or before is None or before.status == "True":
         return None
+    if old.pool != new.pool:
+        # What is decided about the pool is decided once it is written.
+        return None
     if old.observed_generation != new.observed_generation or Reason(ready.reason).outlook is not Outlook.PROGRESS:
         return None
     return changed_since + _PROGRESS_DELAY
@@ -58,7 +62,12 @@ def may_wait_until(old: SandboxStatus, new: SandboxStatus, changed_since: dateti
 def notices(old: SandboxStatus, new: SandboxStatus) -> tuple[Notice, ...]:
     """Return what to tell of a transition: what became of the Sandbox, and what about its Docker is worth knowing."""
     change = _change(old, new)
-    return (*((change,) if change is not None else ()), *_warnings(old, new))
+    return (*((change,) if change is not None else ()), *_warnings(old, new), *_pool(old, new))
+
+
+def _pool(old: SandboxStatus, new: SandboxStatus) -> Iterator[Notice]:
+    if old.pool != new.pool and new.pool is not None and new.pool.origin is Origin.COLD:
+        yield Notice("Normal", Reason.POOL_EMPTY, f"{Reason.POOL_EMPTY.meaning} {Reason.POOL_EMPTY.hint}")
 
 
 def _warnings(old: SandboxStatus, new: SandboxStatus) -> Iterator[Notice]:

@@ -1,4 +1,4 @@
-"""kopf watches Sandboxes; every event goes to the store and wakes the queue, and that is all.
+"""kopf watches Sandboxes and SandboxPools; every event goes to the store and wakes the queue, and that is all.
 
 `on.event` is used alone: kopf's other handlers put annotations or a finalizer on the user's object, and what fails in
 them is retried edge by edge. Here the queue retries, and only `status` of the user's object is ever written.
@@ -17,6 +17,7 @@ import kopf
 from kopf._core.engines.peering import Identity
 from kubernetes.aio import client
 
+from caisson.api import pool
 from caisson.api.sandbox import GROUP, PLURAL, VERSION
 
 Event = dict[str, Any]
@@ -51,7 +52,7 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-def _registry(configuration: client.Configuration, deliver: Callable[[Event], None]) -> kopf.OperatorRegistry:
+def _registry(configuration: client.Configuration, deliver: Callable[[str, Event], None]) -> kopf.OperatorRegistry:
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
@@ -60,7 +61,11 @@ def _registry(configuration: client.Configuration, deliver: Callable[[Event], No
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def sandbox(event: kopf.RawEvent, **_: Any) -> None:
-        deliver(dict(event))
+        deliver(PLURAL, dict(event))
+
+    @kopf.on.event(GROUP, VERSION, pool.PLURAL, registry=handlers)
+    async def sandbox_pool(event: kopf.RawEvent, **_: Any) -> None:
+        deliver(pool.PLURAL, dict(event))
 
     return handlers
 
@@ -86,9 +91,11 @@ def _connection(configuration: client.Configuration) -> kopf.ConnectionInfo:
 async def watch_sandboxes(
     configuration: client.Configuration,
     namespaces: tuple[str, ...],
-    deliver: Callable[[Event], None],
+    deliver: Callable[[str, Event], None],
 ) -> None:
-    """Run kopf, and call `deliver` in this loop with each watch event, until kopf ends; it raises what ended it.
+    """Run kopf, and call `deliver` in this loop with each watch event and the plural of what it is about.
+
+    It ends when kopf does, and raises what ended that.
 
     kopf has a thread and a loop of its own, because it takes every task of its loop for its own when it stops, and the
     process's signals besides.
@@ -97,8 +104,8 @@ async def watch_sandboxes(
     ended: asyncio.Future[None] = loop.create_future()
     stopping: list[Callable[[], object]] = []
 
-    def hand_over(event: Event) -> None:
-        loop.call_soon_threadsafe(deliver, event)
+    def hand_over(plural: str, event: Event) -> None:
+        loop.call_soon_threadsafe(deliver, plural, event)
 
     async def operate() -> None:
         # Of asyncio's kind: kopf waits for one of threading's in a thread that nothing ends, and would end never.

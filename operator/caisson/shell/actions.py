@@ -5,16 +5,25 @@ from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
-from caisson.config import Config
 from caisson.core.claim import difference
 from caisson.core.observation import CreateFailure, PodEvents
 from caisson.core.owned import MANAGED_BY_LABEL, is_labelled, is_of_namesake, is_owned_by, whose
-from caisson.core.plan import Action, ApplyService, CreatePod, DeletePod, DeleteService, LookAtEvents, OpenSession
+from caisson.core.plan import (
+    Action,
+    ApplyService,
+    ClaimPod,
+    CreatePod,
+    DeletePod,
+    DeleteService,
+    LookAtEvents,
+    OpenSession,
+)
 from caisson.core.podview import PodEvent, parse_time
 from caisson.core.refusal import reason_of_refusal
 from caisson.core.startup import Start
 from caisson.core.text import clean_line
 from caisson.core.writing import merge_patch
+from caisson.shell.claims import Claims
 from caisson.shell.clock import now
 from caisson.shell.collections import CLAIMS, PODS, SERVICES, Collection
 from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
@@ -32,18 +41,28 @@ _MESSAGE_BYTES = 512
 class Actions:
     """Performs actions. Raises KubeUnreachable, or a KubeError that is not about the Sandbox: both are retried."""
 
-    def __init__(self, kube: Kube, config: Config, sessions: Sessions, pods: Store, services: Store) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        sessions: Sessions,
+        claims: Claims,
+        preconditions: Preconditions,
+        pods: Store,
+        services: Store,
+    ) -> None:
         """Act through this connection and these sessions; keep objects that are learnt of in their stores."""
-        self._kube, self._sessions, self._pods, self._services = kube, sessions, pods, services
-        self._preconditions = Preconditions(kube, config)
+        self._kube, self._sessions, self._claims, self._pods, self._services = kube, sessions, claims, pods, services
+        self._preconditions = preconditions
 
     async def perform(self, key: Key, sandbox: Sandbox, memory: Memory, action: Action) -> None:
         """Carry out one action for a Sandbox."""
         match action:
             case CreatePod():
                 await self._create(key, sandbox, memory, action)
-            case DeletePod(pod_uid):
-                await self._delete(PODS, key, pod_uid)
+            case ClaimPod():
+                await self._claims.take(key, sandbox, memory, action)
+            case DeletePod(pod_name, pod_uid):
+                await self._delete(PODS, Key(key.namespace, pod_name), pod_uid)
             case ApplyService():
                 await self._apply(key, sandbox, memory, action)
             case DeleteService(service_uid):
@@ -61,8 +80,8 @@ class Actions:
             if problem is None:
                 problem = await self._create_pod(key, sandbox, memory, action.manifest)
         except KubeError as error:
-            problem = reason_of_refusal(error.message), _refusal(error)
-        memory.create_failure = _failure(problem, sandbox, memory.create_failure)
+            problem = reason_of_refusal(error.message), refusal(error)
+        memory.create_failure = create_failure(problem, sandbox.metadata.generation, memory.create_failure)
 
     async def _create_pod(self, key: Key, sandbox: Sandbox, memory: Memory, manifest: Json) -> Problem | None:
         try:
@@ -101,7 +120,7 @@ class Actions:
             if (problem := difference(manifest, claim)) is not None:
                 return Reason.VOLUME_CLAIM_REJECTED, problem
         except KubeError as error:
-            return Reason.VOLUME_CLAIM_REJECTED, _refusal(error)
+            return Reason.VOLUME_CLAIM_REJECTED, refusal(error)
         return None
 
     async def _apply(self, key: Key, sandbox: Sandbox, memory: Memory, action: ApplyService) -> None:
@@ -123,8 +142,8 @@ class Actions:
             # Deleted a moment ago, of which the watch is about to tell.
             problem = Reason.SERVICE_REJECTED, error.message
         except KubeError as error:
-            problem = Reason.SERVICE_REJECTED, _refusal(error)
-        memory.service_failure = _failure(problem, sandbox, memory.service_failure)
+            problem = Reason.SERVICE_REJECTED, refusal(error)
+        memory.service_failure = create_failure(problem, sandbox.metadata.generation, memory.service_failure)
 
     async def _whose_service(self, key: Key, sandbox: Sandbox) -> Problem | None:
         try:
@@ -151,16 +170,16 @@ class Actions:
         return PodEvents(pod_uid, tuple(events), now())
 
 
-def _failure(problem: Problem | None, sandbox: Sandbox, before: CreateFailure | None) -> CreateFailure | None:
+def create_failure(problem: Problem | None, generation: int, before: CreateFailure | None) -> CreateFailure | None:
+    """Return what is known of failures after one more try, for this generation of the spec."""
     if problem is None:
         return None
-    generation = sandbox.metadata.generation
     failures = before.count if before is not None and before.generation == generation else 0
     reason, message = problem
     return CreateFailure(reason, message, generation, now(), failures + 1)
 
 
-def _refusal(error: KubeError) -> str:
+def refusal(error: KubeError) -> str:
     """Return the words of a refusal. Raises it again where it is not about the object, and so is worth a retry."""
     # A webhook that is down answers 500; that is about this object, and the user's to know.
     if error.status in {409, 429} or (error.status >= 500 and "webhook" not in error.message):

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from kubernetes.aio import client, config
 
-from caisson.api.sandbox import GROUP, PLURAL, VERSION
+from caisson.api.sandbox import GROUP, VERSION
 from caisson.shell.collections import OWN, Collection
 from caisson.shell.errors import ConfigError, KubeUnreachable, NotLeading, kube_error
 from caisson.shell.metrics import Metrics
@@ -93,9 +93,12 @@ class Kube:
         path = kind.path(namespace, name)
         return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
 
-    async def delete(self, kind: Collection, namespace: str, name: str, uid: str) -> None:
-        """Delete an object, a pod with its usual grace period, if it still has this UID."""
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+    async def delete(
+        self, kind: Collection, namespace: str, name: str, uid: str, resource_version: str | None = None
+    ) -> None:
+        """Delete an object, a pod with its usual grace period, if it still has this UID, and this version if given."""
+        preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
         await self._call("DELETE", kind.path(namespace, name), body=body)
 
     async def pod_events(self, namespace: str, pod_uid: str) -> list[Json]:
@@ -103,9 +106,9 @@ class Kube:
         query = {"fieldSelector": f"involvedObject.uid={pod_uid}", "limit": "100"}
         return list((await self._call("GET", f"/api/v1/namespaces/{namespace}/events", query=query))["items"])
 
-    async def patch_sandbox_status(self, namespace: str, name: str, patch: Json) -> Json:
-        """Apply a JSON merge patch to a Sandbox's status and return the Sandbox."""
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}/status"
+    async def patch_status(self, plural: str, namespace: str, name: str, patch: Json) -> Json:
+        """Apply a JSON merge patch to the status of a Sandbox, or a SandboxPool, and return the whole."""
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{plural}/{name}/status"
         return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
 
     async def create_event(self, namespace: str, event: Json) -> None:
@@ -126,10 +129,13 @@ class Kube:
         path = f"{_leases(namespace)}/{lease['metadata']['name']}"
         return await self._call("PUT", path, body=lease, leading_only=False)
 
-    async def list_sandboxes(self, namespace: str | None) -> Json:
-        """Return the SandboxList of a namespace, or of all when None. Raises NotFound where the CRD is missing."""
+    async def list_resource(self, plural: str, namespace: str | None) -> Json:
+        """Return all Sandboxes, or SandboxPools, of a namespace, or of all when None.
+
+        Raises NotFound where the CRD is missing.
+        """
         scope = "" if namespace is None else f"/namespaces/{namespace}"
-        return await self._list(f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}", {})
+        return await self._list(f"/apis/{GROUP}/{VERSION}{scope}/{plural}", {})
 
     async def list_own(self, kind: Collection, namespace: str | None) -> Json:
         """Return the list of the objects that Caisson made; `namespace` None means all."""

@@ -1,6 +1,7 @@
 """What this process knows of a Sandbox beyond the API server's objects. Nothing here must be needed after a restart."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,12 +14,18 @@ class Memory:
     """The volatile knowledge of one Sandbox, by UID: a Sandbox of the same name that comes later starts anew."""
 
     uid: str
+    wake: Callable[[], None]
+    """Has the Sandbox looked at again."""
+
     create_failure: CreateFailure | None = None
     service_failure: CreateFailure | None = None
     session: Session | None = None
     session_task: asyncio.Task[None] | None = None
     pod_events: PodEvents | None = None
     looked_at: datetime | None = None
+    claimed_at: datetime | None = None
+    """When this process took the pod out of its pool."""
+
     start: Start | None = None
     """The start that is measured, if this process made the pod."""
 

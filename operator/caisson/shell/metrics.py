@@ -6,6 +6,7 @@ and sandboxes say can't make more series.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter, time
 from typing import Any
 
@@ -26,8 +27,8 @@ from caisson.core.startup import Phase
 
 Json = dict[str, Any]
 
-CONTROLLER = "sandbox"
-"""The label `controller` of controller-runtime's metrics, and `name` of the work queue's."""
+CONTROLLERS = ("sandbox", "sandboxpool", "poolpod")
+"""The label `controller` of controller-runtime's metrics, and `name` of the work queues'."""
 
 _NO_REASON = "None"
 _RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -66,12 +67,13 @@ class Metrics:
         self._workers = Gauge(
             "controller_runtime_max_concurrent_reconciles", "Workers that there are.", by_controller, registry=registry
         )
-        for result in ("success", "error"):
-            self._reconciles.labels(CONTROLLER, result)
-        for metric in (self._errors, self._time, self._active):
-            metric.labels(CONTROLLER)
+        for controller in CONTROLLERS:
+            for result in ("success", "error"):
+                self._reconciles.labels(controller, result)
+            for metric in (self._errors, self._time, self._active):
+                metric.labels(controller)
 
-        self.queue = QueueMetrics(registry)
+        self._queues = _Queues(registry)
 
         self._requests = Counter(
             "rest_client_requests",
@@ -115,24 +117,29 @@ class Metrics:
         )
 
     @contextmanager
-    def reconciling(self) -> Iterator[None]:
+    def reconciling(self, controller: str) -> Iterator[None]:
         """Measure one reconcile; an exception counts it as an error and goes on."""
         began = perf_counter()
-        with self._active.labels(CONTROLLER).track_inprogress():
+        with self._active.labels(controller).track_inprogress():
             result = "error"
             try:
                 yield
                 result = "success"
             except Exception:
-                self._errors.labels(CONTROLLER).inc()
+                self._errors.labels(controller).inc()
                 raise
             finally:
-                self._time.labels(CONTROLLER).observe(perf_counter() - began)
-                self._reconciles.labels(CONTROLLER, result).inc()
+                self._time.labels(controller).observe(perf_counter() - began)
+                self._reconciles.labels(controller, result).inc()
 
     def has_workers(self, number: int) -> None:
         """Note how many reconciles may run at a time."""
-        self._workers.labels(CONTROLLER).set(number)
+        for controller in CONTROLLERS:
+            self._workers.labels(controller).set(number)
+
+    def queue(self, controller: str) -> "QueueMetrics":
+        """Return the metrics of a controller's work queue."""
+        return self._queues.of(controller)
 
     def requested(self, method: str, host: str, code: int | None, seconds: float) -> None:
         """Count a request to the API server; `code` None means that no answer came."""
@@ -160,29 +167,41 @@ class Metrics:
         self.registry.register(_Census(sandboxes))
 
 
+@dataclass(frozen=True)
 class QueueMetrics:
     """The metrics of a work queue, named as client-go's."""
 
+    depth: Gauge
+    adds: Counter
+    retries: Counter
+    waited: Histogram
+    worked: Histogram
+
+
+class _Queues:
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Make them in a registry."""
-
         def own(kind: Any, name: str, text: str, **options: Any) -> Any:
-            return kind(f"workqueue_{name}", text, ["name"], registry=registry, **options).labels(CONTROLLER)
+            return kind(f"workqueue_{name}", text, ["name"], registry=registry, **options)
 
-        self.depth = own(Gauge, "depth", "Sandboxes that wait for a worker.")
-        self.adds = own(Counter, "adds", "How often one was put in the queue.")
-        self.retries = own(Counter, "retries", "How often one was put off after a failure.")
-        self.waited = own(
+        self._depth = own(Gauge, "depth", "Objects that wait for a worker.")
+        self._adds = own(Counter, "adds", "How often one was put in the queue.")
+        self._retries = own(Counter, "retries", "How often one was put off after a failure.")
+        self._waited = own(
             Histogram,
             "queue_duration_seconds",
             "How long one waited for a worker.",
             buckets=_RECONCILE_BUCKETS,
         )
-        self.worked = own(
+        self._worked = own(
             Histogram,
             "work_duration_seconds",
             "How long a worker was busy with one.",
             buckets=_RECONCILE_BUCKETS,
+        )
+
+    def of(self, controller: str) -> QueueMetrics:
+        return QueueMetrics(
+            *(m.labels(controller) for m in (self._depth, self._adds, self._retries, self._waited, self._worked))
         )
 
 

@@ -12,7 +12,7 @@ from caisson.shell.errors import CaissonError
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.metrics import Metrics
-from caisson.shell.store import Key, Store, key_of
+from caisson.shell.store import Store
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -26,7 +26,7 @@ class _Expired(Exception):  # noqa: N818
 
 
 class ObjectWatch:
-    """Keeps a store of objects of one kind up to date and calls `changed` with the key of each that changed."""
+    """Keeps a store of objects of one kind up to date and calls `changed` with each that changed, or went."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class ObjectWatch:
         kind: Collection,
         namespace: str | None,
         store: Store,
-        changed: Callable[[Key], None],
+        changed: Callable[[Json], None],
         health: Health,
         metrics: Metrics,
         resync_seconds: int,
@@ -81,8 +81,8 @@ class ObjectWatch:
     async def _list(self) -> str:
         listed = await self._kube.list_own(self._kind, self._namespace)
         version = str(listed["metadata"]["resourceVersion"])
-        for key in self._store.replace(listed["items"], version, self._namespace):
-            self._changed(key)
+        for thing in self._store.replace(listed["items"], version, self._namespace):
+            self._changed(thing)
         return version
 
     async def _watch(self, version: str) -> str:
@@ -99,5 +99,5 @@ class ObjectWatch:
                 continue
             kept = self._store.remove(thing) if change == "DELETED" else self._store.put(thing)
             if kept:
-                self._changed(key_of(thing))
+                self._changed(thing)
         return version

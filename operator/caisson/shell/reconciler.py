@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from caisson.api.sandbox import ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
+from caisson.api.sandbox import KIND, PLURAL, ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
 from caisson.config import Config
 from caisson.core.decide import Decision, decide, invalid
-from caisson.core.observation import Observation, PodEvents, Session, SessionReported
-from caisson.core.plan import Step, earliest
+from caisson.core.observation import Observation, PodEvents, Session, SessionReported, WarmPod
+from caisson.core.owned import controller_of, is_owned_by
+from caisson.core.plan import ClaimPod, Step, earliest
 from caisson.core.podview import pod_view
+from caisson.core.template import read_template, with_template
 from caisson.core.writing import as_json, may_wait_until, merge_patch, notices
 from caisson.shell.actions import Actions
 from caisson.shell.clock import now
@@ -21,14 +23,24 @@ from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
 from caisson.shell.metrics import Metrics
+from caisson.shell.pools import Pools
 from caisson.shell.recorder import Recorder
-from caisson.shell.store import Key, Store
+from caisson.shell.store import Key, OwnerKey, Store
 
 Json = dict[str, Any]
 
 _CHANGED_MEANWHILE = timedelta(seconds=5)
 _RESYNC = timedelta(minutes=10)
 """Every Sandbox is looked at this often though nothing woke it. A look costs no request; it heals a lost wake-up."""
+
+
+class _Pooled(NamedTuple):
+    """A Sandbox with what it has from its pool."""
+
+    sandbox: Sandbox
+    warm: WarmPod | None = None
+    soon: bool = False
+    missing: bool = False
 
 
 class Reconciler:
@@ -41,17 +53,19 @@ class Reconciler:
         sandboxes: Store,
         pods: Store,
         services: Store,
+        pools: Pools,
         actions: Actions,
         health: Health,
         metrics: Metrics,
+        wake: Callable[[Key], None],
         wake_after: Callable[[Key, float], None],
         forget: Callable[[Key], None],
     ) -> None:
-        """Read from the stores, act through `actions`; ask for another look through `wake_after` (seconds)."""
+        """Read from the stores, act through `actions`; ask for another look by `wake` and `wake_after` (seconds)."""
         self._config, self._kube, self._actions = config, kube, actions
         self._health, self._metrics = health, metrics
-        self._sandboxes, self._pods, self._services = sandboxes, pods, services
-        self._wake_after, self._forget = wake_after, forget
+        self._sandboxes, self._pods, self._services, self._pools = sandboxes, pods, services, pools
+        self._wake, self._wake_after, self._forget = wake, wake_after, forget
         self._recorder = Recorder(kube)
         self._memories: dict[Key, Memory] = {}
 
@@ -74,7 +88,11 @@ class Reconciler:
         decision = decide(seen, self._config, now())
         performed = decision.step.action
         if performed is not None:
-            await self._actions.perform(key, sandbox, memory, performed)
+            await self._actions.perform(key, seen.sandbox, memory, performed)
+            if isinstance(performed, ClaimPod):
+                # What was written to the status is what the next look goes by.
+                raw = self._sandboxes.get(key) or raw
+                sandbox = _read(raw)
             seen = self._observe(key, sandbox, memory)
             decision = decide(seen, self._config, now())
         await self._write(key, seen, memory, decision, _stored(raw, sandbox.status))
@@ -83,13 +101,19 @@ class Reconciler:
             self._wake_after(key, 0)
 
     def _observe(self, key: Key, sandbox: Sandbox, memory: Memory) -> Observation:
-        raw = self._pods.get(key)
-        pod = pod_view(raw) if raw is not None else None
+        own, others = self._own_pods(key, sandbox)
+        pod = pod_view(own) if own is not None else None
+        pooled = self._pooled(sandbox, own)
         session: Session | None = memory.session
         events: PodEvents | None = memory.pod_events
         seen = Observation(
-            sandbox=sandbox,
+            sandbox=pooled.sandbox,
             pod=pod,
+            surplus=tuple(pod_view(other) for other in others),
+            warm=pooled.warm,
+            warm_soon=pooled.soon,
+            pool_missing=pooled.missing,
+            claimed_at=memory.claimed_at,
             service=self._services.get(key),
             create_failure=memory.create_failure,
             service_failure=memory.service_failure,
@@ -101,6 +125,38 @@ class Reconciler:
             for phase, seconds in memory.start.advance(seen, asyncio.get_running_loop().time()):
                 self._metrics.phase(phase, seconds)
         return seen
+
+    def _own_pods(self, key: Key, sandbox: Sandbox) -> tuple[Json | None, list[Json]]:
+        """Return the Sandbox's pod, and what other pods it owns.
+
+        Where it owns none, the pod is that of an earlier Sandbox of this name, or one of the name that nobody owns.
+        """
+        named = self._pods.indexed(OwnerKey(key.namespace, KIND, key.name))
+        mine = [pod for pod in named if is_owned_by(pod, sandbox)]
+        # The one that the status speaks of is the one that the user knows.
+        mine.sort(key=lambda pod: (pod["metadata"]["uid"] != sandbox.status.pod_uid, pod["metadata"]["name"]))
+        if mine:
+            return mine[0], mine[1:]
+        of_the_name = self._pods.get(key)
+        if of_the_name is not None and controller_of(of_the_name) is not None:
+            of_the_name = None
+        return next(iter(named), of_the_name), []
+
+    def _pooled(self, sandbox: Sandbox, pod: Json | None) -> _Pooled:
+        """Fill in what a pool's template says, and look for a pod in the pool where there is none yet."""
+        if sandbox.spec.pool_ref is None:
+            return _Pooled(sandbox)
+        pool = self._pools.get(Key(sandbox.metadata.namespace, sandbox.spec.pool_ref.name))
+        made_from = read_template(pod) if pod is not None else None
+        if made_from is not None:
+            return _Pooled(with_template(sandbox, made_from.template))
+        if pool is None:
+            return _Pooled(sandbox, missing=True)
+        filled = with_template(sandbox, pool.spec.template.spec)
+        if pod is not None:
+            return _Pooled(filled)
+        warm, soon = self._pools.offer(sandbox, pool)
+        return _Pooled(filled, warm, soon)
 
     async def _write(self, key: Key, seen: Observation, memory: Memory, decision: Decision, stored: Json) -> None:
         """Write the status if it is not `stored` and may not wait for a better one; see that the key comes back."""
@@ -133,7 +189,7 @@ class Reconciler:
         # A UID is no precondition of a patch to a custom resource's status; the resource version is, and implies it.
         body = {"metadata": {"resourceVersion": seen.sandbox.metadata.resource_version}, "status": patch}
         try:
-            written = await self._kube.patch_sandbox_status(key.namespace, key.name, body)
+            written = await self._kube.patch_status(PLURAL, key.namespace, key.name, body)
         except (NotFound, Conflict):
             return False
         self._sandboxes.refresh(written)
@@ -158,7 +214,7 @@ class Reconciler:
         memory = self._memories.get(key)
         if memory is None or memory.uid != uid:
             self._drop(key)
-            memory = self._memories[key] = Memory(uid)
+            memory = self._memories[key] = Memory(uid, lambda: self._wake(key))
         return memory
 
     def _drop(self, key: Key) -> None:

@@ -1,14 +1,15 @@
-"""Lists the Sandboxes now and then. kopf tells of no deletion that happened while its watch was broken."""
+"""Lists what kopf watches now and then. kopf tells of no deletion that happened while its watch was broken."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 
 from caisson.shell.errors import CaissonError, NotFound
 from caisson.shell.kube import Kube
-from caisson.shell.store import Key, Store
+from caisson.shell.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -21,13 +22,14 @@ class Resync:
     def __init__(
         self,
         kube: Kube,
+        plural: str,
         namespace: str | None,
         store: Store,
-        changed: Callable[[Key], None],
+        changed: Callable[[dict[str, Any]], None],
         period_seconds: float,
     ) -> None:
-        """List one namespace, or all when None; call `changed` with the key of each Sandbox that differs."""
-        self._period_seconds = period_seconds
+        """List this resource in one namespace, or all when None; call `changed` with each that differs, or went."""
+        self._plural, self._period_seconds = plural, period_seconds
         self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
         self.synced = asyncio.Event()
         """Set after the first list."""
@@ -41,19 +43,20 @@ class Resync:
         """List until cancelled."""
         while True:
             try:
-                sandboxes = await self._kube.list_sandboxes(self._namespace)
+                listed = await self._kube.list_resource(self._plural, self._namespace)
             except NotFound:
                 log.warning(
                     "the CRD is not installed",
+                    plural=self._plural,
                     hint="kubectl apply -f manifests/crd.yaml",
                     retry_in_seconds=_RETRY_SECONDS,
                 )
             except CaissonError as error:
-                log.warning("sandboxes not listed", error=str(error), retry_in_seconds=_RETRY_SECONDS)
+                log.warning("not listed", plural=self._plural, error=str(error), retry_in_seconds=_RETRY_SECONDS)
             else:
-                version = str(sandboxes["metadata"]["resourceVersion"])
-                for key in self._store.replace(sandboxes["items"], version, self._namespace):
-                    self._changed(key)
+                version = str(listed["metadata"]["resourceVersion"])
+                for thing in self._store.replace(listed["items"], version, self._namespace):
+                    self._changed(thing)
                 self.synced.set()
                 self._hurry.clear()
                 with contextlib.suppress(TimeoutError):

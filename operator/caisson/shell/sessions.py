@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from caisson.core.observation import SessionLost, SessionReported, SessionRunning
-from caisson.core.plan import OpenSession
+from caisson.core.plan import Expected, OpenSession
 from caisson.core.report import Cause, Failed, Ready, Report, ReportError, parse_report
 from caisson.core.text import clean_line
 from caisson.shell.clock import now
@@ -41,16 +41,14 @@ class Sessions:
         executor: Executor,
         limits: SessionLimits,
         pace: Pace,
-        woken: Callable[[Key], None],
         metrics: Metrics,
         may_open: Callable[[], bool] = lambda: True,
     ) -> None:
         """Open no more sessions at a time than the limits say, at the pace that the nodes can bear.
 
-        `woken` is called with the key of the Sandbox whose session has something to tell; `may_open` is asked right
-        before a session is opened, which is lost where it says no.
+        `may_open` is asked right before a session is opened, which is lost where it says no.
         """
-        self._executor, self._woken, self._may_open, self._pace = executor, woken, may_open, pace
+        self._executor, self._may_open, self._pace = executor, may_open, pace
         self._open, self._waiting = metrics.sessions.labels("open"), metrics.sessions.labels("waiting")
         self._free = asyncio.Semaphore(limits.in_all)
         # Weak: a namespace without sessions leaves nothing behind.
@@ -72,7 +70,7 @@ class Sessions:
             kernel = _kernel(first_line)
             if kernel is not None and memory.session == SessionRunning(wanted.pod_uid):
                 memory.session = SessionRunning(wanted.pod_uid, kernel)
-                self._woken(key)
+                memory.wake()
 
         try:
             # The namespace's own slots first: who waits for one takes none of the others'.
@@ -88,7 +86,7 @@ class Sessions:
                     raise ExecError("this operator does not hold the lease")
                 with self._open.track_inprogress():
                     result = await self._executor.run(
-                        key.namespace, key.name, wanted.command, wanted.timeout_seconds, printed
+                        key.namespace, wanted.pod_name, wanted.command, wanted.timeout_seconds, printed
                     )
             report = _report(result, wanted)
         except (ExecError, ReportError) as error:
@@ -102,7 +100,7 @@ class Sessions:
             memory.session = SessionReported(wanted.pod_uid, report, now())
             if isinstance(report.outcome, Ready):
                 memory.looked_at = memory.session.at
-        self._woken(key)
+        memory.wake()
 
     def _slots_of(self, namespace: str) -> asyncio.Semaphore:
         slots = self._free_in.get(namespace)
@@ -128,8 +126,11 @@ def _report(result: ExecResult, wanted: OpenSession) -> Report:
     failure = report.outcome if isinstance(report.outcome, Failed) else None
     if failure is not None and failure.cause is Cause.WRONG_POD:
         raise ReportError("another pod has taken the name")
-    if report.outcome is None and wanted.starts_docker:
-        raise ReportError("the start ended without saying how")
-    if report.kernel is None and failure is None and not wanted.starts_docker:
-        raise ReportError("the look at the kernel ended without saying which it is")
+    told = {
+        Expected.START: report.outcome is not None,
+        Expected.KERNEL: report.kernel is not None or failure is not None,
+        Expected.PRELOAD: report.preload is not None,
+    }
+    if not told[wanted.expected]:
+        raise ReportError(f"the session ended without saying {wanted.expected.value}")
     return report

@@ -1,8 +1,10 @@
 """The newest known version of each object, by namespace and name."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
+
+from caisson.core.owned import controller_of
 
 Json = dict[str, Any]
 
@@ -11,7 +13,7 @@ _OWN_ANNOTATIONS = "caisson.dev/"
 
 
 class Key(NamedTuple):
-    """What names a Sandbox, and its pod, which has the same name."""
+    """What names an object of a kind."""
 
     namespace: str
     name: str
@@ -32,9 +34,11 @@ class Store:
     Resource versions of one kind are compared as numbers (KEP-5504: they are ordered decimal integers).
     """
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, index: Callable[[Json], Hashable] = lambda _: None) -> None:
+        """Start empty. `index` says under what else than its key an object is to be found; None: under nothing."""
         self._objects: dict[Key, Json] = {}
+        self._index_of = index
+        self._index: dict[Hashable, dict[Key, Json]] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
         self._listed_at: dict[str | None, int] = {}
 
@@ -46,13 +50,29 @@ class Store:
         """Return all objects."""
         return self._objects.values()
 
+    def indexed(self, value: Hashable) -> list[Json]:
+        """Return the objects that are to be found under this."""
+        return list(self._index.get(value, {}).values())
+
     def put(self, thing: Json) -> bool:
         """Keep an object, less what nobody reads, unless a newer version is known. Returns whether it was kept."""
         known, gone_at = self._objects.get(key_of(thing)), self._gone.get(thing["metadata"]["uid"], -1)
         if _version(thing) <= gone_at or (known is not None and _version(known) >= _version(thing)):
             return False
-        self._objects[key_of(thing)] = _without_ballast(thing)
+        if known is not None:
+            self._drop(known)
+        kept = self._objects[key_of(thing)] = _without_ballast(thing)
+        if (value := self._index_of(kept)) is not None:
+            self._index.setdefault(value, {})[key_of(kept)] = kept
         return True
+
+    def _drop(self, known: Json) -> None:
+        del self._objects[key_of(known)]
+        if (value := self._index_of(known)) is not None:
+            found = self._index[value]
+            del found[key_of(known)]
+            if not found:
+                del self._index[value]
 
     def refresh(self, thing: Json) -> None:
         """Keep the answer to a write of ours, if the object is still the one that was written."""
@@ -74,18 +94,19 @@ class Store:
         known = self._objects.get(key)
         if known is None or known["metadata"]["uid"] != uid:
             return False
-        del self._objects[key]
+        self._drop(known)
         return True
 
-    def replace(self, things: list[Json], version: str, within: str | None) -> set[Key]:
-        """Take over a list made at `version`: keep what is in it, drop what is not. Returns the keys that changed.
+    def replace(self, things: list[Json], version: str, within: str | None) -> list[Json]:
+        """Take over a list made at `version`: keep what is in it, drop what is not. Returns what changed, or went.
 
         `within` is the namespace that was listed, None for all.
         """
         if int(version) < self._listed_at.get(within, 0):
             # Versions went backwards: the storage was restored, and what was known is of another history. Lists of
             # other namespaces don't count: their answers may come in another order than they were made.
-            self._objects = {key: thing for key, thing in self._objects.items() if within not in (None, key.namespace)}
+            for known in [thing for key, thing in self._objects.items() if within in (None, key.namespace)]:
+                self._drop(known)
             self._gone.clear()
         self._listed_at[within] = int(version)
         listed = {key_of(thing) for thing in things}
@@ -94,8 +115,28 @@ class Store:
             for key, known in self._objects.items()
             if within in (None, key.namespace) and key not in listed and _version(known) <= int(version)
         ]
-        changed = {key_of(thing) for thing in absent if self._remove(thing, int(version))}
-        return changed | {key_of(thing) for thing in things if self.put(thing)}
+        gone = [thing for thing in absent if self._remove(thing, int(version))]
+        return gone + [thing for thing in things if self.put(thing)]
+
+
+class OwnerKey(NamedTuple):
+    """What names the owner of an object: of this kind, whichever has the name."""
+
+    namespace: str
+    kind: str
+    name: str
+
+
+def owner_key(thing: Json) -> OwnerKey | None:
+    """Return what names the owner that controls an object, None where nobody does."""
+    owner = controller_of(thing)
+    return None if owner is None else OwnerKey(thing["metadata"]["namespace"], owner["kind"], owner["name"])
+
+
+def claimed_pod(sandbox: Json) -> str | None:
+    """Return the UID of the pod that the status of a Sandbox speaks of."""
+    uid = (sandbox.get("status") or {}).get("podUID")
+    return uid if isinstance(uid, str) else None
 
 
 def _without_ballast(thing: Json) -> Json:

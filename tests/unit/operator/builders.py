@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from caisson.api.sandbox import Docker, ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
+from caisson.api.docker import Docker
+from caisson.api.sandbox import ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
 from caisson.config import Config, Sandboxes, Toolbox, ToolboxDelivery
 from caisson.core.decide import Decision, decide
 from caisson.core.observation import Observation, SessionLost, SessionReported, SessionRunning
@@ -58,6 +59,9 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodView:
         name="demo",
         uid=POD_UID,
         owner_uid=UID,
+        owner_kind="Sandbox",
+        resource_version="7",
+        pool=None,
         spec_hash=spec_hash(spec or make_spec()),
         created_at=NOW,
         terminating=False,

@@ -8,16 +8,20 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from caisson.shell.actions import Actions
+from caisson.shell.claims import Claims, Reservations
 from caisson.shell.collections import PODS, SERVICES, Collection
 from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube
+from caisson.shell.members import Members
 from caisson.shell.metrics import Metrics
 from caisson.shell.pace import Pace
+from caisson.shell.pools import Pools
+from caisson.shell.preconditions import Preconditions
 from caisson.shell.reconciler import Reconciler
 from caisson.shell.sessions import SessionLimits, Sessions
-from caisson.shell.store import Key, Store
+from caisson.shell.store import Key, Store, claimed_pod, owner_key
 from tests.unit.operator.builders import CONFIG, POD_UID
 from tests.unit.operator.test_operator_report import READY, b64, line
 
@@ -113,7 +117,9 @@ class FakeKube:
         self.beside[kind] = merged(self.beside[kind], patch)
         return self._stamp(self.beside[kind])
 
-    async def delete(self, kind: Collection, namespace: str, name: str, uid: str) -> None:
+    async def delete(
+        self, kind: Collection, namespace: str, name: str, uid: str, resource_version: str | None = None
+    ) -> None:
         """Delete the object."""
         if kind is PODS:
             self.pod = None
@@ -124,7 +130,7 @@ class FakeKube:
         """Return no Events."""
         return []
 
-    async def patch_sandbox_status(self, namespace: str, name: str, patch: Json) -> Json:
+    async def patch_status(self, plural: str, namespace: str, name: str, patch: Json) -> Json:
         """Apply the patch, if it is about the newest version."""
         if self.patch_errors:
             raise self.patch_errors.pop(0)
@@ -186,27 +192,45 @@ class World:
 
     def __init__(self, sandbox: Json) -> None:
         """Have a cluster with this Sandbox."""
-        self.kube, self.executor = FakeKube(sandbox), FakeExecutor()
+        self.kube, self.executor = self.make_kube(sandbox), FakeExecutor()
         self.operator_restarts()
+
+    def make_kube(self, sandbox: Json) -> FakeKube:
+        """Make the API server."""
+        return FakeKube(sandbox)
 
     def operator_restarts(self) -> None:
         """Forget all but what is in the cluster."""
-        self.sandboxes, self.pods, self.services, self.metrics = Store(), Store(), Store(), Metrics()
+        self.sandboxes, self.pods = Store(index=claimed_pod), Store(index=owner_key)
+        self.services, self.pool_store, self.metrics = Store(), Store(), Metrics()
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
-        sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), lambda _: None, self.metrics)
-        actions = Actions(kube, CONFIG, sessions, self.pods, self.services)
+        sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), self.metrics)
+        preconditions, reservations = Preconditions(kube, CONFIG), Reservations()
+        claims = Claims(kube, CONFIG, self.sandboxes, self.pods, reservations, lambda _: None)
+        actions = Actions(kube, sessions, claims, preconditions, self.pods, self.services)
+
+        def wish(_: Key, seconds: float) -> None:
+            self.wishes.append(seconds)
+
+        def nothing(_: Key) -> None:
+            pass
+
+        self.members = Members(CONFIG, self.pods, self.sandboxes, actions, reservations, nothing, wish, nothing)
+        self.pools = Pools(CONFIG, kube, self.pool_store, self.pods, self.members, preconditions, reservations, wish)
         self.reconciler = Reconciler(
             CONFIG,
             kube,
             self.sandboxes,
             self.pods,
             self.services,
+            self.pools,
             actions,
             Health(),
             self.metrics,
-            lambda _, s: self.wishes.append(s),
-            lambda _: None,
+            nothing,
+            wish,
+            nothing,
         )
         self.watches_deliver()
 

@@ -200,7 +200,7 @@ class TestLifetime:
     def test_the_pod_goes_then(self) -> None:
         decision = self.decide(600, pod=make_pod())
         ready = decision.status.condition(ConditionType.READY)
-        assert decision.step.action == DeletePod(POD_UID)
+        assert decision.step.action == DeletePod("demo", POD_UID)
         assert ready is not None
         assert ready.reason == Reason.EXPIRED
 

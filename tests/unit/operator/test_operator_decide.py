@@ -92,7 +92,7 @@ class TestPod:
 
     def test_a_changed_spec_replaces_the_pod(self) -> None:
         decision = choose(make_sandbox(make_spec(image="alpine")), make_pod())
-        assert decision.step.action == DeletePod(POD_UID)
+        assert decision.step.action == DeletePod("demo", POD_UID)
 
     @pytest.mark.parametrize(
         "docker",
@@ -171,7 +171,7 @@ class TestPod:
         assert reason(first) == ("False", Reason.POD_LOST)
         told = written(sandbox, first)
         assert choose(told, pod, after(129)).step.wake_at == after(130)
-        assert choose(told, pod, after(130)).step.action == DeletePod(POD_UID)
+        assert choose(told, pod, after(130)).step.action == DeletePod("demo", POD_UID)
 
     def test_a_pod_that_fails_at_once_again_and_again_is_replaced_after_a_pause_each_time(self) -> None:
         """PodRunning was never True between, so the time of its transition is that of the first failure."""

@@ -78,7 +78,7 @@ async def test_a_patch_is_sent_as_a_merge_patch() -> None:
         return web.json_response({"metadata": {}})
 
     async with served(handle) as kube:
-        await kube.patch_sandbox_status("ns", "demo", {"status": {"podName": None}})
+        await kube.patch_status("sandboxes", "ns", "demo", {"status": {"podName": None}})
     assert seen == {
         "method": "PATCH",
         "type": "application/merge-patch+json",

@@ -58,9 +58,9 @@ def test_sandboxes_are_counted_by_reason_and_foreign_words_are_not() -> None:
 
 def test_a_reconcile_that_fails_is_an_error_and_goes_on() -> None:
     metrics = Metrics()
-    with metrics.reconciling():
+    with metrics.reconciling("sandbox"):
         assert value(metrics, "controller_runtime_active_workers", controller="sandbox") == 1.0
-    with pytest.raises(ValueError, match="no"), metrics.reconciling():
+    with pytest.raises(ValueError, match="no"), metrics.reconciling("sandbox"):
         raise ValueError("no")
     assert value(metrics, "controller_runtime_active_workers", controller="sandbox") == 0.0
     assert value(metrics, "controller_runtime_reconcile_total", controller="sandbox", result="success") == 1.0

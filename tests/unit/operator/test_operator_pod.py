@@ -8,7 +8,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caisson.api.sandbox import Entrypoint, SandboxSpec
+from caisson.api.sandbox import SandboxSpec
+from caisson.api.template import Entrypoint
 from caisson.core.allowance import memory_storage_bytes
 from caisson.core.control import start_command, stop_command
 from caisson.core.pod import DOCKER_CAPABILITIES, render_pod

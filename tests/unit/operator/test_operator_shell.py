@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import SandboxStatus
 from caisson.core.observation import SessionLost, SessionRunning
-from caisson.core.plan import OpenSession
+from caisson.core.plan import Expected, OpenSession
 from caisson.core.writing import merge_patch
 from caisson.shell.configfile import load_config
 from caisson.shell.errors import ConfigError, KubeError, KubeUnreachable, kube_error
@@ -51,7 +51,7 @@ class Worked:
         self.gate = asyncio.Event()
         self.gate.set()
         self.queue: WorkQueue[str] = WorkQueue(
-            self.work, lambda _key, _error, pause: self.errors.append(pause), Metrics().queue
+            self.work, lambda _key, _error, pause: self.errors.append(pause), Metrics().queue("sandbox")
         )
 
     async def work(self, key: str) -> None:
@@ -162,7 +162,7 @@ def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
     for old in (thing(1, "a", "a"), thing(2, "b", "b"), thing(30, "c", "c"), thing(3, "d", "d", "other")):
         store.put(old)
     changed = store.replace([thing(9, "b", "b")], "20", "n")
-    assert changed == {Key("n", "a"), Key("n", "b")}
+    assert {thing["metadata"]["name"] for thing in changed} == {"a", "b"}
     assert store.get(Key("n", "a")) is None
     assert store.get(Key("n", "c")) is not None
     assert store.get(Key("other", "d")) is not None
@@ -287,6 +287,7 @@ async def test_a_restarted_operator_makes_no_second_pod(world: World) -> None:
     await world.reconcile()
     world.operator_restarts()
     world.pods._objects.clear()
+    world.pods._index.clear()
     await world.reconcile(3)
     assert world.kube.pods_created == 1
     assert world.pods.get(KEY) is not None
@@ -407,14 +408,12 @@ def test_a_pod_that_lost_our_label_and_has_it_again_is_seen_again() -> None:
 
 
 async def test_the_kernel_is_known_while_dockerd_still_starts() -> None:
-    memory = Memory("uid")
     seen: list[object] = []
+    memory = Memory("uid", lambda: seen.append(memory.session))
     executor = FakeExecutor()
     executor.answers = [ExecResult(0, b'{"event":"isolated","kernel64":"Z1Zpc29y"}\n', b"")]
-    sessions = Sessions(
-        cast("Executor", executor), SessionLimits(1, 1), Pace(1), lambda _: seen.append(memory.session), Metrics()
-    )
-    sessions.open(Key("default", "demo"), memory, OpenSession("pod", "node", ("start",), 1.0, starts_docker=True))
+    sessions = Sessions(cast("Executor", executor), SessionLimits(1, 1), Pace(1), Metrics())
+    sessions.open(Key("default", "demo"), memory, OpenSession("demo", "pod", "node", ("start",), 1.0, Expected.START))
     assert memory.session_task is not None
     await memory.session_task
     assert seen[0] == SessionRunning("pod", "gVisor")
@@ -502,5 +501,5 @@ def test_versions_that_went_backwards_are_of_another_history() -> None:
     thing = {"metadata": {"namespace": "a", "name": "demo", "uid": "u", "resourceVersion": "900"}}
     store.replace([thing], "900", None)
     restored = {"metadata": thing["metadata"] | {"resourceVersion": "500"}}
-    assert store.replace([restored], "500", None) == {Key("a", "demo")}
+    assert store.replace([restored], "500", None) == [restored]
     assert store.get(Key("a", "demo")) == restored

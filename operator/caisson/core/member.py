@@ -1,0 +1,159 @@
+"""A pod in a pool: what it is made from, and how far it is from being of use to a Sandbox.
+
+Until one takes it, it is treated as if a Sandbox of the pod's own name had it, whose status nobody writes down.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from caisson.api.pool import SandboxPool
+from caisson.api.reasons import CRASH_REASONS, ConditionType, Outlook, Reason
+from caisson.api.sandbox import ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
+from caisson.api.template import SandboxTemplate
+from caisson.config import Config
+from caisson.core.allowance import ConfigurationConflict
+from caisson.core.backoff import exponential
+from caisson.core.control import preload_command
+from caisson.core.decide import decide_member
+from caisson.core.observation import Observation, SessionReported, SessionRunning
+from caisson.core.plan import NOTHING, Expected, OpenSession, Step
+from caisson.core.pod import render_pod
+from caisson.core.podstate import is_finished
+from caisson.core.template import TEMPLATE_ANNOTATION, MadeFrom, write_template
+from caisson.core.verdict import Verdict, verdict
+
+Json = dict[str, Any]
+
+TEMPLATE_HASH_ANNOTATION = "caisson.dev/pool-template-hash"
+_MOST_TEMPLATE_BYTES = 128 * 1024
+"""Half of what an object's annotations may have together."""
+_PRELOAD_TIMEOUT_SECONDS = 1800
+_PRELOAD_CEILING_SECONDS = 300
+
+
+class Standing(Enum):
+    """What a pod of a pool is good for."""
+
+    PENDING = "is on its way"
+    AVAILABLE = "can be taken"
+    FAILED = "will not become ready"
+
+
+@dataclass(frozen=True)
+class PreloadState:
+    """Whether the images are there, as far as this process was told, and how often and when it asked for them."""
+
+    done: bool = False
+    problem: str | None = None
+    tries: int = 0
+    at: datetime | None = None
+
+    def tried(self, now: datetime) -> "PreloadState":
+        """Return the same after one more try."""
+        return replace(self, tries=self.tries + 1, at=now)
+
+
+@dataclass(frozen=True)
+class MemberDecision:
+    """What is known of a pod now, what it is good for, what hinders it, and the next step."""
+
+    status: SandboxStatus
+    standing: Standing
+    problem: Verdict | None
+    step: Step
+
+
+def virtual_sandbox(
+    namespace: str, pod_name: str, pool_uid: str, template: SandboxTemplate, status: SandboxStatus | None = None
+) -> Sandbox:
+    """Return the Sandbox as whose a pool's pod is made and looked at."""
+    given = {name: getattr(template, name) for name in SandboxTemplate.model_fields}
+    metadata = ObjectMeta(name=pod_name, namespace=namespace, uid=pool_uid)
+    spec = SandboxSpec.model_construct(**given)
+    return Sandbox(metadata=metadata, spec=spec, status=status or SandboxStatus())
+
+
+def render_member(pool: SandboxPool, config: Config, pod_name: str) -> Json:
+    """Return a Pod (core/v1, as JSON) for a pool. Raises ConfigurationConflict where it may not be."""
+    written = write_template(pool.spec.template.spec, pool.spec.preload)
+    if len(written.encode()) > _MOST_TEMPLATE_BYTES:
+        raise ConfigurationConflict(
+            Reason.TEMPLATE_TOO_LARGE,
+            f"spec.template.spec: {len(written.encode())} bytes are more than {_MOST_TEMPLATE_BYTES}",
+        )
+    own = pool.metadata
+    sandbox = virtual_sandbox(own.namespace, pod_name, own.uid, pool.spec.template.spec)
+    manifest = render_pod(sandbox, config, pool)
+    # The configuration counts as well, unlike with a pod that somebody works in: nothing is lost by replacing this one.
+    shape = [written, manifest["spec"], config.model_dump_json(by_alias=True, include={"sandboxes", "toolboxes"})]
+    hashed = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
+    manifest["metadata"]["annotations"] |= {TEMPLATE_ANNOTATION: written, TEMPLATE_HASH_ANNOTATION: hashed}
+    return manifest
+
+
+def template_hash(pod: Json) -> str | None:
+    """Return the hash of what a pod (core/v1, as JSON), there or only rendered, is made from."""
+    annotations = pod["metadata"].get("annotations") or {}
+    found = annotations.get(TEMPLATE_HASH_ANNOTATION)
+    return found if isinstance(found, str) else None
+
+
+def member_state(
+    seen: Observation, made_from: MadeFrom, preload: PreloadState, config: Config, now: datetime
+) -> MemberDecision:
+    """Return what becomes of a pod of a pool. `seen` is of its virtual Sandbox."""
+    pod = seen.pod
+    assert pod is not None  # noqa: S101
+    decision = decide_member(seen, pod, config, now)
+    status = decision.status
+    ready = status.condition(ConditionType.READY)
+    assert ready is not None  # noqa: S101  there is one in every status
+    found = Verdict(ready.status, Reason(ready.reason), ready.message)
+    if is_finished(pod) or _is_final(status, found):
+        return MemberDecision(status, Standing.FAILED, found, NOTHING)
+    if ready.status != "True":
+        problem = found if found.reason.outlook is Outlook.RETRIED else None
+        return MemberDecision(status, Standing.PENDING, problem, decision.step)
+    if made_from.preload and not preload.done:
+        return _preloading(seen, made_from, preload, decision.status, now)
+    if not pod.ready and seen.sandbox.spec.docker.enabled:
+        # Until the kubelet's first probe has seen the daemon as well.
+        return MemberDecision(status, Standing.PENDING, None, decision.step)
+    return MemberDecision(status, Standing.AVAILABLE, None, decision.step)
+
+
+def preload_outcome(before: PreloadState, session: SessionReported) -> PreloadState:
+    """Return what is known of the images after a session."""
+    told = session.report.preload
+    if told is None:
+        return before
+    if told.problem is None:
+        return PreloadState(done=True)
+    return replace(before, problem=told.problem)
+
+
+def _is_final(status: SandboxStatus, found: Verdict) -> bool:
+    if found.reason in CRASH_REASONS:
+        return status.crash is not None and status.crash.restart == 0
+    return found.reason.outlook is Outlook.FINAL
+
+
+def _preloading(
+    seen: Observation, made_from: MadeFrom, preload: PreloadState, status: SandboxStatus, now: datetime
+) -> MemberDecision:
+    pod = seen.pod
+    assert pod is not None  # noqa: S101
+    problem = None if preload.problem is None else verdict("False", Reason.PRELOAD_FAILED, said=preload.problem)
+    if isinstance(seen.session, SessionRunning):
+        return MemberDecision(status, Standing.PENDING, problem, NOTHING)
+    if preload.at is not None:
+        due = preload.at + exponential(preload.tries, first=5, ceiling=_PRELOAD_CEILING_SECONDS)
+        if now < due:
+            return MemberDecision(status, Standing.PENDING, problem, Step(wake_at=due))
+    command = tuple(preload_command(pod.uid, made_from.preload))
+    session = OpenSession(pod.name, pod.uid, pod.node or "", command, _PRELOAD_TIMEOUT_SECONDS, Expected.PRELOAD)
+    return MemberDecision(status, Standing.PENDING, problem, Step(session))

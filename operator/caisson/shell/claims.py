@@ -1,0 +1,115 @@
+"""Give a pool's pod to a Sandbox: at most one Sandbox gets it, whatever fails in between.
+
+The claim is written to the Sandbox's status first, then the pod's owner is changed, if the pod is still the version
+that was seen. Who comes after finds the claim in the status, and goes on with it or finds it void.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from caisson.api.sandbox import PLURAL, Sandbox
+from caisson.config import Config
+from caisson.core.owned import controller_of, is_owned_by, own_labels, owner_reference
+from caisson.core.plan import ClaimPod
+from caisson.core.pod import propagated_labels
+from caisson.core.writing import as_json, merge_patch
+from caisson.shell.clock import now
+from caisson.shell.collections import PODS
+from caisson.shell.errors import Conflict, KubeError, NotFound
+from caisson.shell.kube import Kube
+from caisson.shell.memory import Memory
+from caisson.shell.store import Key, Store
+
+
+class Reservations:
+    """The pods that are being taken, or deleted, right now: nobody else may."""
+
+    def __init__(self) -> None:
+        """Have none."""
+        self._uids: set[str] = set()
+
+    @contextmanager
+    def holding(self, pod_uid: str) -> Iterator[None]:
+        """Hold a pod while the block runs."""
+        self._uids.add(pod_uid)
+        try:
+            yield
+        finally:
+            self._uids.discard(pod_uid)
+
+    def __contains__(self, pod_uid: str) -> bool:
+        """Tell whether a pod is held."""
+        return pod_uid in self._uids
+
+
+class Claims:
+    """Takes pods out of pools."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        config: Config,
+        sandboxes: Store,
+        pods: Store,
+        reservations: Reservations,
+        taken: Callable[[Key], None],
+    ) -> None:
+        """`taken` is called with the key of the pool that has a pod less."""
+        self._kube, self._config, self._taken = kube, config, taken
+        self._sandboxes, self._pods, self._reservations = sandboxes, pods, reservations
+
+    async def take(self, key: Key, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> None:
+        """Take the pod. Where that fails the next look finds out what it has come to."""
+        with self._reservations.holding(claim.pod_uid):
+            if sandbox.status.pod_uid != claim.pod_uid and not await self._say_so(key, sandbox, claim):
+                return
+            try:
+                pod = await self._kube.patch(PODS, key.namespace, claim.pod_name, self._patch(sandbox, claim))
+            except (NotFound, Conflict):
+                await self._look(key, claim)
+            except KubeError as error:
+                # 422: the name is another pod's by now.
+                if error.status != 422:
+                    raise
+                await self._look(key, claim)
+            else:
+                self._pods.put(pod)
+        found = self._pods.get(Key(key.namespace, claim.pod_name))
+        if found is not None and is_owned_by(found, sandbox):
+            memory.claimed_at = now()
+            assert sandbox.spec.pool_ref is not None  # noqa: S101
+            self._taken(Key(key.namespace, sandbox.spec.pool_ref.name))
+
+    async def _say_so(self, key: Key, sandbox: Sandbox, claim: ClaimPod) -> bool:
+        """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""
+        patch = merge_patch(as_json(sandbox.status), as_json(claim.status))
+        body = {"metadata": {"resourceVersion": sandbox.metadata.resource_version}, "status": patch}
+        try:
+            written = await self._kube.patch_status(PLURAL, key.namespace, key.name, body)
+        except (NotFound, Conflict):
+            return False
+        self._sandboxes.refresh(written)
+        return True
+
+    def _patch(self, sandbox: Sandbox, claim: ClaimPod) -> dict[str, Any]:
+        return {
+            "metadata": {
+                "uid": claim.pod_uid,
+                "resourceVersion": claim.resource_version,
+                "labels": {**propagated_labels(sandbox, self._config), **own_labels(sandbox)},
+                "ownerReferences": [owner_reference(sandbox)],
+            }
+        }
+
+    async def _look(self, key: Key, claim: ClaimPod) -> None:
+        """See what the pod is by now: ours, as when an answer was lost; still the pool's, and changed; or another's."""
+        try:
+            pod = await self._kube.get(PODS, key.namespace, claim.pod_name)
+        except NotFound:
+            known = self._pods.get(Key(key.namespace, claim.pod_name))
+            if known is not None and known["metadata"]["uid"] == claim.pod_uid:
+                self._pods.remove(known)
+            return
+        if controller_of(pod) is not None:
+            self._pods.put(pod)

@@ -1,0 +1,178 @@
+"""The pods of pools: each is brought to where a Sandbox can take it, and offered to one that wants it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from caisson.api import pool as pool_api
+from caisson.api.pool import SandboxPool
+from caisson.api.sandbox import Sandbox, SandboxStatus
+from caisson.config import Config
+from caisson.core.member import PreloadState, Standing, member_state, preload_outcome, template_hash, virtual_sandbox
+from caisson.core.observation import Observation, SessionReported, WarmPod
+from caisson.core.owned import is_owned_by
+from caisson.core.plan import Expected, OpenSession, earliest
+from caisson.core.podview import PodView, pod_view
+from caisson.core.pool import Member
+from caisson.core.template import MadeFrom, read_template
+from caisson.core.verdict import Verdict
+from caisson.shell.actions import Actions
+from caisson.shell.claims import Reservations
+from caisson.shell.clock import now
+from caisson.shell.memory import Memory
+from caisson.shell.store import Key, OwnerKey, Store, key_of, owner_key
+
+Json = dict[str, Any]
+
+
+@dataclass
+class _Known:
+    """What this process knows of a pod. After a restart all of it is found out anew."""
+
+    memory: Memory
+    status: SandboxStatus
+    standing: Standing = Standing.PENDING
+    preload: PreloadState = field(default_factory=PreloadState)
+    problem: Verdict | None = None
+    ready_since: datetime | None = None
+
+
+class Members:
+    """Looks after the pods that pools own, and hands them out."""
+
+    def __init__(
+        self,
+        config: Config,
+        pods: Store,
+        sandboxes: Store,
+        actions: Actions,
+        reservations: Reservations,
+        wake: Callable[[Key], None],
+        wake_after: Callable[[Key, float], None],
+        pool_changed: Callable[[Key], None],
+    ) -> None:
+        """`wake` and `wake_after` (seconds) are for a pod, `pool_changed` is for the pool of one that changed."""
+        self._config, self._actions = config, actions
+        self._pods, self._sandboxes = pods, sandboxes
+        self._wake, self._wake_after, self._pool_changed = wake, wake_after, pool_changed
+        self._reservations = reservations
+        self._known: dict[Key, _Known] = {}
+
+    async def reconcile(self, key: Key) -> None:
+        """Look at a pod of a pool, and do the one next thing for it."""
+        raw = self._pods.get(key)
+        owner = _pool_key(raw) if raw is not None else None
+        made_from = read_template(raw) if raw is not None else None
+        if raw is None or owner is None or made_from is None:
+            self._forget(key)
+            return
+        view, known = pod_view(raw), self._of(key, raw)
+        seen = self._observe(raw, view, made_from, known)
+        if isinstance(known.memory.session, SessionReported):
+            known.preload = preload_outcome(known.preload, known.memory.session)
+        at = now()
+        decision = member_state(seen, made_from, known.preload, self._config, at)
+        before = known.standing, known.problem
+        known.status, known.standing, known.problem = decision.status, decision.standing, decision.problem
+        if known.standing is not Standing.AVAILABLE:
+            known.ready_since = None
+        elif known.ready_since is None:
+            known.ready_since = at
+        if isinstance(known.memory.session, SessionReported):
+            # What it told is in the status now.
+            known.memory.session = None
+        action = decision.step.action
+        if action is not None:
+            if isinstance(action, OpenSession) and action.expected is Expected.PRELOAD:
+                known.preload = known.preload.tried(at)
+            await self._actions.perform(key, seen.sandbox, known.memory, action)
+        if before != (known.standing, known.problem):
+            self._pool_changed(owner)
+        if (wake_at := earliest(decision.step.wake_at)) is not None:
+            self._wake_after(key, (wake_at - at).total_seconds())
+
+    def of(self, pool: SandboxPool, current: str | None) -> tuple[Member, ...]:
+        """Return the pods that a pool owns; `current` is the hash of what they should be made from."""
+        return tuple(self._member(raw, current) for raw in self._owned(pool))
+
+    def offer(self, sandbox: Sandbox, pool: SandboxPool, current: str | None) -> tuple[WarmPod | None, bool]:
+        """Return a pod that the Sandbox can take, and else whether there may be one in a moment.
+
+        It is the one that its status names, if that is still the pool's; or that which has been ready the longest.
+        """
+        found: list[tuple[datetime, Json]] = []
+        soon = False
+        for raw in self._owned(pool):
+            uid = raw["metadata"]["uid"]
+            known, member = self._known.get(key_of(raw)), self._member(raw, current)
+            if member.terminating or uid in self._reservations:
+                continue
+            if uid == sandbox.status.pod_uid:
+                return WarmPod(pod_view(raw), sandbox.status), False
+            if not member.current or self._sandboxes.indexed(uid):
+                continue
+            if member.standing is Standing.AVAILABLE and member.ready_since is not None:
+                found.append((member.ready_since, raw))
+            # The kubelet's probe found it good, and this process has yet to look.
+            elif pod_view(raw).ready and (known is None or known.status == SandboxStatus()):
+                soon = True
+        if not found:
+            return None, soon
+        _, chosen = min(found, key=lambda each: each[0])
+        return WarmPod(pod_view(chosen), self._known[key_of(chosen)].status), False
+
+    def is_free(self, pod_uid: str) -> bool:
+        """Tell whether nobody has taken a pod, or is about to."""
+        return pod_uid not in self._reservations and not self._sandboxes.indexed(pod_uid)
+
+    def _owned(self, pool: SandboxPool) -> list[Json]:
+        owner = OwnerKey(pool.metadata.namespace, pool_api.KIND, pool.metadata.name)
+        # One of an earlier pool of this name is on its way out.
+        return [raw for raw in self._pods.indexed(owner) if is_owned_by(raw, pool)]
+
+    def _member(self, raw: Json, current: str | None) -> Member:
+        known, view = self._known.get(key_of(raw)), pod_view(raw)
+        same = known if known is not None and known.memory.uid == view.uid else None
+        return Member(
+            pod_name=view.name,
+            pod_uid=view.uid,
+            resource_version=view.resource_version,
+            created_at=view.created_at,
+            terminating=view.terminating,
+            current=current is not None and template_hash(raw) == current,
+            standing=same.standing if same else Standing.PENDING,
+            ready_since=same.ready_since if same else None,
+            problem=same.problem if same else None,
+        )
+
+    def _observe(self, raw: Json, view: PodView, made_from: MadeFrom, known: _Known) -> Observation:
+        owner, namespace = view.owner_uid or "", raw["metadata"]["namespace"]
+        sandbox = virtual_sandbox(namespace, view.name, owner, made_from.template, known.status)
+        memory = known.memory
+        return Observation(
+            sandbox=sandbox,
+            pod=view,
+            session=memory.session,
+            pod_events=memory.pod_events,
+            looked_at=memory.looked_at,
+        )
+
+    def _of(self, key: Key, raw: Json) -> _Known:
+        uid = raw["metadata"]["uid"]
+        known = self._known.get(key)
+        if known is None or known.memory.uid != uid:
+            self._forget(key)
+            known = self._known[key] = _Known(Memory(uid, lambda: self._wake(key)), SandboxStatus())
+        return known
+
+    def _forget(self, key: Key) -> None:
+        known = self._known.pop(key, None)
+        if known is not None:
+            known.memory.close()
+
+
+def _pool_key(raw: Json) -> Key | None:
+    """Return the key of the pool that owns a pod, None where none does."""
+    owner = owner_key(raw)
+    return Key(owner.namespace, owner.name) if owner is not None and owner.kind == pool_api.KIND else None

@@ -1,0 +1,181 @@
+"""One reconcile of a pool: as many pods as were asked for, made and deleted, and its status written."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from caisson.api.pool import PLURAL, SandboxPool
+from caisson.api.sandbox import Sandbox
+from caisson.config import Config
+from caisson.core.allowance import ConfigurationConflict
+from caisson.core.member import Standing, render_member, template_hash
+from caisson.core.observation import CreateFailure, WarmPod
+from caisson.core.pool import SETTLES, Failures, Member, PoolObservation, decide_pool, failed_member
+from caisson.core.refusal import reason_of_refusal
+from caisson.core.verdict import Verdict, verdict
+from caisson.core.writing import as_json, merge_patch
+from caisson.shell.actions import create_failure, refusal
+from caisson.shell.claims import Reservations
+from caisson.shell.clock import now
+from caisson.shell.collections import PODS
+from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
+from caisson.shell.kube import Kube
+from caisson.shell.members import Members
+from caisson.shell.preconditions import Preconditions
+from caisson.shell.store import Key, Store
+
+Json = dict[str, Any]
+log = structlog.get_logger(__name__)
+
+# What Kubernetes itself puts after a name: no vowels, so no words.
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_SUFFIX = 5
+
+
+@dataclass
+class _Memory:
+    """What this process knows of a pool. Nothing here must be needed after a restart."""
+
+    uid: str
+    create_failure: CreateFailure | None = None
+    failures: Failures = field(default_factory=Failures)
+    counted: set[str] = field(default_factory=set)
+    """UIDs of the pods that are among the failures."""
+
+    changed_since: datetime | None = None
+
+
+class Pools:
+    """Brings pools to what their spec says."""
+
+    def __init__(
+        self,
+        config: Config,
+        kube: Kube,
+        pools: Store,
+        pods: Store,
+        members: Members,
+        preconditions: Preconditions,
+        reservations: Reservations,
+        wake_after: Callable[[Key, float], None],
+    ) -> None:
+        """Read from the stores; ask for another look through `wake_after` (seconds)."""
+        self._config, self._kube, self._preconditions = config, kube, preconditions
+        self._pools, self._pods, self._members = pools, pods, members
+        self._reservations, self._wake_after = reservations, wake_after
+        self._memories: dict[Key, _Memory] = {}
+
+    def get(self, key: Key) -> SandboxPool | None:
+        """Return a pool, None where there is none that can be read, or it is being deleted."""
+        raw = self._pools.get(key)
+        if raw is None or "deletionTimestamp" in raw["metadata"]:
+            return None
+        try:
+            return SandboxPool.model_validate(raw)
+        except ValidationError:
+            return None
+
+    def offer(self, sandbox: Sandbox, pool: SandboxPool) -> tuple[WarmPod | None, bool]:
+        """Return a pod for a Sandbox, and else whether there may be one in a moment."""
+        current, _ = self._current(pool)
+        return self._members.offer(sandbox, pool, current)
+
+    async def reconcile(self, key: Key) -> None:
+        """Make or delete what there is too little or too much of, and write the status where that changed."""
+        pool = self.get(key)
+        if pool is None:
+            self._memories.pop(key, None)
+            return
+        memory = self._memories.get(key)
+        if memory is None or memory.uid != pool.metadata.uid:
+            memory = self._memories[key] = _Memory(pool.metadata.uid)
+        current, conflict = self._current(pool)
+        seen = self._observe(pool, current, conflict, memory)
+        decision = decide_pool(seen, now())
+        for member in decision.delete:
+            await self._delete(key, member)
+        for _ in range(decision.create):
+            if not await self._create(pool, memory):
+                break
+        if decision.create or decision.delete:
+            decision = decide_pool(self._observe(pool, current, conflict, memory), now())
+        await self._write(key, pool, as_json(decision.status), memory)
+        if decision.wake_at is not None:
+            self._wake_after(key, (decision.wake_at - now()).total_seconds())
+
+    def _current(self, pool: SandboxPool) -> tuple[str | None, Verdict | None]:
+        """What the pool's pods should be made from, as a hash; or why there may be none."""
+        try:
+            return template_hash(render_member(pool, self._config, pool.metadata.name)), None
+        except ConfigurationConflict as problem:
+            return None, verdict("False", problem.reason, said=str(problem))
+
+    def _observe(
+        self, pool: SandboxPool, current: str | None, conflict: Verdict | None, memory: _Memory
+    ) -> PoolObservation:
+        members = self._members.of(pool, current)
+        for member in members:
+            if member.standing is Standing.FAILED and member.current and member.pod_uid not in memory.counted:
+                memory.counted.add(member.pod_uid)
+                memory.failures = failed_member(memory.failures, member, now())
+            elif member.standing is Standing.AVAILABLE and member.current:
+                memory.failures = replace(memory.failures, count=0)
+        memory.counted &= {member.pod_uid for member in members}
+        return PoolObservation(pool, members, conflict, memory.create_failure, memory.failures)
+
+    async def _create(self, pool: SandboxPool, memory: _Memory) -> bool:
+        suffix = "".join(secrets.choice(_LETTERS) for _ in range(_SUFFIX))
+        manifest = render_member(pool, self._config, f"{pool.metadata.name}-{suffix}")
+        try:
+            problem = await self._preconditions.problem(manifest)
+            if problem is None:
+                self._pods.put(await self._kube.create(PODS, pool.metadata.namespace, manifest))
+        except AlreadyExists:
+            return True
+        except KubeError as error:
+            problem = reason_of_refusal(error.message), refusal(error)
+        memory.create_failure = create_failure(problem, pool.metadata.generation, memory.create_failure)
+        return problem is None
+
+    async def _delete(self, key: Key, member: Member) -> None:
+        if not self._members.is_free(member.pod_uid):
+            return
+        with self._reservations.holding(member.pod_uid):
+            try:
+                # The version as well: one that was taken since, by another operator, is not the one that was meant.
+                await self._kube.delete(PODS, key.namespace, member.pod_name, member.pod_uid, member.resource_version)
+            except (NotFound, Conflict):
+                # The watch tells what it is by now.
+                return
+        log.info(
+            "pool's pod deleted",
+            namespace=key.namespace,
+            name=key.name,
+            pod=member.pod_name,
+            reason=str(member.problem.reason) if member.problem else None,
+        )
+
+    async def _write(self, key: Key, pool: SandboxPool, wanted: Json, memory: _Memory) -> None:
+        patch = merge_patch(as_json(pool.status), wanted)
+        if not patch:
+            memory.changed_since = None
+            return
+        memory.changed_since = memory.changed_since or now()
+        settled = memory.changed_since + SETTLES
+        if pool.status.observed_generation == pool.metadata.generation and now() < settled:
+            self._wake_after(key, (settled - now()).total_seconds())
+            return
+        body = {"metadata": {"resourceVersion": pool.metadata.resource_version}, "status": patch}
+        try:
+            written = await self._kube.patch_status(PLURAL, key.namespace, key.name, body)
+        except (NotFound, Conflict):
+            # Its watch wakes us, unless that is what failed.
+            self._wake_after(key, 5.0)
+            return
+        memory.changed_since = None
+        self._pools.refresh(written)

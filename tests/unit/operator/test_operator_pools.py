@@ -1,0 +1,554 @@
+"""Pools: how many pods there are, what they are good for, and that a Sandbox gets one of them, and nobody else."""
+
+import asyncio
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from caisson.api.pool import SandboxPool
+from caisson.api.reasons import Reason
+from caisson.api.sandbox import Origin, SandboxStatus
+from caisson.core.member import PreloadState, Standing, member_state, render_member, template_hash, virtual_sandbox
+from caisson.core.observation import CreateFailure, Observation
+from caisson.core.owned import POOL_LABEL, SANDBOX_LABEL, controller_of
+from caisson.core.plan import Expected
+from caisson.core.podview import PodView
+from caisson.core.pool import Failures, Member, PoolObservation, decide_pool, failed_member
+from caisson.core.template import MadeFrom, read_template, write_template
+from caisson.core.verdict import verdict
+from caisson.shell.collections import PODS, Collection
+from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
+from caisson.shell.exec import ExecResult
+from caisson.shell.store import Key
+from tests.unit.operator.builders import (
+    CONFIG,
+    NOW,
+    after,
+    ended_pod,
+    failed_report,
+    make_pod,
+    make_sandbox,
+    make_spec,
+    raw_sandbox,
+    ready_report,
+    reported,
+)
+from tests.unit.operator.fakes import READY_ANSWER, FakeKube, World, merged
+from tests.unit.operator.test_operator_report import line
+
+Json = dict[str, Any]
+
+POOL_KEY = Key("default", "warm")
+POOL_UID = "33333333-3333-3333-3333-333333333333"
+
+
+def raw_pool(replicas: int = 1, **spec: Any) -> Json:
+    """Make a pool called default/warm, as the API server stores it."""
+    metadata = {"name": "warm", "namespace": "default", "uid": POOL_UID, "generation": 1, "resourceVersion": "1"}
+    template = {"spec": {"image": "debian:trixie-slim"} | spec.pop("template", {})}
+    return {
+        "apiVersion": "caisson.dev/v1alpha1",
+        "kind": "SandboxPool",
+        "metadata": metadata,
+        "spec": {"replicas": replicas, "template": template} | spec,
+    }
+
+
+def make_pool(replicas: int = 1, **spec: Any) -> SandboxPool:
+    return SandboxPool.model_validate(raw_pool(replicas, **spec))
+
+
+def member(name: str, standing: Standing = Standing.AVAILABLE, **fields: Any) -> Member:
+    """Make a pod of the pool."""
+    ready = NOW if standing is Standing.AVAILABLE else None
+    ordinary = Member(name, f"uid of {name}", "7", NOW, False, True, standing, ready)
+    return replace(ordinary, **fields)
+
+
+def decided(replicas: int, *members: Member, **seen: Any) -> tuple[int, list[str]]:
+    """Return how many pods are to be made, and the names of those that go."""
+    decision = decide_pool(PoolObservation(make_pool(replicas), members, **seen), NOW)
+    return decision.create, [m.pod_name for m in decision.delete]
+
+
+class TestHowMany:
+    def test_an_empty_pool_is_filled_some_at_a_time(self) -> None:
+        assert decided(10) == (4, [])
+        pending = [member(str(n), Standing.PENDING) for n in range(3)]
+        assert decided(10, *pending) == (1, [])
+
+    def test_ready_ones_do_not_count_as_on_their_way(self) -> None:
+        assert decided(10, *(member(str(n)) for n in range(5))) == (4, [])
+
+    def test_a_pool_that_is_full_is_left_alone(self) -> None:
+        assert decided(2, member("a"), member("b")) == (0, [])
+
+    def test_of_too_many_the_pending_and_the_newest_go(self) -> None:
+        ready = [member("old"), member("new", created_at=after(5))]
+        assert decided(1, member("pending", Standing.PENDING), *ready) == (0, ["new", "pending"])
+
+    def test_scaled_to_nothing_all_go(self) -> None:
+        assert decided(0, member("a"), member("b", Standing.PENDING)) == (0, ["a", "b"])
+
+    def test_what_another_template_made_goes_and_is_replaced(self) -> None:
+        assert decided(1, member("a", current=False)) == (1, ["a"])
+
+    def test_while_no_pod_may_be_made_none_goes_and_none_is_made(self) -> None:
+        conflict = verdict("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
+        assert decided(2, member("a", current=False), conflict=conflict) == (0, [])
+
+    def test_one_that_is_going_is_neither_counted_nor_deleted_again(self) -> None:
+        assert decided(1, member("a", terminating=True)) == (1, [])
+
+    def test_after_a_failure_they_are_made_one_by_one_with_pauses_that_grow(self) -> None:
+        failed = member("a", Standing.FAILED, problem=verdict("False", Reason.CONTAINER_EXITED))
+        failures = failed_member(failed_member(Failures(), failed, NOW), failed, NOW)
+        seen = PoolObservation(make_pool(3), (), failures=failures)
+        assert (decide_pool(seen, NOW).create, decide_pool(seen, NOW).wake_at) == (0, after(2))
+        assert decide_pool(seen, after(2)).create == 1
+
+    def test_what_the_api_server_refuses_is_asked_for_less_and_less(self) -> None:
+        refused = CreateFailure(Reason.POD_REJECTED, "quota", 1, NOW, 3)
+        assert decided(3, create_failure=refused) == (0, [])
+        seen = PoolObservation(make_pool(3), (), create_failure=refused)
+        assert decide_pool(seen, after(4)).create == 1
+
+
+class TestStatus:
+    def test_it_counts_and_says_that_it_is_ready(self) -> None:
+        members = (member("a", ready_since=after(-60)), member("b"))
+        status = decide_pool(PoolObservation(make_pool(2), members), NOW).status
+        assert (status.replicas, status.ready_replicas, status.oldest_ready_since) == (2, 2, after(-60))
+        ready = status.condition("Ready")
+        assert ready is not None
+        assert (ready.status, ready.reason) == ("True", "PoolReady")
+
+    def test_pods_that_are_taken_are_not_selected(self) -> None:
+        status = decide_pool(PoolObservation(make_pool(), ()), NOW).status
+        assert status.selector == "app.kubernetes.io/managed-by=caisson,caisson.dev/pool=warm,!caisson.dev/sandbox"
+
+    def test_it_tells_what_hinders_it_once_for_as_long_as_it_lasts(self) -> None:
+        problem = verdict("False", Reason.IMAGE_PULL_FAILED, said="no such image")
+        hindered = member("a", Standing.PENDING, problem=problem)
+        pool = make_pool()
+        first = decide_pool(PoolObservation(pool, (hindered,)), NOW).status
+        assert first.last_failure is not None
+        assert (first.last_failure.reason, first.last_failure.pod_name) == ("ImagePullFailed", "a")
+        ready = first.condition("Ready")
+        assert ready is not None
+        assert ready.reason == "ImagePullFailed"
+        later = pool.model_copy(update={"status": first})
+        assert decide_pool(PoolObservation(later, (hindered,)), after(100)).status == first
+
+    def test_a_failure_stays_after_a_recovery(self) -> None:
+        failed = member("a", Standing.FAILED, problem=verdict("False", Reason.CONTAINER_EXITED))
+        failures = replace(failed_member(Failures(), failed, NOW), count=0)
+        status = decide_pool(PoolObservation(make_pool(), (member("b"),), failures=failures), NOW).status
+        assert status.last_failure is not None
+        assert status.last_failure.pod_name == "a"
+        ready = status.condition("Ready")
+        assert ready is not None
+        assert ready.status == "True"
+
+
+class TestTemplate:
+    def test_what_is_written_on_the_pod_is_read_from_it(self) -> None:
+        pool = make_pool(template={"env": [{"name": "A", "value": "b"}]}, preload=["postgres:16"])
+        made_from = read_template(render_member(pool, CONFIG, "warm-abcde"))
+        assert made_from == MadeFrom(pool.spec.template.spec, ("postgres:16",))
+
+    @pytest.mark.parametrize("written", ["", "{", "[]", '{"spec": {}, "preload": []}', '{"spec": 1, "preload": 2}'])
+    def test_one_that_can_not_be_read_is_none(self, written: str) -> None:
+        assert read_template({"metadata": {"annotations": {"caisson.dev/pool-template": written}}}) is None
+
+    def test_fields_at_their_default_make_no_difference(self) -> None:
+        plain, said = make_pool(), make_pool(template={"docker": {"enabled": True}, "entrypoint": "Idle"})
+        assert write_template(plain.spec.template.spec) == write_template(said.spec.template.spec)
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"template": {"image": "other"}},
+            {"template": {"ports": [{"name": "a", "containerPort": 1}]}},
+            {"preload": ["a"]},
+        ],
+        ids=str,
+    )
+    def test_a_change_of_it_is_told_by_the_hash(self, changed: Json) -> None:
+        before, later = (render_member(p, CONFIG, "x") for p in (make_pool(), make_pool(**changed)))
+        assert template_hash(before) != template_hash(later)
+
+    def test_so_is_one_of_the_configuration_and_not_the_pods_name(self) -> None:
+        pool = make_pool()
+        assert template_hash(render_member(pool, CONFIG, "x")) == template_hash(render_member(pool, CONFIG, "y"))
+        other = CONFIG.model_copy(update={"toolboxes": CONFIG.toolboxes[1:]})
+        assert template_hash(render_member(pool, CONFIG, "x")) != template_hash(render_member(pool, other, "x"))
+
+    def test_the_pod_is_the_pools_and_has_the_shape_of_a_sandboxs(self) -> None:
+        pod = render_member(make_pool(), CONFIG, "warm-abcde")
+        owner = controller_of(pod)
+        assert owner is not None
+        assert (owner["kind"], owner["name"], owner["uid"]) == ("SandboxPool", "warm", POOL_UID)
+        assert pod["metadata"]["labels"][POOL_LABEL] == "warm"
+        assert SANDBOX_LABEL not in pod["metadata"]["labels"]
+
+
+class TestMembers:
+    made_from = MadeFrom(make_spec(), ())
+
+    def state(
+        self, pod: PodView, status: SandboxStatus | None = None, preload: PreloadState | None = None, **seen: Any
+    ) -> Any:
+        """Look at a pod of the pool whose preload is as told."""
+        sandbox = virtual_sandbox("default", "demo", POOL_UID, make_spec(), status)
+        pod = replace(pod, owner_uid=POOL_UID, owner_kind="SandboxPool", pool="warm")
+        made_from = self.made_from if preload is None else replace(self.made_from, preload=("postgres:16",))
+        return member_state(Observation(sandbox, pod, **seen), made_from, preload or PreloadState(), CONFIG, NOW)
+
+    def ready(self, **seen: Any) -> Any:
+        return self.state(make_pod(), session=reported(ready_report()), **seen)
+
+    def test_one_that_runs_is_started_like_any_other(self) -> None:
+        found = self.state(make_pod())
+        assert found.standing is Standing.PENDING
+        assert found.step.action.expected is Expected.START
+
+    def test_it_can_be_taken_once_docker_and_the_kubelet_say_so(self) -> None:
+        assert self.ready().standing is Standing.AVAILABLE
+        status = self.ready().status
+        assert self.state(make_pod(ready=False), status).standing is Standing.PENDING
+
+    @pytest.mark.parametrize("pod", [ended_pod(), ended_pod(reason="OOMKilled", exit_code=137)], ids=["exit", "oom"])
+    def test_one_that_has_ended_has_failed(self, pod: PodView) -> None:
+        found = self.state(pod)
+        assert (found.standing, found.problem is not None) == (Standing.FAILED, True)
+
+    def test_so_has_one_whose_dockerd_is_not_started_again(self) -> None:
+        found = self.state(make_pod(), session=reported(failed_report(stderr="unknown flag: --x", exit_code=125)))
+        assert found.problem.reason == Reason.INVALID_FLAGS
+        assert found.standing is Standing.FAILED
+
+    def test_one_whose_dockerd_is_started_again_has_not(self) -> None:
+        assert self.state(make_pod(), session=reported(failed_report())).standing is Standing.PENDING
+
+    def test_images_are_pulled_before_it_can_be_taken(self) -> None:
+        found = self.ready(preload=PreloadState())
+        assert found.standing is Standing.PENDING
+        assert found.step.action.command[-2:] == ("--", "postgres:16")
+        assert self.ready(preload=PreloadState(done=True)).standing is Standing.AVAILABLE
+
+    def test_an_image_that_can_not_be_pulled_is_told_and_tried_again_later(self) -> None:
+        failed = PreloadState(problem="postgres:16: no such host", tries=2, at=NOW)
+        found = self.ready(preload=failed)
+        assert found.problem.reason == Reason.PRELOAD_FAILED
+        assert "no such host" in found.problem.message
+        assert (found.step.action, found.step.wake_at) == (None, after(10))
+
+
+class PoolKube(FakeKube):
+    """Holds many pods, and lets the test do something before or after any write to one."""
+
+    def __init__(self, sandbox: Json) -> None:
+        super().__init__(sandbox)
+        self.all_pods: dict[str, Json] = {}
+        self.before_patch: Callable[[], None] = lambda: None
+        self.after_patch: list[CaissonError] = []
+        self.pool: Json = {}
+
+    async def create(self, kind: Collection, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
+        if kind is not PODS or dry_run:
+            return await super().create(kind, namespace, manifest, dry_run=dry_run)
+        name = manifest["metadata"]["name"]
+        if name in self.all_pods:
+            raise kube_error("POST pods", 409, "AlreadyExists", "exists")
+        pod = copy.deepcopy(manifest)
+        pod["metadata"] |= {"uid": f"uid of {name}", "creationTimestamp": "2026-03-01T12:00:00Z"}
+        pod["status"] = {"phase": "Pending"}
+        self.all_pods[name] = pod
+        return self._stamp(pod)
+
+    async def get(self, kind: Collection, namespace: str, name: str) -> Json:
+        if kind is not PODS:
+            return await super().get(kind, namespace, name)
+        if name not in self.all_pods:
+            raise kube_error("GET pods", 404, "NotFound", "not found")
+        return copy.deepcopy(self.all_pods[name])
+
+    async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
+        if kind is not PODS:
+            return await super().patch(kind, namespace, name, patch)
+        self.before_patch()
+        pod = await self.get(kind, namespace, name)
+        if patch["metadata"]["uid"] != pod["metadata"]["uid"]:
+            raise kube_error("PATCH pods", 422, "Invalid", "uid")
+        if patch["metadata"]["resourceVersion"] != pod["metadata"]["resourceVersion"]:
+            raise kube_error("PATCH pods", 409, "Conflict", "changed")
+        self.all_pods[name] = merged(pod, patch)
+        answer = self._stamp(self.all_pods[name])
+        if self.after_patch:
+            raise self.after_patch.pop()
+        return answer
+
+    async def delete(
+        self, kind: Collection, namespace: str, name: str, uid: str, resource_version: str | None = None
+    ) -> None:
+        if kind is not PODS:
+            return await super().delete(kind, namespace, name, uid)
+        pod = await self.get(kind, namespace, name)
+        if resource_version not in (None, pod["metadata"]["resourceVersion"]):
+            raise kube_error("DELETE pods", 409, "Conflict", "changed")
+        del self.all_pods[name]
+        return None
+
+    async def patch_status(self, plural: str, namespace: str, name: str, patch: Json) -> Json:
+        if plural == "sandboxes":
+            return await super().patch_status(plural, namespace, name, patch)
+        self.pool = merged(self.pool, {"status": patch["status"]})
+        return self._stamp(self.pool)
+
+    def run(self, name: str) -> None:
+        """Let the kubelet start a pod, and find it good."""
+        pod = self.all_pods[name]
+        pod["spec"]["nodeName"] = "node"
+        pod["status"] = {
+            "phase": "Running",
+            "podIP": "10.0.0.7",
+            "containerStatuses": [{"name": "sandbox", "state": {"running": {}}}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+        }
+        self._stamp(pod)
+
+
+class PoolWorld(World):
+    """A cluster with a pool and a Sandbox that takes from it."""
+
+    kube: PoolKube
+
+    def __init__(self, **pool: Any) -> None:
+        raw = raw_sandbox(make_sandbox())
+        raw["spec"] = {"poolRef": {"name": "warm"}}
+        self._pool = raw_pool(**pool)
+        super().__init__(raw)
+
+    def make_kube(self, sandbox: Json) -> FakeKube:
+        kube = PoolKube(sandbox)
+        kube.pool = copy.deepcopy(self._pool)
+        return kube
+
+    def watches_deliver(self) -> None:
+        super().watches_deliver()
+        self.pool_store.put(copy.deepcopy(self.kube.pool))
+        for pod in self.kube.all_pods.values():
+            self.pods.put(copy.deepcopy(pod))
+        for pod in list(self.pods.all()):
+            if pod["metadata"]["name"] not in self.kube.all_pods:
+                self.pods.remove(pod)
+
+    async def fill(self) -> list[str]:
+        """Bring the pool's pods to where they can be taken, and return their names."""
+        await self.pools.reconcile(POOL_KEY)
+        names = sorted(self.kube.all_pods)
+        for name in names:
+            self.kube.run(name)
+        self.watches_deliver()
+        await self.look(names)
+        return names
+
+    async def look(self, names: list[str]) -> None:
+        """Look at pods of the pool, as after a restart of the operator too."""
+        for name in names:
+            self.executor.answers = [READY_ANSWER]
+            for _ in range(3):
+                await self.members.reconcile(Key("default", name))
+                for _ in range(5):
+                    await asyncio.sleep(0)
+
+    def owners(self) -> dict[str, str]:
+        """Return whose each pod is."""
+        found = {name: controller_of(pod) for name, pod in self.kube.all_pods.items()}
+        return {name: f"{owner['kind']}/{owner['name']}" for name, owner in found.items() if owner is not None}
+
+
+@pytest.fixture
+def world() -> PoolWorld:
+    return PoolWorld(replicas=1)
+
+
+class TestClaims:
+    async def test_a_sandbox_takes_a_pod_that_is_ready_with_two_writes(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        await world.reconcile()
+        assert world.condition() == ("True", "Ready")
+        assert world.owners() == {name: "Sandbox/demo"}
+        assert world.kube.all_pods[name]["metadata"]["labels"][SANDBOX_LABEL] == "demo"
+        status = world.kube.sandbox["status"]
+        assert (status["podName"], status["pool"]["origin"]) == (name, "Warm")
+        assert status["docker"]["version"]
+        assert len(world.kube.status_writes) == 2
+
+    async def test_the_claim_is_written_before_the_pod_changes(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        seen: list[str] = []
+        world.kube.before_patch = lambda: seen.append(world.kube.sandbox["status"]["podUID"])
+        await world.reconcile()
+        assert seen == [f"uid of {name}"]
+
+    async def test_then_it_is_left_alone_but_for_a_look(self, world: PoolWorld) -> None:
+        await world.fill()
+        await world.reconcile(5)
+        assert len(world.kube.status_writes) == 2
+        assert world.owners() == {next(iter(world.kube.all_pods)): "Sandbox/demo"}
+
+    async def test_an_operator_that_dies_in_between_goes_on_with_the_same_pod(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+
+        def die() -> None:
+            raise KubeUnreachable("killed")
+
+        world.kube.before_patch = die
+        with pytest.raises(KubeUnreachable):
+            await world.reconcile()
+        assert world.owners() == {name: "SandboxPool/warm"}
+        world.kube.before_patch = lambda: None
+        world.operator_restarts()
+        await world.pools.reconcile(POOL_KEY)
+        await world.reconcile(2)
+        assert world.owners()[name] == "Sandbox/demo"
+        assert world.condition() == ("True", "Ready")
+
+    async def test_an_answer_that_was_lost_takes_no_second_pod(self) -> None:
+        world = PoolWorld(replicas=2)
+        names = await world.fill()
+        world.kube.after_patch = [KubeUnreachable("lost")]
+        with pytest.raises(KubeUnreachable):
+            await world.reconcile()
+        await world.reconcile(2)
+        assert sorted(world.owners().values()) == ["Sandbox/demo", "SandboxPool/warm"]
+        assert world.condition() == ("True", "Ready")
+        assert len(names) == 2
+
+    async def test_a_pod_that_another_took_is_not_taken(self) -> None:
+        world = PoolWorld(replicas=2)
+        await world.fill()
+
+        def steal() -> None:
+            world.kube.before_patch = lambda: None
+            name = world.kube.sandbox["status"]["podName"]
+            pod = world.kube.all_pods[name]
+            pod["metadata"]["ownerReferences"] = [
+                {
+                    "apiVersion": "caisson.dev/v1alpha1",
+                    "kind": "Sandbox",
+                    "name": "thief",
+                    "uid": "t",
+                    "controller": True,
+                }
+            ]
+            world.kube._stamp(pod)
+
+        world.kube.before_patch = steal
+        await world.reconcile(3)
+        assert sorted(world.owners().values()) == ["Sandbox/demo", "Sandbox/thief"]
+        assert world.condition() == ("True", "Ready")
+
+    async def test_a_pod_that_changed_meanwhile_and_is_still_the_pools_is_taken(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+
+        def touch() -> None:
+            world.kube.before_patch = lambda: None
+            world.kube._stamp(world.kube.all_pods[name])
+
+        world.kube.before_patch = touch
+        await world.reconcile(3)
+        assert world.owners() == {name: "Sandbox/demo"}
+        assert world.condition() == ("True", "Ready")
+
+    async def test_a_pod_that_is_gone_by_then_is_given_up(self, world: PoolWorld) -> None:
+        await world.fill()
+        world.kube.before_patch = world.kube.all_pods.clear
+        await world.reconcile(3)
+        assert "demo" in world.kube.all_pods
+        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
+
+    async def test_a_pool_does_not_delete_what_a_sandbox_has_claimed(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+
+        def die() -> None:
+            raise KubeUnreachable("killed")
+
+        world.kube.before_patch = die
+        with pytest.raises(KubeUnreachable):
+            await world.reconcile()
+        world.kube.pool["spec"]["replicas"] = 0
+        world.kube._stamp(world.kube.pool)
+        world.operator_restarts()
+        await world.pools.reconcile(POOL_KEY)
+        assert name in world.kube.all_pods
+
+    async def test_a_pod_that_was_taken_since_is_not_deleted_with_the_pools(self, world: PoolWorld) -> None:
+        """By another operator: the version in the delete is an older one."""
+        (name,) = await world.fill()
+        world.kube._stamp(world.kube.all_pods[name])
+        world.pool_store.put(merged(world.kube.pool, {"metadata": {"resourceVersion": "99"}, "spec": {"replicas": 0}}))
+        await world.pools.reconcile(POOL_KEY)
+        assert name in world.kube.all_pods
+
+    async def test_what_is_left_of_two_pods_is_the_one_that_the_status_names(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        await world.reconcile()
+        twin = copy.deepcopy(world.kube.all_pods[name])
+        twin["metadata"] |= {"name": "demo", "uid": "twin"}
+        world.kube.all_pods["demo"] = twin
+        world.kube._stamp(twin)
+        world.watches_deliver()
+        await world.reconcile(2)
+        assert list(world.kube.all_pods) == [name]
+
+
+class TestCold:
+    async def test_without_a_pod_that_is_ready_one_is_started_and_that_is_told(self, world: PoolWorld) -> None:
+        await world.reconcile(3)
+        assert world.owners() == {"demo": "Sandbox/demo"}
+        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
+        assert [event["reason"] for event in world.kube.events] == ["PoolEmpty"]
+
+    async def test_then_none_is_taken_though_the_answer_to_its_creation_was_lost(self, world: PoolWorld) -> None:
+        await world.reconcile()
+        assert world.kube.sandbox["status"]["pool"]["origin"] == Origin.COLD
+        names = await world.fill()
+        await world.reconcile(3)
+        assert world.owners() == {names[0]: "SandboxPool/warm", "demo": "Sandbox/demo"}
+
+    async def test_it_keeps_its_pod_when_the_pools_template_changes(self, world: PoolWorld) -> None:
+        await world.reconcile(3)
+        world.kube.pool["spec"]["template"]["spec"]["image"] = "other"
+        world.kube._stamp(world.kube.pool)
+        world.kube.run("demo")
+        world.watches_deliver()
+        await world.reconcile(3)
+        assert "demo" in world.kube.all_pods
+        assert world.condition() != ("False", "PodTerminating")
+
+    async def test_a_pool_that_is_not_there_is_told(self, world: PoolWorld) -> None:
+        world.pool_store.remove(world.kube.pool)
+        await world.reconcile(2)
+        assert world.condition() == ("False", "PoolNotFound")
+        assert world.owners() == {}
+
+
+class TestPreload:
+    async def test_a_pod_is_offered_once_the_images_are_there(self) -> None:
+        world = PoolWorld(replicas=1, preload=["postgres:16"])
+        (name,) = await world.fill()
+        assert world.pools.offer(make_sandbox(), make_pool(preload=["postgres:16"])) == (None, False)
+        world.members._known[Key("default", name)].preload = PreloadState()
+        world.executor.answers = [ExecResult(0, line("preloaded"), b"")]
+        await world.members.reconcile(Key("default", name))
+        await asyncio.sleep(0.01)
+        await world.members.reconcile(Key("default", name))
+        warm, _ = world.pools.offer(make_sandbox(), make_pool(preload=["postgres:16"]))
+        assert warm is not None
+        assert warm.pod.name == name

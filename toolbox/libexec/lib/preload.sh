@@ -1,0 +1,20 @@
+# Pulls images before anybody wants them. One that is there already is left as it is, so that this can be asked for again.
+
+PRELOAD_SECONDS=600
+
+preload() { # IMAGE...
+	local image said
+	open_session
+	shed_client_settings
+	export DOCKER_CONFIG="$session/no-config"
+	[ ! -e "$CREDENTIALS" ] || DOCKER_CONFIG=${CREDENTIALS%/*}
+	for image; do
+		docker -H "unix://$DOCKER_SOCKET" image inspect --format . "$image" >/dev/null 2>&1 && continue
+		if ! timeout -s KILL "$PRELOAD_SECONDS" docker -H "unix://$DOCKER_SOCKET" pull --quiet "$image" >"$session/said" 2>&1; then
+			said=$(tail64 "$session/said")
+			emit "{\"event\":\"preloadFailed\",\"image64\":\"$(printf '%s' "$image" | to_base64)\",\"stderr64\":\"$said\"}"
+			return 1
+		fi
+	done
+	emit '{"event":"preloaded"}'
+}
