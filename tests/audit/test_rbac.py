@@ -18,10 +18,13 @@ Verb = tuple[str, str, str]
 """An API group, a resource with its subresource, and a verb."""
 
 _PORTS = "tests.docker.test_ports:test_ports_change_in_place_and_without_them_the_service_goes"
+_POOL = "tests.e2e.test_pools:test_a_sandbox_takes_one_that_is_ready_and_another_takes_its_place"
 _CLAIM = "tests.docker.test_storage:test_images_and_volumes_outlive_the_pod_on_a_claim"
 
 ERROR_PATHS: dict[Verb, str] = {
     ("", "pods", "get"): "tests.e2e.test_recovery:test_somebody_elses_pod_is_not_touched",
+    ("", "pods", "patch"): _POOL,
+    ("caisson.dev", "sandboxpools/status", "patch"): _POOL,
     ("", "pods", "delete"): "tests.e2e.test_spec:test_a_change_that_shapes_the_pod_replaces_it",
     ("", "events", "list"): "tests.e2e.test_pod_failures:test_a_pod_that_does_not_run_is_told_with_its_reason",
     ("", "services", "create"): _PORTS,

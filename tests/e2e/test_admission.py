@@ -364,6 +364,33 @@ def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:
         kubectl("delete", "pod", "p", OPERATOR, "--wait=false")
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"annotations": {"caisson.dev/spec-hash": "forged"}},
+        {"annotations": {"caisson.dev/spec-hash": None}},
+        {"annotations": {"caisson.dev/pool-template": "{}"}},
+        {"labels": {"caisson.dev/sandbox": "another"}},
+        {"labels": {"caisson.dev/pool": "warm"}},
+    ],
+    ids=str,
+)
+def test_what_the_operator_reads_of_a_pod_is_nobodys_to_change(kubectl: Kubectl, metadata: Json) -> None:
+    kubectl.sandbox("demo", docker={"enabled": False})
+    eventually(lambda: kubectl.exists("pod", "demo"), lambda: "there is no pod")
+    with pytest.raises(Refused, match="are the operator's"):
+        kubectl("patch", "pod", "demo", "--type=merge", "-p", json.dumps({"metadata": metadata}))
+    kubectl("label", "pod", "demo", "mine=yes")
+    kubectl("annotate", "pod", "demo", "mine=yes")
+
+
+def test_the_operators_token_changes_no_sandboxs_pod(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", docker={"enabled": False})
+    eventually(lambda: kubectl.exists("pod", "demo"), lambda: "there is no pod")
+    with pytest.raises(Refused, match="gives a pool's pod to a Sandbox"):
+        kubectl("patch", OPERATOR, "pod", "demo", "--type=merge", "-p", '{"metadata": {"labels": {"a": "b"}}}')
+
+
 def test_a_pod_can_not_be_taken_from_its_sandbox(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo")
