@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import LocalCluster
-from tests.e2e.kubectl import Json, Kubectl, Refused, condition
+from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
 
 OPERATOR = "--as=system:serviceaccount:caisson-system:caisson"
 TENANT = "--as=tenant"

@@ -94,9 +94,10 @@ def test_two_get_two_and_one_of_them_is_started_and_told_so(pooled: Kubectl) -> 
 
 
 def test_what_the_template_says_can_not_be_said_beside_it(pooled: Kubectl) -> None:
-    for field, value in (("image", "debian:trixie-slim"), ("docker", {"enabled": True}), ("resources", {})):
+    beside: list[Json] = [{"image": "debian:trixie-slim"}, {"docker": {"enabled": True}}, {"resources": {}}]
+    for fields in beside:
         with pytest.raises(Refused, match="the template of the pool says"):
-            take(pooled, "both", **{field: value})
+            take(pooled, "both", **fields)
     with pytest.raises(Refused, match="set image, or poolRef"):
         pooled.apply(
             {"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", "metadata": {"name": "neither"}, "spec": {}}
