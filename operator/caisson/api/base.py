@@ -90,3 +90,11 @@ def _to_rfc3339(value: datetime) -> str:
 
 Time = Annotated[datetime, PlainSerializer(_to_rfc3339, return_type=str, when_used="json")]
 """A moment in UTC with the precision of metav1.Time: whole seconds."""
+
+
+def _to_rfc3339_micro(value: datetime) -> str:
+    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+MicroTime = Annotated[datetime, PlainSerializer(_to_rfc3339_micro, return_type=str, when_used="json")]
+"""A moment in UTC with the precision of metav1.MicroTime: microseconds."""

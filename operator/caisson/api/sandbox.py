@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from caisson.api.base import ApiModel, LocalObjectReference, Quantity, Time, rule, rules
 from caisson.api.ports import Port
 from caisson.api.registry import Registry
+from caisson.api.startup import Startup
 from caisson.api.storage import Storage
 from caisson.api.volumes import Volume
 
@@ -479,6 +480,9 @@ class SandboxStatus(ApiModel):
 
     node_name: Annotated[str | None, Field(max_length=253)] = None
     """The node on which the pod runs."""
+
+    startup: Startup | None = None
+    """How the first start in the current pod went, moment by moment."""
 
     docker: DockerStatus | None = None
     """The Docker daemon."""

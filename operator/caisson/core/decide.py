@@ -19,6 +19,7 @@ from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdi
 from caisson.core.podview import PodView
 from caisson.core.service import service_state
 from caisson.core.spechash import spec_hash
+from caisson.core.startup import startup_status
 from caisson.core.verdict import Verdict, verdict
 
 _CREATE_CEILING_SECONDS = 60
@@ -213,6 +214,7 @@ def _status(seen: Observation, state: _State, now: datetime, problem: Verdict | 
         pod_uid=pod.uid if pod else None,
         pod_ip=pod.ip if pod else None,
         node_name=pod.node if pod else None,
+        startup=startup_status(seen, pod, state.docker, verdicts[ConditionType.READY], now) if pod else None,
         docker=state.docker,
         crash=state.crash,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -100,6 +101,7 @@ class Reconciler:
         if memory.start is not None:
             for phase, seconds in memory.start.advance(seen, asyncio.get_running_loop().time()):
                 self._metrics.phase(phase, seconds)
+            seen = replace(seen, startup=memory.start.moments_of(pod))
         return seen
 
     async def _write(self, key: Key, seen: Observation, memory: Memory, decision: Decision, stored: Json) -> None:
