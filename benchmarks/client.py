@@ -31,9 +31,10 @@ class Api:
         return await self._call("GET", path, query)
 
     async def text(self, path: str) -> str:
-        """Return what is there, as text."""
+        """Return what is there, as text; empty where nothing is, or not yet."""
         answer = await self._send("GET", path, {}, None, "application/json", 30)
-        return await answer.text()
+        text = await answer.text()
+        return text if answer.status == 200 else ""
 
     async def create(self, path: str, manifest: Json) -> Json:
         """Create an object in a collection."""
@@ -57,6 +58,8 @@ class Api:
         """Yield watch events until the watch ends."""
         answer = await self._send("GET", path, query | {"watch": "true"}, None, "application/json", None)
         try:
+            if answer.status != 200:
+                raise RuntimeError(f"watch {path}: HTTP {answer.status}: {(await answer.text())[:512]}")
             while line := await answer.content.readline():
                 yield json.loads(line)
         finally:
@@ -118,26 +121,34 @@ class Sightings:
         self._api, self._path, self._wanted, self._selector = api, path, wanted, selector
         self.moments: dict[str, dict[Name, float]] = {what: {} for what in wanted}
         self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Sightings"]:
         """Watch meanwhile."""
         query = {"labelSelector": self._selector} if self._selector else {}
         version = (await self._api.get(self._path, limit="1", **query))["metadata"]["resourceVersion"]
-        task = asyncio.create_task(self._run(version, query))
+        self._task = asyncio.create_task(self._run(version, query))
+        self._task.add_done_callback(lambda _: self._news.set())
         try:
             yield self
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def until(self, what: str, names: Iterable[Name], seconds: float = 180) -> None:
         """Wait until all of these objects were seen so."""
         missing = set(names)
-        async with asyncio.timeout(seconds):
-            while missing := {name for name in missing if name not in self.moments[what]}:
-                self._news.clear()
-                await self._news.wait()
+        try:
+            async with asyncio.timeout(seconds):
+                while missing := {name for name in missing if name not in self.moments[what]}:
+                    if self._task is not None and self._task.done():
+                        self._task.result()
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError as error:
+            some = ", ".join("/".join(name) for name in sorted(missing)[:3])
+            raise TimeoutError(f"not {what} within {seconds:.0f} s: {len(missing)}, as {some}") from error
 
     async def _run(self, version: str, query: dict[str, str]) -> None:
         while True:

@@ -20,7 +20,6 @@ from pathlib import Path
 from benchmarks import audit, plots
 from benchmarks.client import Api, Name, Sightings, connected, eventually
 from benchmarks.cluster import (
-    PATHS,
     SANDBOXES,
     Json,
     is_ready,
@@ -35,7 +34,7 @@ from benchmarks.cluster import (
 from benchmarks.figures import OUTPUT, Spread, save, table
 from benchmarks.simulator import VALUES, simulated_nodes
 from benchmarks.work import at_most
-from local.operator import NAMESPACE, RELEASE, find
+from local.operator import NAMESPACE, RELEASE
 
 _NAMESPACES = tuple(f"scale-{number}" for number in range(10))
 _PODS = "/api/v1/pods"
@@ -192,10 +191,10 @@ async def _restart(api: Api, figures: Figures, count: int) -> None:
 async def _has_settled(api: Api, count: int) -> bool:
     """Whether it has looked at as many as there are, and none waits or is worked on."""
     pods = await api.get(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=_OPERATORS)
-    ready = [pod for pod in pods["items"] if is_ready(pod)]
-    if not ready or len(find(PATHS)) != 1:
+    running = [pod["metadata"]["name"] for pod in pods["items"] if _runs(pod)]
+    if len(running) != 1:
         return False
-    name = ready[0]["metadata"]["name"]
+    (name,) = running
     text = await api.text(f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:9090/proxy/metrics")
     series = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
     looked = sum(float(n) for kind, n in series.items() if kind.startswith("controller_runtime_reconcile_total{"))

@@ -2,8 +2,10 @@
 
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from caisson.api.sandbox import SandboxStatus
 from caisson.api.startup import Startup
@@ -80,6 +82,16 @@ def test_what_was_not_seen_comes_from_the_pod_and_from_dockerd() -> None:
 def test_the_moments_of_another_pod_say_nothing_of_this_one() -> None:
     startup = choose(ready_sandbox(), pending_pod(uid="another", created_at=after(60)), after(61)).status.startup
     assert startup == Startup(pod_created_at=after(60), scheduled_at=after(60))
+
+
+def test_a_moment_of_no_time_zone_was_not_written_by_us() -> None:
+    with pytest.raises(ValidationError):
+        Startup.model_validate({"readyAt": "2026-03-01T12:00:00"})
+    told = Startup.model_validate({"readyAt": "2026-03-01T13:00:00.5+01:00"})
+    assert as_json(SandboxStatus(startup=told)) == {
+        "conditions": [],
+        "startup": {"readyAt": "2026-03-01T12:00:00.500000Z"},
+    }
 
 
 def test_without_a_pod_there_is_no_start() -> None:
