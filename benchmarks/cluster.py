@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ SANDBOXES = "/apis/caisson.dev/v1alpha1"
 NAMESPACE = "bench"
 """Where the sandboxes are that are measured."""
 
+_PATIENCE_SECONDS = 60
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -95,10 +97,12 @@ class Usage:
 
 
 def operator_pid() -> int:
-    """Return the process ID of the operator, on this machine."""
-    pids = find(PATHS)
-    if len(pids) != 1:
-        sys.exit(f"one operator is needed, and there are {len(pids)}: python3 -m local operator install")
+    """Return the process ID of the operator, on this machine, once the one before an upgrade has ended."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while len(pids := find(PATHS)) != 1:
+        if time.monotonic() > deadline:
+            sys.exit(f"one operator is needed, and there are {len(pids)}: python3 -m local operator install")
+        time.sleep(0.2)
     return pids[0]
 
 
