@@ -51,7 +51,7 @@ lint: ## Style, types, import contracts, shell scripts
 	@$(RUN)mypy operator local tests benchmarks tools charts
 	@$(RUN)lint-imports --no-cache
 	@$(RUN)shellcheck --shell=busybox --external-sources \
-		toolbox/build/* $$(find toolbox/libexec tests/toolbox/fakes -type f) benchmarks/floor.sh
+		toolbox/build/* $$(find toolbox/libexec tests/toolbox/fakes -type f) benchmarks/floor.sh benchmarks/simulated/busybox
 
 .PHONY: unit
 unit: ## The tests that need no cluster, in seconds
@@ -101,14 +101,20 @@ generate: ## Write what is generated: CRD, reference, schema of the values, mani
 	@$(RUN)python -m tools.generate
 	@$(RUN)python -m tools.manifest
 
+MEASURE = KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python -m benchmarks
+
 .PHONY: bench
-bench: up ## Measure apply to Ready next to the same by hand, and what sandboxes at rest cost
+bench: up ## Measure cold, warm and many starts, and sandboxes at rest, each next to a floor; tables, JSON, plots (45 min)
 	@$(LOCAL) images
-	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/startup.py
-	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/footprint.py
+	@$(MEASURE)
+
+.PHONY: bench-scale
+bench-scale: up ## Measure the operator with 5,000 Sandboxes on simulated nodes (15 min, and 3 to build the simulator once)
+	@$(LOCAL) images
+	@$(MEASURE).scale
 
 .PHONY: bench-storage
 bench-storage: up ## Measure what each storage costs: start, pull, build, run, write
 	@$(LOCAL) images
 	@$(LOCAL) images registry
-	@KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python benchmarks/storage.py
+	@$(MEASURE).storage

@@ -1,33 +1,80 @@
-"""What sandboxes at rest cost: the operator's memory, the machine's memory, and its CPU, with none, one and many.
+"""What sandboxes at rest cost, each next to a plain pod on gVisor; and what the operator and the machine use."""
 
-Runs on the local cluster, with the operator installed (`make up images`, `python3 -m local operator install`).
-
-    python benchmarks/footprint.py [--sandboxes 30]
-"""
-
-import argparse
 import json
-import subprocess
-import sys
+import statistics
 import time
 from pathlib import Path
 
+from benchmarks import plots
+from benchmarks.cluster import (
+    IMAGE,
+    NAMESPACE,
+    Json,
+    Usage,
+    kubectl,
+    namespaces,
+    operator_pid,
+    pod_usage,
+    process_usage,
+    sandbox,
+)
+from benchmarks.figures import save, table
+
 _SETTLE_SECONDS = 45
-_MEASURE_SECONDS = 60
+_FLOOR = "plain gVisor pod"
+_MIB = 1024 * 1024
 
 
-def _run(*command: str, stdin: str | None = None) -> str:
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
-
-
-def _apply(name: str) -> None:
-    sandbox = {
-        "apiVersion": "caisson.dev/v1alpha1",
-        "kind": "Sandbox",
-        "metadata": {"name": name, "labels": {"caisson-benchmark": "footprint"}},
-        "spec": {"image": "debian:trixie-slim"},
+def run(output: Path, many: int, few: int, seconds: int) -> None:
+    """Measure, print, and write footprint.json and footprint.png; `many` with Docker, and `few` of the others."""
+    kinds = {
+        _FLOOR: [_pod(f"footprint-plain-{n}") for n in range(few)],
+        "Sandbox without Docker": [sandbox(f"footprint-no-docker-{n}", docker={"enabled": False}) for n in range(few)],
+        "Sandbox with Docker": [sandbox(f"footprint-docker-{n}") for n in range(many)],
     }
-    _run("kubectl", "apply", "-f", "-", stdin=json.dumps(sandbox))
+    with namespaces(NAMESPACE):
+        around = {"none": _around([], seconds)[0]}
+        for manifests in kinds.values():
+            kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
+        for kind in ("pod", "sbx"):
+            kubectl("wait", "--for=condition=Ready", kind, "--all", "--timeout=600s")
+        pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
+        uids = {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in pods}
+        names = [manifest["metadata"]["name"] for manifests in kinds.values() for manifest in manifests]
+        with_all, used = _around([uids[name] for name in names], seconds)
+        around[f"{many} + {few} + {few}"] = with_all
+    by_name = dict(zip(names, used, strict=True))
+    each = {kind: [by_name[manifest["metadata"]["name"]] for manifest in ms] for kind, ms in kinds.items()}
+    _print(each, around, seconds)
+    rows = {
+        kind: [{"memory": u.memory, "cores": u.cpu_seconds / seconds} for u in usages] for kind, usages in each.items()
+    }
+    save(output, "footprint", {"seconds": seconds, "each": rows, "around": around})
+    memory = {kind: statistics.mean(u.memory for u in usages) / _MIB for kind, usages in each.items()}
+    plots.bars(output / "footprint.png", "Memory of a sandbox at rest", "MiB", memory)
+
+
+def _pod(name: str) -> Json:
+    container = {"name": "plain", "image": IMAGE, "command": ["sleep", "infinity"]}
+    spec = {"runtimeClassName": "gvisor", "terminationGracePeriodSeconds": 1, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def _around(uids: list[str], seconds: int) -> tuple[dict[str, float], list[Usage]]:
+    """Let everything settle, and return what the operator and the machine use, and each pod, over some seconds."""
+    time.sleep(_SETTLE_SECONDS)
+    operator = operator_pid()
+    pods, process, machine = [pod_usage(uid) for uid in uids], process_usage(operator), _cpu_ticks()
+    time.sleep(seconds)
+    pods_after, process_after, machine_after = [pod_usage(uid) for uid in uids], process_usage(operator), _cpu_ticks()
+    around = {
+        "operatorMemory": process_after.memory,
+        "operatorCores": (process_after.cpu_seconds - process.cpu_seconds) / seconds,
+        "machineMemory": _used_memory(),
+        "machineCpuShare": (machine_after[0] - machine[0]) / (machine_after[1] - machine[1]),
+    }
+    used = [Usage(b.memory, b.cpu_seconds - a.cpu_seconds) for a, b in zip(pods, pods_after, strict=True)]
+    return around, used
 
 
 def _cpu_ticks() -> tuple[int, int]:
@@ -37,39 +84,29 @@ def _cpu_ticks() -> tuple[int, int]:
 
 
 def _used_memory() -> int:
-    """Return the memory that can't be had for something new, in MiB."""
+    """Return the memory of the machine that can't be had for something new, in bytes."""
     fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    return (int(fields["MemTotal"].split()[0]) - int(fields["MemAvailable"].split()[0])) // 1024
+    return (int(fields["MemTotal"].split()[0]) - int(fields["MemAvailable"].split()[0])) * 1024
 
 
-def _measure(count: int) -> None:
-    time.sleep(_SETTLE_SECONDS)
-    busy, everything = _cpu_ticks()
-    time.sleep(_MEASURE_SECONDS)
-    busy_after, everything_after = _cpu_ticks()
-    share = (busy_after - busy) / (everything_after - everything)
-    operator = _run(sys.executable, "-m", "local", "operator", "status").strip()
-    print(
-        f"{count:>3} sandboxes: CPU of all cores {share:6.1%}, memory in use {_used_memory()} MiB; operator: {operator}"
-    )
-
-
-def main() -> int:
-    """Measure with none, one and many, print a line each, and return 0."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sandboxes", type=int, default=30)
-    many = parser.parse_args().sandboxes
-    _measure(0)
-    try:
-        for number in range(many):
-            _apply(f"footprint-{number}")
-            if number in {0, many - 1}:
-                _run("kubectl", "wait", "--for=condition=Ready", "sbx", "--all", "--timeout=300s")
-                _measure(number + 1)
-    finally:
-        _run("kubectl", "delete", "sbx", "-l", "caisson-benchmark=footprint")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _print(each: dict[str, list[Usage]], around: dict[str, dict[str, float]], seconds: int) -> None:
+    floor = statistics.mean(usage.memory for usage in each[_FLOOR])
+    rows = []
+    for kind, usages in each.items():
+        memory, cpu = (statistics.mean(getattr(usage, what) for usage in usages) for what in ("memory", "cpu_seconds"))
+        rows.append(
+            [kind, str(len(usages)), f"{memory / _MIB:.0f}", f"{memory / floor:.2f}", f"{cpu / seconds * 1000:.1f}"]
+        )
+    print(f"\nfootprint: each at rest, means over {seconds} s")
+    print(table(["", "n", "memory [MiB]", f"x {_FLOOR}", "CPU [millicores]"], rows))
+    rows = [
+        [
+            f"with {count}",
+            f"{found['operatorMemory'] / _MIB:.0f}",
+            f"{found['operatorCores'] * 1000:.1f}",
+            f"{found['machineMemory'] / _MIB:.0f}",
+            f"{found['machineCpuShare']:.1%}",
+        ]
+        for count, found in around.items()
+    ]
+    print(table(["", "operator [MiB]", "[millicores]", "machine [MiB]", "CPU of all cores"], rows))

@@ -4,21 +4,20 @@ Storages take turns, so that what else the machine does falls on all of them. An
 runs beside the sandboxes. Needs the local cluster, the operator and the image of the tests' registry (`make up`,
 `python3 -m local operator install`, `python3 -m local images registry`).
 
-    python benchmarks/storage.py [--rounds 3] [--version 26]
+    python -m benchmarks.storage [--rounds 3] [--version 26] [--output build/bench]
 """
 
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
-Json = dict[str, Any]
+from benchmarks.cluster import NAMESPACE, Json, apply_until_ready, kubectl, local, namespaces, wait_until_gone
+from benchmarks.figures import OUTPUT, save, table
 
-_NAMESPACE = "bench-storage"
 _REGISTRYS_NAMESPACE = "bench-registry"
 """Another: in one for sandboxes no ordinary pod may be."""
 _CLAIM = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "8Gi"}}
@@ -35,15 +34,6 @@ _BUILT = "".join(f"RUN /busybox cp /layer{n % 5} /copy{n}\n" for n in range(10))
 _WRITE = "/busybox dd if=/dev/zero of=/data bs=1M count=500 conv=fsync"
 
 
-def kubectl(*arguments: str, stdin: str | None = None, namespace: str = _NAMESPACE) -> str:
-    """Run kubectl in a namespace of the benchmark and return what it printed."""
-    command = ["kubectl", "--namespace", namespace, *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: {done.stderr}{done.stdout}")
-    return done.stdout
-
-
 def shell(name: str, script: str) -> None:
     """Run a script in a sandbox."""
     kubectl("exec", name, "--", "sh", "-ec", script)
@@ -54,18 +44,10 @@ def build(name: str, tag: str, dockerfile: str) -> None:
     shell(name, f"export DOCKER_BUILDKIT=0; docker build -q -t {tag} - >/dev/null <<'END'\n{dockerfile}\nEND")
 
 
-def apply(name: str, docker: Json) -> None:
-    """Apply a Sandbox and wait until it is Ready."""
-    spec = {"image": "debian:trixie-slim", "docker": docker}
-    manifest = {"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", "metadata": {"name": name}, "spec": spec}
-    kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
-    kubectl("wait", "--for=condition=Ready", f"sbx/{name}", "--timeout=180s")
-
-
 def delete(name: str) -> None:
-    """Delete a Sandbox and wait until its pod is gone, so that its end costs the next round nothing."""
+    """Delete a Sandbox, and its pod."""
     kubectl("delete", "sbx", name)
-    kubectl("wait", "--for=delete", f"pod/{name}", "--timeout=120s")
+    wait_until_gone(name)
 
 
 def start_registry() -> str:
@@ -86,7 +68,7 @@ def start_registry() -> str:
 def measure(name: str, docker: Json, image: str) -> dict[str, float]:
     """One round on one storage, in seconds."""
     steps: dict[str, Callable[[], None]] = {
-        "start": lambda: apply(name, docker),
+        "start": lambda: apply_until_ready(name, docker=docker),
         "pull": lambda: shell(name, f"docker pull -q {image}"),
         "build": lambda: build(name, "built", f'FROM {image}\nSHELL ["/busybox", "sh", "-c"]\n{_BUILT}'),
         "run": lambda: shell(name, f"for n in 1 2 3 4 5; do docker run --rm {image} /busybox true; done"),
@@ -106,15 +88,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--version", default="26", help="of Docker")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"a directory for JSON ({OUTPUT})")
     arguments = parser.parse_args()
-    for name in _NAMESPACE, _REGISTRYS_NAMESPACE:
-        subprocess.run(["kubectl", "create", "namespace", name], check=True, capture_output=True)
-    try:
-        kubectl("label", "namespace", _NAMESPACE, "caisson.dev/sandboxes=true")
+    local("operator", "install")
+    with namespaces(NAMESPACE), namespaces(_REGISTRYS_NAMESPACE, guarded=False):
         registry = start_registry()
         common = {"version": arguments.version, "registry": {"insecure": [registry]}}
         image = f"{registry}/layers:1"
-        apply("pusher", common)
+        apply_until_ready("pusher", docker=common)
         shell("pusher", _BUSYBOX)
         build("pusher", image, _PULLED)
         shell("pusher", f"docker push -q {image}")
@@ -123,23 +104,19 @@ def main() -> int:
         for number in range(arguments.rounds):
             for place, (storage, docker) in enumerate(_STORAGES.items()):
                 rounds[storage].append(measure(f"bench-{place}-{number}", common | docker, image))
-    finally:
-        names = [_NAMESPACE, _REGISTRYS_NAMESPACE]
-        subprocess.run(["kubectl", "delete", "namespace", *names, "--wait=false"], check=True, capture_output=True)
     _print(rounds, arguments.version)
+    save(arguments.output, "storage", {"version": arguments.version, "rounds": rounds})
     return 0
 
 
 def _print(rounds: dict[str, list[dict[str, float]]], version: str) -> None:
     floor = {step: statistics.median(r[step] for r in rounds["Memory"]) for step in rounds["Memory"][0]}
-    print(f"Docker {version}: medians of {len(rounds['Memory'])} rounds in seconds, and as multiples of Memory")
-    print(f"{'':<12}" + "".join(f"{step:>16}" for step in floor))
+    rows = []
     for storage, took in rounds.items():
-        cells = []
-        for step, least in floor.items():
-            median = statistics.median(r[step] for r in took)
-            cells.append(f"{median:>8.2f} ({median / least:4.1f}x)")
-        print(f"{storage:<12}" + "".join(f"{cell:>16}" for cell in cells))
+        medians = {step: statistics.median(r[step] for r in took) for step in floor}
+        rows.append([storage, *(f"{medians[step]:.2f} ({medians[step] / floor[step]:.1f}x)" for step in floor)])
+    print(f"Docker {version}: medians of {len(rounds['Memory'])} rounds in seconds, and as multiples of Memory")
+    print(table(["", *floor], rows))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     archive.add_argument("name", choices=names)
     commands.add_parser("kubeconfig", help="print the path of a kubeconfig for use on this machine")
     commands.add_parser("kubectl", help="print the path of a kubectl: the machine's, or else a pinned one")
-    tool = commands.add_parser("tool", help="print the path of a pinned tool for charts")
+    tool = commands.add_parser("tool", help="print the path of a pinned tool")
     tool.add_argument("name", choices=[component.name for component in TOOLS])
     commands.add_parser("openapi", help="print the path of the OpenAPI documents of the cluster's Kubernetes")
     venv = commands.add_parser("venv", help="print the path of the virtualenv with the development tools")

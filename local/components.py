@@ -86,6 +86,8 @@ TOOLS = (
     Component(
         "helm-unittest", module="helm-unittest", package="github.com/helm-unittest/helm-unittest/cmd/helm-unittest"
     ),
+    # The benchmark at scale runs it in the cluster: a fake kubelet of thousands of nodes.
+    Component("kwok", module="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),
 )
 CNI_PLUGINS = tuple(component.name for component in COMPONENTS if component.module == "cni")
 

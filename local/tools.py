@@ -1,4 +1,4 @@
-"""Helm and what else the chart is worked on with: always the pinned ones, because tests compare what they print."""
+"""Helm and what else is used on the cluster: always the pinned ones, because tests compare what they print."""
 
 import json
 from pathlib import Path

@@ -90,3 +90,9 @@ def test_ready_costs_two_status_writes_and_rest_costs_none(kubectl: Kubectl) -> 
     to_the_point = [status for status in writes if condition(status, "Ready")["reason"] != "DockerStarting"]
     assert [condition(status, "Ready")["reason"] for status in to_the_point] == ["PodPending", "Ready"]
     assert [event["reason"] for event in kubectl.events("demo")] == ["Ready"]
+    startup = writes[-1]["startup"]
+    assert set(startup) == {
+        *("podCreatedAt", "scheduledAt", "runningAt"),
+        *("scriptAnsweredAt", "dockerAnsweredAt", "readyAt"),
+    }
+    assert startup["podCreatedAt"] < startup["runningAt"] < startup["dockerAnsweredAt"] <= startup["readyAt"]

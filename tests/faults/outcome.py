@@ -11,7 +11,7 @@ IGNORED = frozenset(
         *("uid", "podUID", "resourceVersion", "creationTimestamp", "managedFields", "generateName", "namespace"),
         *("podIP", "podIPs", "hostIP", "hostIPs", "containerID", "imageID", "startTime", "nodeName", "volumeName"),
         # Moments, how long dockerd took, and what the sandbox's kernel numbered.
-        *("readyAfterMilliseconds", "retryCount"),
+        *("readyAfterMilliseconds", "retryCount", "startup"),
         *("lastTransitionTime", "startedAt", "pid", "kubectl.kubernetes.io/last-applied-configuration"),
     }
 )

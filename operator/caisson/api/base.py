@@ -1,9 +1,9 @@
 """The base of every API model and the field types which the models share."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from caisson.api.quantity import parse_quantity
@@ -93,3 +93,11 @@ def _to_rfc3339(value: datetime) -> str:
 
 Time = Annotated[datetime, PlainSerializer(_to_rfc3339, return_type=str, when_used="json")]
 """A moment in UTC with the precision of metav1.Time: whole seconds."""
+
+
+def _to_rfc3339_micro(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+MicroTime = Annotated[AwareDatetime, PlainSerializer(_to_rfc3339_micro, return_type=str, when_used="json")]
+"""A moment in UTC with the precision of metav1.MicroTime: microseconds."""

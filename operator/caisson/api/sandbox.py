@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from caisson.api.base import ApiModel, ObjectName, Time, rule, rules
+from caisson.api.startup import Startup
 from caisson.api.template import IMAGE, TEMPLATE_RULES, SandboxTemplate
 
 GROUP = "caisson.dev"
@@ -234,6 +235,9 @@ class SandboxStatus(ApiModel):
 
     pool: PoolStatus | None = None
     """How the pod came about, of a Sandbox with poolRef."""
+
+    startup: Startup | None = None
+    """How the first start in the current pod went, moment by moment."""
 
     docker: DockerStatus | None = None
     """The Docker daemon."""

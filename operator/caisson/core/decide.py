@@ -20,6 +20,7 @@ from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdi
 from caisson.core.podview import PodView
 from caisson.core.service import service_state
 from caisson.core.spechash import spec_hash
+from caisson.core.startup import startup_status
 from caisson.core.template import TEMPLATE_ANNOTATION, write_template
 from caisson.core.verdict import Verdict, verdict
 
@@ -284,6 +285,7 @@ def _status(seen: Observation, state: _State, now: datetime, problem: Verdict | 
         pod_ip=pod.ip if pod else None,
         node_name=pod.node if pod else None,
         pool=_pool_status(seen, state, pod, now),
+        startup=startup_status(seen, pod, state.docker, verdicts[ConditionType.READY], now) if pod else None,
         docker=state.docker,
         crash=state.crash,
     )

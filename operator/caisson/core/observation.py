@@ -6,6 +6,7 @@ from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox, SandboxStatus
+from caisson.api.startup import Startup
 from caisson.core.backoff import exponential
 from caisson.core.podview import PodEvent, PodView
 from caisson.core.report import Report
@@ -115,3 +116,6 @@ class Observation:
     pod_events: PodEvents | None = None
     looked_at: datetime | None = None
     """When a session last saw dockerd alive, if this process saw it."""
+
+    startup: Startup | None = None
+    """What this process saw of the start of the current pod, if it made that pod."""

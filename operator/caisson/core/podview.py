@@ -57,8 +57,13 @@ class PodView:
     unschedulable: str | None
     """The scheduler's message, where it found no node."""
 
+    scheduled_at: datetime | None
+    """When it got its node."""
+
     running: bool
     """The sandbox's container runs (not an init container)."""
+
+    running_since: datetime | None
 
     waiting: Waiting | None
     terminated: Terminated | None
@@ -113,7 +118,9 @@ def pod_view(pod: dict[str, Any]) -> PodView:
         node=pod.get("spec", {}).get("nodeName"),
         toolbox_image=_toolbox_image(pod.get("spec", {})),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
+        scheduled_at=parse_time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
         running="running" in state,
+        running_since=parse_time(state.get("running", {}).get("startedAt")),
         waiting=_waiting(status),
         terminated=_terminated(status),
         containers=_containers(pod.get("spec", {})),

@@ -89,7 +89,7 @@ class Actions:
         except AlreadyExists:
             return await self._who_is_there(key, sandbox)
         self._pods.put(pod)
-        memory.start = Start(pod["metadata"]["uid"], asyncio.get_running_loop().time())
+        memory.start = Start(pod["metadata"]["uid"], asyncio.get_running_loop().time(), now())
         return None
 
     async def _who_is_there(self, key: Key, sandbox: Sandbox) -> Problem | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -124,6 +125,7 @@ class Reconciler:
         if memory.start is not None:
             for phase, seconds in memory.start.advance(seen, asyncio.get_running_loop().time()):
                 self._metrics.phase(phase, seconds)
+            seen = replace(seen, startup=memory.start.moments_of(pod))
         return seen
 
     def _own_pods(self, key: Key, sandbox: Sandbox) -> tuple[Json | None, list[Json]]:

@@ -74,7 +74,9 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodView:
         node="node-1",
         toolbox_image=CONFIG.toolboxes[0].image,
         unschedulable=None,
+        scheduled_at=NOW,
         running=True,
+        running_since=NOW,
         waiting=None,
         terminated=None,
         containers=("sandbox",),
@@ -86,13 +88,14 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodView:
 
 def pending_pod(**fields: Any) -> PodView:
     """Make the view of a pod whose container does not run yet."""
-    ordinary: Json = {"phase": "Pending", "running": False, "ready": False, "waiting": Waiting("ContainerCreating", "")}
+    waits: Json = {"phase": "Pending", "waiting": Waiting("ContainerCreating", "")}
+    ordinary: Json = {"running": False, "running_since": None, "ready": False} | waits
     return make_pod(**(ordinary | fields))
 
 
 def ended_pod(exit_code: int = 0, reason: str = "Completed", message: str = "", **fields: Any) -> PodView:
     """Make the view of a pod whose container has ended."""
-    ordinary: Json = {"phase": "Failed", "running": False, "ready": False}
+    ordinary: Json = {"phase": "Failed", "running": False, "running_since": None, "ready": False}
     return make_pod(**(ordinary | {"terminated": Terminated(exit_code, reason, message)} | fields))
 
 

@@ -1,0 +1,82 @@
+"""Simulated nodes: kwok, a fake kubelet, in the cluster's namespaces. Its exec runs `simulated/busybox`."""
+
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from benchmarks.client import Api, eventually
+from benchmarks.cluster import CHECKOUT, PATHS, Json, is_ready
+from benchmarks.work import at_most
+from local import network
+from local.namespaces import entering, require_init
+from local.tools import find_tool
+
+LABEL = "caisson.dev/simulated"
+VALUES = Path("benchmarks", "simulated", "values.yaml")
+"""The chart's values that send sandboxes to simulated nodes, below the checkout."""
+
+_NODES = "/api/v1/nodes"
+_FILES = CHECKOUT / "benchmarks" / "simulated"
+_PORT = 10247
+_CIDR = "10.128.0.0/9"
+_LEASE_SECONDS = 160
+"""Renewed at a quarter of it, in time for the node controller: a lease of the usual 40 s would be most of the load."""
+_AT_ONCE = 16
+_PATIENCE_SECONDS = 300
+
+# Nothing of the machine's is at /opt for the simulator: the command of an exec is found there.
+_SET_THE_STAGE = 'mount -t tmpfs none /opt && mkdir -p /opt/caisson/bin && cp "$0" /opt/caisson/bin/ && exec "$@"'
+
+
+@asynccontextmanager
+async def simulated_nodes(api: Api, count: int) -> AsyncIterator[None]:
+    """Have so many simulated nodes meanwhile; all that is on them must be gone by the end."""
+    process = _start(find_tool(PATHS, "kwok"))
+    try:
+        await at_most(_AT_ONCE, (api.create(_NODES, _node(number)) for number in range(count)))
+        await eventually(lambda: _are_ready(api, count), "simulated nodes are Ready", _PATIENCE_SECONDS)
+        yield
+    finally:
+        await api.delete(_NODES, labelSelector=f"{LABEL}=true")
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def _start(kwok: Path) -> subprocess.Popen[bytes]:
+    pki = PATHS.pki
+    flags = (
+        f"--config={_FILES / 'kwok.yaml'}",
+        f"--kubeconfig={PATHS.kubeconfig_inside}",
+        f"--manage-nodes-with-label-selector={LABEL}=true",
+        f"--node-ip={network.NODE_IP}",
+        f"--node-port={_PORT}",
+        f"--server-address={network.NODE_IP}:{_PORT}",
+        # Of the real kubelet, at the same address: the API server knows who signed it.
+        f"--tls-cert-file={pki / 'kubelet-serving.crt'}",
+        f"--tls-private-key-file={pki / 'kubelet-serving.key'}",
+        f"--cidr={_CIDR}",
+        f"--node-lease-duration-seconds={_LEASE_SECONDS}",
+    )
+    # Away from the operator, as far as there are cores.
+    pinned = ("taskset", "--cpu-list", str((os.cpu_count() or 1) - 1), str(kwok), *flags)
+    stage = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _SET_THE_STAGE, str(_FILES / "busybox"))
+    command = entering(PATHS, require_init(PATHS), [*stage, *pinned])
+    with (PATHS.logs / "kwok.log").open("wb") as log:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+
+def _node(number: int) -> Json:
+    name = f"simulated-{number}"
+    labels = {LABEL: "true", "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
+    spec = {"taints": [{"key": LABEL, "effect": "NoSchedule"}]}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+async def _are_ready(api: Api, count: int) -> bool:
+    nodes = (await api.get(_NODES, labelSelector=f"{LABEL}=true"))["items"]
+    # One that is Ready keeps a taint for a moment.
+    free = [node for node in nodes if is_ready(node) and len(node["spec"].get("taints", ())) == 1]
+    return len(free) == count
