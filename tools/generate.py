@@ -37,6 +37,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
     Reason.READY: (_C.READY,),
     Reason.INVALID_SPEC: (_C.READY,),
     Reason.SERVICE_REJECTED: (_C.READY,),
+    Reason.EXPIRES_SOON: (),
     **dict.fromkeys(
         (
             Reason.RUNTIME_CLASS_NOT_ALLOWED,
@@ -48,6 +49,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
             Reason.VOLUME_CLAIM_REJECTED,
             Reason.VOLUME_CLAIM_PENDING,
             Reason.EXPIRED,
+            Reason.SUSPENDED,
             Reason.POD_RUNNING,
             Reason.POD_PENDING,
             Reason.POD_TERMINATING,

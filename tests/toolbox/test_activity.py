@@ -63,9 +63,8 @@ _READY = "print(flush=True); input()"
 _SOCKET = "import socket; s = socket.socket(socket.{}); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)"
 LISTEN = f"{_SOCKET.format('AF_INET')}; s.bind(('', 8080)); s.listen(); {_READY}"
 LISTEN6 = f"{_SOCKET.format('AF_INET6')}; s.bind(('', 8080)); s.listen(); {_READY}"
-ACCEPT = (
-    f"{_SOCKET.format('AF_INET')}; s.bind(('', 8080)); s.listen(); print(flush=True); c = s.accept(); s.close(); input()"
-)
+ACCEPT = f"{_SOCKET.format('AF_INET')}; s.bind(('', 8080)); s.listen(); print(flush=True); c = s.accept(); s.close()"
+ACCEPT += "; input()"
 CONNECT = f"import sys; {_SOCKET.format('AF_INET')}; s.connect((sys.argv[1], 8080)); {_READY}"
 
 

@@ -216,13 +216,29 @@ class Docker(ApiModel):
     """What happens after dockerd failed. A change applies in place."""
 
 
+class OnExpiry(StrEnum):
+    """What becomes of a Sandbox that has lived, or was idle, as long as it may."""
+
+    DELETE = "Delete"
+    SUSPEND = "Suspend"
+
+
 class Lifetime(ApiModel):
     """How long the Sandbox lives."""
 
     ttl_seconds: Annotated[int, Field(ge=1, le=315_360_000)] | None = None
-    """From the Sandbox's creation, in seconds; then its pod is deleted for good, and the Sandbox stays to say so; its
-    Service and its claim stay as long. The
-    administrator may set a default and a maximum. A change applies in place, until the time is up."""
+    """From the Sandbox's creation, in seconds; then onExpiry says what becomes of it. The administrator may set a
+    default and a maximum. A change applies in place."""
+
+    idle_seconds: Annotated[int, Field(ge=60, le=315_360_000)] | None = None
+    """For how long nobody makes use of the sandbox until onExpiry applies, in seconds. Use is a command that came by
+    exec, a nested container that runs, a connection to a port of the sandbox, a process that starts others. It needs
+    docker.enabled. Root in the sandbox can forge it: what must hold is ttlSeconds. A change applies in place."""
+
+    on_expiry: OnExpiry = OnExpiry.DELETE
+    """Delete: the pod and the Service are deleted for good, and the Sandbox stays to say so, with its claim. Suspend:
+    the pod is stopped as with suspend: true, and comes back when ttlSeconds is raised or, after idleSeconds, with any
+    change of spec. A change applies in place, until the Sandbox has expired."""
 
 
 class SandboxSpec(ApiModel):
@@ -251,6 +267,11 @@ class SandboxSpec(ApiModel):
                 "docker.storage.memory.sizeLimit must be below resources.limits.memory, which it counts towards: lower"
                 " the one or raise the other",
                 field_path=".docker.storage.memory.sizeLimit",
+            ),
+            rule(
+                "!has(self.lifetime) || !has(self.lifetime.idleSeconds) || self.?docker.?enabled.orValue(true)",
+                "lifetime.idleSeconds is watched by the probe of Docker: remove it, or docker.enabled: false",
+                field_path=".lifetime.idleSeconds",
             ),
         ),
     )
@@ -354,6 +375,10 @@ class SandboxSpec(ApiModel):
     lifetime: Lifetime = Lifetime()
     """How long the Sandbox lives. A change applies in place."""
 
+    suspend: bool = False
+    """true stops the pod, with the usual grace period, and makes none; the Service stays, and the claim of storage of
+    type PersistentVolumeClaim with what is in it. false brings it back. A change applies in place."""
+
 
 class Condition(ApiModel):
     """One aspect of the Sandbox's state, as in metav1.Condition."""
@@ -453,6 +478,19 @@ class Crash(ApiModel):
     """The number of the restart which answers this crash, 1 for the first in a pod; 0 when none follows."""
 
 
+class Suspension(ApiModel):
+    """That no pod is made, and why. It is there before the pod is stopped."""
+
+    reason: Annotated[str, Field(max_length=128)]
+    """Requested: by spec.suspend. Lifetime: by lifetime.ttlSeconds. Idle: by lifetime.idleSeconds."""
+
+    at: Time
+    """When it began."""
+
+    generation: Annotated[int, Field(ge=0)]
+    """The generation of the spec in which it began; one for Idle holds for no other."""
+
+
 class SandboxStatus(ApiModel):
     """What Caisson says of the Sandbox."""
 
@@ -485,6 +523,15 @@ class SandboxStatus(ApiModel):
 
     crash: Crash | None = None
     """The last time that dockerd failed. It stays after a recovery."""
+
+    suspension: Suspension | None = None
+    """Why the Sandbox is suspended. Not set where it is not."""
+
+    expires_at: Time | None = None
+    """When the time of lifetime.ttlSeconds, or of the administrator's, is up. Not set where it has no end."""
+
+    expiry_announced: Time | None = None
+    """The expiresAt of which the Event ExpiresSoon was recorded."""
 
     def condition(self, wanted: str) -> Condition | None:
         """Return the condition of a type, None where there is none."""

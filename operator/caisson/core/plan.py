@@ -33,6 +33,15 @@ class OpenSession:
 
 
 @dataclass(frozen=True)
+class AskIdle:
+    """Ask in the pod of this UID, in the background, for how long nobody has made use of it."""
+
+    pod_uid: str
+    node: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class LookAtEvents:
     """Look up the Warnings that the cluster recorded of the pod of this UID."""
 
@@ -54,7 +63,7 @@ class DeleteService:
     service_uid: str
 
 
-Action = ApplyService | DeleteService | CreatePod | DeletePod | OpenSession | LookAtEvents
+Action = ApplyService | DeleteService | CreatePod | DeletePod | OpenSession | AskIdle | LookAtEvents
 
 
 @dataclass(frozen=True)

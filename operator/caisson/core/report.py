@@ -76,10 +76,11 @@ class Failed:
 
 @dataclass(frozen=True)
 class Report:
-    """All that one exec session told: the kernel, where it was verified, and how the start ended."""
+    """All that one exec session told: the kernel, where it was verified, how the start ended, how long it was idle."""
 
     kernel: str | None = None
     outcome: Ready | Failed | None = None
+    idle_seconds: int | None = None
 
 
 def _decode(value: object) -> object:
@@ -100,6 +101,10 @@ class _Line(BaseModel):
 
 class _Isolated(_Line):
     kernel64: _Base64
+
+
+class _Idle(_Line):
+    seconds: Annotated[int, _COUNT]
 
 
 class _Ready(_Line):
@@ -139,6 +144,7 @@ def parse_report(output: bytes) -> Report:
     """
     kernel: str | None = None
     outcome: Ready | Failed | None = None
+    idle_seconds: int | None = None
     if output.count(b"\n") > _MAX_LINES:
         raise ReportError(f"unexpected output: more than {_MAX_LINES} lines")
     for line in output.split(b"\n"):
@@ -152,13 +158,15 @@ def parse_report(output: bytes) -> Report:
                 outcome = _ready(_Ready.model_validate_json(line))
             elif event == "failed":
                 outcome = _failed(_Failed.model_validate_json(line))
+            elif event == "idle":
+                idle_seconds = _Idle.model_validate_json(line).seconds
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "line"
             raise ReportError(f"unexpected output: {where}: {first['msg']}") from error
-    if kernel is None and outcome is None:
+    if (kernel, outcome, idle_seconds) == (None, None, None):
         raise ReportError(f"unexpected output: {clean_line(output[:256], 256)!r}")
-    return Report(kernel, outcome)
+    return Report(kernel, outcome, idle_seconds)
 
 
 def _event(line: bytes) -> object:

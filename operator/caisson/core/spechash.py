@@ -19,7 +19,7 @@ def spec_hash(spec: SandboxSpec) -> str:
     # What a claim is like is its own; that there is one shapes the pod.
     storage = spec.docker.storage.model_copy(update={"persistent_volume_claim": None})
     docker = spec.docker.model_copy(update={**in_place, "storage": storage})
-    shape = spec.model_copy(update={"docker": docker, "lifetime": Lifetime(), "ports": ()}).model_dump(
-        mode="json", by_alias=True, exclude_defaults=True
-    )
+    shape = spec.model_copy(
+        update={"docker": docker, "lifetime": Lifetime(), "ports": (), "suspend": False}
+    ).model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

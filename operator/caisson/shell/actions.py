@@ -9,7 +9,16 @@ from caisson.config import Config
 from caisson.core.claim import difference
 from caisson.core.observation import CreateFailure, PodEvents
 from caisson.core.owned import MANAGED_BY_LABEL, is_labelled, is_of_namesake, is_owned_by, whose
-from caisson.core.plan import Action, ApplyService, CreatePod, DeletePod, DeleteService, LookAtEvents, OpenSession
+from caisson.core.plan import (
+    Action,
+    ApplyService,
+    AskIdle,
+    CreatePod,
+    DeletePod,
+    DeleteService,
+    LookAtEvents,
+    OpenSession,
+)
 from caisson.core.podview import PodEvent, parse_time
 from caisson.core.refusal import reason_of_refusal
 from caisson.core.startup import Start
@@ -50,6 +59,8 @@ class Actions:
                 await self._delete(SERVICES, key, service_uid)
             case OpenSession():
                 self._sessions.open(key, memory, action)
+            case AskIdle():
+                self._sessions.ask(key, memory, action)
             case LookAtEvents(pod_uid):
                 memory.pod_events = await self._events(key, pod_uid)
 

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
-from caisson.core.observation import CreateFailure, PodEvents, Session
+from caisson.core.observation import CreateFailure, IdleAnswer, PodEvents, Session
 from caisson.core.startup import Start
 
 
@@ -17,6 +17,7 @@ class Memory:
     service_failure: CreateFailure | None = None
     session: Session | None = None
     session_task: asyncio.Task[None] | None = None
+    idle: IdleAnswer | None = None
     pod_events: PodEvents | None = None
     looked_at: datetime | None = None
     start: Start | None = None

@@ -99,14 +99,14 @@ is_ours() { # PID
 
 # Is anybody from outside connected to a port that something listens on? So many sockets that they take long to read are somebody's.
 is_connected() { # uses established
-	local file local_address remote state listening=' ' connected='' sockets=0 port
+	local file local_address remote status listening=' ' connected='' sockets=0 port
 	[ "$established" != 0 ] || return 1
 	for file in /proc/net/tcp /proc/net/tcp6; do
 		[ -e "$file" ] || continue
-		while read -r _ local_address remote state _; do
+		while read -r _ local_address remote status _; do
 			sockets=$((sockets + 1))
 			[ "$sockets" -le "$MOST_SOCKETS" ] || return 0
-			case $state in
+			case $status in
 			0A) listening="$listening${local_address##*:} " ;;
 			01) is_loopback "${remote%:*}" || connected="$connected ${local_address##*:}" ;;
 			esac
