@@ -103,11 +103,14 @@ class TestSuspend:
         assert first.step.action is None
         assert first.status.suspension is not None
         assert (first.status.suspension.reason, first.status.suspension.at) == ("Requested", after(5))
-        assert may_wait_until(sandbox.status, first.status, NOW) is None
-
         second = choose(written(sandbox, first), pod, after(6))
         assert second.step.action == DeletePod(POD_UID)
         assert settles(written(sandbox, first), second)
+
+    def test_the_wish_is_written_at_once_in_whatever_state_it_comes(self) -> None:
+        sandbox = sandbox_of(suspend=True, status=choose(sandbox_of(), pending_pod()).status)
+        decision = choose(sandbox, pending_pod())
+        assert may_wait_until(sandbox.status, decision.status, NOW) is None
 
     def test_while_the_pod_ends_that_is_what_is_told(self) -> None:
         decision = choose(sandbox_of(suspend=True), make_pod(terminating=True, gone_by=after(30)), after(1))
@@ -430,6 +433,12 @@ class TestAnnouncement:
     def test_what_is_over_is_not_told_ahead(self) -> None:
         sandbox = ready(lifetime={"ttlSeconds": 600})
         assert announcement(sandbox.status, choose(sandbox, make_pod(), after(601)).status) is None
+
+    def test_what_was_told_stays_told_while_it_is_suspended(self) -> None:
+        sandbox = ready(lifetime={"ttlSeconds": 600, "onExpiry": "Suspend"})
+        told = written(sandbox, choose(sandbox, make_pod(), after(540)))
+        paused = edited(told, suspend=True, lifetime={"ttlSeconds": 600, "onExpiry": "Suspend"})
+        assert choose(paused, make_pod(), after(550)).status.expiry_announced == after(600)
 
     def test_a_suspended_sandbox_has_nothing_to_lose(self) -> None:
         for lifetime, is_told in (({"onExpiry": "Suspend"}, False), ({}, True)):
