@@ -16,7 +16,12 @@ PLAIN: Json = {"docker": {"enabled": False}}
     ("spec", "reason", "way_back"),
     [
         ({"lifetime": {"ttlSeconds": 12}}, "Expired", {"lifetime": {"ttlSeconds": 3600}}),
-        ({"lifetime": {"ttlSeconds": 12, "onExpiry": "Suspend"}}, "Suspended", {"suspend": True}),
+        pytest.param(
+            {"lifetime": {"ttlSeconds": 12, "onExpiry": "Suspend"}},
+            "Suspended",
+            {"suspend": True},
+            marks=pytest.mark.campaign,
+        ),
     ],
     ids=["Delete", "Suspend"],
 )
