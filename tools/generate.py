@@ -38,6 +38,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
     Reason.READY: (_C.READY,),
     Reason.INVALID_SPEC: (_C.READY,),
     Reason.SERVICE_REJECTED: (_C.READY,),
+    Reason.EXPIRES_SOON: (),
     **dict.fromkeys(
         (Reason.POOL_READY, Reason.POOL_FILLING, Reason.PRELOAD_FAILED, Reason.TEMPLATE_TOO_LARGE), (_C.READY,)
     ),
@@ -54,6 +55,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
             Reason.VOLUME_CLAIM_REJECTED,
             Reason.VOLUME_CLAIM_PENDING,
             Reason.EXPIRED,
+            Reason.SUSPENDED,
             Reason.POD_RUNNING,
             Reason.POD_PENDING,
             Reason.POD_TERMINATING,
@@ -286,6 +288,8 @@ def _reasons() -> Iterator[str]:
             places.append("`status.crash`")
         if reason in WARNING_REASONS:
             places.append("`status.docker.warnings`")
+        if reason is Reason.EXPIRES_SOON:
+            places.append("an Event")
         cells = (f"`{reason}`", ", ".join(places), _cell(reason.meaning), _cell(reason.hint), reason.outlook.value)
         yield f"| {' | '.join(cells)} |"
     yield ""

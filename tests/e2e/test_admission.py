@@ -216,16 +216,18 @@ class TestARunningSandbox:
             ["sh", "-c", "id"],
             ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/gate", "--", "id"],
             ["/opt/caisson/bin/busybox", "sh", "-c", "id"],
+            ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/sandbox", "another", "--pod-uid", "x"],
         ],
     )
     def test_the_operators_token_runs_nothing_but_the_in_pod_script(self, sandbox: Kubectl, command: list[str]) -> None:
         with pytest.raises(Refused, match="caisson: the operator runs the in-pod script"):
             sandbox("exec", OPERATOR, "demo", "-c", "sandbox", "--", *command)
 
-    def test_the_operators_token_can_run_the_in_pod_script(self, sandbox: Kubectl) -> None:
+    @pytest.mark.parametrize(("verb", "event"), [("verify", "isolated"), ("status", "absent"), ("idle", "idle")])
+    def test_the_operators_token_can_run_the_in_pod_script(self, sandbox: Kubectl, verb: str, event: str) -> None:
         uid = sandbox.get("pod", "demo")["metadata"]["uid"]
-        script = ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/sandbox", "verify", "--pod-uid", uid]
-        assert '"isolated"' in sandbox("exec", OPERATOR, "demo", "-c", "sandbox", "--", *script)
+        script = ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/sandbox", verb, "--pod-uid", uid]
+        assert f'"{event}"' in sandbox("exec", OPERATOR, "demo", "-c", "sandbox", "--", *script)
 
     @pytest.mark.parametrize(
         ("change", "said"),

@@ -3,11 +3,13 @@
 from tests.e2e.kubectl import Kubectl, condition, eventually
 
 
-def test_a_sandbox_whose_time_is_up_loses_its_pod_for_good(kubectl: Kubectl) -> None:
-    kubectl.sandbox("brief", docker={"enabled": False}, lifetime={"ttlSeconds": 25})
+def test_a_sandbox_whose_time_is_up_loses_its_pod_and_its_service_for_good(kubectl: Kubectl) -> None:
+    ports = [{"name": "web", "containerPort": 80}]
+    kubectl.sandbox("brief", docker={"enabled": False}, lifetime={"ttlSeconds": 25}, ports=ports)
     kubectl.until_ready("brief")
+    assert kubectl.exists("service", "brief")
     kubectl.until_reason("brief", "Expired")
-    eventually(lambda: not kubectl.exists("pod", "brief"), lambda: "the pod is still there")
+    eventually(lambda: not kubectl.exists("pod,service", "brief"), lambda: "the pod or the Service is still there")
 
     kubectl("patch", "sbx", "brief", "--type=merge", "-p", '{"spec":{"lifetime":{"ttlSeconds":3600}}}')
     status = kubectl.until("brief", lambda status: status.get("observedGeneration") == 2)

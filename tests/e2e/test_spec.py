@@ -22,6 +22,10 @@ REFUSED = {
     "two-commands": ({"command": ["x"], "entrypoint": "Image"}, "remove command, or entrypoint: Image"),
     "reserved-variable": ({"env": [{"name": "CAISSON_POD_UID", "value": "x"}]}, "choose another name"),
     "variable-twice": ({"env": [{"name": "A"}, {"name": "A"}]}, "Duplicate value"),
+    "idle-without-docker": (
+        {"lifetime": {"idleSeconds": 60}, "docker": {"enabled": False}},
+        "remove it, or docker.enabled: false",
+    ),
     "timeout": ({"docker": {"startTimeoutSeconds": 0}}, "spec.docker.startTimeoutSeconds"),
     "quantity": ({"resources": {"limits": {"memory": "much"}}}, "spec.resources.limits.memory"),
     "negative-amount": ({"resources": {"limits": {"cpu": "-1"}}}, "an amount must be above 0"),

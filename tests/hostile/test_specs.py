@@ -145,6 +145,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "memory": ({"resources": {"limits": {"memory": "-1"}}}, "resources.limits.memory"),
     "time": ({"docker": {"startTimeoutSeconds": 10**9}}, "spec.docker.startTimeoutSeconds"),
     "lifetime": ({"lifetime": {"ttlSeconds": -1}}, "spec.lifetime.ttlSeconds"),
+    "idle-at-once": ({"lifetime": {"idleSeconds": 1}}, "spec.lifetime.idleSeconds"),
+    "idle-unseen": ({"lifetime": {"idleSeconds": 60}, "docker": {"enabled": False}}, "lifetime.idleSeconds is watched"),
     "capabilities": ({"securityContext": {"privileged": True}}, "securityContext"),
     "volumes": ({"volumes": [{"hostPath": {"path": "/"}}]}, "volumes"),
     "volume-host-path": ({"volumes": [MOUNT | {"hostPath": {"path": "/"}}]}, "hostPath"),

@@ -29,6 +29,8 @@ _COLUMNS: list[dict[str, Any]] = [
     {"name": "IP", "type": "string", "jsonPath": ".status.podIP", "priority": 1},
     {"name": "Storage", "type": "string", "jsonPath": ".status.docker.storageDriver", "priority": 1},
     {"name": "Image", "type": "string", "jsonPath": ".spec.image", "priority": 1},
+    # Of a date kubectl prints the age, and none for what is yet to come.
+    {"name": "Expires", "type": "string", "jsonPath": ".status.expiresAt", "priority": 1},
 ]
 
 

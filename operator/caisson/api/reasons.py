@@ -28,6 +28,7 @@ class Outlook(Enum):
     """What becomes of a state if nobody does anything."""
 
     GOOD = "good"
+    WANTED = "as it was asked for"
     ADVICE = "works, and differs from what one may expect"
     PROGRESS = "in progress"
     RETRIED = "retried by Caisson"
@@ -127,8 +128,22 @@ class Reason(StrEnum):
     EXPIRED = (
         "Expired",
         Outlook.FINAL,
-        "The Sandbox's lifetime is over, and its pod was deleted for good.",
-        "Delete the Sandbox; apply it again for a new one. spec.lifetime.ttlSeconds says how long it lives.",
+        "The Sandbox's lifetime is over, and its pod and its Service were deleted for good.",
+        "Delete the Sandbox; apply it again for a new one. spec.lifetime says how long it lives and how long it may be"
+        " idle. With onExpiry: Suspend there is a way back.",
+    )
+    EXPIRES_SOON = (
+        "ExpiresSoon",
+        Outlook.PROGRESS,
+        "The Sandbox's time is almost up.",
+        "Save what you need, or raise spec.lifetime.ttlSeconds as far as the administrator lets you."
+        " spec.lifetime.onExpiry says what becomes of the Sandbox then.",
+    )
+    SUSPENDED = (
+        "Suspended",
+        Outlook.WANTED,
+        "The Sandbox is suspended: its pod was stopped, and none is made.",
+        "The message says what brings it back.",
     )
 
     # Pools
@@ -168,7 +183,8 @@ class Reason(StrEnum):
     POD_TERMINATING = (
         "PodTerminating",
         Outlook.PROGRESS,
-        "The pod is going away: it was deleted, or it gives way to one that fits the changed spec.",
+        "The pod is going away: it was deleted, the Sandbox is suspended, or it gives way to one that fits the changed"
+        " spec.",
     )
     POD_NAME_CONFLICT = (
         "PodNameConflict",

@@ -27,13 +27,29 @@ STREAM_TAIL_BYTES = 4096
 """How much of dockerd's stdout and of its stderr a crash keeps, from the end."""
 
 
+class OnExpiry(StrEnum):
+    """What becomes of a Sandbox that has lived, or was idle, as long as it may."""
+
+    DELETE = "Delete"
+    SUSPEND = "Suspend"
+
+
 class Lifetime(ApiModel):
     """How long the Sandbox lives."""
 
     ttl_seconds: Annotated[int, Field(ge=1, le=315_360_000)] | None = None
-    """From the Sandbox's creation, in seconds; then its pod is deleted for good, and the Sandbox stays to say so; its
-    Service and its claim stay as long. The
-    administrator may set a default and a maximum. A change applies in place, until the time is up."""
+    """From the Sandbox's creation, in seconds; then onExpiry says what becomes of it. The administrator may set a
+    default and a maximum. A change applies in place."""
+
+    idle_seconds: Annotated[int, Field(ge=60, le=315_360_000)] | None = None
+    """For how long nobody makes use of the sandbox until onExpiry applies, in seconds. Use is a command that came by
+    exec, a nested container that runs, a connection to a port of the sandbox, a process that starts others. It needs
+    docker.enabled. Root in the sandbox can forge it: what must hold is ttlSeconds. A change applies in place."""
+
+    on_expiry: OnExpiry = OnExpiry.DELETE
+    """Delete: the pod and the Service are deleted for good, and the Sandbox stays to say so, with its claim. Suspend:
+    the pod is stopped as with suspend: true, and comes back when ttlSeconds is raised or, after idleSeconds, with any
+    change of spec. A change applies in place, until the Sandbox has expired."""
 
 
 class PoolReference(ApiModel):
@@ -71,6 +87,11 @@ class SandboxSpec(SandboxTemplate):
                 "where a sandbox comes from can't be changed: delete it, and apply it anew",
                 field_path=".poolRef",
             ),
+            rule(
+                "!has(self.lifetime) || !has(self.lifetime.idleSeconds) || self.?docker.?enabled.orValue(true)",
+                "lifetime.idleSeconds is watched by the probe of Docker: remove it, or docker.enabled: false",
+                field_path=".lifetime.idleSeconds",
+            ),
         ),
     )
 
@@ -83,6 +104,10 @@ class SandboxSpec(SandboxTemplate):
 
     lifetime: Lifetime = Lifetime()
     """How long the Sandbox lives. A change applies in place."""
+
+    suspend: bool = False
+    """true stops the pod, with the usual grace period, and makes none; the Service stays, and the claim of storage of
+    type PersistentVolumeClaim with what is in it. false brings it back. A change applies in place."""
 
     @model_validator(mode="after")
     def _comes_from_somewhere(self) -> Self:
@@ -206,6 +231,19 @@ class PoolStatus(ApiModel):
     """When the pod was taken out of the pool."""
 
 
+class Suspension(ApiModel):
+    """That no pod is made, and why. It is there before the pod is stopped."""
+
+    reason: Annotated[str, Field(max_length=128)]
+    """Requested: by spec.suspend. Lifetime: by lifetime.ttlSeconds. Idle: by lifetime.idleSeconds."""
+
+    at: Time
+    """When it began."""
+
+    generation: Annotated[int, Field(ge=0)]
+    """The generation of the spec in which it began; one for Idle holds for no other."""
+
+
 class SandboxStatus(ApiModel):
     """What Caisson says of the Sandbox."""
 
@@ -244,6 +282,15 @@ class SandboxStatus(ApiModel):
 
     crash: Crash | None = None
     """The last time that dockerd failed. It stays after a recovery."""
+
+    suspension: Suspension | None = None
+    """Why the Sandbox is suspended. Not set where it is not."""
+
+    expires_at: Time | None = None
+    """When the time of lifetime.ttlSeconds, or of the administrator's, is up. Not set where it has no end."""
+
+    expiry_announced: Time | None = None
+    """The expiresAt of which the Event ExpiresSoon was recorded."""
 
     def condition(self, wanted: str) -> Condition | None:
         """Return the condition of a type, None where there is none."""

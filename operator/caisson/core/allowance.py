@@ -6,12 +6,11 @@ since, keeps it.
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from decimal import Decimal
 
 from caisson.api.quantity import parse_quantity
 from caisson.api.reasons import Reason
-from caisson.api.sandbox import Sandbox, SandboxSpec
+from caisson.api.sandbox import SandboxSpec
 from caisson.api.storage import StorageType
 from caisson.api.template import ResourceList, Resources
 from caisson.config import Amounts, Config
@@ -74,17 +73,6 @@ def disk_storage_limit(spec: SandboxSpec, config: Config) -> str | int | None:
     """Return the size limit of the emptyDir under Docker, None where there is none."""
     given = spec.docker.storage.disk.size_limit if spec.docker.storage.disk is not None else None
     return given if given is not None else config.sandboxes.storage.maximum.disk
-
-
-def expires_at(sandbox: Sandbox, config: Config) -> datetime | None:
-    """Return when a Sandbox's time is up; None: never."""
-    lifetime = config.sandboxes.lifetime
-    wanted = sandbox.spec.lifetime.ttl_seconds or lifetime.default_seconds or lifetime.maximum_seconds
-    if wanted is None or sandbox.metadata.creation_timestamp is None:
-        return None
-    # A maximum that was lowered holds for Sandboxes that are there already.
-    seconds = min(wanted, lifetime.maximum_seconds or wanted)
-    return sandbox.metadata.creation_timestamp + timedelta(seconds=seconds)
 
 
 def _check_names(spec: SandboxSpec, config: Config) -> None:

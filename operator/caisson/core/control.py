@@ -33,6 +33,11 @@ def preload_command(pod_uid: str, images: tuple[str, ...]) -> list[str]:
     return script("sandbox", "preload", "--pod-uid", pod_uid, "--", *images)
 
 
+def idle_command(pod_uid: str) -> list[str]:
+    """Return the argument vector of the exec session that asks for how long nobody has made use of a sandbox."""
+    return script("sandbox", "idle", "--pod-uid", pod_uid)
+
+
 def stop_command(sandbox: Sandbox) -> list[str]:
     """Return the argument vector of the hook that ends dockerd, and its containers, before the pod ends."""
     grace = sandbox.spec.termination_grace_period_seconds
@@ -47,6 +52,8 @@ def start_command(sandbox: Sandbox, config: Config, pod: PodView, attempt: int) 
     # What a script takes by itself is not said: the toolbox of a pod, or of the administrator's, may be an older one.
     if not docker.pod_log:
         options += ["--pod-log", "no"]
+    if sandbox.spec.lifetime.idle_seconds is not None:
+        options += ["--idle", "yes"]
     if docker.profile is Profile.BARE:
         return script("sandbox", "start", *options, "--", *docker.flags)
     if docker.storage.type is StorageType.MEMORY:

@@ -6,15 +6,26 @@ from datetime import datetime, timedelta
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Crash, DockerStatus, Origin, PoolStatus, Sandbox, SandboxStatus
 from caisson.config import Config
-from caisson.core.allowance import ConfigurationConflict, expires_at
+from caisson.core.allowance import ConfigurationConflict
 from caisson.core.backoff import exponential
 from caisson.core.claim import render_claim
 from caisson.core.conditions import conditions
 from caisson.core.control import verify_command
 from caisson.core.dockerstate import docker_state
 from caisson.core.isolation import isolation_verdict
+from caisson.core.lifetime import NO_END, LifetimeState, Stop, idle_step, lifetime_state
 from caisson.core.observation import Observation, SessionLost, SessionRunning, WarmPod
-from caisson.core.plan import ClaimPod, CreatePod, DeletePod, Expected, LookAtEvents, OpenSession, Step, earliest
+from caisson.core.plan import (
+    NOTHING,
+    ClaimPod,
+    CreatePod,
+    DeletePod,
+    Expected,
+    LookAtEvents,
+    OpenSession,
+    Step,
+    earliest,
+)
 from caisson.core.pod import render_pod
 from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
@@ -57,22 +68,23 @@ class _State:
 
 def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     """Return what to write and what to do. Pure: the same observation at the same time gives the same decision."""
-    ends_at = expires_at(seen.sandbox, config)
-    if _is_expired(seen.sandbox, ends_at, now):
-        state = _expired(seen)
-        return Decision(_status(seen, state, now), state.step)
-    service = service_state(seen, now)
-    state = _without_pod(seen, config, now) if seen.pod is None else _with_pod(seen, seen.pod, config, now)
+    life = lifetime_state(seen, config, now)
+    service = service_state(seen, now, is_over=life.is_over)
+    if life.stop is not None:
+        state = _stopped(seen, life.stop, now)
+    else:
+        state = _without_pod(seen, config, now) if seen.pod is None else _with_pod(seen, seen.pod, config, now)
     # Before the pod, which may want to be reached from its first moment on.
     action = _surplus(seen) or service.step.action or state.step.action
-    step = Step(action, earliest(service.step.wake_at, state.step.wake_at, ends_at))
-    return Decision(_status(seen, state, now, service.problem), step)
+    idle = idle_step(seen, now) if action is None and life.stop is None else NOTHING
+    wake_at = earliest(service.step.wake_at, state.step.wake_at, idle.wake_at, life.wake_at)
+    return Decision(_status(seen, state, life, now, service.problem), Step(action or idle.action, wake_at))
 
 
 def decide_member(seen: Observation, pod: PodView, config: Config, now: datetime) -> Decision:
     """Return the same of a pod in a pool, which is nobody's yet: there is nothing but the pod."""
     state = _with_pod(seen, pod, config, now)
-    return Decision(_status(seen, state, now), state.step)
+    return Decision(_status(seen, state, NO_END, now, None), state.step)
 
 
 def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
@@ -84,18 +96,18 @@ def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
     return sandbox.status.model_copy(update={"observed_generation": generation, "conditions": written})
 
 
-def _is_expired(sandbox: Sandbox, ends_at: datetime | None, now: datetime) -> bool:
-    """An end is for good: a lifetime that is raised afterwards brings nothing back."""
-    ready = sandbox.status.condition(ConditionType.READY)
-    told = ready is not None and ready.reason == Reason.EXPIRED
-    return told or (ends_at is not None and now >= ends_at)
-
-
-def _expired(seen: Observation) -> _State:
-    pod = seen.pod
-    own = pod is not None and pod.owner_uid == seen.sandbox.metadata.uid and not pod.terminating
-    step = Step(DeletePod(pod.name, pod.uid)) if pod is not None and own else Step()
-    return _waiting(seen, verdict("False", Reason.EXPIRED), step)
+def _stopped(seen: Observation, stop: Stop, now: datetime) -> _State:
+    """The state of a Sandbox that must have no pod. One that is there goes gracefully, whatever became of it."""
+    pod = _own_pod(seen)
+    is_suspended = stop.suspension is not None
+    if pod is None:
+        state = _waiting(seen, stop.verdict, Step())
+        is_told = is_suspended and seen.sandbox.spec.docker.enabled
+        return replace(state, docker_ready=stop.verdict) if is_told else state
+    ending, step = _ending(pod, now)
+    if not pod.terminating:
+        step = Step(DeletePod(pod.name, pod.uid)) if stop.is_written else Step()
+    return _waiting(seen, ending if is_suspended else stop.verdict, step)
 
 
 def _surplus(seen: Observation) -> DeletePod | None:
@@ -175,12 +187,12 @@ def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) ->
     if pod.owner_uid != seen.sandbox.metadata.uid:
         # Of an earlier Sandbox of this name; the garbage collector takes it away, which wakes us.
         return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step())
+    if pod.terminating:
+        return _waiting(seen, *_ending(pod, now))
     events = seen.pod_events.events if seen.pod_events is not None else ()
     pod_running = pod_verdict(pod, events)
-    if (overdue_at := _overdue_at(pod)) is not None and now >= overdue_at:
-        pod_running = verdict("False", Reason.POD_LOST, said="its node does not confirm that it is gone")
     # One from a pool is what the pool's template was when it was made.
-    if not pod.terminating and pod.pool is None and pod.spec_hash != spec_hash(seen.sandbox.spec):
+    if pod.pool is None and pod.spec_hash != spec_hash(seen.sandbox.spec):
         return _replace(seen, pod, config)
     if pod_running.status != "True":
         step = _replace_or_wait(seen, pod, pod_running, now)
@@ -188,9 +200,16 @@ def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) ->
     return _running(seen, pod, pod_running, config, now)
 
 
-def _overdue_at(pod: PodView) -> datetime | None:
-    """From when on a pod that is terminating is taken for lost with its node."""
-    return pod.gone_by + _GONE_AFTER if pod.gone_by is not None else None
+def _own_pod(seen: Observation) -> PodView | None:
+    return seen.pod if seen.pod is not None and seen.pod.owner_uid == seen.sandbox.metadata.uid else None
+
+
+def _ending(pod: PodView, now: datetime) -> tuple[Verdict, Step]:
+    """What a pod on its way out is, and when to look again: one that takes too long is lost with its node."""
+    overdue_at = pod.gone_by + _GONE_AFTER if pod.gone_by is not None else None
+    if overdue_at is not None and now >= overdue_at:
+        return verdict("False", Reason.POD_LOST, said="its node does not confirm that it is gone"), Step()
+    return verdict("False", Reason.POD_TERMINATING), Step(wake_at=overdue_at)
 
 
 def _replace(seen: Observation, pod: PodView, config: Config) -> _State:
@@ -241,9 +260,6 @@ def _verify(seen: Observation, pod: PodView, now: datetime) -> Step:
 
 
 def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now: datetime) -> Step:
-    if pod.terminating:
-        overdue_at = _overdue_at(pod)
-        return Step(wake_at=overdue_at) if overdue_at is not None and now < overdue_at else Step()
     if is_finished(pod):
         if pod_running.reason not in REPLACED_AFTER_SECONDS:
             return Step()
@@ -268,9 +284,11 @@ def _look_at_events(seen: Observation, pod: PodView, now: datetime) -> Step:
     return Step(LookAtEvents(pod.uid)) if now >= due else Step(wake_at=due)
 
 
-def _status(seen: Observation, state: _State, now: datetime, problem: Verdict | None = None) -> SandboxStatus:
+def _status(
+    seen: Observation, state: _State, life: LifetimeState, now: datetime, problem: Verdict | None
+) -> SandboxStatus:
     """`problem` is what hinders something beside the pod and its daemon."""
-    pod = seen.pod if seen.pod is not None and seen.pod.owner_uid == seen.sandbox.metadata.uid else None
+    pod = _own_pod(seen)
     verdicts = {
         ConditionType.POD_RUNNING: state.pod_running,
         ConditionType.ISOLATED: state.isolated,
@@ -284,16 +302,22 @@ def _status(seen: Observation, state: _State, now: datetime, problem: Verdict | 
         pod_uid=pod.uid if pod else None,
         pod_ip=pod.ip if pod else None,
         node_name=pod.node if pod else None,
-        pool=_pool_status(seen, state, pod, now),
+        pool=_pool_status(seen, state, pod, life, now),
         startup=startup_status(seen, pod, state.docker, verdicts[ConditionType.READY], now) if pod else None,
         docker=state.docker,
         crash=state.crash,
+        suspension=life.stop.suspension if life.stop is not None else None,
+        expires_at=life.expires_at,
+        expiry_announced=life.announced,
     )
 
 
-def _pool_status(seen: Observation, state: _State, pod: PodView | None, now: datetime) -> PoolStatus | None:
+def _pool_status(
+    seen: Observation, state: _State, pod: PodView | None, life: LifetimeState, now: datetime
+) -> PoolStatus | None:
     known = seen.sandbox.status.pool
-    if seen.sandbox.spec.pool_ref is None:
+    if seen.sandbox.spec.pool_ref is None or (pod is None and life.stop is not None):
+        # One that comes back may find a pod that is ready.
         return None
     if pod is not None and pod.pool is not None:
         taken = known is not None and known.origin is Origin.WARM

@@ -63,6 +63,18 @@ Session = SessionRunning | SessionReported | SessionLost
 
 
 @dataclass(frozen=True)
+class IdleAnswer:
+    """What came of the last question for how long nobody has made use of a pod."""
+
+    pod_uid: str
+    at: datetime
+    since: datetime | None
+    """Since when it is idle; None where there was no answer, `failures` times in a row."""
+
+    failures: int = 0
+
+
+@dataclass(frozen=True)
 class PodEvents:
     """The Warnings recorded of a pod, newest last, and when they were looked up."""
 
@@ -112,6 +124,9 @@ class Observation:
     service_failure: CreateFailure | None = None
     session: Session | None = None
     """The session into the current pod, until what it told is written to the status."""
+
+    idle: IdleAnswer | None = None
+    """Of the current pod."""
 
     pod_events: PodEvents | None = None
     looked_at: datetime | None = None

@@ -55,6 +55,16 @@ class OpenSession:
 
 
 @dataclass(frozen=True)
+class AskIdle:
+    """Ask in the pod of this UID, in the background, for how long nobody has made use of it."""
+
+    pod_name: str
+    pod_uid: str
+    node: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class LookAtEvents:
     """Look up the Warnings that the cluster recorded of the pod of this UID."""
 
@@ -76,7 +86,7 @@ class DeleteService:
     service_uid: str
 
 
-Action = ApplyService | DeleteService | ClaimPod | CreatePod | DeletePod | OpenSession | LookAtEvents
+Action = ApplyService | DeleteService | ClaimPod | CreatePod | DeletePod | OpenSession | AskIdle | LookAtEvents
 
 
 @dataclass(frozen=True)

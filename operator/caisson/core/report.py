@@ -84,11 +84,13 @@ class Preload:
 
 @dataclass(frozen=True)
 class Report:
-    """All that one exec session told: the kernel, where it was verified, how the start ended, what was pulled."""
+    """All that one exec session told: the kernel, where it was verified, how the start ended, what was pulled, and
+    for how long it was idle."""
 
     kernel: str | None = None
     outcome: Ready | Failed | None = None
     preload: Preload | None = None
+    idle_seconds: int | None = None
 
 
 def _decode(value: object) -> object:
@@ -109,6 +111,10 @@ class _Line(BaseModel):
 
 class _Isolated(_Line):
     kernel64: _Base64
+
+
+class _Idle(_Line):
+    seconds: Annotated[int, _COUNT]
 
 
 class _Ready(_Line):
@@ -224,6 +230,7 @@ _READERS: dict[str, Callable[[Report, bytes], Report]] = {
     "isolated": lambda report, line: replace(report, kernel=_kernel(_Isolated.model_validate_json(line))),
     "ready": lambda report, line: replace(report, outcome=_ready(_Ready.model_validate_json(line))),
     "failed": lambda report, line: replace(report, outcome=_failed(_Failed.model_validate_json(line))),
+    "idle": lambda report, line: replace(report, idle_seconds=_Idle.model_validate_json(line).seconds),
     "preloaded": lambda report, _: replace(report, preload=Preload()),
     "preloadFailed": lambda report, line: replace(
         report, preload=_preload_failed(_PreloadFailed.model_validate_json(line))

@@ -48,9 +48,12 @@ def render_service(sandbox: Sandbox) -> Json | None:
     }
 
 
-def service_state(seen: Observation, now: datetime) -> ServiceState:
-    """Return what to do about the Service. One that is not the Sandbox's own is never touched."""
-    wanted, known = render_service(seen.sandbox), seen.service
+def service_state(seen: Observation, now: datetime, *, is_over: bool = False) -> ServiceState:
+    """Return what to do about the Service. One that is not the Sandbox's own is never touched.
+
+    A Sandbox that is over has none.
+    """
+    wanted, known = None if is_over else render_service(seen.sandbox), seen.service
     if known is not None and is_of_namesake(known, seen.sandbox):
         # The garbage collector takes it away, which wakes us.
         return ServiceState(Step())

@@ -9,20 +9,27 @@ from caisson.api.pool import SandboxPoolStatus
 from caisson.api.reasons import ConditionType, Outlook, Reason
 from caisson.api.sandbox import Crash, Origin, SandboxStatus
 from caisson.core.advice import UNIVERSAL
+from caisson.core.verdict import verdict
 
 _PROGRESS_DELAY = timedelta(seconds=3)
 _EVENT_MESSAGE_BYTES = 1024
+
+
+Level = Literal["Normal", "Warning"]
 
 
 @dataclass(frozen=True)
 class Notice:
     """What is told of a transition: an Event of the Sandbox, and a line in the log."""
 
-    level: Literal["Normal", "Warning"]
+    level: Level
     reason: Reason
     message: str
     crash: Crash | None = None
     """The crash that is told here for the first time."""
+
+    key: str | None = None
+    """A name for what is told before the status says that it was: told twice, it is recorded once."""
 
 
 def as_json(status: SandboxStatus | SandboxPoolStatus) -> dict[str, Any]:
@@ -51,12 +58,21 @@ def may_wait_until(old: SandboxStatus, new: SandboxStatus, changed_since: dateti
     before = old.condition(ConditionType.READY)
     if ready is None or before is None or before.status == "True":
         return None
-    if old.pool != new.pool:
-        # What is decided about the pool is decided once it is written.
+    if old.pool != new.pool or old.suspension != new.suspension:
+        # What is decided there is decided once it is written.
         return None
     if old.observed_generation != new.observed_generation or Reason(ready.reason).outlook is not Outlook.PROGRESS:
         return None
     return changed_since + _PROGRESS_DELAY
+
+
+def announcement(old: SandboxStatus, new: SandboxStatus) -> Notice | None:
+    """Return what to tell before the new status is written: that the Sandbox's end is near."""
+    ends_at, reason = new.expiry_announced, Reason.EXPIRES_SOON
+    if ends_at is None or ends_at == old.expiry_announced:
+        return None
+    message = verdict("True", reason, f"It ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}.").message
+    return Notice("Warning", reason, message, key=f"expires.{int(ends_at.timestamp())}")
 
 
 def notices(old: SandboxStatus, new: SandboxStatus) -> tuple[Notice, ...]:
@@ -87,4 +103,5 @@ def _change(old: SandboxStatus, new: SandboxStatus) -> Notice | None:
     if (before is not None and before.reason == reason and crash is None) or reason.outlook is Outlook.PROGRESS:
         return None
     message = ready.message.encode()[:_EVENT_MESSAGE_BYTES].decode(errors="ignore")
-    return Notice("Normal" if reason.outlook is Outlook.GOOD else "Warning", reason, message, crash)
+    level: Level = "Normal" if reason.outlook in {Outlook.GOOD, Outlook.WANTED} else "Warning"
+    return Notice(level, reason, message, crash)

@@ -11,6 +11,7 @@ from caisson.core.owned import MANAGED_BY_LABEL, is_labelled, is_of_namesake, is
 from caisson.core.plan import (
     Action,
     ApplyService,
+    AskIdle,
     ClaimPod,
     CreatePod,
     DeletePod,
@@ -69,6 +70,8 @@ class Actions:
                 await self._delete(SERVICES, key, service_uid)
             case OpenSession():
                 self._sessions.open(key, memory, action)
+            case AskIdle():
+                self._sessions.ask(key, memory, action)
             case LookAtEvents(pod_uid):
                 memory.pod_events = await self._events(key, pod_uid)
 

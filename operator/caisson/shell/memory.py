@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from caisson.core.observation import CreateFailure, PodEvents, Session
+from caisson.core.observation import CreateFailure, IdleAnswer, PodEvents, Session
 from caisson.core.startup import Start
 
 
@@ -21,6 +21,7 @@ class Memory:
     service_failure: CreateFailure | None = None
     session: Session | None = None
     session_task: asyncio.Task[None] | None = None
+    idle: IdleAnswer | None = None
     pod_events: PodEvents | None = None
     looked_at: datetime | None = None
     claimed_at: datetime | None = None

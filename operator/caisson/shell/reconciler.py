@@ -16,7 +16,7 @@ from caisson.core.owned import controller_of, is_owned_by
 from caisson.core.plan import ClaimPod, Step, earliest
 from caisson.core.podview import pod_view
 from caisson.core.template import read_template, with_template
-from caisson.core.writing import as_json, may_wait_until, merge_patch, notices
+from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices
 from caisson.shell.actions import Actions
 from caisson.shell.clock import now
 from caisson.shell.errors import Conflict, NotFound
@@ -119,6 +119,7 @@ class Reconciler:
             create_failure=memory.create_failure,
             service_failure=memory.service_failure,
             session=session if pod and session and session.pod_uid == pod.uid else None,
+            idle=memory.idle if pod and memory.idle and memory.idle.pod_uid == pod.uid else None,
             pod_events=events if pod and events and events.pod_uid == pod.uid else None,
             looked_at=memory.looked_at,
         )
@@ -173,7 +174,7 @@ class Reconciler:
             waits = may_wait_until(known, decision.status, memory.status_changed_since)
             if waits is not None and now() < waits:
                 wake_at = earliest(wake_at, waits)
-            elif not await self._patch(key, seen, memory, patch):
+            elif not await self._patch(key, seen, memory, decision.status, patch):
                 # Its watch wakes us, unless that is what failed.
                 wake_at = earliest(wake_at, now() + _CHANGED_MEANWHILE)
             else:
@@ -186,8 +187,10 @@ class Reconciler:
         if wake_at is not None:
             self._wake_after(key, (wake_at - now()).total_seconds())
 
-    async def _patch(self, key: Key, seen: Observation, memory: Memory, patch: Json) -> bool:
+    async def _patch(self, key: Key, seen: Observation, memory: Memory, status: SandboxStatus, patch: Json) -> bool:
         """Write the status. Returns False when the Sandbox is gone or has changed by now."""
+        if (ahead := announcement(seen.sandbox.status, status)) is not None:
+            await self._recorder.record(seen.sandbox, ahead)
         # A UID is no precondition of a patch to a custom resource's status; the resource version is, and implies it.
         body = {"metadata": {"resourceVersion": seen.sandbox.metadata.resource_version}, "status": patch}
         try:

@@ -8,7 +8,7 @@ import structlog
 from caisson.api.sandbox import API_VERSION, KIND, Sandbox
 from caisson.core.writing import Notice
 from caisson.shell.clock import now
-from caisson.shell.errors import CaissonError
+from caisson.shell.errors import AlreadyExists, CaissonError
 from caisson.shell.kube import Kube
 
 log = structlog.get_logger(__name__)
@@ -34,16 +34,19 @@ class Recorder:
         write("sandbox transition", message=notice.message)
         try:
             await self._kube.create_event(metadata.namespace, _event(sandbox, notice))
+        except AlreadyExists:
+            bound.info("event was recorded before")
         except CaissonError as error:
             bound.warning("event not recorded", error=str(error))
 
 
 def _event(sandbox: Sandbox, notice: Notice) -> dict[str, Any]:
     metadata, at = sandbox.metadata, now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    suffix = secrets.token_hex(8) if notice.key is None else f"{metadata.uid}.{notice.key}"
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{metadata.name}.{secrets.token_hex(8)}", "namespace": metadata.namespace},
+        "metadata": {"name": f"{metadata.name}.{suffix}", "namespace": metadata.namespace},
         "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": KIND,

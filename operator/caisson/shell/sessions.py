@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from weakref import WeakValueDictionary
 
 import structlog
 
-from caisson.core.observation import SessionLost, SessionReported, SessionRunning
-from caisson.core.plan import Expected, OpenSession
+from caisson.core.observation import IdleAnswer, SessionLost, SessionReported, SessionRunning
+from caisson.core.plan import AskIdle, Expected, OpenSession
 from caisson.core.report import Cause, Failed, Ready, Report, ReportError, parse_report
 from caisson.core.text import clean_line
 from caisson.shell.clock import now
@@ -21,6 +22,7 @@ from caisson.shell.store import Key
 
 log = structlog.get_logger(__name__)
 
+_ASK_TIMEOUT_SECONDS = 30
 _REPORTED = frozenset({0, 1})
 """Exit codes with which the in-pod script has said all: it is ready, or it failed and said how."""
 
@@ -73,21 +75,7 @@ class Sessions:
                 memory.wake()
 
         try:
-            # The namespace's own slots first: who waits for one takes none of the others'.
-            async with AsyncExitStack() as turn:
-                with self._waiting.track_inprogress():
-                    for slot in (
-                        self._slots_of(key.namespace),
-                        self._pace.turn(wanted.node, key.namespace),
-                        self._free,
-                    ):
-                        await turn.enter_async_context(slot)
-                if not self._may_open():
-                    raise ExecError("this operator does not hold the lease")
-                with self._open.track_inprogress():
-                    result = await self._executor.run(
-                        key.namespace, wanted.pod_name, wanted.command, wanted.timeout_seconds, printed
-                    )
+            result = await self._exec(key, wanted, wanted.timeout_seconds, printed)
             report = _report(result, wanted)
         except (ExecError, ReportError) as error:
             log.warning("session lost", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))
@@ -101,6 +89,53 @@ class Sessions:
             if isinstance(report.outcome, Ready):
                 memory.looked_at = memory.session.at
         memory.wake()
+
+    def ask(self, key: Key, memory: Memory, wanted: AskIdle) -> None:
+        """Ask how long a sandbox was idle, unless a session runs already. Without an answer nothing is lost."""
+        if isinstance(memory.session, SessionRunning):
+            return
+        memory.close()
+        memory.session = SessionRunning(wanted.pod_uid)
+        memory.session_task = asyncio.create_task(self._ask(key, memory, wanted), name=f"idle {key}")
+
+    async def _ask(self, key: Key, memory: Memory, wanted: AskIdle) -> None:
+        before = memory.idle
+        failures = before.failures if before is not None and before.pod_uid == wanted.pod_uid else 0
+        answer = IdleAnswer(wanted.pod_uid, now(), None, failures + 1)
+        try:
+            result = await self._exec(key, wanted, _ASK_TIMEOUT_SECONDS, lambda _: None)
+            seconds = _idle_seconds(result)
+        except (ExecError, ReportError) as error:
+            # Once: it may go on for as long as the pod has the toolbox that it has.
+            write = log.warning if not failures else log.debug
+            write("idleness not known", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))
+        except Exception:
+            log.exception("session failed", namespace=key.namespace, name=key.name, uid=memory.uid)
+        else:
+            at = now()
+            answer = IdleAnswer(wanted.pod_uid, at, at - timedelta(seconds=seconds))
+        memory.idle, memory.session = answer, None
+        memory.wake()
+
+    async def _exec(
+        self,
+        key: Key,
+        wanted: OpenSession | AskIdle,
+        timeout_seconds: float,
+        printed: Callable[[bytes], None],
+    ) -> ExecResult:
+        """Run a command when it is its turn. Raises ExecError."""
+        # The namespace's own slots first: who waits for one takes none of the others'.
+        async with AsyncExitStack() as turn:
+            with self._waiting.track_inprogress():
+                for slot in (self._slots_of(key.namespace), self._pace.turn(wanted.node, key.namespace), self._free):
+                    await turn.enter_async_context(slot)
+            if not self._may_open():
+                raise ExecError("this operator does not hold the lease")
+            with self._open.track_inprogress():
+                return await self._executor.run(
+                    key.namespace, wanted.pod_name, wanted.command, timeout_seconds, printed
+                )
 
     def _slots_of(self, namespace: str) -> asyncio.Semaphore:
         slots = self._free_in.get(namespace)
@@ -117,18 +152,30 @@ def _kernel(first_line: bytes) -> str | None:
         return None
 
 
-def _report(result: ExecResult, wanted: OpenSession) -> Report:
-    """Read what a session told. Raises ReportError where that is not what it was opened for."""
+def _read(result: ExecResult) -> Report:
+    """Read what a session told. Raises ReportError where the in-pod script did not come to its end in this pod."""
     if result.exit_code not in _REPORTED:
         said = clean_line(result.stderr[-512:], 256)
         raise ReportError(f"the in-pod script ended with exit code {result.exit_code}: {said}")
     report = parse_report(result.stdout)
-    failure = report.outcome if isinstance(report.outcome, Failed) else None
-    if failure is not None and failure.cause is Cause.WRONG_POD:
+    if isinstance(report.outcome, Failed) and report.outcome.cause is Cause.WRONG_POD:
         raise ReportError("another pod has taken the name")
+    return report
+
+
+def _idle_seconds(result: ExecResult) -> int:
+    seconds = _read(result).idle_seconds
+    if seconds is None:
+        raise ReportError("the in-pod script did not say for how long the sandbox was idle")
+    return seconds
+
+
+def _report(result: ExecResult, wanted: OpenSession) -> Report:
+    """Read what a session told. Raises ReportError where that is not what it was opened for."""
+    report = _read(result)
     told = {
         Expected.START: report.outcome is not None,
-        Expected.KERNEL: report.kernel is not None or failure is not None,
+        Expected.KERNEL: report.kernel is not None or isinstance(report.outcome, Failed),
         Expected.PRELOAD: report.preload is not None,
     }
     if not told[wanted.expected]:

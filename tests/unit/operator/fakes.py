@@ -141,7 +141,9 @@ class FakeKube:
         return self._stamp(self.sandbox)
 
     async def create_event(self, namespace: str, event: Json) -> None:
-        """Keep the Event."""
+        """Keep the Event, once."""
+        if event["metadata"]["name"] in {known["metadata"]["name"] for known in self.events}:
+            raise kube_error("POST events", 409, "AlreadyExists", "exists")
         self.events.append(event)
 
     def pod_runs(self, *, ready: bool = True) -> Json:

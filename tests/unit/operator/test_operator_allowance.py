@@ -1,22 +1,19 @@
 """What the administrator gives, and what a Sandbox may not ask for."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 
 from caisson.api.reasons import ConditionType, Reason
-from caisson.api.sandbox import Sandbox
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict, disk_storage_limit, memory_storage_bytes
 from caisson.core.control import start_command
-from caisson.core.decide import Decision, decide
+from caisson.core.decide import decide
 from caisson.core.observation import Observation
-from caisson.core.plan import CreatePod, DeletePod
+from caisson.core.plan import DeletePod
 from caisson.core.pod import render_pod
-from caisson.core.podview import PodView
-from tests.unit.operator.builders import CONFIG, NOW, POD_UID, after, make_pod, make_sandbox, make_spec, written
+from tests.unit.operator.builders import CONFIG, NOW, make_pod, make_sandbox, make_spec
 
 
 def config(sandboxes: str) -> Config:
@@ -182,34 +179,3 @@ def test_a_configuration_that_makes_no_sense_is_refused(sandboxes: str, said: st
 def test_the_mount_annotations_of_our_own_volumes_are_the_platforms_to_set() -> None:
     given = config("annotations: {dev.gvisor.spec.mount.docker.share: container}")
     assert given.sandboxes.annotations == {"dev.gvisor.spec.mount.docker.share": "container"}
-
-
-class TestLifetime:
-    """A Sandbox whose time is up loses its pod, for good."""
-
-    @staticmethod
-    def decide(seconds: float, sandbox: Sandbox | None = None, pod: PodView | None = None) -> Decision:
-        sandbox = sandbox or make_sandbox(creation_timestamp=NOW)
-        return decide(Observation(sandbox, pod), RESOURCES, after(seconds))
-
-    def test_it_wakes_when_the_time_is_up(self) -> None:
-        early = self.decide(10, pod=make_pod(ready=True))
-        assert early.step.wake_at is not None
-        assert early.step.wake_at <= NOW + timedelta(seconds=600)
-
-    def test_the_pod_goes_then(self) -> None:
-        decision = self.decide(600, pod=make_pod())
-        ready = decision.status.condition(ConditionType.READY)
-        assert decision.step.action == DeletePod("demo", POD_UID)
-        assert ready is not None
-        assert ready.reason == Reason.EXPIRED
-
-    def test_nothing_brings_it_back(self) -> None:
-        sandbox = make_sandbox(creation_timestamp=NOW)
-        over = written(sandbox, self.decide(601, sandbox))
-        longer = over.model_copy(update={"spec": make_spec(lifetime={"ttlSeconds": 3600})})
-        assert isinstance(self.decide(599, sandbox).step.action, CreatePod)
-        assert self.decide(602, longer).step.action is None
-
-    def test_a_foreign_pod_is_left_alone(self) -> None:
-        assert self.decide(601, pod=make_pod(owner_uid="another")).step.action is None

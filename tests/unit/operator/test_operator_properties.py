@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from caisson.api.reasons import CRASH_REASONS, ConditionType, Reason
 from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.core.decide import Decision
-from caisson.core.observation import CreateFailure, Session, SessionLost, SessionReported
-from caisson.core.plan import OpenSession
+from caisson.core.observation import CreateFailure, IdleAnswer, Session, SessionLost, SessionReported
+from caisson.core.plan import AskIdle, CreatePod, DeletePod, OpenSession
 from caisson.core.podview import PodView
 from caisson.core.report import Cause, Report
 from caisson.core.writing import as_json, may_wait_until, merge_patch, notices
@@ -46,7 +47,19 @@ PODS = [
     ended_pod(86, message="caisson-gate: NotGVisor: Linux"),
     replace(ended_pod(), terminated=None, reason="Evicted", message="The node was low on memory."),
 ]
-SPECS = [make_spec(), plain(), with_restart("Never"), with_restart(max_retries=1), make_spec(image="alpine")]
+SPECS = [
+    make_spec(),
+    plain(),
+    with_restart("Never"),
+    with_restart(max_retries=1),
+    make_spec(image="alpine"),
+    make_spec(suspend=True),
+    make_spec(lifetime={"ttlSeconds": 20}),
+    make_spec(lifetime={"ttlSeconds": 700, "onExpiry": "Suspend"}),
+    make_spec(lifetime={"idleSeconds": 60}),
+    make_spec(lifetime={"idleSeconds": 60, "onExpiry": "Suspend"}, suspend=True),
+    make_spec(lifetime={"idleSeconds": 60, "ttlSeconds": 1000, "onExpiry": "Suspend"}),
+]
 REPORTS = [
     ready_report(),
     ready_report(1),
@@ -76,6 +89,7 @@ class Moment:
     session: object
     spec: int
     failure: CreateFailure | None
+    idle: int | None
     is_written: bool
 
 
@@ -86,6 +100,7 @@ _MOMENTS = st.builds(
     session=st.sampled_from([None, "runs", 1, 3, 40, *REPORTS]),
     spec=st.sampled_from([0] * 5 + list(range(len(SPECS)))),
     failure=st.sampled_from([None, CreateFailure(Reason.POD_REJECTED, "no", 1, NOW, 3)]),
+    idle=st.sampled_from([None, 0, 59, 60, 10**6, 2**31 - 1]),
     is_written=st.sampled_from([True, True, False]),
 )
 
@@ -93,12 +108,16 @@ _MOMENTS = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(_MOMENTS, max_size=8))
 def test_every_decision_is_valid_repeatable_and_at_rest_once_it_is_written(moments: list[Moment]) -> None:
-    sandbox, now = make_sandbox(), NOW
+    sandbox, now, spec = make_sandbox(creation_timestamp=NOW), NOW, 0
     for moment in moments:
         now += timedelta(seconds=moment.seconds)
-        sandbox = sandbox.model_copy(update={"spec": SPECS[moment.spec]})
+        generation = sandbox.metadata.generation + (moment.spec != spec)
+        metadata, spec = sandbox.metadata.model_copy(update={"generation": generation}), moment.spec
+        sandbox = sandbox.model_copy(update={"spec": SPECS[spec], "metadata": metadata})
         session = session_of(moment.session, now)
-        seen = {"session": session if moment.pod and moment.pod.uid == POD_UID else None}
+        is_ours = moment.pod is not None and moment.pod.uid == POD_UID
+        answer = IdleAnswer(POD_UID, now, now - timedelta(seconds=moment.idle)) if moment.idle is not None else None
+        seen: dict[str, Any] = {"session": session if is_ours else None, "idle": answer if is_ours else None}
         decision = choose(sandbox, moment.pod, now, create_failure=moment.failure, **seen)
         again = choose(sandbox, moment.pod, now, create_failure=moment.failure, **seen)
         assert decision == again
@@ -110,7 +129,7 @@ def test_every_decision_is_valid_repeatable_and_at_rest_once_it_is_written(momen
                 assert not merge_patch(as_json(sandbox.status), as_json(rest.status))
             elif decision.status.docker is not None:
                 # What a session told is in the status: without the session, the same is said.
-                rest = choose(sandbox, moment.pod, now)
+                rest = choose(sandbox, moment.pod, now, idle=seen["idle"])
                 assert not merge_patch(as_json(sandbox.status), as_json(rest.status))
 
 
@@ -136,8 +155,26 @@ def _check(sandbox: Sandbox, decision: Decision, now: datetime) -> None:
         assert status.crash.reason in CRASH_REASONS
     if isinstance(step.action, OpenSession) and "--attempt" in step.action.command:
         _check_attempt(status, step.action)
+    _check_end(sandbox, status, decision)
     may_wait_until(sandbox.status, status, now)
     notices(sandbox.status, status)
+
+
+def _check_end(sandbox: Sandbox, status: SandboxStatus, decision: Decision) -> None:
+    """What has expired stays so; what is stopped gets no pod."""
+    before, after = (_has_expired(s) for s in (sandbox.status, status))
+    assert after or not before
+    if after or status.suspension is not None:
+        assert not isinstance(decision.step.action, CreatePod | OpenSession | AskIdle)
+    if after or (status.suspension is not None and status.suspension != sandbox.status.suspension):
+        # Written first, and only then carried out.
+        assert before or not isinstance(decision.step.action, DeletePod)
+    assert not (after and status.suspension)
+
+
+def _has_expired(status: SandboxStatus) -> bool:
+    ready = status.condition(ConditionType.READY)
+    return ready is not None and ready.reason == Reason.EXPIRED
 
 
 def _check_attempt(status: SandboxStatus, action: OpenSession) -> None:

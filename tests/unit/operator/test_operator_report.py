@@ -42,6 +42,10 @@ def test_a_failed_start_is_read_whole() -> None:
     assert report.outcome == Failed(Cause.EXITED, 2, 9, 1, capabilities=0x2000, stderr="no\n")
 
 
+def test_idleness_is_read() -> None:
+    assert parse_report(line("idle", seconds=61)) == Report(idle_seconds=61)
+
+
 @pytest.mark.parametrize(("capabilities", "read"), [("2000", 0x2000), ("a82c35fb", 0xA82C35FB), (None, None)])
 def test_the_capabilities_are_read_as_bits(capabilities: str | None, read: int | None) -> None:
     outcome = parse_report(line("failed", cause="Exited", capEff=capabilities)).outcome
@@ -66,6 +70,10 @@ def test_the_capabilities_are_read_as_bits(capabilities: str | None, read: int |
         line("ready", **READY | {"info64": "no base64!"}),
         line("ready", **READY | {"info64": b64('{"serverVersion":""}')}),
         line("failed", cause="Weather"),
+        line("idle"),
+        line("idle", seconds=-1),
+        line("idle", seconds=2**31),
+        line("idle", seconds=1.5),
         line("failed", cause="Exited", exitCode=256),
         line("failed", cause="Exited", stderr64=b64("x" * (4 * STREAM_TAIL_BYTES + 1))),
         b'{"event":"isolated","kernel64":"\xff"}\n',
@@ -73,7 +81,7 @@ def test_the_capabilities_are_read_as_bits(capabilities: str | None, read: int |
         b'{"event":' + b"9" * 5000 + b"}",
         b'{"event":"failed","cause":' + b"[" * 5000,
     ],
-    ids=range(20),
+    ids=range(24),
 )
 def test_what_the_script_does_not_print_is_an_error(output: bytes) -> None:
     with pytest.raises(ReportError) as caught:
@@ -85,11 +93,11 @@ def test_what_the_script_does_not_print_is_an_error(output: bytes) -> None:
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary().map(b64)
 _VALUES = st.recursive(_SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
 _FIELDS = st.sampled_from(
-    [*READY, "cause", "exitCode", "capEff", "stdout64", "stderr64", "detail64", "kernel64", "event"],
+    [*READY, "cause", "exitCode", "capEff", "stdout64", "stderr64", "detail64", "kernel64", "seconds", "event"],
 )
 _EVENTS = st.builds(
     lambda event, fields: json.dumps({**fields, "event": event}).encode(),
-    st.sampled_from(["isolated", "ready", "failed", "other"]) | st.text(),
+    st.sampled_from(["isolated", "ready", "failed", "idle", "other"]) | st.text(),
     st.dictionaries(_FIELDS, _VALUES | st.sampled_from([*READY.values(), *Cause])),
 )
 _OUTPUTS = st.lists(_EVENTS | st.binary(), max_size=4).map(b"\n".join)
@@ -104,6 +112,7 @@ def test_any_output_gives_a_bounded_report_or_a_report_error(output: bytes) -> N
     except ReportError:
         return
     assert len((report.kernel or "").encode()) <= 128
+    assert 0 <= (report.idle_seconds or 0) < 2**31
     if isinstance(report.outcome, Ready):
         assert len(report.outcome.version.encode()) <= 128
         assert len(report.outcome.storage_driver.encode()) <= 64
