@@ -37,6 +37,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
     Reason.READY: (_C.READY,),
     Reason.INVALID_SPEC: (_C.READY,),
     Reason.SERVICE_REJECTED: (_C.READY,),
+    **dict.fromkeys((Reason.EGRESS_NOT_ALLOWED, Reason.NETWORK_POLICY_REJECTED), (_C.POD_RUNNING, _C.READY)),
     **dict.fromkeys(
         (
             Reason.RUNTIME_CLASS_NOT_ALLOWED,

@@ -18,10 +18,11 @@ from kubernetes.aio.config import ConfigException
 from caisson import __version__, logs
 from caisson.config import Config
 from caisson.core.backoff import exponential
+from caisson.core.plan import Kept
 from caisson.handlers.http import serve_metrics, serve_probes
 from caisson.handlers.sandboxes import watch_sandboxes
 from caisson.shell.actions import Actions
-from caisson.shell.collections import PODS, SERVICES
+from caisson.shell.collections import KEPT, PODS
 from caisson.shell.configfile import load_config
 from caisson.shell.delivery import resolve_delivery
 from caisson.shell.errors import ConfigError, LeaseLost
@@ -58,7 +59,8 @@ class Operator:
         self._lease = _lease(config, Kube(self._api, self.metrics))
         leading = self._lease.held if self._lease is not None else _always
         self._kube = Kube(self._api, self.metrics, leading)
-        self._sandboxes, self._pods, self._services = Store(), Store(), Store()
+        self._sandboxes, self._pods = Store(), Store()
+        self._kept = {kind: Store() for kind in Kept}
         self.metrics.has_workers(config.workers)
         self.metrics.leads(config.leader_election.lease_name, leading)
         self.metrics.counts(self._sandboxes.all)
@@ -73,7 +75,7 @@ class Operator:
         self._lists: list[ObjectWatch | Resync] = [
             *(
                 ObjectWatch(self._kube, kind, scope, store, wake, self.health, self.metrics, period)
-                for kind, store in ((PODS, self._pods), (SERVICES, self._services))
+                for kind, store in ((PODS, self._pods), *((KEPT[kind], store) for kind, store in self._kept.items()))
                 for scope in scopes
             ),
             *self._resyncs,
@@ -116,8 +118,8 @@ class Operator:
             self._kube,
             self._sandboxes,
             self._pods,
-            self._services,
-            Actions(self._kube, config, self._sessions, self._pods, self._services),
+            self._kept,
+            Actions(self._kube, config, self._sessions, self._pods, self._kept),
             self.health,
             self.metrics,
             self._queue.add_after,

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from caisson.api.base import ApiModel, LocalObjectReference, Quantity, Time, rule, rules
+from caisson.api.network import Network
 from caisson.api.ports import Port
 from caisson.api.registry import Registry
 from caisson.api.storage import Storage
@@ -346,6 +347,9 @@ class SandboxSpec(ApiModel):
     ] = ()
     """Ports to reach the sandbox at. With any, a headless Service of the Sandbox's name leads to it: the name resolves
     to the pod's address, before it is Ready as well. A change applies in place."""
+
+    network: Network = Network()
+    """Whom the sandbox may talk to, and who may talk to it."""
 
     termination_grace_period_seconds: Annotated[int, Field(ge=2, le=3600)] = DEFAULT_GRACE_SECONDS
     """How long the sandbox has to end, in seconds: nested containers get their signals and their time, then dockerd

@@ -7,21 +7,22 @@ from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Condition, Crash, DockerStatus, Sandbox, SandboxStatus
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict, expires_at
-from caisson.core.backoff import exponential
+from caisson.core.attempt import attempt
 from caisson.core.claim import render_claim
 from caisson.core.control import verify_command
 from caisson.core.dockerstate import docker_state
 from caisson.core.isolation import isolation_verdict
+from caisson.core.kept import KeptState, kept_state
+from caisson.core.networkpolicy import network_state
 from caisson.core.observation import Observation, SessionLost, SessionRunning
-from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession, Step, earliest
+from caisson.core.plan import CreatePod, DeletePod, Kept, LookAtEvents, OpenSession, Step, earliest
 from caisson.core.pod import render_pod
 from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
-from caisson.core.service import service_state
+from caisson.core.service import render_service
 from caisson.core.spechash import spec_hash
 from caisson.core.verdict import Verdict, verdict
 
-_CREATE_CEILING_SECONDS = 60
 _VERIFY_TIMEOUT_SECONDS = 30
 _GONE_AFTER = timedelta(seconds=60)
 """How long a node may be late with telling that a pod is gone."""
@@ -53,12 +54,13 @@ def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     if _is_expired(seen.sandbox, ends_at, now):
         state = _expired(seen)
         return Decision(_status(seen, state, now), state.step)
-    service = service_state(seen, now)
-    state = _without_pod(seen, config, now) if seen.pod is None else _with_pod(seen, seen.pod, config, now)
-    # Before the pod, which may want to be reached from its first moment on.
-    action = service.step.action or state.step.action
-    step = Step(action, earliest(service.step.wake_at, state.step.wake_at, ends_at))
-    return Decision(_status(seen, state, now, service.problem), step)
+    network = network_state(seen, config, now)
+    service = kept_state(seen, Kept.SERVICE, render_service(seen.sandbox), now)
+    state = _without_pod(seen, network, config, now) if seen.pod is None else _with_pod(seen, seen.pod, config, now)
+    # The Service before the pod, which may want to be reached from its first moment on.
+    action = network.step.action or service.step.action or state.step.action
+    step = Step(action, earliest(network.step.wake_at, service.step.wake_at, state.step.wake_at, ends_at))
+    return Decision(_status(seen, state, now, network.problem or service.problem), step)
 
 
 def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
@@ -84,16 +86,19 @@ def _expired(seen: Observation) -> _State:
     return _waiting(seen, verdict("False", Reason.EXPIRED), step)
 
 
-def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
+def _without_pod(seen: Observation, network: KeptState, config: Config, now: datetime) -> _State:
+    if network.problem is not None:
+        return _waiting(seen, network.problem, Step())
+    if not network.in_place:
+        # With nothing to do about it, there is one of an earlier Sandbox of this name, which is going away.
+        reason = Reason.POD_PENDING if network.step.action is not None else Reason.POD_TERMINATING
+        return _waiting(seen, verdict("False", reason), Step())
     create = _creation(seen, config)
     if isinstance(create, Verdict):
         return _waiting(seen, create, Step())
-    failure = seen.create_failure
-    if failure is None or failure.generation != seen.sandbox.metadata.generation:
-        return _waiting(seen, verdict("False", Reason.POD_PENDING), Step(create))
-    due = failure.at + exponential(failure.count, ceiling=_CREATE_CEILING_SECONDS)
-    step = Step(create) if now >= due else Step(wake_at=due)
-    return _waiting(seen, verdict("False", failure.reason, said=failure.message), step)
+    step, failure = attempt(create, seen.create_failure, seen.sandbox, now)
+    reason, said = (failure.reason, failure.message) if failure is not None else (Reason.POD_PENDING, "")
+    return _waiting(seen, verdict("False", reason, said=said), step)
 
 
 def _creation(seen: Observation, config: Config) -> CreatePod | Verdict:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 
@@ -39,22 +40,31 @@ class LookAtEvents:
     pod_uid: str
 
 
-@dataclass(frozen=True)
-class ApplyService:
-    """Make this Service, or change the one that is known into it."""
+class Kept(StrEnum):
+    """The kinds of objects that have the Sandbox's name and are kept as they should be."""
 
+    NETWORK_POLICY = "NetworkPolicy"
+    SERVICE = "Service"
+
+
+@dataclass(frozen=True)
+class ApplyObject:
+    """Make this object, or change the one that is known into it."""
+
+    kind: Kept
     manifest: dict[str, Any] = field(hash=False)
     known: dict[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
-class DeleteService:
-    """Delete the Service, if it still is the one of this UID."""
+class DeleteObject:
+    """Delete the object of the Sandbox's name, if it still is the one of this UID."""
 
-    service_uid: str
+    kind: Kept
+    uid: str
 
 
-Action = ApplyService | DeleteService | CreatePod | DeletePod | OpenSession | LookAtEvents
+Action = ApplyObject | DeleteObject | CreatePod | DeletePod | OpenSession | LookAtEvents
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from caisson.api.sandbox import Entrypoint, ResourceList, Sandbox, SandboxSpec
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict, check_allowance, effective_resources
 from caisson.core.control import script, stop_command
+from caisson.core.networkpolicy import network_labels
 from caisson.core.owned import own_labels, owner_reference
 from caisson.core.podview import CONTAINER_NAME, SPEC_HASH_ANNOTATION
 from caisson.core.podvolumes import volumes
@@ -65,7 +66,7 @@ def render_pod(sandbox: Sandbox, config: Config) -> dict[str, Any]:
 def _labels(sandbox: Sandbox, config: Config) -> dict[str, str]:
     given = sandbox.metadata.labels
     copied = {key: given[key] for key in config.sandboxes.propagated_labels if key in given}
-    return {**copied, **config.sandboxes.labels, **own_labels(sandbox)}
+    return {**copied, **config.sandboxes.labels, **own_labels(sandbox), **network_labels(sandbox.spec.network)}
 
 
 def _placement(config: Config) -> dict[str, Any]:

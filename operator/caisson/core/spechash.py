@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from caisson.api.network import Network
 from caisson.api.sandbox import Docker, Lifetime, SandboxSpec
 
 _APPLIED_IN_PLACE = ("restart", "start_timeout_seconds", "pod_log")
@@ -19,7 +20,8 @@ def spec_hash(spec: SandboxSpec) -> str:
     # What a claim is like is its own; that there is one shapes the pod.
     storage = spec.docker.storage.model_copy(update={"persistent_volume_claim": None})
     docker = spec.docker.model_copy(update={**in_place, "storage": storage})
-    shape = spec.model_copy(update={"docker": docker, "lifetime": Lifetime(), "ports": ()}).model_dump(
-        mode="json", by_alias=True, exclude_defaults=True
-    )
+    # By a label of the pod's the policies of other Sandboxes know this one: the rest is the policy's own.
+    network = Network(sandboxes=spec.network.sandboxes)
+    in_place_too = {"docker": docker, "lifetime": Lifetime(), "ports": (), "network": network}
+    shape = spec.model_copy(update=in_place_too).model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

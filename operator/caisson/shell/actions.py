@@ -1,22 +1,23 @@
 """Carry out what the core asks for. What comes of it goes to the stores and the memory, where the next look is."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
 from caisson.config import Config
 from caisson.core.claim import difference
+from caisson.core.kept import REJECTED, is_as_it_should_be, patch_towards
 from caisson.core.observation import CreateFailure, PodEvents
 from caisson.core.owned import MANAGED_BY_LABEL, is_labelled, is_of_namesake, is_owned_by, whose
-from caisson.core.plan import Action, ApplyService, CreatePod, DeletePod, DeleteService, LookAtEvents, OpenSession
+from caisson.core.plan import Action, ApplyObject, CreatePod, DeleteObject, DeletePod, Kept, LookAtEvents, OpenSession
 from caisson.core.podview import PodEvent, parse_time
-from caisson.core.refusal import reason_of_refusal
+from caisson.core.refusal import is_not_guarded, reason_of_refusal
 from caisson.core.startup import Start
 from caisson.core.text import clean_line
-from caisson.core.writing import merge_patch
 from caisson.shell.clock import now
-from caisson.shell.collections import CLAIMS, PODS, SERVICES, Collection
+from caisson.shell.collections import CLAIMS, KEPT, PODS, Collection
 from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
@@ -32,9 +33,9 @@ _MESSAGE_BYTES = 512
 class Actions:
     """Performs actions. Raises KubeUnreachable, or a KubeError that is not about the Sandbox: both are retried."""
 
-    def __init__(self, kube: Kube, config: Config, sessions: Sessions, pods: Store, services: Store) -> None:
+    def __init__(self, kube: Kube, config: Config, sessions: Sessions, pods: Store, kept: Mapping[Kept, Store]) -> None:
         """Act through this connection and these sessions; keep objects that are learnt of in their stores."""
-        self._kube, self._sessions, self._pods, self._services = kube, sessions, pods, services
+        self._kube, self._sessions, self._pods, self._kept = kube, sessions, pods, kept
         self._preconditions = Preconditions(kube, config)
 
     async def perform(self, key: Key, sandbox: Sandbox, memory: Memory, action: Action) -> None:
@@ -44,10 +45,10 @@ class Actions:
                 await self._create(key, sandbox, memory, action)
             case DeletePod(pod_uid):
                 await self._delete(PODS, key, pod_uid)
-            case ApplyService():
+            case ApplyObject():
                 await self._apply(key, sandbox, memory, action)
-            case DeleteService(service_uid):
-                await self._delete(SERVICES, key, service_uid)
+            case DeleteObject(kind, uid):
+                await self._delete(KEPT[kind], key, uid)
             case OpenSession():
                 self._sessions.open(key, memory, action)
             case LookAtEvents(pod_uid):
@@ -104,38 +105,40 @@ class Actions:
             return Reason.VOLUME_CLAIM_REJECTED, _refusal(error)
         return None
 
-    async def _apply(self, key: Key, sandbox: Sandbox, memory: Memory, action: ApplyService) -> None:
-        problem = None
+    async def _apply(self, key: Key, sandbox: Sandbox, memory: Memory, action: ApplyObject) -> None:
+        kind, rejected, problem = KEPT[action.kind], REJECTED[action.kind], None
         try:
             if action.known is None:
-                service = await self._kube.create(SERVICES, key.namespace, action.manifest)
+                found = await self._kube.create(kind, key.namespace, action.manifest)
             else:
-                wanted, found = action.manifest["spec"], action.known["spec"]
-                # Less what somebody else has put in.
-                selector = merge_patch(found.get("selector") or {}, wanted["selector"])
-                metadata = {"uid": action.known["metadata"]["uid"], "labels": action.manifest["metadata"]["labels"]}
-                patch = {"metadata": metadata, "spec": wanted | {"selector": selector}}
-                service = await self._kube.patch(SERVICES, key.namespace, key.name, patch)
-            self._services.put(service)
+                patch = patch_towards(action.manifest, action.known)
+                found = await self._kube.patch(kind, key.namespace, key.name, patch)
+            self._kept[action.kind].put(found)
+            if not is_as_it_should_be(action.manifest, found):
+                problem = rejected, f"a webhook or a policy changed the {action.kind} {key.name} on its way in"
         except AlreadyExists:
-            problem = await self._whose_service(key, sandbox)
+            problem = await self._whose(key, sandbox, action.kind)
         except NotFound as error:
             # Deleted a moment ago, of which the watch is about to tell.
-            problem = Reason.SERVICE_REJECTED, error.message
+            problem = rejected, error.message
         except KubeError as error:
-            problem = Reason.SERVICE_REJECTED, _refusal(error)
-        memory.service_failure = _failure(problem, sandbox, memory.service_failure)
+            reason = Reason.NAMESPACE_NOT_GUARDED if is_not_guarded(error.message) else rejected
+            problem = reason, _refusal(error)
+        failure = _failure(problem, sandbox, memory.kept_failures.pop(action.kind, None))
+        if failure is not None:
+            memory.kept_failures[action.kind] = failure
 
-    async def _whose_service(self, key: Key, sandbox: Sandbox) -> Problem | None:
+    async def _whose(self, key: Key, sandbox: Sandbox, kind: Kept) -> Problem | None:
+        """The name is taken: by our own object, which the watch has not shown yet, or by somebody else's."""
         try:
-            service = await self._kube.get(SERVICES, key.namespace, key.name)
+            found = await self._kube.get(KEPT[kind], key.namespace, key.name)
         except NotFound as error:
-            return Reason.SERVICE_REJECTED, error.message
-        if is_labelled(service) and (is_owned_by(service, sandbox) or is_of_namesake(service, sandbox)):
-            # Which the watch has not shown yet. Of a namesake: its end wakes us.
-            self._services.put(service)
+            return REJECTED[kind], error.message
+        if is_labelled(found) and (is_owned_by(found, sandbox) or is_of_namesake(found, sandbox)):
+            # Of a namesake: its end wakes us.
+            self._kept[kind].put(found)
             return None
-        return Reason.SERVICE_REJECTED, whose("Service", service)
+        return REJECTED[kind], whose(kind, found)
 
     async def _delete(self, kind: Collection, key: Key, uid: str) -> None:
         try:

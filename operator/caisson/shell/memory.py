@@ -1,10 +1,11 @@
 """What this process knows of a Sandbox beyond the API server's objects. Nothing here must be needed after a restart."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from caisson.core.observation import CreateFailure, PodEvents, Session
+from caisson.core.plan import Kept
 from caisson.core.startup import Start
 
 
@@ -14,7 +15,7 @@ class Memory:
 
     uid: str
     create_failure: CreateFailure | None = None
-    service_failure: CreateFailure | None = None
+    kept_failures: dict[Kept, CreateFailure] = field(default_factory=dict)
     session: Session | None = None
     session_task: asyncio.Task[None] | None = None
     pod_events: PodEvents | None = None

@@ -1,7 +1,7 @@
 """One reconcile: observe, decide, act, observe, write. Level-triggered: why it was woken does not matter."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from caisson.api.sandbox import ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
 from caisson.config import Config
 from caisson.core.decide import Decision, decide, invalid
 from caisson.core.observation import Observation, PodEvents, Session, SessionReported
-from caisson.core.plan import Step, earliest
+from caisson.core.plan import Action, ApplyObject, DeleteObject, Kept, Step, earliest
 from caisson.core.podview import pod_view
 from caisson.core.writing import as_json, may_wait_until, merge_patch, notices
 from caisson.shell.actions import Actions
@@ -40,7 +40,7 @@ class Reconciler:
         kube: Kube,
         sandboxes: Store,
         pods: Store,
-        services: Store,
+        kept: Mapping[Kept, Store],
         actions: Actions,
         health: Health,
         metrics: Metrics,
@@ -50,7 +50,7 @@ class Reconciler:
         """Read from the stores, act through `actions`; ask for another look through `wake_after` (seconds)."""
         self._config, self._kube, self._actions = config, kube, actions
         self._health, self._metrics = health, metrics
-        self._sandboxes, self._pods, self._services = sandboxes, pods, services
+        self._sandboxes, self._pods, self._kept = sandboxes, pods, kept
         self._wake_after, self._forget = wake_after, forget
         self._recorder = Recorder(kube)
         self._memories: dict[Key, Memory] = {}
@@ -72,13 +72,14 @@ class Reconciler:
             return
         seen = self._observe(key, sandbox, memory)
         decision = decide(seen, self._config, now())
-        performed = decision.step.action
-        if performed is not None:
-            await self._actions.perform(key, sandbox, memory, performed)
+        performed: Action | None = None
+        while (action := decision.step.action) is not None and _may_follow(action, performed):
+            await self._actions.perform(key, sandbox, memory, action)
+            performed = action
             seen = self._observe(key, sandbox, memory)
             decision = decide(seen, self._config, now())
         await self._write(key, seen, memory, decision, _stored(raw, sandbox.status))
-        if decision.step.action is not None and type(decision.step.action) is not type(performed):
+        if decision.step.action not in (None, performed):
             # What was done cleared the way for something else.
             self._wake_after(key, 0)
 
@@ -90,9 +91,9 @@ class Reconciler:
         seen = Observation(
             sandbox=sandbox,
             pod=pod,
-            service=self._services.get(key),
+            kept={kind: thing for kind, store in self._kept.items() if (thing := store.get(key)) is not None},
             create_failure=memory.create_failure,
-            service_failure=memory.service_failure,
+            kept_failures=dict(memory.kept_failures),
             session=session if pod and session and session.pod_uid == pod.uid else None,
             pod_events=events if pod and events and events.pod_uid == pod.uid else None,
             looked_at=memory.looked_at,
@@ -166,6 +167,11 @@ class Reconciler:
         if memory is not None:
             memory.close()
         self._forget(key)
+
+
+def _may_follow(action: Action, performed: Action | None) -> bool:
+    """What comes before the pod is done with it in one go: no status in between is worth a write."""
+    return performed is None or (isinstance(performed, ApplyObject | DeleteObject) and action != performed)
 
 
 def _consume(memory: Memory, seen: Session | None) -> None:

@@ -7,8 +7,9 @@ import copy
 from collections.abc import Callable
 from typing import Any, cast
 
+from caisson.core.plan import Kept
 from caisson.shell.actions import Actions
-from caisson.shell.collections import PODS, SERVICES, Collection
+from caisson.shell.collections import KEPT, PODS, Collection
 from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor
 from caisson.shell.health import Health
@@ -49,7 +50,7 @@ class FakeKube:
         self.sandbox, self.pod = sandbox, cast("Json | None", None)
         self.version = 1
         self.beside: dict[Collection, Json] = {}
-        self.errors_beside: list[CaissonError] = []
+        self.errors_beside: dict[Collection, list[CaissonError]] = {}
         self.status_writes: list[Json] = []
         self.events: list[Json] = []
         self.pods_created = 0
@@ -93,8 +94,8 @@ class FakeKube:
         return {"metadata": {"name": name}, "handler": self.handler}
 
     def _create_beside(self, kind: Collection, manifest: Json) -> Json:
-        if self.errors_beside:
-            raise self.errors_beside.pop(0)
+        if errors := self.errors_beside.get(kind):
+            raise errors.pop(0)
         if kind in self.beside:
             raise kube_error(f"POST {kind.plural}", 409, "AlreadyExists", "exists")
         self.beside[kind] = copy.deepcopy(manifest)
@@ -191,17 +192,18 @@ class World:
 
     def operator_restarts(self) -> None:
         """Forget all but what is in the cluster."""
-        self.sandboxes, self.pods, self.services, self.metrics = Store(), Store(), Store(), Metrics()
+        self.sandboxes, self.pods, self.metrics = Store(), Store(), Metrics()
+        self.kept = {kind: Store() for kind in Kept}
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
         sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), lambda _: None, self.metrics)
-        actions = Actions(kube, CONFIG, sessions, self.pods, self.services)
+        actions = Actions(kube, CONFIG, sessions, self.pods, self.kept)
         self.reconciler = Reconciler(
             CONFIG,
             kube,
             self.sandboxes,
             self.pods,
-            self.services,
+            self.kept,
             actions,
             Health(),
             self.metrics,
@@ -215,8 +217,9 @@ class World:
         self.sandboxes.put(copy.deepcopy(self.kube.sandbox))
         if self.kube.pod is not None:
             self.pods.put(copy.deepcopy(self.kube.pod))
-        if SERVICES in self.kube.beside:
-            self.services.put(copy.deepcopy(self.kube.beside[SERVICES]))
+        for kind, store in self.kept.items():
+            if KEPT[kind] in self.kube.beside:
+                store.put(copy.deepcopy(self.kube.beside[KEPT[kind]]))
 
     async def reconcile(self, times: int = 1) -> None:
         """Look at the Sandbox some times, with the sessions' tasks having their turn between."""

@@ -11,12 +11,11 @@ from caisson.api.sandbox import Sandbox
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict, disk_storage_limit, memory_storage_bytes
 from caisson.core.control import start_command
-from caisson.core.decide import Decision, decide
-from caisson.core.observation import Observation
+from caisson.core.decide import Decision
 from caisson.core.plan import CreatePod, DeletePod
 from caisson.core.pod import render_pod
 from caisson.core.podview import PodView
-from tests.unit.operator.builders import CONFIG, NOW, POD_UID, after, make_pod, make_sandbox, make_spec, written
+from tests.unit.operator.builders import CONFIG, NOW, POD_UID, after, choose, make_pod, make_sandbox, make_spec, written
 
 
 def config(sandboxes: str) -> Config:
@@ -83,7 +82,7 @@ def test_what_the_spec_leaves_out_comes_from_the_administrator(resources: Any, w
     ],
 )
 def test_too_much_is_refused_with_the_field_and_the_most(spec: Any, said: str) -> None:
-    decision = decide(Observation(make_sandbox(make_spec(**spec))), RESOURCES, NOW)
+    decision = choose(make_sandbox(make_spec(**spec)), config=RESOURCES)
     ready = decision.status.condition(ConditionType.READY)
     assert decision.step.action is None
     assert ready is not None
@@ -100,7 +99,7 @@ def test_everything_that_is_too_much_is_told_at_once() -> None:
 
 def test_a_pod_that_runs_stays_when_the_maximum_is_lowered() -> None:
     spec = make_spec(resources={"limits": {"cpu": "5"}})
-    decision = decide(Observation(make_sandbox(spec), make_pod(spec)), RESOURCES, NOW)
+    decision = choose(make_sandbox(spec), make_pod(spec), config=RESOURCES)
     assert not isinstance(decision.step.action, DeletePod)
 
 
@@ -190,7 +189,7 @@ class TestLifetime:
     @staticmethod
     def decide(seconds: float, sandbox: Sandbox | None = None, pod: PodView | None = None) -> Decision:
         sandbox = sandbox or make_sandbox(creation_timestamp=NOW)
-        return decide(Observation(sandbox, pod), RESOURCES, after(seconds))
+        return choose(sandbox, pod, after(seconds), RESOURCES)
 
     def test_it_wakes_when_the_time_is_up(self) -> None:
         early = self.decide(10, pod=make_pod(ready=True))
