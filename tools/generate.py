@@ -19,7 +19,7 @@ from caisson.api.crd import sandbox_crd
 from caisson.api.reasons import CONDITION_MEANINGS, CRASH_REASONS, WARNING_REASONS, ConditionType, Reason
 from caisson.api.sandbox import SandboxSpec, SandboxStatus
 from caisson.api.schema import structural_schema
-from caisson.config import Config
+from caisson.config import METADATA_ADDRESSES, Config
 from caisson.shell.metrics import Metrics
 from tools.dashboard import dashboard
 from tools.troubleshooting import troubleshooting
@@ -150,6 +150,7 @@ def _reference() -> Iterator[str]:
     yield from _conditions()
     yield from _reasons()
     yield from _configuration()
+    yield from _metadata_addresses()
     yield from _metrics()
 
 
@@ -193,6 +194,8 @@ def _type(field: Schema) -> str:
 def _default(field: Schema) -> str:
     if "default" not in field or field["default"] == {}:
         return ""
+    if field["default"] == list(METADATA_ADDRESSES):
+        return "[these](#metadata-addresses)"
     return f"`{json.dumps(field['default'])}`"
 
 
@@ -269,6 +272,18 @@ def _configuration() -> Iterator[str]:
     yield "| Field | Type | Default | Allowed | Description |"
     yield "|---|---|---|---|---|"
     yield from _rows("", structural_schema(Config))
+    yield ""
+
+
+def _metadata_addresses() -> Iterator[str]:
+    yield "## Metadata addresses"
+    yield ""
+    yield "No Sandbox reaches these: the default of `sandboxes.network.metadataAddresses`."
+    yield ""
+    yield "| Address | Whose |"
+    yield "|---|---|"
+    for address, whose in METADATA_ADDRESSES.items():
+        yield f"| `{address}` | {_cell(whose)} |"
     yield ""
 
 

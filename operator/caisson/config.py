@@ -302,7 +302,7 @@ class Sandboxes(ConfigModel):
     """How long they live."""
 
     network: SandboxNetwork = SandboxNetwork()
-    """NetworkPolicies."""
+    """NetworkPolicies of Sandboxes. A change reaches those that run, too."""
 
     registry_mirrors: tuple[Annotated[str, Field(pattern=MIRROR_PATTERN)], ...] = ()
     """Mirrors of Docker Hub that dockerd pulls through, as URLs. Not with profile Bare."""

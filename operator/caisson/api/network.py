@@ -36,11 +36,10 @@ def canonical_range(value: str) -> str:
 
 Cidr = Annotated[
     str,
-    AfterValidator(canonical_range),
     Field(
         min_length=1,
         max_length=43,
-        # Go's parsers take less than Python's: an address needs its length, and no zone.
+        # Python takes what Go does not: an address without a length, a mask for one, a zone.
         pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$",
         json_schema_extra=rules(
             rule(
@@ -49,6 +48,7 @@ Cidr = Annotated[
             ),
         ),
     ),
+    AfterValidator(canonical_range),
 ]
 """A range of addresses, of IPv4 or IPv6."""
 

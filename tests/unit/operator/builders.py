@@ -132,10 +132,15 @@ def lost(count: int = 1, at: datetime = NOW) -> SessionLost:
 RUNNING = SessionRunning(POD_UID)
 
 
-def choose(
-    sandbox: Sandbox, pod: PodView | None = None, now: datetime = NOW, config: Config = CONFIG, **seen: Any
-) -> Decision:
+def choose(sandbox: Sandbox, pod: PodView | None, now: datetime = NOW, **seen: Any) -> Decision:
     """Decide about what was observed, with the NetworkPolicy in place."""
+    return choose_by(CONFIG, sandbox, pod, now, **seen)
+
+
+def choose_by(
+    config: Config, sandbox: Sandbox, pod: PodView | None = None, now: datetime = NOW, /, **seen: Any
+) -> Decision:
+    """Decide by another configuration."""
     in_place = {"kept": {Kept.NETWORK_POLICY: policy_of(sandbox, config)}}
     return decide(Observation(sandbox, pod, **(in_place | seen)), config, now)
 

@@ -7,6 +7,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, cast
 
+from caisson.config import Config
 from caisson.core.plan import Kept
 from caisson.shell.actions import Actions
 from caisson.shell.collections import KEPT, PODS, Collection
@@ -51,6 +52,7 @@ class FakeKube:
         self.version = 1
         self.beside: dict[Collection, Json] = {}
         self.errors_beside: dict[Collection, list[CaissonError]] = {}
+        self.mutations: dict[Collection, Json] = {}
         self.status_writes: list[Json] = []
         self.events: list[Json] = []
         self.pods_created = 0
@@ -98,7 +100,7 @@ class FakeKube:
             raise errors.pop(0)
         if kind in self.beside:
             raise kube_error(f"POST {kind.plural}", 409, "AlreadyExists", "exists")
-        self.beside[kind] = copy.deepcopy(manifest)
+        self.beside[kind] = merged(copy.deepcopy(manifest), self.mutations.get(kind, {}))
         self.beside[kind]["metadata"] |= {"uid": f"uid of the {kind.plural}"}
         return self._stamp(self.beside[kind])
 
@@ -111,8 +113,11 @@ class FakeKube:
 
     async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
         """Apply the patch."""
-        self.beside[kind] = merged(self.beside[kind], patch)
-        return self._stamp(self.beside[kind])
+        changed = merged(merged(self.beside[kind], patch), self.mutations.get(kind, {}))
+        if changed == self.beside[kind]:
+            return copy.deepcopy(changed)
+        self.beside[kind] = changed
+        return self._stamp(changed)
 
     async def delete(self, kind: Collection, namespace: str, name: str, uid: str) -> None:
         """Delete the object."""
@@ -185,8 +190,9 @@ class FakeExecutor:
 class World:
     """A reconciler with everything around it; `operator_restarts` puts a new one in its place."""
 
-    def __init__(self, sandbox: Json) -> None:
+    def __init__(self, sandbox: Json, config: Config = CONFIG) -> None:
         """Have a cluster with this Sandbox."""
+        self.config = config
         self.kube, self.executor = FakeKube(sandbox), FakeExecutor()
         self.operator_restarts()
 
@@ -197,9 +203,9 @@ class World:
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
         sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), lambda _: None, self.metrics)
-        actions = Actions(kube, CONFIG, sessions, self.pods, self.kept)
+        actions = Actions(kube, self.config, sessions, self.pods, self.kept)
         self.reconciler = Reconciler(
-            CONFIG,
+            self.config,
             kube,
             self.sandboxes,
             self.pods,

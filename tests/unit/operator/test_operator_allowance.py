@@ -15,7 +15,17 @@ from caisson.core.decide import Decision
 from caisson.core.plan import CreatePod, DeletePod
 from caisson.core.pod import render_pod
 from caisson.core.podview import PodView
-from tests.unit.operator.builders import CONFIG, NOW, POD_UID, after, choose, make_pod, make_sandbox, make_spec, written
+from tests.unit.operator.builders import (
+    CONFIG,
+    NOW,
+    POD_UID,
+    after,
+    choose_by,
+    make_pod,
+    make_sandbox,
+    make_spec,
+    written,
+)
 
 
 def config(sandboxes: str) -> Config:
@@ -82,7 +92,7 @@ def test_what_the_spec_leaves_out_comes_from_the_administrator(resources: Any, w
     ],
 )
 def test_too_much_is_refused_with_the_field_and_the_most(spec: Any, said: str) -> None:
-    decision = choose(make_sandbox(make_spec(**spec)), config=RESOURCES)
+    decision = choose_by(RESOURCES, make_sandbox(make_spec(**spec)))
     ready = decision.status.condition(ConditionType.READY)
     assert decision.step.action is None
     assert ready is not None
@@ -99,7 +109,7 @@ def test_everything_that_is_too_much_is_told_at_once() -> None:
 
 def test_a_pod_that_runs_stays_when_the_maximum_is_lowered() -> None:
     spec = make_spec(resources={"limits": {"cpu": "5"}})
-    decision = choose(make_sandbox(spec), make_pod(spec), config=RESOURCES)
+    decision = choose_by(RESOURCES, make_sandbox(spec), make_pod(spec))
     assert not isinstance(decision.step.action, DeletePod)
 
 
@@ -189,7 +199,7 @@ class TestLifetime:
     @staticmethod
     def decide(seconds: float, sandbox: Sandbox | None = None, pod: PodView | None = None) -> Decision:
         sandbox = sandbox or make_sandbox(creation_timestamp=NOW)
-        return choose(sandbox, pod, after(seconds), RESOURCES)
+        return choose_by(RESOURCES, sandbox, pod, after(seconds))
 
     def test_it_wakes_when_the_time_is_up(self) -> None:
         early = self.decide(10, pod=make_pod(ready=True))

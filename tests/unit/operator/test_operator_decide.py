@@ -21,6 +21,7 @@ from tests.unit.operator.builders import (
     RUNNING,
     after,
     choose,
+    choose_by,
     crashed_sandbox,
     ended_pod,
     failed_report,
@@ -116,7 +117,7 @@ class TestPod:
             },
         )
         sandbox = ready_sandbox()
-        decision = choose(sandbox, make_pod(), config=other)
+        decision = choose_by(other, sandbox, make_pod())
         assert decision.step.action is None
         assert settled(sandbox, decision)
 
