@@ -27,6 +27,7 @@ kube() {
     kubectl --namespace "$namespace" "$@"
 }
 
+# shellcheck disable=SC2329  # the trap calls it
 clean_up() {
     kube delete "sandboxes.caisson.dev/$server" "sandboxes.caisson.dev/$client" "pod/$pod" \
         --ignore-not-found --wait=false >/dev/null 2>&1
@@ -51,8 +52,8 @@ sandbox() { # NAME; the rest of the spec comes on stdin
 
 until_ready() { # KIND NAME
     kube wait --for=condition=Ready "$1/$2" --timeout=120s >/dev/null 2>&1 && return
-    kube get "$1" "$2" >&2
-    could_not_tell "$1/$2 is not Ready: kubectl describe tells why, if it is applied by hand"
+    kube describe "$1" "$2" >&2
+    could_not_tell "$1/$2 is not Ready, see above"
 }
 
 answers() { # FROM ADDRESS PORT: does a web server answer there, with an error if need be?

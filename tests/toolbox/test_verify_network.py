@@ -30,7 +30,9 @@ elif words[0] == "exec":
     if "no-exec" in state:
         sys.exit("error: you may not")
     at = re.sub(r"http://\\[?([^]]*?)\\]?:([0-9]+)/", r"\\1:\\2", words[-1])
-    print("wget: server returned error: HTTP/1.1 404 Not Found\\nended: 1" if f"{{role}}>{{at}}" in state else "ended: 1")
+    if f"{{role}}>{{at}}" in state:
+        print("wget: server returned error: HTTP/1.1 404 Not Found")
+    print("ended: 1")
 """
 
 

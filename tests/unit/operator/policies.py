@@ -90,7 +90,7 @@ def _holds(expression: Json, labels: Mapping[str, str]) -> bool:
 def _is_port(ports: list[Json] | None, port: int, protocol: str) -> bool:
     return not ports or any(
         entry.get("protocol", "TCP") == protocol
-        and entry.get("port", port) <= port <= entry.get("endPort", entry.get("port", port))
+        and ("port" not in entry or port in range(entry["port"], entry.get("endPort", entry["port"]) + 1))
         for entry in ports
     )
 
