@@ -60,7 +60,7 @@ class Operator:
         leading = self._lease.held if self._lease is not None else _always
         self._kube = Kube(self._api, self.metrics, leading)
         self._sandboxes, self._pods = Store(), Store()
-        self._kept = {kind: Store() for kind in Kept}
+        self._kept = {kind: Store(alike=("egress",)) for kind in Kept}
         self.metrics.has_workers(config.workers)
         self.metrics.leads(config.leader_election.lease_name, leading)
         self.metrics.counts(self._sandboxes.all)

@@ -228,6 +228,9 @@ class AllowedRange(EgressRange):
 
     model_config = ConfigDict(extra="forbid")
 
+    cidr: Cidr
+    """The range of addresses. It can't cover a metadata address."""
+
     ports: tuple[AllowedPort, ...] = ()
     """The ports; all of all protocols when empty."""
 

@@ -64,7 +64,7 @@ CUTS = [
 
 
 class Life:
-    """A Sandbox with all that is made beside a pod: applied, Ready, edited so that its pod is replaced, Ready, deleted."""
+    """A Sandbox with all that there is beside a pod: applied, Ready, edited so that its pod is replaced, deleted."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         """Live in this namespace."""

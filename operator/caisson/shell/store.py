@@ -1,5 +1,6 @@
 """The newest known version of each object, by namespace and name."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 Json = dict[str, Any]
 
 _REMEMBERED_DELETIONS = 4096
+_SHARED_VALUES = 256
 _OWN_ANNOTATIONS = "caisson.dev/"
 
 
@@ -32,8 +34,10 @@ class Store:
     Resource versions of one kind are compared as numbers (KEP-5504: they are ordered decimal integers).
     """
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, alike: tuple[str, ...] = ()) -> None:
+        """Start empty. Fields of `spec` that are large, and `alike` in many objects, are kept once."""
+        self._alike = alike
+        self._shared: OrderedDict[str, Any] = OrderedDict()
         self._objects: dict[Key, Json] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
         self._listed_at: dict[str | None, int] = {}
@@ -51,8 +55,22 @@ class Store:
         known, gone_at = self._objects.get(key_of(thing)), self._gone.get(thing["metadata"]["uid"], -1)
         if _version(thing) <= gone_at or (known is not None and _version(known) >= _version(thing)):
             return False
-        self._objects[key_of(thing)] = _without_ballast(thing)
+        self._objects[key_of(thing)] = self._sharing(_without_ballast(thing))
         return True
+
+    def _sharing(self, thing: Json) -> Json:
+        spec = thing.get("spec", {})
+        shared = {name: self._the_one(spec[name]) for name in self._alike if name in spec}
+        return thing | {"spec": spec | shared} if shared else thing
+
+    def _the_one(self, value: Any) -> Any:
+        """Return the value that is kept of those that are equal, from now on this one if there is none."""
+        written = json.dumps(value, sort_keys=True)
+        one = self._shared.setdefault(written, value)
+        self._shared.move_to_end(written)
+        if len(self._shared) > _SHARED_VALUES:
+            self._shared.popitem(last=False)
+        return one
 
     def refresh(self, thing: Json) -> None:
         """Keep the answer to a write of ours, if the object is still the one that was written."""

@@ -199,7 +199,7 @@ class World:
     def operator_restarts(self) -> None:
         """Forget all but what is in the cluster."""
         self.sandboxes, self.pods, self.metrics = Store(), Store(), Metrics()
-        self.kept = {kind: Store() for kind in Kept}
+        self.kept = {kind: Store(alike=("egress",)) for kind in Kept}
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
         sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), lambda _: None, self.metrics)

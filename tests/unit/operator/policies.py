@@ -88,11 +88,14 @@ def _holds(expression: Json, labels: Mapping[str, str]) -> bool:
 
 
 def _is_port(ports: list[Json] | None, port: int, protocol: str) -> bool:
-    return not ports or any(
-        entry.get("protocol", "TCP") == protocol
-        and ("port" not in entry or port in range(entry["port"], entry.get("endPort", entry["port"]) + 1))
-        for entry in ports
-    )
+    return not ports or any(_is_this_port(entry, port, protocol) for entry in ports)
+
+
+def _is_this_port(entry: Json, port: int, protocol: str) -> bool:
+    if entry.get("protocol", "TCP") != protocol:
+        return False
+    first = int(entry.get("port", port))
+    return first <= port <= int(entry.get("endPort", first))
 
 
 def _within(party: Party, cidr: str) -> bool:
