@@ -52,6 +52,7 @@ lint: ## Style, types, import contracts, shell scripts
 	@$(RUN)lint-imports --no-cache
 	@$(RUN)shellcheck --shell=busybox --external-sources \
 		toolbox/build/* $$(find toolbox/libexec tests/toolbox/fakes -type f) benchmarks/floor.sh benchmarks/simulated/busybox
+	@$(RUN)shellcheck manifests/verify-network.sh
 
 .PHONY: unit
 unit: ## The tests that need no cluster, in seconds

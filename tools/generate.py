@@ -20,7 +20,7 @@ from caisson.api.pool import SandboxPoolSpec, SandboxPoolStatus
 from caisson.api.reasons import CONDITION_MEANINGS, CRASH_REASONS, WARNING_REASONS, ConditionType, Reason
 from caisson.api.sandbox import SandboxSpec, SandboxStatus
 from caisson.api.schema import structural_schema
-from caisson.config import Config
+from caisson.config import METADATA_ADDRESSES, Config
 from caisson.shell.metrics import Metrics
 from tools.dashboard import dashboard
 from tools.troubleshooting import troubleshooting
@@ -44,6 +44,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
     ),
     Reason.POOL_EMPTY: (),
     Reason.POOL_NOT_FOUND: (_C.POD_RUNNING,),
+    **dict.fromkeys((Reason.EGRESS_NOT_ALLOWED, Reason.NETWORK_POLICY_REJECTED), (_C.POD_RUNNING, _C.READY)),
     **dict.fromkeys(
         (
             Reason.RUNTIME_CLASS_NOT_ALLOWED,
@@ -175,6 +176,7 @@ def _reference() -> Iterator[str]:
     yield from _conditions()
     yield from _reasons()
     yield from _configuration()
+    yield from _metadata_addresses()
     yield from _metrics()
 
 
@@ -226,6 +228,8 @@ def _type(field: Schema) -> str:
 def _default(field: Schema) -> str:
     if "default" not in field or field["default"] == {}:
         return ""
+    if field["default"] == list(METADATA_ADDRESSES):
+        return "[these](#metadata-addresses)"
     return f"`{json.dumps(field['default'])}`"
 
 
@@ -304,6 +308,18 @@ def _configuration() -> Iterator[str]:
     yield "| Field | Type | Default | Allowed | Description |"
     yield "|---|---|---|---|---|"
     yield from _rows("", structural_schema(Config))
+    yield ""
+
+
+def _metadata_addresses() -> Iterator[str]:
+    yield "## Metadata addresses"
+    yield ""
+    yield "No Sandbox reaches these: the default of `sandboxes.network.metadataAddresses`."
+    yield ""
+    yield "| Address | Whose |"
+    yield "|---|---|"
+    for address, whose in METADATA_ADDRESSES.items():
+        yield f"| `{address}` | {_cell(whose)} |"
     yield ""
 
 

@@ -20,9 +20,6 @@ KubernetesObject = dict[str, Any]
 Labels = dict[QualifiedName, LabelValue]
 Annotations = dict[QualifiedName, str]
 ObjectName = Annotated[str, Field(max_length=253, pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$")]
-Cidr = Annotated[
-    str, Field(pattern=r"^([0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F:]+:[0-9a-fA-F:.]*/[0-9]{1,3})$")
-]
 Count = Annotated[int, Field(ge=0)]
 Percentage = Annotated[str, Field(pattern=r"^[0-9]{1,3}%$")]
 
@@ -133,24 +130,11 @@ class OperatorNetworkPolicy(ValuesModel):
     """Peers that the API server is reached at, as in networking.k8s.io/v1; everybody when empty."""
 
 
-class SandboxNetworkPolicy(ValuesModel):
-    """What sandboxes may talk to."""
-
-    enabled: bool
-    """Make one in each namespace of config.namespaces."""
-
-    denied_egress: list[Cidr]
-    """Ranges that sandboxes can't reach."""
-
-
 class NetworkPolicy(ValuesModel):
-    """NetworkPolicies."""
+    """NetworkPolicies of the release's own. Those of Sandboxes are in config.sandboxes.network."""
 
     operator: OperatorNetworkPolicy
     """For the operator."""
-
-    sandboxes: SandboxNetworkPolicy
-    """For sandboxes."""
 
 
 class ServiceMonitor(ValuesModel):
@@ -292,7 +276,7 @@ class Values(ValuesModel):
     """How many operators may be evicted at a time."""
 
     network_policy: NetworkPolicy
-    """NetworkPolicies."""
+    """NetworkPolicies of the release's own."""
 
     metrics: MetricsValues
     """What Prometheus and Grafana need."""
@@ -317,7 +301,8 @@ def _convert(node: Schema, definitions: dict[str, Schema]) -> Schema:
     """Write every reference out, leave out what says nothing about a value, and allow no unknown keys."""
     node = _resolve(node, definitions)
     result = {key: value for key, value in node.items() if key not in {"title", "default", "$defs"}}
-    result.pop("x-kubernetes-int-or-string", None)
+    for key in ("x-kubernetes-int-or-string", "x-kubernetes-validations"):
+        result.pop(key, None)
     if "description" in result:
         result["description"] = " ".join(result["description"].split())
     if "patternProperties" in result:

@@ -22,16 +22,18 @@ from caisson.api import pool
 from caisson.api.sandbox import PLURAL
 from caisson.config import Config
 from caisson.core.backoff import exponential
+from caisson.core.plan import Kept
 from caisson.handlers.http import serve_metrics, serve_probes
 from caisson.handlers.sandboxes import watch_sandboxes
 from caisson.shell.actions import Actions
 from caisson.shell.claims import Claims, Reservations
-from caisson.shell.collections import PODS, SERVICES
+from caisson.shell.collections import KEPT, PODS
 from caisson.shell.configfile import load_config
 from caisson.shell.delivery import resolve_delivery
 from caisson.shell.errors import ConfigError, LeaseLost
 from caisson.shell.exec import Executor
 from caisson.shell.health import Health
+from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube, configuration
 from caisson.shell.lease import Lease
 from caisson.shell.members import Members
@@ -68,7 +70,7 @@ class Operator:
         leading = self._lease.held if self._lease is not None else _always
         self._kube = Kube(self._api, self.metrics, leading)
         self._sandboxes, self._pods = Store(index=claimed_pod), Store(index=owner_key)
-        self._services, self._pools = Store(), Store()
+        self._kept, self._pools = {kind: Store(alike=("egress",)) for kind in Kept}, Store()
         self.metrics.has_workers(config.workers)
         self.metrics.leads(config.leader_election.lease_name, leading)
         self.metrics.counts(self._sandboxes.all)
@@ -94,7 +96,7 @@ class Operator:
                 ObjectWatch(self._kube, kind, scope, store, changed, self.health, self.metrics, period)
                 for kind, store, changed in (
                     (PODS, self._pods, self._pod_changed),
-                    (SERVICES, self._services, self._sandbox_changed),
+                    *((KEPT[kind], store, self._kept_changed) for kind, store in self._kept.items()),
                 )
                 for scope in scopes
             ),
@@ -141,7 +143,8 @@ class Operator:
         kube, pods, reservations = self._kube, self._pods, Reservations()
         preconditions = Preconditions(kube, config)
         claims = Claims(kube, config, self._sandboxes, pods, reservations, self._pool_taken_from)
-        actions = Actions(kube, self._sessions, claims, preconditions, pods, self._services)
+        keeper = Keeper(kube, self._kept)
+        actions = Actions(kube, self._sessions, claims, preconditions, pods, keeper)
         members = Members(
             config,
             pods,
@@ -152,13 +155,24 @@ class Operator:
             self._member_queue.add_after,
             self._pool_queue.add,
         )
-        pools = Pools(config, kube, self._pools, pods, members, preconditions, reservations, self._pool_queue.add_after)
+        pools = Pools(
+            config,
+            kube,
+            self._pools,
+            pods,
+            self._kept[Kept.NETWORK_POLICY],
+            members,
+            keeper,
+            preconditions,
+            reservations,
+            self._pool_queue.add_after,
+        )
         sandboxes = Reconciler(
             config,
             kube,
             self._sandboxes,
             pods,
-            self._services,
+            self._kept,
             pools,
             actions,
             self.health,
@@ -171,8 +185,15 @@ class Operator:
         self._controllers = dict(zip(CONTROLLERS, work, strict=True))
 
     def _sandbox_changed(self, thing: dict[str, Any]) -> None:
-        """Have a Sandbox looked at, because it or something of its name changed."""
         self._queue.add(key_of(thing))
+
+    def _kept_changed(self, thing: dict[str, Any]) -> None:
+        """Have whoever an object is kept for look at it."""
+        owner = owner_key(thing)
+        if owner is not None and owner.kind == pool.KIND:
+            self._pool_queue.add(Key(owner.namespace, owner.name))
+        else:
+            self._queue.add(key_of(thing))
 
     def _pool_changed(self, thing: dict[str, Any]) -> None:
         self._pool_queue.add(key_of(thing))

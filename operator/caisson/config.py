@@ -2,13 +2,14 @@
 
 import re
 from enum import StrEnum
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from caisson.api.base import Quantity
+from caisson.api.network import Cidr, EgressPort, EgressRange
 from caisson.api.quantity import parse_quantity
 from caisson.api.registry import MIRROR_PATTERN
 
@@ -74,6 +75,14 @@ def _check_range(value: str) -> str:
     return value
 
 
+def _check_address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not an address such as 169.254.169.254 or fd00:ec2::254: {error}") from error
+
+
+Address = Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]{2,45}$"), AfterValidator(_check_address)]
 Amount = Annotated[Quantity, AfterValidator(_check_amount)]
 NamePattern = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_check_pattern)]
 AddressRange = Annotated[str, AfterValidator(_check_range)]
@@ -186,6 +195,76 @@ class SandboxLifetime(ConfigModel):
         return self
 
 
+METADATA_ADDRESSES = {
+    "169.254.169.254": "AWS, Azure, Google Cloud, Oracle, DigitalOcean, Hetzner, OpenStack and most others",
+    "169.254.169.252": "GKE's metadata server: nodes send there what was meant for 169.254.169.254",
+    "fd20:ce::254": "Google Cloud, by IPv6",
+    "fd00:ec2::254": "AWS, by IPv6",
+    "169.254.170.2": "AWS ECS: credentials of tasks",
+    "169.254.170.23": "AWS EKS: credentials of pods (Pod Identity)",
+    "fd00:ec2::23": "AWS EKS: credentials of pods, by IPv6",
+    "168.63.129.16": "Azure: WireServer, which has the node's certificates and extensions",
+    "100.100.100.200": "Alibaba Cloud",
+    "fd00:100::100:200": "Alibaba Cloud, by IPv6",
+    "192.0.0.192": "Oracle Cloud Classic",
+    "fd00:c1::a9fe:a9fe": "Oracle Cloud, by IPv6",
+    "169.254.0.23": "Tencent Cloud",
+    "169.254.42.42": "Scaleway",
+    "fd00:42::42": "Scaleway, by IPv6",
+    "fd00:a9fe:a9fe::1": "Akamai (Linode), by IPv6",
+    "fe80::a9fe:a9fe": "OpenStack, by IPv6",
+}
+"""What gives a node's or an account's credentials to whoever asks, and whose it is."""
+
+
+class AllowedPort(EgressPort):
+    """A port, or a range of ports."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class AllowedRange(EgressRange):
+    """Addresses that every sandbox may talk to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cidr: Cidr
+    """The range of addresses. It can't cover a metadata address."""
+
+    ports: tuple[AllowedPort, ...] = ()
+    """The ports; all of all protocols when empty."""
+
+
+class SandboxNetwork(ConfigModel):
+    """NetworkPolicies of Sandboxes. A change reaches those that run, too."""
+
+    enabled: bool = True
+    """false: no NetworkPolicies are made, spec.network means nothing, and those that are there are deleted. For
+    clusters whose network is closed in another way."""
+
+    metadata_addresses: tuple[Address, ...] = tuple(METADATA_ADDRESSES)
+    """Addresses that no Sandbox reaches, at no port, whatever its spec says: those from which clouds give credentials
+    away. A list here replaces the default; to add to it, use deniedEgress."""
+
+    denied_egress: tuple[Cidr, ...] = ()
+    """Ranges that no Sandbox reaches, but for name servers in them, and for allowedEgress. With any, Sandboxes with
+    egress Open reach pods by these ranges alone."""
+
+    allowed_egress: tuple[AllowedRange, ...] = ()
+    """Ranges that every Sandbox reaches, whatever its spec says, such as a registry's mirror. They may be in
+    deniedEgress; they can't cover a metadata address."""
+
+    @model_validator(mode="after")
+    def _metadata_stays_closed(self) -> Self:
+        for allowed in self.allowed_egress:
+            for address in self.metadata_addresses:
+                if ip_address(address) in ip_network(allowed.cidr):
+                    raise ValueError(
+                        f"allowedEgress: {allowed.cidr} covers {address}, a metadata address: name smaller ranges"
+                    )
+        return self
+
+
 class Toleration(ConfigModel):
     """A toleration of a pod, as in core/v1."""
 
@@ -224,6 +303,9 @@ class Sandboxes(ConfigModel):
 
     lifetime: SandboxLifetime = SandboxLifetime()
     """How long they live."""
+
+    network: SandboxNetwork = SandboxNetwork()
+    """NetworkPolicies of Sandboxes. A change reaches those that run, too."""
 
     registry_mirrors: tuple[Annotated[str, Field(pattern=MIRROR_PATTERN)], ...] = ()
     """Mirrors of Docker Hub that dockerd pulls through, as URLs. Not with profile Bare."""

@@ -19,6 +19,7 @@ Verb = tuple[str, str, str]
 
 _PORTS = "tests.docker.test_ports:test_ports_change_in_place_and_without_them_the_service_goes"
 _POOL = "tests.e2e.test_pools:test_a_sandbox_takes_one_that_is_ready_and_another_takes_its_place"
+_NETWORK = "tests.e2e.test_network:"
 _CLAIM = "tests.docker.test_storage:test_images_and_volumes_outlive_the_pod_on_a_claim"
 
 ERROR_PATHS: dict[Verb, str] = {
@@ -31,6 +32,17 @@ ERROR_PATHS: dict[Verb, str] = {
     ("", "services", "patch"): _PORTS,
     ("", "services", "delete"): _PORTS,
     ("", "services", "get"): "tests.docker.test_ports:test_a_foreign_service_of_that_name_is_told_of_and_left_alone",
+    (
+        "networking.k8s.io",
+        "networkpolicies",
+        "get",
+    ): f"{_NETWORK}test_a_foreign_policy_of_that_name_is_told_of_and_left_alone",
+    ("networking.k8s.io", "networkpolicies", "patch"): f"{_NETWORK}test_the_policy_is_there_before_the_pod_and_is_kept",
+    (
+        "networking.k8s.io",
+        "networkpolicies",
+        "delete",
+    ): f"{_NETWORK}test_where_they_are_turned_off_the_policies_go_and_come_back",
     ("", "persistentvolumeclaims", "create"): _CLAIM,
     ("", "persistentvolumeclaims", "get"): _CLAIM,
     (

@@ -18,7 +18,7 @@ WRONG = {
     "no amount": ("config.sandboxes.storage.maximum.memory=lots", "'/config/sandboxes/storage/maximum/memory': 'lots'"),
     "no time": ("config.sandboxes.lifetime.maximumSeconds=day", "'/config/sandboxes/lifetime/maximumSeconds': got"),
     "no name of a namespace": ("config.namespaces[0]=Team", "'/config/namespaces/0': 'Team' does not match"),
-    "no range": ("networkPolicy.sandboxes.deniedEgress[0]=::1", "'/networkPolicy/sandboxes/deniedEgress/0'"),
+    "no range": ("config.sandboxes.network.deniedEgress[0]=::1", "'/config/sandboxes/network/deniedEgress/0'"),
     "no key of a label": ("podLabels.a b=c", "'/podLabels': additional properties 'a b' not allowed"),
     "nothing": ("image=null", "'': missing property 'image'"),
 }

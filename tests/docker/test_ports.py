@@ -13,8 +13,9 @@ WEB = [{"name": "web", "containerPort": 8080}]
 
 
 def test_a_published_port_is_reached_from_another_sandbox_at_the_services_endpoint(kubectl: Kubectl) -> None:
-    kubectl.sandbox("server", ports=WEB)
-    kubectl.sandbox("client", docker={"enabled": False})
+    together = {"sandboxes": True}
+    kubectl.sandbox("server", ports=WEB, network=together)
+    kubectl.sandbox("client", docker={"enabled": False}, network=together)
     ip = kubectl.until_ready("server")["podIP"]
     kubectl.until_ready("client")
     kubectl.shell("server", f"{IMPORT}; {SERVE}")

@@ -318,6 +318,8 @@ class TestARunningSandbox:
 OWNED = {"name": "demo", "labels": MANAGED | {"caisson.dev/sandbox": "demo"}}
 SELECTOR = MANAGED | {"caisson.dev/sandbox": "demo"}
 HEADLESS = {"clusterIP": "None", "selector": SELECTOR, "ports": [{"port": 80}]}
+POLICY = {"podSelector": {"matchLabels": SELECTOR}, "policyTypes": ["Ingress", "Egress"]}
+API_VERSIONS = {"NetworkPolicy": "networking.k8s.io/v1"}
 EMPTY = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 
 
@@ -329,6 +331,21 @@ EMPTY = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage":
         ("Service", "demo", HEADLESS | {"selector": {"app": "theirs"}}, "are headless"),
         ("Service", "demo", {"type": "ExternalName", "externalName": "example.com"}, "are headless"),
         ("Service", "demo", HEADLESS | {"externalIPs": ["203.0.113.1"]}, "are headless"),
+        ("NetworkPolicy", "other", POLICY, "belong to a Sandbox"),
+        ("NetworkPolicy", "demo", POLICY | {"podSelector": {}}, "are for the pod of their Sandbox"),
+        (
+            "NetworkPolicy",
+            "demo",
+            POLICY | {"podSelector": {"matchLabels": MANAGED}},
+            "are for the pod of their Sandbox",
+        ),
+        (
+            "NetworkPolicy",
+            "demo",
+            POLICY | {"podSelector": {"matchLabels": SELECTOR | {"caisson.dev/sandbox": "theirs"}}},
+            "are for the pod of their Sandbox",
+        ),
+        ("NetworkPolicy", "demo", POLICY | {"policyTypes": ["Ingress"]}, "in both directions"),
         ("PersistentVolumeClaim", "demo", EMPTY, "belong to a Sandbox"),
         ("PersistentVolumeClaim", "demo-docker", EMPTY | {"volumeName": "theirs"}, "choose no volume"),
         (
@@ -342,13 +359,14 @@ EMPTY = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage":
         ("PersistentVolumeClaim", "demo-docker", EMPTY | {"accessModes": ["ReadWriteMany"]}, "choose no volume"),
     ],
 )
-def test_the_operators_token_makes_no_other_service_and_no_other_claim(
+def test_the_operators_token_makes_no_other_service_policy_or_claim(
     kubectl: Kubectl, kind: str, name: str, spec: Json, said: str
 ) -> None:
     owner = {"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", "name": "demo", "uid": "u", "controller": True}
     metadata = OWNED | {"name": name, "ownerReferences": [owner]}
+    body = {"apiVersion": API_VERSIONS.get(kind, "v1"), "kind": kind, "metadata": metadata, "spec": spec}
     with pytest.raises(Refused, match="denied request: caisson: ") as caught:
-        create(kubectl, {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}, OPERATOR)
+        create(kubectl, body, OPERATOR)
     assert said in str(caught.value)
 
 
@@ -358,6 +376,15 @@ def test_the_operators_token_deletes_no_claim_and_nobody_elses_service(kubectl: 
         kubectl("delete", OPERATOR, "service", "s")
     with pytest.raises(Refused, match="cannot delete resource"):
         kubectl("delete", OPERATOR, "pvc", "any")
+
+
+def test_the_operators_token_touches_nobody_elses_policy(kubectl: Kubectl) -> None:
+    metadata = {"name": "demo", "labels": MANAGED}
+    kubectl.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": POLICY})
+    with pytest.raises(Refused, match="changes and deletes what belongs to Sandboxes"):
+        kubectl("delete", OPERATOR, "networkpolicy", "demo")
+    with pytest.raises(Refused, match="changes and deletes what belongs to Sandboxes"):
+        kubectl("patch", OPERATOR, "networkpolicy", "demo", "--type=merge", "-p", '{"spec": {"egress": [{}]}}')
 
 
 def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:

@@ -224,7 +224,7 @@ def test_with_all_options_it_looks_after_the_listed_namespaces_with_their_roles_
     release.upgrade(
         f"config.namespaces[0]={here}",
         *("prePull.enabled=true", "podDisruptionBudget.enabled=true", "replicas=2"),
-        *("networkPolicy.operator.enabled=true", "networkPolicy.sandboxes.enabled=true"),
+        "networkPolicy.operator.enabled=true",
     )
     kubectl.sandbox("demo")
     kubectl.until_ready("demo")
@@ -247,11 +247,7 @@ def test_with_all_options_it_looks_after_the_listed_namespaces_with_their_roles_
 
     assert release.system.get("daemonset", "caisson-prepull")["status"]["numberReady"] == 1
     assert release.system.get("pdb", "caisson")["status"]["expectedPods"] == 2
-    # That they are enforced is up to the cluster's CNI; the local one's does not.
     assert release.system.exists("networkpolicy", "caisson")
-    policy = kubectl.get("networkpolicy", "caisson-sandboxes")["spec"]
-    selected = ",".join(f"{key}={value}" for key, value in policy["podSelector"]["matchLabels"].items())
-    assert kubectl("get", "pods", "-l", selected, "-o", "name").split() == ["pod/demo"]
 
     said = release("test", "caisson", "--logs")
     assert f"created sbx/caisson-helm-test in {here}" in said

@@ -38,6 +38,12 @@ REFUSED = {
     "short-flag-of-the-profile": ({"docker": {"flags": ["-Dp/tmp/x"]}}, "remove them, or set profile: Bare"),
     "flag-that-starts-nothing": ({"docker": {"flags": ["--version"]}}, "dockerd starts nothing"),
     "nul": ({"command": ["a\x00b"]}, "spec.command"),
+    "range-with-host-bits": ({"network": {"allow": [{"cidr": "10.0.0.1/8"}]}}, "write it as in 10.0.0.0/8"),
+    "no-range": ({"network": {"allow": [{"cidr": "::ffff:10.0.0.0/104"}]}}, "spec.network.allow[0].cidr"),
+    "ports-backwards": (
+        {"network": {"allow": [{"cidr": "10.0.0.0/8", "ports": [{"port": 9, "endPort": 8}]}]}},
+        "endPort must not be below port",
+    ),
     "unknown-field": ({"docker": {"privileged": True}}, 'unknown field "spec.docker.privileged"'),
 }
 

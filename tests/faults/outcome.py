@@ -29,9 +29,9 @@ class Outcome:
 
 
 def outcome(kubectl: Kubectl, name: str) -> Outcome:
-    """Look at a Sandbox that is Ready, at every pod, Service and claim of its namespace, and into its pod."""
-    pods, services, claims = (_all(kubectl, kind) for kind in ("pods", "services", "pvc"))
-    return Outcome(without(kubectl.get("sbx", name)), pods, services + claims, len(dockerds(kubectl, name)))
+    """Look at a Sandbox that is Ready, at all that is made in its namespace, and into its pod."""
+    beside = [thing for kind in ("services", "pvc", "networkpolicies") for thing in _all(kubectl, kind)]
+    return Outcome(without(kubectl.get("sbx", name)), _all(kubectl, "pods"), beside, len(dockerds(kubectl, name)))
 
 
 def _all(kubectl: Kubectl, kind: str) -> list[Json]:

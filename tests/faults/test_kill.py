@@ -29,6 +29,7 @@ class Cut:
 
 
 WRITES = (
+    ("POST networkpolicies", 1),
     ("POST services", 1),
     ("POST pods (dry run)", 1),
     ("POST persistentvolumeclaims", 1),
@@ -38,6 +39,7 @@ WRITES = (
     ("PATCH sandboxes/status", 2),
     ("POST events", 1),
     # Edited: another port, and another pod, which finds the claim of the first.
+    ("PATCH networkpolicies", 1),
     ("PATCH services", 1),
     ("PATCH sandboxes/status", 3),
     ("DELETE pods", 1),
@@ -62,7 +64,7 @@ CUTS = [
 
 
 class Life:
-    """A Sandbox with a claim and a Service: applied, Ready, edited so that its pod is replaced, Ready, deleted."""
+    """A Sandbox with all that there is beside a pod: applied, Ready, edited so that its pod is replaced, deleted."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         """Live in this namespace."""

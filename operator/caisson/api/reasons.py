@@ -125,6 +125,21 @@ class Reason(StrEnum):
         "Delete or rename the other Service, give the Sandbox another name, leave out spec.ports, or ask the"
         " administrator of the namespace.",
     )
+    EGRESS_NOT_ALLOWED = (
+        "EgressNotAllowed",
+        Outlook.FINAL,
+        "spec.network.allow lists addresses that a Sandbox may not reach. They stay closed, and no new pod is made.",
+        "Name smaller ranges, or remove them from spec.network.allow; for everything but them, set spec.network.egress:"
+        " Open.",
+    )
+    NETWORK_POLICY_REJECTED = (
+        "NetworkPolicyRejected",
+        Outlook.RETRIED,
+        "The NetworkPolicy for spec.network can't be made, or does not stay what it should be: a quota or a policy"
+        " refused it, something changed it, or another one has its name. No pod is made without it.",
+        "Delete or rename the other NetworkPolicy, give the Sandbox another name, or ask the administrator of the"
+        " namespace.",
+    )
     EXPIRED = (
         "Expired",
         Outlook.FINAL,

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from caisson.api.base import NO_NUL, ApiModel, LocalObjectReference, Quantity, rule, rules
 from caisson.api.docker import Docker
+from caisson.api.network import Network
 from caisson.api.ports import Port
 from caisson.api.volumes import Volume
 
@@ -213,6 +214,9 @@ class SandboxTemplate(ApiModel):
     ] = ()
     """Ports to reach the sandbox at. With any, a headless Service of the Sandbox's name leads to it: the name resolves
     to the pod's address, before it is Ready as well. A change applies in place."""
+
+    network: Network = Network()
+    """Whom the sandbox may talk to, and who may talk to it."""
 
     termination_grace_period_seconds: Annotated[int, Field(ge=2, le=3600)] = DEFAULT_GRACE_SECONDS
     """How long the sandbox has to end, in seconds: nested containers get their signals and their time, then dockerd

@@ -7,13 +7,15 @@ from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Crash, DockerStatus, Origin, PoolStatus, Sandbox, SandboxStatus
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
-from caisson.core.backoff import exponential
+from caisson.core.attempt import attempt
 from caisson.core.claim import render_claim
 from caisson.core.conditions import conditions
 from caisson.core.control import verify_command
 from caisson.core.dockerstate import docker_state
 from caisson.core.isolation import isolation_verdict
+from caisson.core.kept import KeptState, kept_state
 from caisson.core.lifetime import NO_END, LifetimeState, Stop, idle_step, lifetime_state
+from caisson.core.networkpolicy import network_state
 from caisson.core.observation import Observation, SessionLost, SessionRunning, WarmPod
 from caisson.core.plan import (
     NOTHING,
@@ -21,6 +23,7 @@ from caisson.core.plan import (
     CreatePod,
     DeletePod,
     Expected,
+    Kept,
     LookAtEvents,
     OpenSession,
     Step,
@@ -29,13 +32,12 @@ from caisson.core.plan import (
 from caisson.core.pod import render_pod
 from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
-from caisson.core.service import service_state
+from caisson.core.service import render_service
 from caisson.core.spechash import spec_hash
 from caisson.core.startup import startup_status
 from caisson.core.template import TEMPLATE_ANNOTATION, write_template
 from caisson.core.verdict import Verdict, verdict
 
-_CREATE_CEILING_SECONDS = 60
 _VERIFY_TIMEOUT_SECONDS = 30
 _GONE_AFTER = timedelta(seconds=60)
 """How long a node may be late with telling that a pod is gone."""
@@ -69,16 +71,23 @@ class _State:
 def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     """Return what to write and what to do. Pure: the same observation at the same time gives the same decision."""
     life = lifetime_state(seen, config, now)
-    service = service_state(seen, now, is_over=life.is_over)
+    sandbox, kept, failures = seen.sandbox, seen.kept, seen.kept_failures
+    policy, kind = Kept.NETWORK_POLICY, Kept.SERVICE
+    network = network_state(sandbox, sandbox.spec, kept.get(policy), failures.get(policy), config, now)
+    wanted = None if life.is_over else render_service(sandbox)
+    service = kept_state(sandbox, kind, wanted, kept.get(kind), failures.get(kind), now)
     if life.stop is not None:
         state = _stopped(seen, life.stop, now)
+    elif seen.pod is None:
+        state = _without_pod(seen, network, config, now)
     else:
-        state = _without_pod(seen, config, now) if seen.pod is None else _with_pod(seen, seen.pod, config, now)
-    # Before the pod, which may want to be reached from its first moment on.
-    action = _surplus(seen) or service.step.action or state.step.action
+        state = _with_pod(seen, seen.pod, config, now)
+    # The Service before the pod, which may want to be reached from its first moment on.
+    action = _surplus(seen) or network.step.action or service.step.action or state.step.action
     idle = idle_step(seen, now) if action is None and life.stop is None else NOTHING
-    wake_at = earliest(service.step.wake_at, state.step.wake_at, idle.wake_at, life.wake_at)
-    return Decision(_status(seen, state, life, now, service.problem), Step(action or idle.action, wake_at))
+    wake_at = earliest(network.step.wake_at, service.step.wake_at, state.step.wake_at, idle.wake_at, life.wake_at)
+    problem = network.problem or service.problem
+    return Decision(_status(seen, state, life, now, problem), Step(action or idle.action, wake_at))
 
 
 def decide_member(seen: Observation, pod: PodView, config: Config, now: datetime) -> Decision:
@@ -115,18 +124,21 @@ def _surplus(seen: Observation) -> DeletePod | None:
     return next((DeletePod(pod.name, pod.uid) for pod in seen.surplus if not pod.terminating), None)
 
 
-def _without_pod(seen: Observation, config: Config, now: datetime) -> _State:
+def _without_pod(seen: Observation, network: KeptState, config: Config, now: datetime) -> _State:
+    if network.problem is not None:
+        return _waiting(seen, network.problem, Step())
+    if not network.in_place:
+        # With nothing to do about it, there is one of an earlier Sandbox of this name, which is going away.
+        reason = Reason.POD_PENDING if network.step.action is not None else Reason.POD_TERMINATING
+        return _waiting(seen, verdict("False", reason), Step())
     if seen.sandbox.spec.pool_ref is not None and (state := _from_pool(seen, seen.sandbox.spec.pool_ref.name, now)):
         return state
     create = _creation(seen, config)
     if isinstance(create, Verdict):
         return _waiting(seen, create, Step())
-    failure = seen.create_failure
-    if failure is None or failure.generation != seen.sandbox.metadata.generation:
-        return _waiting(seen, verdict("False", Reason.POD_PENDING), Step(create))
-    due = failure.at + exponential(failure.count, ceiling=_CREATE_CEILING_SECONDS)
-    step = Step(create) if now >= due else Step(wake_at=due)
-    return _waiting(seen, verdict("False", failure.reason, said=failure.message), step)
+    step, failure = attempt(create, seen.create_failure, seen.sandbox.metadata.generation, now)
+    reason, said = (failure.reason, failure.message) if failure is not None else (Reason.POD_PENDING, "")
+    return _waiting(seen, verdict("False", reason, said=said), step)
 
 
 def _from_pool(seen: Observation, pool: str, now: datetime) -> _State | None:

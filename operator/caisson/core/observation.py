@@ -1,6 +1,7 @@
 """What the shell observed of one Sandbox: the only input of a decision, besides the configuration and the time."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.api.startup import Startup
 from caisson.core.backoff import exponential
+from caisson.core.plan import Kept
 from caisson.core.podview import PodEvent, PodView
 from caisson.core.report import Report
 
@@ -115,13 +117,13 @@ class Observation:
     claimed_at: datetime | None = None
     """When this process took the pod out of its pool."""
 
-    service: dict[str, Any] | None = None
-    """The Service of the Sandbox's name that Caisson made, for this Sandbox or an earlier one of its name."""
+    kept: Mapping[Kept, dict[str, Any]] = field(default_factory=dict)
+    """The objects of the Sandbox's name that Caisson made, for this Sandbox or an earlier one of its name."""
 
     create_failure: CreateFailure | None = None
     """Of the pod, or of the claim that it needs."""
 
-    service_failure: CreateFailure | None = None
+    kept_failures: Mapping[Kept, CreateFailure] = field(default_factory=dict)
     session: Session | None = None
     """The session into the current pod, until what it told is written to the status."""
 

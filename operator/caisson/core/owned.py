@@ -61,11 +61,11 @@ def is_of_pool(thing: Json) -> bool:
     return owner is not None and bool(owner["kind"] == pool.KIND)
 
 
-def is_of_namesake(thing: Json, sandbox: Sandbox) -> bool:
-    """Tell whether an object is of an earlier Sandbox of this name, and so on its way out."""
-    owner = controller_of(thing)
-    named = owner is not None and (owner["kind"], owner["name"]) == (KIND, sandbox.metadata.name)
-    return named and not is_owned_by(thing, sandbox)
+def is_of_namesake(thing: Json, owner: Owner) -> bool:
+    """Tell whether an object is of an earlier Sandbox, or pool, of this name, and so on its way out."""
+    controller, own = controller_of(thing), owner_reference(owner)
+    named = controller is not None and all(controller[part] == own[part] for part in ("kind", "name"))
+    return named and not is_owned_by(thing, owner)
 
 
 def is_labelled(thing: Json) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any
 
 from caisson.api.sandbox import SandboxStatus
@@ -71,22 +71,31 @@ class LookAtEvents:
     pod_uid: str
 
 
-@dataclass(frozen=True)
-class ApplyService:
-    """Make this Service, or change the one that is known into it."""
+class Kept(StrEnum):
+    """The kinds of objects that have the Sandbox's name and are kept as they should be."""
 
+    NETWORK_POLICY = "NetworkPolicy"
+    SERVICE = "Service"
+
+
+@dataclass(frozen=True)
+class ApplyObject:
+    """Make this object, or change the one that is known into it."""
+
+    kind: Kept
     manifest: dict[str, Any] = field(hash=False)
     known: dict[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
-class DeleteService:
-    """Delete the Service, if it still is the one of this UID."""
+class DeleteObject:
+    """Delete the object of the Sandbox's name, if it still is the one of this UID."""
 
-    service_uid: str
+    kind: Kept
+    uid: str
 
 
-Action = ApplyService | DeleteService | ClaimPod | CreatePod | DeletePod | OpenSession | AskIdle | LookAtEvents
+Action = ApplyObject | DeleteObject | ClaimPod | CreatePod | DeletePod | OpenSession | AskIdle | LookAtEvents
 
 
 @dataclass(frozen=True)

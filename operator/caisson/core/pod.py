@@ -8,6 +8,7 @@ from caisson.api.template import Entrypoint, ResourceList
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict, check_allowance, effective_resources
 from caisson.core.control import script, stop_command
+from caisson.core.networkpolicy import network_labels
 from caisson.core.owned import Owner, own_labels, owner_reference
 from caisson.core.podview import CONTAINER_NAME, SPEC_HASH_ANNOTATION
 from caisson.core.podvolumes import volumes
@@ -67,7 +68,12 @@ def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> 
 
 
 def _labels(sandbox: Sandbox, config: Config, owner: Owner) -> dict[str, str]:
-    return {**propagated_labels(sandbox, config), **config.sandboxes.labels, **own_labels(owner)}
+    return {
+        **propagated_labels(sandbox, config),
+        **config.sandboxes.labels,
+        **own_labels(owner),
+        **network_labels(sandbox.spec.network),
+    }
 
 
 def propagated_labels(sandbox: Sandbox, config: Config) -> dict[str, str]:

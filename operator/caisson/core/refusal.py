@@ -15,11 +15,16 @@ def is_refused_by_our_policy(message: str) -> bool:
     return _OUR_POLICY.search(message) is not None
 
 
+def is_not_guarded(message: str) -> bool:
+    """Tell whether the operator's own policy refused an object for the namespace that it would be in."""
+    return _NOT_GUARDED in message
+
+
 def reason_of_refusal(message: str) -> Reason:
     """Return the reason for the API server's message when it did not take a pod."""
     if _NO_RUNTIME_CLASS.search(message):
         return Reason.RUNTIME_CLASS_NOT_FOUND
-    if _NOT_GUARDED in message:
+    if is_not_guarded(message):
         return Reason.NAMESPACE_NOT_GUARDED
     # The policies allow what Caisson makes: so it is no longer what Caisson made.
     return Reason.POD_MUTATED if is_refused_by_our_policy(message) else Reason.POD_REJECTED

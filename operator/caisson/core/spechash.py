@@ -4,6 +4,7 @@ import hashlib
 import json
 
 from caisson.api.docker import Docker
+from caisson.api.network import Network
 from caisson.api.template import SandboxTemplate
 
 _APPLIED_IN_PLACE = ("restart", "start_timeout_seconds", "pod_log")
@@ -20,8 +21,10 @@ def spec_hash(spec: SandboxTemplate) -> str:
     # What a claim is like is its own; that there is one shapes the pod.
     storage = spec.docker.storage.model_copy(update={"persistent_volume_claim": None})
     docker = spec.docker.model_copy(update={**in_place, "storage": storage})
+    # By a label of the pod's the policies of other Sandboxes know this one: the rest is the policy's own.
+    network = Network(sandboxes=spec.network.sandboxes)
     # What a Sandbox has beyond its template is about the Sandbox, and not its pod.
-    shape = spec.model_copy(update={"docker": docker, "ports": ()}).model_dump(
+    shape = spec.model_copy(update={"docker": docker, "ports": (), "network": network}).model_dump(
         mode="json", by_alias=True, exclude_defaults=True, include=set(SandboxTemplate.model_fields)
     )
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

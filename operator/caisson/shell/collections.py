@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from caisson.core.owned import MANAGED_BY, MANAGED_BY_LABEL
+from caisson.core.plan import Kept
 
 
 class Collection(NamedTuple):
@@ -19,7 +20,9 @@ class Collection(NamedTuple):
 
 PODS = Collection("/api/v1", "pods")
 SERVICES = Collection("/api/v1", "services")
+NETWORK_POLICIES = Collection("/apis/networking.k8s.io/v1", "networkpolicies")
 CLAIMS = Collection("/api/v1", "persistentvolumeclaims")
+KEPT = {Kept.NETWORK_POLICY: NETWORK_POLICIES, Kept.SERVICE: SERVICES}
 
 OWN = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 """The label selector of what Caisson made."""

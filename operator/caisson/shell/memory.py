@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from caisson.core.observation import CreateFailure, IdleAnswer, PodEvents, Session
+from caisson.core.plan import Kept
 from caisson.core.startup import Start
 
 
@@ -18,7 +19,7 @@ class Memory:
     """Has the Sandbox looked at again."""
 
     create_failure: CreateFailure | None = None
-    service_failure: CreateFailure | None = None
+    kept_failures: dict[Kept, CreateFailure] = field(default_factory=dict)
     session: Session | None = None
     session_task: asyncio.Task[None] | None = None
     idle: IdleAnswer | None = None

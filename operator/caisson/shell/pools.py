@@ -10,23 +10,28 @@ import structlog
 from pydantic import ValidationError
 
 from caisson.api.pool import PLURAL, SandboxPool
+from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
+from caisson.core.kept import KeptState
 from caisson.core.member import Standing, render_member, template_hash
+from caisson.core.networkpolicy import network_state, policy_name
 from caisson.core.observation import CreateFailure, WarmPod
+from caisson.core.plan import ApplyObject, Kept
 from caisson.core.pool import SETTLES, Failures, Member, PoolObservation, decide_pool, failed_member
 from caisson.core.refusal import reason_of_refusal
 from caisson.core.verdict import Verdict, verdict
 from caisson.core.writing import as_json, merge_patch
-from caisson.shell.actions import create_failure, refusal
 from caisson.shell.claims import Reservations
 from caisson.shell.clock import now
 from caisson.shell.collections import PODS
 from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
+from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube
 from caisson.shell.members import Members
 from caisson.shell.preconditions import Preconditions
+from caisson.shell.refusals import create_failure, refusal
 from caisson.shell.store import Key, Store
 
 Json = dict[str, Any]
@@ -43,6 +48,7 @@ class _Memory:
 
     uid: str
     create_failure: CreateFailure | None = None
+    kept_failures: dict[Kept, CreateFailure] = field(default_factory=dict)
     failures: Failures = field(default_factory=Failures)
     counted: set[str] = field(default_factory=set)
     """UIDs of the pods that are among the failures."""
@@ -59,14 +65,17 @@ class Pools:
         kube: Kube,
         pools: Store,
         pods: Store,
+        policies: Store,
         members: Members,
+        keeper: Keeper,
         preconditions: Preconditions,
         reservations: Reservations,
         wake_after: Callable[[Key, float], None],
     ) -> None:
         """Read from the stores; ask for another look through `wake_after` (seconds)."""
         self._config, self._kube, self._preconditions = config, kube, preconditions
-        self._pools, self._pods, self._members = pools, pods, members
+        self._pools, self._pods, self._policies, self._members = pools, pods, policies, members
+        self._keeper = keeper
         self._reservations, self._wake_after = reservations, wake_after
         self._memories: dict[Key, _Memory] = {}
 
@@ -95,6 +104,7 @@ class Pools:
         if memory is None or memory.uid != pool.metadata.uid:
             memory = self._memories[key] = _Memory(pool.metadata.uid)
         current, conflict = self._current(pool)
+        conflict = conflict or await self._see_to_policy(key, pool, memory)
         seen = self._observe(pool, current, conflict, memory)
         decision = decide_pool(seen, now())
         for member in decision.delete:
@@ -114,6 +124,21 @@ class Pools:
             return template_hash(render_member(pool, self._config, pool.metadata.name)), None
         except ConfigurationConflict as problem:
             return None, verdict("False", problem.reason, said=str(problem))
+
+    async def _see_to_policy(self, key: Key, pool: SandboxPool, memory: _Memory) -> Verdict | None:
+        """See that the NetworkPolicy is what it should be; return what keeps pods from being made, if anything."""
+        policy = self._policy(pool, memory)
+        if isinstance(policy.step.action, ApplyObject):
+            await self._keeper.apply(pool, memory.kept_failures, policy.step.action)
+            policy = self._policy(pool, memory)
+        if policy.step.wake_at is not None:
+            self._wake_after(key, (policy.step.wake_at - now()).total_seconds())
+        return policy.problem or (None if policy.in_place else verdict("False", Reason.POOL_FILLING))
+
+    def _policy(self, pool: SandboxPool, memory: _Memory) -> KeptState:
+        known = self._policies.get(Key(pool.metadata.namespace, policy_name(pool)))
+        failure = memory.kept_failures.get(Kept.NETWORK_POLICY)
+        return network_state(pool, pool.spec.template.spec, known, failure, self._config, now())
 
     def _observe(
         self, pool: SandboxPool, current: str | None, conflict: Verdict | None, memory: _Memory

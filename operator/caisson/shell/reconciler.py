@@ -1,7 +1,7 @@
 """One reconcile: observe, decide, act, observe, write. Level-triggered: why it was woken does not matter."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from caisson.config import Config
 from caisson.core.decide import Decision, decide, invalid
 from caisson.core.observation import Observation, PodEvents, Session, SessionReported, WarmPod
 from caisson.core.owned import controller_of, is_owned_by
-from caisson.core.plan import ClaimPod, Step, earliest
+from caisson.core.plan import Action, ApplyObject, ClaimPod, DeleteObject, Kept, Step, earliest
 from caisson.core.podview import pod_view
 from caisson.core.template import read_template, with_template
 from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices
@@ -53,7 +53,7 @@ class Reconciler:
         kube: Kube,
         sandboxes: Store,
         pods: Store,
-        services: Store,
+        kept: Mapping[Kept, Store],
         pools: Pools,
         actions: Actions,
         health: Health,
@@ -65,7 +65,7 @@ class Reconciler:
         """Read from the stores, act through `actions`; ask for another look by `wake` and `wake_after` (seconds)."""
         self._config, self._kube, self._actions = config, kube, actions
         self._health, self._metrics = health, metrics
-        self._sandboxes, self._pods, self._services, self._pools = sandboxes, pods, services, pools
+        self._sandboxes, self._pods, self._kept, self._pools = sandboxes, pods, kept, pools
         self._wake, self._wake_after, self._forget = wake, wake_after, forget
         self._recorder = Recorder(kube)
         self._memories: dict[Key, Memory] = {}
@@ -87,17 +87,18 @@ class Reconciler:
             return
         seen = self._observe(key, sandbox, memory)
         decision = decide(seen, self._config, now())
-        performed = decision.step.action
-        if performed is not None:
-            await self._actions.perform(key, seen.sandbox, memory, performed)
-            if isinstance(performed, ClaimPod):
+        performed: Action | None = None
+        while (action := decision.step.action) is not None and _may_follow(action, performed):
+            await self._actions.perform(key, seen.sandbox, memory, action)
+            performed = action
+            if isinstance(action, ClaimPod):
                 # What was written to the status is what the next look goes by.
                 raw = self._sandboxes.get(key) or raw
                 sandbox = _read(raw)
             seen = self._observe(key, sandbox, memory)
             decision = decide(seen, self._config, now())
         await self._write(key, seen, memory, decision, _stored(raw, sandbox.status))
-        if decision.step.action is not None and type(decision.step.action) is not type(performed):
+        if decision.step.action not in (None, performed):
             # What was done cleared the way for something else.
             self._wake_after(key, 0)
 
@@ -115,9 +116,9 @@ class Reconciler:
             warm_soon=pooled.soon,
             pool_missing=pooled.missing,
             claimed_at=memory.claimed_at,
-            service=self._services.get(key),
+            kept={kind: thing for kind, store in self._kept.items() if (thing := store.get(key)) is not None},
             create_failure=memory.create_failure,
-            service_failure=memory.service_failure,
+            kept_failures=dict(memory.kept_failures),
             session=session if pod and session and session.pod_uid == pod.uid else None,
             idle=memory.idle if pod and memory.idle and memory.idle.pod_uid == pod.uid else None,
             pod_events=events if pod and events and events.pod_uid == pod.uid else None,
@@ -227,6 +228,11 @@ class Reconciler:
         if memory is not None:
             memory.close()
         self._forget(key)
+
+
+def _may_follow(action: Action, performed: Action | None) -> bool:
+    """What comes before the pod is done with it in one go: no status in between is worth a write."""
+    return performed is None or (isinstance(performed, ApplyObject | DeleteObject) and action != performed)
 
 
 def _consume(memory: Memory, seen: Session | None) -> None:

@@ -1,5 +1,6 @@
 """The newest known version of each object, by namespace and name."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from caisson.core.owned import controller_of
 Json = dict[str, Any]
 
 _REMEMBERED_DELETIONS = 4096
+_SHARED_VALUES = 256
 _OWN_ANNOTATIONS = "caisson.dev/"
 
 
@@ -34,8 +36,14 @@ class Store:
     Resource versions of one kind are compared as numbers (KEP-5504: they are ordered decimal integers).
     """
 
-    def __init__(self, index: Callable[[Json], Hashable] = lambda _: None) -> None:
-        """Start empty. `index` says under what else than its key an object is to be found; None: under nothing."""
+    def __init__(self, index: Callable[[Json], Hashable] = lambda _: None, alike: tuple[str, ...] = ()) -> None:
+        """Start empty.
+
+        `index` says under what else than its key an object is to be found; None: under nothing. Fields of `spec` that
+        are large, and `alike` in many objects, are kept once.
+        """
+        self._alike = alike
+        self._shared: OrderedDict[str, Any] = OrderedDict()
         self._objects: dict[Key, Json] = {}
         self._index_of = index
         self._index: dict[Hashable, dict[Key, Json]] = {}
@@ -61,7 +69,7 @@ class Store:
             return False
         if known is not None:
             self._drop(known)
-        kept = self._objects[key_of(thing)] = _without_ballast(thing)
+        kept = self._objects[key_of(thing)] = self._sharing(_without_ballast(thing))
         if (value := self._index_of(kept)) is not None:
             self._index.setdefault(value, {})[key_of(kept)] = kept
         return True
@@ -73,6 +81,20 @@ class Store:
             del found[key_of(known)]
             if not found:
                 del self._index[value]
+
+    def _sharing(self, thing: Json) -> Json:
+        spec = thing.get("spec", {})
+        shared = {name: self._the_one(spec[name]) for name in self._alike if name in spec}
+        return thing | {"spec": spec | shared} if shared else thing
+
+    def _the_one(self, value: Any) -> Any:
+        """Return the value that is kept of those that are equal, from now on this one if there is none."""
+        written = json.dumps(value, sort_keys=True)
+        one = self._shared.setdefault(written, value)
+        self._shared.move_to_end(written)
+        if len(self._shared) > _SHARED_VALUES:
+            self._shared.popitem(last=False)
+        return one
 
     def refresh(self, thing: Json) -> None:
         """Keep the answer to a write of ours, if the object is still the one that was written."""

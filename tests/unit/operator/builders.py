@@ -8,7 +8,10 @@ from caisson.api.docker import Docker
 from caisson.api.sandbox import ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
 from caisson.config import Config, Sandboxes, Toolbox, ToolboxDelivery
 from caisson.core.decide import Decision, decide
+from caisson.core.networkpolicy import pod_selector, render_network_policy
 from caisson.core.observation import Observation, SessionLost, SessionReported, SessionRunning
+from caisson.core.owned import own_metadata
+from caisson.core.plan import Kept
 from caisson.core.podview import PodView, Terminated, Waiting
 from caisson.core.report import Cause, Failed, Ready, Report
 from caisson.core.spechash import spec_hash
@@ -137,8 +140,23 @@ RUNNING = SessionRunning(POD_UID)
 
 
 def choose(sandbox: Sandbox, pod: PodView | None, now: datetime = NOW, **seen: Any) -> Decision:
-    """Decide about what was observed."""
-    return decide(Observation(sandbox, pod, **seen), CONFIG, now)
+    """Decide about what was observed, with the NetworkPolicy in place."""
+    return choose_by(CONFIG, sandbox, pod, now, **seen)
+
+
+def choose_by(
+    config: Config, sandbox: Sandbox, pod: PodView | None = None, now: datetime = NOW, /, **seen: Any
+) -> Decision:
+    """Decide by another configuration."""
+    in_place = {"kept": {Kept.NETWORK_POLICY: policy_of(sandbox, config)}}
+    return decide(Observation(sandbox, pod, **(in_place | seen)), config, now)
+
+
+def policy_of(sandbox: Sandbox, config: Config = CONFIG) -> Json:
+    """Return the NetworkPolicy that a Sandbox should have."""
+    metadata, spec = own_metadata(sandbox, sandbox.metadata.name), sandbox.spec
+    rules = config.sandboxes.network
+    return render_network_policy(metadata, pod_selector(sandbox), spec.network, spec.ports, rules)
 
 
 def written(sandbox: Sandbox, decision: Decision) -> Sandbox:

@@ -7,12 +7,15 @@ import copy
 from collections.abc import Callable
 from typing import Any, cast
 
+from caisson.config import Config
+from caisson.core.plan import Kept
 from caisson.shell.actions import Actions
 from caisson.shell.claims import Claims, Reservations
-from caisson.shell.collections import PODS, SERVICES, Collection
+from caisson.shell.collections import KEPT, PODS, Collection
 from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor
 from caisson.shell.health import Health
+from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube
 from caisson.shell.members import Members
 from caisson.shell.metrics import Metrics
@@ -53,7 +56,8 @@ class FakeKube:
         self.sandbox, self.pod = sandbox, cast("Json | None", None)
         self.version = 1
         self.beside: dict[Collection, Json] = {}
-        self.errors_beside: list[CaissonError] = []
+        self.errors_beside: dict[Collection, list[CaissonError]] = {}
+        self.mutations: dict[Collection, Json] = {}
         self.status_writes: list[Json] = []
         self.events: list[Json] = []
         self.pods_created = 0
@@ -97,11 +101,11 @@ class FakeKube:
         return {"metadata": {"name": name}, "handler": self.handler}
 
     def _create_beside(self, kind: Collection, manifest: Json) -> Json:
-        if self.errors_beside:
-            raise self.errors_beside.pop(0)
+        if errors := self.errors_beside.get(kind):
+            raise errors.pop(0)
         if kind in self.beside:
             raise kube_error(f"POST {kind.plural}", 409, "AlreadyExists", "exists")
-        self.beside[kind] = copy.deepcopy(manifest)
+        self.beside[kind] = merged(copy.deepcopy(manifest), self.mutations.get(kind, {}))
         self.beside[kind]["metadata"] |= {"uid": f"uid of the {kind.plural}"}
         return self._stamp(self.beside[kind])
 
@@ -114,8 +118,11 @@ class FakeKube:
 
     async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
         """Apply the patch."""
-        self.beside[kind] = merged(self.beside[kind], patch)
-        return self._stamp(self.beside[kind])
+        changed = merged(merged(self.beside[kind], patch), self.mutations.get(kind, {}))
+        if changed == self.beside[kind]:
+            return copy.deepcopy(changed)
+        self.beside[kind] = changed
+        return self._stamp(changed)
 
     async def delete(
         self, kind: Collection, namespace: str, name: str, uid: str, resource_version: str | None = None
@@ -192,8 +199,9 @@ class FakeExecutor:
 class World:
     """A reconciler with everything around it; `operator_restarts` puts a new one in its place."""
 
-    def __init__(self, sandbox: Json) -> None:
+    def __init__(self, sandbox: Json, config: Config = CONFIG) -> None:
         """Have a cluster with this Sandbox."""
+        self.config = config
         self.kube, self.executor = self.make_kube(sandbox), FakeExecutor()
         self.operator_restarts()
 
@@ -204,13 +212,15 @@ class World:
     def operator_restarts(self) -> None:
         """Forget all but what is in the cluster."""
         self.sandboxes, self.pods = Store(index=claimed_pod), Store(index=owner_key)
-        self.services, self.pool_store, self.metrics = Store(), Store(), Metrics()
+        self.pool_store, self.metrics = Store(), Metrics()
+        self.kept = {kind: Store(alike=("egress",)) for kind in Kept}
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
         sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), self.metrics)
-        preconditions, reservations = Preconditions(kube, CONFIG), Reservations()
-        claims = Claims(kube, CONFIG, self.sandboxes, self.pods, reservations, lambda _: None)
-        actions = Actions(kube, sessions, claims, preconditions, self.pods, self.services)
+        preconditions, reservations = Preconditions(kube, self.config), Reservations()
+        claims = Claims(kube, self.config, self.sandboxes, self.pods, reservations, lambda _: None)
+        keeper = Keeper(kube, self.kept)
+        actions = Actions(kube, sessions, claims, preconditions, self.pods, keeper)
 
         def wish(_: Key, seconds: float) -> None:
             self.wishes.append(seconds)
@@ -218,14 +228,26 @@ class World:
         def nothing(_: Key) -> None:
             pass
 
-        self.members = Members(CONFIG, self.pods, self.sandboxes, actions, reservations, nothing, wish, nothing)
-        self.pools = Pools(CONFIG, kube, self.pool_store, self.pods, self.members, preconditions, reservations, wish)
+        self.members = Members(self.config, self.pods, self.sandboxes, actions, reservations, nothing, wish, nothing)
+        policies = self.kept[Kept.NETWORK_POLICY]
+        self.pools = Pools(
+            self.config,
+            kube,
+            self.pool_store,
+            self.pods,
+            policies,
+            self.members,
+            keeper,
+            preconditions,
+            reservations,
+            wish,
+        )
         self.reconciler = Reconciler(
-            CONFIG,
+            self.config,
             kube,
             self.sandboxes,
             self.pods,
-            self.services,
+            self.kept,
             self.pools,
             actions,
             Health(),
@@ -241,8 +263,9 @@ class World:
         self.sandboxes.put(copy.deepcopy(self.kube.sandbox))
         if self.kube.pod is not None:
             self.pods.put(copy.deepcopy(self.kube.pod))
-        if SERVICES in self.kube.beside:
-            self.services.put(copy.deepcopy(self.kube.beside[SERVICES]))
+        for kind, store in self.kept.items():
+            if KEPT[kind] in self.kube.beside:
+                store.put(copy.deepcopy(self.kube.beside[KEPT[kind]]))
 
     async def reconcile(self, times: int = 1) -> None:
         """Look at the Sandbox some times, with the sessions' tasks having their turn between."""

@@ -9,11 +9,9 @@ from caisson.api.reasons import ConditionType, Reason
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict, disk_storage_limit, memory_storage_bytes
 from caisson.core.control import start_command
-from caisson.core.decide import decide
-from caisson.core.observation import Observation
 from caisson.core.plan import DeletePod
 from caisson.core.pod import render_pod
-from tests.unit.operator.builders import CONFIG, NOW, make_pod, make_sandbox, make_spec
+from tests.unit.operator.builders import CONFIG, choose_by, make_pod, make_sandbox, make_spec
 
 
 def config(sandboxes: str) -> Config:
@@ -80,7 +78,7 @@ def test_what_the_spec_leaves_out_comes_from_the_administrator(resources: Any, w
     ],
 )
 def test_too_much_is_refused_with_the_field_and_the_most(spec: Any, said: str) -> None:
-    decision = decide(Observation(make_sandbox(make_spec(**spec))), RESOURCES, NOW)
+    decision = choose_by(RESOURCES, make_sandbox(make_spec(**spec)))
     ready = decision.status.condition(ConditionType.READY)
     assert decision.step.action is None
     assert ready is not None
@@ -97,7 +95,7 @@ def test_everything_that_is_too_much_is_told_at_once() -> None:
 
 def test_a_pod_that_runs_stays_when_the_maximum_is_lowered() -> None:
     spec = make_spec(resources={"limits": {"cpu": "5"}})
-    decision = decide(Observation(make_sandbox(spec), make_pod(spec)), RESOURCES, NOW)
+    decision = choose_by(RESOURCES, make_sandbox(spec), make_pod(spec))
     assert not isinstance(decision.step.action, DeletePod)
 
 

@@ -7,6 +7,7 @@ import pytest
 from caisson.api.reasons import Reason
 from caisson.config import Config, ToolboxDelivery
 from caisson.core.claim import render_claim
+from caisson.core.plan import Kept
 from caisson.core.pod import render_pod
 from caisson.core.podview import pod_view
 from caisson.core.service import render_service
@@ -89,7 +90,7 @@ async def test_a_claim_that_can_not_be_made_is_told_and_no_pod_is(there: Json | 
     world = world_of(docker={"storage": CLAIM})
     if there is not None:
         world.kube.beside[CLAIMS] = there
-    world.kube.errors_beside = [error] if error else []
+    world.kube.errors_beside = {CLAIMS: [error] if error else []}
     await world.reconcile(2)
     assert world.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
     assert world.kube.pods_created == 0
@@ -116,7 +117,8 @@ async def test_a_service_of_an_earlier_sandbox_of_this_name_is_waited_for() -> N
     await world.reconcile(3)
     gone = world.kube.beside.pop(SERVICES)
     assert gone["metadata"]["uid"] == "foreign"
-    world.services.remove(gone | {"metadata": gone["metadata"] | {"resourceVersion": str(world.kube.version + 1)}})
+    gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
+    world.kept[Kept.SERVICE].remove(gone)
     await world.reconcile()
     assert world.kube.beside[SERVICES]["metadata"]["ownerReferences"][0]["uid"] == UID
 
@@ -177,7 +179,8 @@ async def test_a_service_that_somebody_changed_is_changed_back() -> None:
 
 async def test_a_write_of_a_quota_that_came_between_is_tried_again() -> None:
     world = world_of(docker={"storage": CLAIM})
-    world.kube.errors_beside = [kube_error("POST", 409, "Conflict", "Operation cannot be fulfilled on resourcequotas")]
+    refusal = kube_error("POST", 409, "Conflict", "Operation cannot be fulfilled on resourcequotas")
+    world.kube.errors_beside = {CLAIMS: [refusal]}
     with pytest.raises(KubeError):
         await world.reconcile()
     await world.reconcile()
@@ -188,7 +191,7 @@ async def test_a_sandbox_with_ports_gets_its_service_and_then_its_pod() -> None:
     world = world_of(ports=PORTS)
     await world.reconcile()
     assert SERVICES in world.kube.beside
-    assert 0 in world.wishes
+    assert world.kube.pods_created == 1
     await becomes_ready(world)
     assert world.condition() == ("True", Reason.READY)
 
@@ -219,7 +222,7 @@ async def test_a_service_that_was_deleted_comes_back() -> None:
     await becomes_ready(world)
     gone = world.kube.beside.pop(SERVICES)
     gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
-    world.services.remove(gone)
+    world.kept[Kept.SERVICE].remove(gone)
     await world.reconcile()
     assert SERVICES in world.kube.beside
 

@@ -7,8 +7,8 @@ import pytest
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Sandbox, SandboxSpec
 from caisson.config import Config
-from caisson.core.decide import Decision, decide
-from caisson.core.observation import CreateFailure, Observation, PodEvents
+from caisson.core.decide import Decision
+from caisson.core.observation import CreateFailure, PodEvents
 from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession
 from caisson.core.podview import PodEvent, PodView
 from caisson.core.report import Cause, Failed, Report
@@ -21,6 +21,7 @@ from tests.unit.operator.builders import (
     RUNNING,
     after,
     choose,
+    choose_by,
     crashed_sandbox,
     ended_pod,
     failed_report,
@@ -116,7 +117,7 @@ class TestPod:
             },
         )
         sandbox = ready_sandbox()
-        decision = decide(Observation(sandbox, make_pod()), other, NOW)
+        decision = choose_by(other, sandbox, make_pod())
         assert decision.step.action is None
         assert settled(sandbox, decision)
 

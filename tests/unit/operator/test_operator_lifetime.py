@@ -8,10 +8,10 @@ import pytest
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.config import Config
-from caisson.core.decide import Decision, decide, invalid
+from caisson.core.decide import Decision, invalid
 from caisson.core.lifetime import expires_at
-from caisson.core.observation import IdleAnswer, Observation
-from caisson.core.plan import AskIdle, CreatePod, DeletePod, DeleteService, OpenSession
+from caisson.core.observation import IdleAnswer
+from caisson.core.plan import AskIdle, CreatePod, DeleteObject, DeletePod, Kept, OpenSession
 from caisson.core.podview import PodView
 from caisson.core.service import render_service
 from caisson.core.spechash import spec_hash
@@ -25,6 +25,7 @@ from tests.unit.operator.builders import (
     RUNNING,
     after,
     choose,
+    choose_by,
     ended_pod,
     lost,
     make_pod,
@@ -32,6 +33,7 @@ from tests.unit.operator.builders import (
     make_spec,
     pending_pod,
     plain,
+    policy_of,
     raw_sandbox,
     ready_report,
     reported,
@@ -164,7 +166,7 @@ class TestSuspend:
     def test_the_service_stays(self) -> None:
         sandbox = sandbox_of(suspend=True, ports=PORTS)
         service = render_service(sandbox)
-        assert choose(written(sandbox, choose(sandbox, None)), None, service=service).step.action is None
+        assert choose(written(sandbox, choose(sandbox, None)), None, kept=both(sandbox, service)).step.action is None
 
     def test_it_does_not_shape_the_pod(self) -> None:
         lifetime = {"ttlSeconds": 9, "idleSeconds": 60, "onExpiry": "Suspend"}
@@ -174,6 +176,12 @@ class TestSuspend:
         decision = choose(sandbox_of(suspend=True, lifetime={"ttlSeconds": 60}), None, after(60))
         assert reason(decision) == Reason.EXPIRED
         assert decision.status.suspension is None
+
+
+def both(sandbox: Sandbox, service: dict[str, Any] | None) -> dict[Kept, dict[str, Any]]:
+    """What is kept of a Sandbox with a Service."""
+    assert service is not None
+    return {Kept.NETWORK_POLICY: policy_of(sandbox), Kept.SERVICE: service}
 
 
 class TestDelete:
@@ -199,10 +207,11 @@ class TestDelete:
         service = render_service(sandbox)
         assert service is not None
         service["metadata"]["uid"] = "uid of the service"
-        expired = written(sandbox, choose(sandbox, None, after(600), service=service))
-        assert choose(expired, None, after(601), service=service).step.action == DeleteService("uid of the service")
+        expired = written(sandbox, choose(sandbox, None, after(600), kept=both(sandbox, service)))
+        going = choose(expired, None, after(601), kept=both(sandbox, service)).step.action
+        assert going == DeleteObject(Kept.SERVICE, "uid of the service")
         service["metadata"]["ownerReferences"] = []
-        assert choose(expired, None, after(601), service=service).step.action is None
+        assert choose(expired, None, after(601), kept=both(sandbox, service)).step.action is None
 
     @pytest.mark.parametrize(
         "spec",
@@ -264,7 +273,7 @@ class TestExpirySuspends:
             CONFIG.model_dump(by_alias=True) | {"sandboxes": {"lifetime": {"maximumSeconds": 600}}}
         )
         longer = edited(self.suspended(), lifetime={"ttlSeconds": 900, "onExpiry": "Suspend"})
-        decision = decide(Observation(longer, None), config, after(700))
+        decision = choose_by(config, longer, None, after(700))
         assert decision.step.action is None
         assert reason(decision) == Reason.SUSPENDED
 

@@ -14,12 +14,12 @@ from caisson.api.sandbox import Origin, SandboxStatus
 from caisson.core.member import PreloadState, Standing, member_state, render_member, template_hash, virtual_sandbox
 from caisson.core.observation import CreateFailure, Observation
 from caisson.core.owned import POOL_LABEL, SANDBOX_LABEL, controller_of
-from caisson.core.plan import Expected
+from caisson.core.plan import Expected, Kept
 from caisson.core.podview import PodView
 from caisson.core.pool import Failures, Member, PoolObservation, decide_pool, failed_member
 from caisson.core.template import MadeFrom, read_template, write_template
 from caisson.core.verdict import verdict
-from caisson.shell.collections import PODS, Collection
+from caisson.shell.collections import NETWORK_POLICIES, PODS, Collection
 from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecResult
 from caisson.shell.store import Key
@@ -37,6 +37,7 @@ from tests.unit.operator.builders import (
     reported,
 )
 from tests.unit.operator.fakes import READY_ANSWER, FakeKube, World, merged
+from tests.unit.operator.policies import selects
 from tests.unit.operator.test_operator_report import line
 
 Json = dict[str, Any]
@@ -254,14 +255,19 @@ class PoolKube(FakeKube):
     def __init__(self, sandbox: Json) -> None:
         super().__init__(sandbox)
         self.all_pods: dict[str, Json] = {}
+        self.policies: dict[str, Json] = {}
         self.before_patch: Callable[[], None] = lambda: None
         self.after_patch: list[CaissonError] = []
         self.pool: Json = {}
 
     async def create(self, kind: Collection, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
+        name = manifest["metadata"]["name"]
+        if kind is NETWORK_POLICIES:
+            policy = self.policies[name] = copy.deepcopy(manifest)
+            policy["metadata"]["uid"] = f"uid of the policy {name}"
+            return self._stamp(policy)
         if kind is not PODS or dry_run:
             return await super().create(kind, namespace, manifest, dry_run=dry_run)
-        name = manifest["metadata"]["name"]
         if name in self.all_pods:
             raise kube_error("POST pods", 409, "AlreadyExists", "exists")
         pod = copy.deepcopy(manifest)
@@ -343,6 +349,8 @@ class PoolWorld(World):
         self.pool_store.put(copy.deepcopy(self.kube.pool))
         for pod in self.kube.all_pods.values():
             self.pods.put(copy.deepcopy(pod))
+        for policy in self.kube.policies.values():
+            self.kept[Kept.NETWORK_POLICY].put(copy.deepcopy(policy))
         for pod in list(self.pods.all()):
             if pod["metadata"]["name"] not in self.kube.all_pods:
                 self.pods.remove(pod)
@@ -506,6 +514,33 @@ class TestClaims:
         world.watches_deliver()
         await world.reconcile(2)
         assert list(world.kube.all_pods) == [name]
+
+
+class TestPolicy:
+    async def test_it_is_there_before_the_pods_and_selects_those_that_nobody_has_taken(self, world: PoolWorld) -> None:
+        await world.pools.reconcile(POOL_KEY)
+        policy = world.kube.policies["pool.warm"]
+        (pod,) = world.kube.all_pods.values()
+        assert int(policy["metadata"]["resourceVersion"]) < int(pod["metadata"]["resourceVersion"])
+        selector, labels = policy["spec"]["podSelector"], pod["metadata"]["labels"]
+        assert selects(selector, labels)
+        assert not selects(selector, labels | {SANDBOX_LABEL: "demo"})
+
+    async def test_a_sandboxs_own_is_there_before_the_pod_is_its(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        seen: list[bool] = []
+        world.kube.before_patch = lambda: seen.append("demo" in world.kube.policies)
+        await world.reconcile()
+        assert seen == [True]
+        selector = world.kube.policies["demo"]["spec"]["podSelector"]
+        assert selects(selector, world.kube.all_pods[name]["metadata"]["labels"])
+
+    async def test_one_that_opens_too_much_keeps_the_pool_from_filling(self) -> None:
+        world = PoolWorld(replicas=1, template={"network": {"allow": [{"cidr": "169.254.169.254/32"}]}})
+        await world.pools.reconcile(POOL_KEY)
+        assert world.kube.all_pods == {}
+        (ready,) = world.kube.pool["status"]["conditions"]
+        assert ready["reason"] == "EgressNotAllowed"
 
 
 class TestCold:

@@ -168,6 +168,17 @@ def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
     assert store.get(Key("other", "d")) is not None
 
 
+def test_what_many_objects_have_alike_is_kept_once() -> None:
+    store = Store(alike=("egress",))
+    for name in ("a", "b"):
+        store.put(thing(1, name, name) | {"spec": {"egress": [{"to": [name[:0]]}], "ingress": [name]}})
+    one, other = (store.get(Key("n", name)) for name in ("a", "b"))
+    assert one is not None
+    assert other is not None
+    assert one["spec"]["egress"] is other["spec"]["egress"]
+    assert (one["spec"]["ingress"], other["spec"]["ingress"]) == (["a"], ["b"])
+
+
 # What is written
 
 

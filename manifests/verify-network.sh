@@ -1,0 +1,160 @@
+#!/bin/sh
+# Tells whether the cluster's network plugin enforces the NetworkPolicies that Caisson makes.
+#
+#   usage: verify-network.sh NAMESPACE [IMAGE]
+#
+# NAMESPACE is one for sandboxes, IMAGE any image that its nodes can pull. Two Sandboxes and a pod are made there and removed
+# at the end; the pod, which no policy of Caisson's holds for, shows what can be reached without one. A line is printed for
+# each thing that was tried.
+#
+# Ends with 0 where all of it is enforced, 1 where something is not, 2 where that could not be told.
+set -u
+
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+    echo "usage: ${0##*/} NAMESPACE [IMAGE]" >&2
+    exit 2
+fi
+namespace=$1
+image=${2:-debian:trixie-slim}
+server=verify-network-$$-server
+client=verify-network-$$-client
+pod=verify-network-$$-pod
+# What gives credentials away in some clouds; in which this cluster is shows by what answers.
+metadata_addresses="169.254.169.254 169.254.170.23 168.63.129.16 100.100.100.200 fd00:ec2::254 fd20:ce::254"
+result=0
+
+kube() {
+    kubectl --namespace "$namespace" "$@"
+}
+
+# shellcheck disable=SC2329  # the trap calls it
+clean_up() {
+    kube delete "sandboxes.caisson.dev/$server" "sandboxes.caisson.dev/$client" "pod/$pod" \
+        --ignore-not-found --wait=false >/dev/null 2>&1
+}
+
+could_not_tell() {
+    printf 'could not tell: %s\n' "$1"
+    exit 2
+}
+
+field() { # POD PATH
+    kube get pod "$1" --output "jsonpath={$2}"
+}
+
+sandbox() { # NAME; the rest of the spec comes on stdin
+    {
+        printf 'apiVersion: caisson.dev/v1alpha1\nkind: Sandbox\nmetadata: {name: %s}\n' "$1"
+        printf 'spec:\n  image: "%s"\n  docker: {enabled: false}\n' "$image"
+        cat
+    } | kube apply --filename - >/dev/null || could_not_tell "the Sandbox $1 was not taken"
+}
+
+until_ready() { # KIND NAME
+    kube wait --for=condition=Ready "$1/$2" --timeout=120s >/dev/null 2>&1 && return
+    kube describe "$1" "$2" >&2
+    could_not_tell "$1/$2 is not Ready, see above"
+}
+
+answers() { # FROM ADDRESS PORT: does a web server answer there, with an error if need be?
+    busybox=/opt/caisson/bin/busybox
+    [ "$1" = "$pod" ] && busybox=/bin/busybox
+    case $2 in
+    *:*) url="http://[$2]:$3/" ;;
+    *) url="http://$2:$3/" ;;
+    esac
+    # shellcheck disable=SC2016  # it is the shell in the pod that expands it
+    said=$(kube exec "$1" -- "$busybox" sh -c \
+        '"$0" timeout 5 "$0" wget -q -T 3 -O /dev/null "$1" 2>&1; echo "ended: $?"' "$busybox" "$url" 2>&1)
+    case $said in
+    *"ended: 0" | *"server returned error"*"ended: "*) return 0 ;;
+    *"ended: "*) return 1 ;;
+    *) could_not_tell "no command can be run in $1: $said" ;;
+    esac
+}
+
+must_be_open() { # WHAT FROM ADDRESS PORT
+    for _ in 1 2 3 4 5; do
+        answers "$2" "$3" "$4" && return
+        sleep 2
+    done
+    could_not_tell "$1 is closed, and should be open: another policy, or a network that does not work"
+}
+
+must_be_closed() { # WHAT FROM ADDRESS PORT
+    # A plugin may take a moment to learn of a policy.
+    for _ in 1 2 3 4 5; do
+        if ! answers "$2" "$3" "$4"; then
+            printf 'enforced: %s is closed\n' "$1"
+            return
+        fi
+        sleep 2
+    done
+    printf 'NOT ENFORCED: %s is open\n' "$1"
+    result=1
+}
+
+trap clean_up EXIT
+trap 'exit 2' HUP INT TERM
+
+sandbox "$server" <<SPEC
+  command: [/opt/caisson/bin/busybox, sh, -c]
+  args:
+    - |
+      cd /opt/caisson
+      bin/busybox httpd -p 8080
+      exec bin/busybox httpd -f -p 8081
+  ports: [{name: web, containerPort: 8080}]
+  network: {ingress: Namespace}
+SPEC
+sandbox "$client" <<SPEC
+  network: {egress: Restricted}
+SPEC
+until_ready sandboxes.caisson.dev "$server"
+until_ready sandboxes.caisson.dev "$client"
+
+if ! kube get networkpolicy "$server" "$client" >/dev/null 2>&1; then
+    echo "NOT ENFORCED: no NetworkPolicies are made; is config.sandboxes.network.enabled false?"
+    exit 1
+fi
+
+# The toolbox's image is one that the nodes have, with a busybox in it.
+kube apply --filename - >/dev/null <<POD || could_not_tell "the pod $pod was not taken"
+apiVersion: v1
+kind: Pod
+metadata: {name: $pod}
+spec:
+  runtimeClassName: $(field "$server" .spec.runtimeClassName)
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  automountServiceAccountToken: false
+  nodeSelector: $(field "$server" .spec.nodeSelector)
+  tolerations: $(field "$server" .spec.tolerations)
+  containers:
+    - name: pod
+      image: "$(field "$server" '.spec.initContainers[0].image')"
+      command: [/bin/busybox, httpd, -f, -p, "8080", -h, /libexec]
+POD
+until_ready pod "$pod"
+server_address=$(field "$server" .status.podIP)
+pod_address=$(field "$pod" .status.podIP)
+
+must_be_open "a port of spec.ports, to a pod of the namespace," "$pod" "$server_address" 8080
+must_be_open "a sandbox's other port, to itself," "$server" 127.0.0.1 8081
+must_be_closed "a sandbox's other port, to a pod of the namespace," "$pod" "$server_address" 8081
+must_be_closed "a port of spec.ports, to another sandbox," "$client" "$server_address" 8080
+
+for address in $metadata_addresses; do
+    if answers "$pod" "$address" 80; then
+        must_be_closed "the metadata address $address, to a sandbox," "$client" "$address" 80
+    else
+        printf 'not there: nothing answers at the metadata address %s, to a pod without a policy either\n' "$address"
+    fi
+done
+
+# In place. Restricted would do where pods have private addresses.
+kube patch sandboxes.caisson.dev "$client" --type=merge --patch '{"spec":{"network":{"egress":"Closed"}}}' >/dev/null ||
+    could_not_tell "the Sandbox $client was not changed"
+must_be_closed "a pod of the namespace, to a sandbox with egress: Closed," "$client" "$pod_address" 8080
+
+exit $result

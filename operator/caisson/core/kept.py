@@ -1,0 +1,64 @@
+"""An object of the owner's name that is kept as it should be: the next step towards that, and what hinders it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from caisson.api.reasons import Reason
+from caisson.core.attempt import attempt
+from caisson.core.observation import CreateFailure
+from caisson.core.owned import Owner, is_of_namesake, is_owned_by, whose
+from caisson.core.plan import ApplyObject, DeleteObject, Kept, Step
+from caisson.core.verdict import Verdict, verdict
+from caisson.core.writing import merge_patch
+
+Json = dict[str, Any]
+
+REJECTED = {Kept.NETWORK_POLICY: Reason.NETWORK_POLICY_REJECTED, Kept.SERVICE: Reason.SERVICE_REJECTED}
+"""Why the owner is not Ready where such an object is not what it should be."""
+
+
+@dataclass(frozen=True)
+class KeptState:
+    """The next step, and what hinders it; None where nothing does."""
+
+    step: Step
+    in_place: bool
+    """Whether it is as it should be: there, or not there where none is wanted."""
+
+    problem: Verdict | None = None
+
+
+def kept_state(
+    owner: Owner, kind: Kept, wanted: Json | None, known: Json | None, failure: CreateFailure | None, now: datetime
+) -> KeptState:
+    """Return what to do about an object. One that is not the owner's is never touched."""
+    if known is not None and is_of_namesake(known, owner):
+        # The garbage collector takes it away, which wakes us.
+        return KeptState(Step(), in_place=wanted is None)
+    if known is not None and not is_owned_by(known, owner):
+        problem = verdict("False", REJECTED[kind], said=whose(kind, known))
+        return KeptState(Step(), in_place=wanted is None, problem=problem if wanted is not None else None)
+    if wanted is None:
+        step = Step(DeleteObject(kind, known["metadata"]["uid"])) if known is not None else Step()
+        return KeptState(step, in_place=True)
+    if known is not None and is_as_it_should_be(wanted, known):
+        return KeptState(Step(), in_place=True)
+    step, holding = attempt(ApplyObject(kind, wanted, known), failure, owner.metadata.generation, now)
+    told = verdict("False", holding.reason, said=holding.message) if holding is not None else None
+    return KeptState(step, in_place=False, problem=told)
+
+
+def is_as_it_should_be(wanted: Json, found: Json) -> bool:
+    """Tell whether an object has what is wanted; fields of its spec that nobody asked for are the API server's."""
+    # An empty list is not stored.
+    return all(found["spec"].get(name, type(value)()) == value for name, value in wanted["spec"].items())
+
+
+def patch_towards(wanted: Json, known: Json) -> Json:
+    """Return the JSON merge patch that makes an object what it should be, less what somebody else has put in."""
+    spec = {
+        name: merge_patch(known["spec"].get(name) or {}, value) if isinstance(value, dict) else value
+        for name, value in wanted["spec"].items()
+    }
+    return {"metadata": {"uid": known["metadata"]["uid"], "labels": wanted["metadata"]["labels"]}, "spec": spec}
