@@ -121,9 +121,8 @@ def test_what_is_allowed_besides_comes_on_top() -> None:
 
 def test_it_can_be_for_other_pods_than_a_sandboxs() -> None:
     metadata = {"name": "pool", "namespace": "team-a", "ownerReferences": [{"kind": "Other"}]}
-    policy = render_network_policy(
-        metadata, {"matchLabels": {"caisson.dev/pool": "p"}}, Network(), (), SandboxNetwork()
-    )
+    selector = {"matchLabels": {"caisson.dev/pool": "p"}}
+    policy = render_network_policy(metadata, selector, Network(), (), SandboxNetwork())
     assert policy["metadata"] == metadata
     assert policy["spec"]["podSelector"] == selector
     assert policy["spec"]["ingress"] == []
