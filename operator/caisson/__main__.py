@@ -19,7 +19,7 @@ from kubernetes.aio.config import ConfigException
 
 from caisson import __version__, logs
 from caisson.api import pool
-from caisson.api.sandbox import PLURAL
+from caisson.api.sandbox import PLURAL, Origin
 from caisson.config import Config
 from caisson.core.backoff import exponential
 from caisson.core.plan import Kept
@@ -210,6 +210,7 @@ class Operator:
             self._queue.add(Key(owner.namespace, owner.name))
 
     def _pool_taken_from(self, key: Key) -> None:
+        self.metrics.claimed(Origin.WARM)
         # What takes its place may wait for the one that was taken to be told of.
         self._pool_queue.add_after(key, _REFILL_AFTER_SECONDS)
 

@@ -11,7 +11,7 @@ from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
 from tests.e2e.test_ready import IMPORT
 
-SMALL = {"limits": {"cpu": "500m", "memory": "768Mi"}}
+SMALL = {"limits": {"memory": "768Mi"}, "requests": {"cpu": "100m"}}
 TEMPLATE = {
     "image": "debian:trixie-slim",
     "resources": SMALL,

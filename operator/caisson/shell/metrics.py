@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from caisson import __version__
 from caisson.api.reasons import ConditionType, Reason
+from caisson.api.sandbox import Origin
 from caisson.core.startup import Phase
 
 Json = dict[str, Any]
@@ -101,6 +102,14 @@ class Metrics:
         for phase in Phase:
             self._phases.labels(phase)
         self._crashes = Counter("caisson_crashes", "Failures of dockerd by reason.", ["reason"], registry=registry)
+        self._claims = Counter(
+            "caisson_pool_claims",
+            "Sandboxes with poolRef that got a pod, by where it came from: Warm from the pool, Cold where it had none.",
+            ["origin"],
+            registry=registry,
+        )
+        for origin in Origin:
+            self._claims.labels(origin)
         self.sessions = Gauge(
             "caisson_exec_sessions",
             "Exec sessions into sandboxes: open, or waiting for their turn.",
@@ -157,6 +166,10 @@ class Metrics:
     def crashed(self, reason: str) -> None:
         """Count a failure of dockerd."""
         self._crashes.labels(_known(reason)).inc()
+
+    def claimed(self, origin: Origin) -> None:
+        """Count a Sandbox that took a pod from its pool, or found none there."""
+        self._claims.labels(origin).inc()
 
     def delivered(self, watch: str) -> None:
         """Note that a watch, `pods` or `sandboxes`, delivered something right now."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from caisson.api.sandbox import KIND, PLURAL, ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
+from caisson.api.sandbox import KIND, PLURAL, ObjectMeta, Origin, Sandbox, SandboxSpec, SandboxStatus
 from caisson.config import Config
 from caisson.core.decide import Decision, decide, invalid
 from caisson.core.observation import Observation, PodEvents, Session, SessionReported, WarmPod
@@ -179,6 +179,9 @@ class Reconciler:
                 # Its watch wakes us, unless that is what failed.
                 wake_at = earliest(wake_at, now() + _CHANGED_MEANWHILE)
             else:
+                pool = decision.status.pool
+                if pool is not None and pool != known.pool and pool.origin is Origin.COLD:
+                    self._metrics.claimed(Origin.COLD)
                 for told in notices(known, decision.status):
                     if told.crash is not None:
                         self._metrics.crashed(told.crash.reason)
