@@ -73,11 +73,11 @@ is_inhabited() {
 	local directory line name
 	for directory in /proc/[0-9]*; do
 		line=
-		{ read -r -n 64 line <"$directory/stat"; } 2>/dev/null
+		{ read -r -n 32 line <"$directory/stat"; } 2>/dev/null
 		name=${line#*\(}
 		name=${name%)*}
 		case $name in containerd-shim* | runc | runc:*) return 0 ;; esac
-		# Its state and its parent follow the name.
+		# Its state and its parent follow the name. All of this fits into what was read: a name has 15 bytes at the most.
 		case ${line##*) } in
 		[ZX]' '*) ;;
 		?' 0 '*) is_ours "${directory#/proc/}" || return 0 ;;
