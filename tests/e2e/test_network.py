@@ -38,7 +38,7 @@ def test_the_policy_is_there_before_the_pod_and_is_kept(kubectl: Kubectl) -> Non
     with kubectl.watch("pods") as seen:
         kubectl.sandbox("demo", **PLAIN)
         uid = kubectl.until_ready("demo")["podUID"]
-    added = next(event["object"] for event in seen() if event["type"] == "ADDED")
+        added = next(event["object"] for event in seen() if event["type"] == "ADDED")
     assert is_right(kubectl)
     policy = kubectl.get("networkpolicy", "demo")
     # It was not written since it was made, and that was before the pod.
