@@ -23,7 +23,7 @@ def is_right(kubectl: Kubectl, **network: object) -> bool:
     """Tell whether the policy of the Sandbox `demo` is what it should be for this network, as it is stored."""
     if not kubectl.exists("networkpolicy", "demo"):
         return False
-    selector = {"app.kubernetes.io/managed-by": "caisson", "caisson.dev/sandbox": "demo"}
+    selector = {"matchLabels": {"app.kubernetes.io/managed-by": "caisson", "caisson.dev/sandbox": "demo"}}
     ports = [Port.model_validate(port) for port in PLAIN["ports"]]
     wanted = render_network_policy({}, selector, Network.model_validate(network), ports, SandboxNetwork())
     return is_as_it_should_be(wanted, kubectl.get("networkpolicy", "demo"))
