@@ -149,6 +149,7 @@ def test_a_quota_that_is_lifted(kubectl: Kubectl, operator: OperatorProcess, rec
     record("quota denial", time.monotonic() - lifted)
 
 
+@pytest.mark.campaign
 def test_a_namespace_that_is_terminating(
     kubectl: Kubectl, operator: OperatorProcess, proxy: Proxy, record: Record
 ) -> None:

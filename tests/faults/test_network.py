@@ -76,7 +76,7 @@ def broken(proxy: Proxy, name: str) -> Iterator[None]:
     [
         pytest.param("partition, refused", PARTITION_SECONDS, marks=pytest.mark.campaign),
         pytest.param("partition, silent", PARTITION_SECONDS, marks=pytest.mark.campaign),
-        ("503 storm", 15),
+        pytest.param("503 storm", 15, marks=pytest.mark.campaign),
         ("410 on watches", 10),
         ("dropped events", 10),
         ("duplicate events", 10),
