@@ -21,6 +21,8 @@ _ANNOUNCED_BEFORE = timedelta(minutes=5)
 _ANNOUNCED_BEFORE_SHARE = 0.1
 _ASKED_EVERY_SECONDS = 60
 """How often a sandbox is asked whether it is idle at the most, and for how long its answer is good."""
+_ASKED_AFTER = timedelta(seconds=3)
+"""How much later than the earliest moment: a question too early, by the seconds that are cut off, costs a minute."""
 _ASKED_IN_VAIN_EVERY_SECONDS = 900
 
 
@@ -97,7 +99,7 @@ def idle_step(seen: Observation, now: datetime) -> Step:
     idle_seconds, watched_since = seen.sandbox.spec.lifetime.idle_seconds, _watched_since(seen)
     if idle_seconds is None or watched_since is None or seen.pod is None:
         return NOTHING
-    due = _idle_since(seen, watched_since) + timedelta(seconds=idle_seconds)
+    due = _idle_since(seen, watched_since) + timedelta(seconds=idle_seconds) + _ASKED_AFTER
     if seen.idle is not None:
         pause = exponential(seen.idle.failures + 1, first=_ASKED_EVERY_SECONDS, ceiling=_ASKED_IN_VAIN_EVERY_SECONDS)
         due = max(due, seen.idle.at + pause)
