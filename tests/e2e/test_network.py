@@ -110,11 +110,13 @@ def test_where_they_are_turned_off_the_policies_go_and_come_back(
 
 
 @pytest.fixture
-def kubectl_alone(kubectl: Kubectl) -> dict[str, str]:
+def kubectl_alone(kubectl: Kubectl, tmp_path: Path) -> dict[str, str]:
     """The environment of a script that has kubectl and nothing else of ours."""
     found = which("kubectl")
     assert found is not None
-    return {"PATH": f"{Path(found).parent}:/usr/bin:/bin", "KUBECONFIG": str(kubectl.kubeconfig)}
+    # Without a home kubectl keeps its cache where it is.
+    home = {"HOME": str(tmp_path), "KUBECONFIG": str(kubectl.kubeconfig)}
+    return home | {"PATH": f"{Path(found).parent}:/usr/bin:/bin"}
 
 
 def test_the_script_tells_that_this_cluster_enforces_nothing(kubectl: Kubectl, kubectl_alone: dict[str, str]) -> None:
