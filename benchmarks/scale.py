@@ -32,6 +32,7 @@ from benchmarks.cluster import (
     sandbox,
 )
 from benchmarks.figures import OUTPUT, Spread, save, table
+from benchmarks.pinning import keep_apart, operator_apart
 from benchmarks.simulator import VALUES, simulated_nodes
 from benchmarks.work import at_most
 from local.operator import NAMESPACE, RELEASE
@@ -114,7 +115,7 @@ def main() -> int:
 async def _run(count: int, rate: float, nodes: int, rest_seconds: int) -> Figures:
     figures = Figures()
     async with connected() as api, simulated_nodes(api, nodes):
-        with namespaces(*_NAMESPACES):
+        with namespaces(*_NAMESPACES), operator_apart():
             try:
                 await _create(api, figures, count, rate)
                 await _restart(api, figures, count)
@@ -191,6 +192,7 @@ async def _restart(api: Api, figures: Figures, count: int) -> None:
 async def _has_settled(api: Api, count: int) -> bool:
     """Whether it has looked at as many as there are, and none waits or is worked on."""
     pods = await api.get(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=_OPERATORS)
+    keep_apart()
     running = [pod["metadata"]["name"] for pod in pods["items"] if _runs(pod)]
     if len(running) != 1:
         return False

@@ -60,10 +60,8 @@ def _start(kwok: Path) -> subprocess.Popen[bytes]:
         f"--cidr={_CIDR}",
         f"--node-lease-duration-seconds={_LEASE_SECONDS}",
     )
-    # Away from the operator, as far as there are cores.
-    pinned = ("taskset", "--cpu-list", str((os.cpu_count() or 1) - 1), str(kwok), *flags)
     stage = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _SET_THE_STAGE, str(_FILES / "busybox"))
-    command = entering(PATHS, require_init(PATHS), [*stage, *pinned])
+    command = entering(PATHS, require_init(PATHS), [*stage, str(kwok), *flags])
     with (PATHS.logs / "kwok.log").open("wb") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
