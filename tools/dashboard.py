@@ -52,6 +52,13 @@ PANELS = (
         stacked=True,
     ),
     Panel(
+        "Pools",
+        "Sandboxes in a minute that got a pod from their pool, and that found none there and were started.",
+        "short",
+        (("sum by (origin) (rate(caisson_pool_claims_total[$__rate_interval])) * 60", "{{origin}}"),),
+        stacked=True,
+    ),
+    Panel(
         "Startup, phase by phase",
         "The mean of each phase, the first at the bottom. They follow one another: the top is how long a start takes.",
         "s",
