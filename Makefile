@@ -82,6 +82,7 @@ test-faults: up ## Every fault that we know to provoke, with the operator killed
 .PHONY: test-chart
 test-chart: up ## Every way to install, upgrade and remove the chart, and every moment to kill its operator (9 min)
 	@$(LOCAL) images
+	@$(LOCAL) images toolbox-29
 	@$(ALONE) tests/e2e/test_chart.py tests/e2e/test_recovery.py
 
 .PHONY: test-hostile
