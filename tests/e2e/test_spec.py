@@ -8,7 +8,7 @@ from tests.e2e.kubectl import Kubectl, Refused, condition
 
 LIMITS_1GI = {"limits": {"memory": "1Gi"}}
 REFUSED = {
-    "no-image": ({"image": None}, "spec.image: Required value"),
+    "no-image": ({"image": None}, "set image, or poolRef"),
     "runtime-class-name": ({"runtimeClassName": "Not A Name"}, "spec.runtimeClassName"),
     "profile": ({"docker": {"profile": "Fast"}}, 'supported values: "GVisor", "Bare"'),
     "version-of-the-image": ({"docker": {"from": "Image", "version": "26"}}, "remove it, or set from: Toolbox"),
@@ -57,7 +57,7 @@ def test_the_api_server_refuses_with_field_and_fix(kubectl: Kubectl, spec: dict[
 
 @pytest.mark.parametrize("name", ["with.dots", "a" * 53])
 def test_a_name_must_do_for_the_pod_too(kubectl: Kubectl, name: str) -> None:
-    with pytest.raises(Refused, match="names the pod too"):
+    with pytest.raises(Refused, match="names pods too"):
         kubectl.sandbox(name)
 
 
