@@ -14,12 +14,12 @@ _OTHERS = _EVERY - _OPERATORS
 
 
 @contextmanager
-def operator_apart() -> Iterator[None]:
-    """Keep the first core for the operator, where there are others, and the rest for everything else in the cluster.
+def operator_apart(*, wanted: bool) -> Iterator[None]:
+    """If wanted, keep the first core for the operator, and the others, where there are any, for all else in the cluster.
 
     The API server and etcd are among the rest: on a small machine it is they that are slow.
     """
-    if not _OTHERS:
+    if not (wanted and _OTHERS):
         yield
         return
     # What is started later inherits this, an operator as well: see `keep_apart`.

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import audit, plots
+from benchmarks.attribution import cpu_by_process, scrape, waits
 from benchmarks.client import Api, Name, Sightings, connected, eventually
 from benchmarks.cluster import (
     SANDBOXES,
@@ -40,7 +41,6 @@ from local.operator import NAMESPACE, RELEASE
 _NAMESPACES = tuple(f"scale-{number}" for number in range(10))
 _PODS = "/api/v1/pods"
 _OURS = "app.kubernetes.io/managed-by=caisson"
-_OPERATORS = f"app.kubernetes.io/name=caisson,app.kubernetes.io/instance={RELEASE}"
 _AT_ONCE = 64
 _MIB = 1024 * 1024
 _GOALS = {
@@ -62,6 +62,10 @@ class Figures:
     ready: dict[Name, float] = field(default_factory=dict)
     usage: list[tuple[float, float, float]] = field(default_factory=list)
     """Moment, memory in MiB, and the CPU seconds that the operator has taken."""
+
+    waits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+    """CPU seconds by program, while the Sandboxes started."""
 
     peak: float = 0.0
     requests: Counter[str] = field(default_factory=Counter)
@@ -100,25 +104,28 @@ def main() -> int:
     parser.add_argument("--sandboxes", type=int, default=5000)
     parser.add_argument("--rate", type=float, default=50.0, help="how many are created a second")
     parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--together", action="store_true", help="keep no core for the operator alone")
     parser.add_argument("--rest-seconds", type=int, default=60)
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"a directory for JSON and plots ({OUTPUT})")
     given = parser.parse_args()
     local("operator", "install", "--values", "local/values.yaml", "--values", str(VALUES))
     try:
-        figures = asyncio.run(_run(given.sandboxes, given.rate, given.nodes, given.rest_seconds))
+        figures = asyncio.run(
+            _run(given.sandboxes, given.rate, given.nodes, given.rest_seconds, together=given.together)
+        )
     finally:
         local("operator", "install")
     _report(figures, given)
     return 0
 
 
-async def _run(count: int, rate: float, nodes: int, rest_seconds: int) -> Figures:
+async def _run(count: int, rate: float, nodes: int, rest_seconds: int, *, together: bool) -> Figures:
     figures = Figures()
     async with connected() as api, simulated_nodes(api, nodes):
-        with namespaces(*_NAMESPACES), operator_apart():
+        with namespaces(*_NAMESPACES), operator_apart(wanted=not together):
             try:
                 await _create(api, figures, count, rate)
-                await _restart(api, figures, count)
+                await _restart(api, figures, count, apart=not together)
                 await _rest(figures, rest_seconds)
             finally:
                 await _clear(api)
@@ -129,7 +136,7 @@ async def _create(api: Api, figures: Figures, count: int, rate: float) -> None:
     names = [(_NAMESPACES[number % len(_NAMESPACES)], f"s{number}") for number in range(count)]
     sandboxes = Sightings(api, f"{SANDBOXES}/sandboxes", {"ready": is_ready})
     pods = Sightings(api, _PODS, {"made": lambda _: True, "runs": _runs}, _OURS)
-    begin = audit.now()
+    begin, metrics, cpu = audit.now(), await scrape(api), cpu_by_process()
     async with sandboxes.running(), pods.running():
         began = time.monotonic()
         async with _sampled(figures, began):
@@ -143,6 +150,9 @@ async def _create(api: Api, figures: Figures, count: int, rate: float) -> None:
             await sandboxes.until("ready", names, seconds=600 + count / rate)
         # Of pods that were seen by the one watch before the other had them.
         await pods.until("runs", names)
+    figures.cpu = {program: taken - cpu.get(program, 0.0) for program, taken in cpu_by_process().items()}
+    figures.cpu["the operator"] = figures.usage[-1][2]
+    figures.waits = waits(metrics, await scrape(api))
     await asyncio.sleep(5)
     figures.requests = audit.requests(begin, audit.now())
     figures.created = {name: at - began for name, at in figures.created.items()}
@@ -176,12 +186,12 @@ async def _sampled(figures: Figures, began: float) -> AsyncIterator[None]:
         figures.peak = peak_memory(pid) / _MIB
 
 
-async def _restart(api: Api, figures: Figures, count: int) -> None:
+async def _restart(api: Api, figures: Figures, count: int, *, apart: bool) -> None:
     """Restart the operator as an upgrade does, and measure from its new pod's creation until it has nothing to do."""
     await asyncio.to_thread(local, "operator", "stop")
     began, begin = time.monotonic(), audit.now()
     kubectl("scale", f"deployment/{RELEASE}", "--replicas=1", namespace=NAMESPACE)
-    await eventually(lambda: _has_settled(api, count), "the operator has looked at all Sandboxes", 300)
+    await eventually(lambda: _has_settled(api, count, apart=apart), "the operator has looked at all Sandboxes", 300)
     figures.restart = time.monotonic() - began
     figures.restart_requests = audit.requests(begin, audit.now())
     pid = operator_pid()
@@ -189,19 +199,14 @@ async def _restart(api: Api, figures: Figures, count: int) -> None:
     figures.peak = max(figures.peak, peak_memory(pid) / _MIB)
 
 
-async def _has_settled(api: Api, count: int) -> bool:
+async def _has_settled(api: Api, count: int, *, apart: bool) -> bool:
     """Whether it has looked at as many as there are, and none waits or is worked on."""
-    pods = await api.get(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=_OPERATORS)
-    keep_apart()
-    running = [pod["metadata"]["name"] for pod in pods["items"] if _runs(pod)]
-    if len(running) != 1:
-        return False
-    (name,) = running
-    text = await api.text(f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:9090/proxy/metrics")
-    series = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
-    looked = sum(float(n) for kind, n in series.items() if kind.startswith("controller_runtime_reconcile_total{"))
+    if apart:
+        keep_apart()
+    series = await scrape(api)
+    looked = sum(n for kind, n in series.items() if kind.startswith("controller_runtime_reconcile_total{"))
     busy = ('workqueue_depth{name="sandbox"}', 'controller_runtime_active_workers{controller="sandbox"}')
-    return looked >= count and all(float(series.get(kind, "1")) == 0 for kind in busy)
+    return looked >= count and all(series.get(kind) == 0 for kind in busy)
 
 
 async def _rest(figures: Figures, seconds: int) -> None:
@@ -243,6 +248,11 @@ def _report(figures: Figures, given: argparse.Namespace) -> None:
     print(table(["latency [s]", "median", "p99", "max"], rows))
     print(table(["", "measured", "goal"], [[what, f"{n:.2f}", f"<= {_GOALS[what]:g}"] for what, n in measured.items()]))
     print("CPU of the operator for a Sandbox, by quarters of them [ms]: " + _milliseconds(quarters))
+    rows = [[what, f"{mean * 1000:.1f}", f"<= {p99 * 1000:.0f}"] for what, (mean, p99) in figures.waits.items()]
+    print(table(["the operator's waits [ms]", "mean", "p99"], rows))
+    heavy = sorted(((taken, program) for program, taken in figures.cpu.items() if taken >= 0.1), reverse=True)
+    rows = [[program, f"{taken:.1f}", f"{taken / given.sandboxes * 1000:.1f}"] for taken, program in heavy]
+    print(table(["CPU", "in all [s]", "for a Sandbox [ms]"], rows))
     print(f"the restart took {figures.restart_cpu:.1f} s of CPU; rest takes {figures.rest_cores * 1000:.1f} millicores")
     rows = [
         [kind, str(count), f"{count / given.sandboxes:.2f}" if kind in asked else "beside"]
@@ -266,6 +276,8 @@ def _report(figures: Figures, given: argparse.Namespace) -> None:
             "cpuOfQuarters": quarters,
             "requests": figures.requests,
             "restartRequests": figures.restart_requests,
+            "waits": figures.waits,
+            "cpu": figures.cpu,
             "restartCpu": figures.restart_cpu,
             "restCores": figures.rest_cores,
             "usage": figures.usage,

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from benchmarks import audit
+from benchmarks.attribution import waits
 from benchmarks.byhand import script_as_beta9
 from benchmarks.cluster import CHECKOUT
 from benchmarks.cold import phases_of
@@ -121,3 +122,15 @@ def test_the_simulators_files_are_what_is_read_of_them() -> None:
     assert [stage["kind"] for stage in stages] == ["Stage", "Stage", "Stage", "ClusterExec"]
     values = yaml.safe_load((CHECKOUT / VALUES).read_text())
     assert Sandboxes.model_validate(values["config"]["sandboxes"]).node_selector == {LABEL: "true"}
+
+
+def test_an_operators_waits_are_those_between_two_looks_at_its_metrics() -> None:
+    def series(count: int, slow: int) -> dict[str, float]:
+        name, labels = "rest_client_request_duration_seconds", 'host="h",verb="PATCH"'
+        below = {"0.01": count - slow, "0.5": count, "+Inf": count}
+        found = {f'{name}_bucket{{host="h",le="{le}",verb="PATCH"}}': float(n) for le, n in below.items()}
+        return found | {f"{name}_sum{{{labels}}}": 0.25 * count, f'{name}_sum{{host="h",verb="POST"}}': 99.0}
+
+    assert waits(series(100, 100), series(300, 101))["a PATCH to the API server"] == (0.25, 0.01)
+    assert waits(series(100, 0), series(300, 10))["a PATCH to the API server"] == (0.25, 0.5)
+    assert waits({}, {})["wait for a worker"] == (0.0, 0.0)
