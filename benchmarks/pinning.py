@@ -15,7 +15,7 @@ _OTHERS = _EVERY - _OPERATORS
 
 @contextmanager
 def operator_apart(*, wanted: bool) -> Iterator[None]:
-    """If wanted, keep the first core for the operator, and the others, where there are any, for all else in the cluster.
+    """If wanted, keep the first core for the operator, and the others, if there are any, for all else there.
 
     The API server and etcd are among the rest: on a small machine it is they that are slow.
     """

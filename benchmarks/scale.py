@@ -110,23 +110,21 @@ def main() -> int:
     given = parser.parse_args()
     local("operator", "install", "--values", "local/values.yaml", "--values", str(VALUES))
     try:
-        figures = asyncio.run(
-            _run(given.sandboxes, given.rate, given.nodes, given.rest_seconds, together=given.together)
-        )
+        figures = asyncio.run(_run(given))
     finally:
         local("operator", "install")
     _report(figures, given)
     return 0
 
 
-async def _run(count: int, rate: float, nodes: int, rest_seconds: int, *, together: bool) -> Figures:
-    figures = Figures()
-    async with connected() as api, simulated_nodes(api, nodes):
-        with namespaces(*_NAMESPACES), operator_apart(wanted=not together):
+async def _run(given: argparse.Namespace) -> Figures:
+    figures, apart = Figures(), not given.together
+    async with connected() as api, simulated_nodes(api, given.nodes):
+        with namespaces(*_NAMESPACES), operator_apart(wanted=apart):
             try:
-                await _create(api, figures, count, rate)
-                await _restart(api, figures, count, apart=not together)
-                await _rest(figures, rest_seconds)
+                await _create(api, figures, given.sandboxes, given.rate)
+                await _restart(api, figures, given.sandboxes, apart=apart)
+                await _rest(figures, given.rest_seconds)
             finally:
                 await _clear(api)
     return figures
