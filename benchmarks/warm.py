@@ -70,7 +70,7 @@ async def _make_pool(api: Api, replicas: int) -> None:
             "apiVersion": "caisson.dev/v1alpha1",
             "kind": "SandboxPool",
             "metadata": {"name": _POOL},
-            "spec": {"replicas": replicas, "template": {"image": IMAGE}},
+            "spec": {"replicas": replicas, "template": {"spec": {"image": IMAGE}}},
         },
     )
 
