@@ -19,9 +19,10 @@ from kubernetes.aio.config import ConfigException
 
 from caisson import __version__, logs
 from caisson.api import pool
-from caisson.api.sandbox import PLURAL, Origin
+from caisson.api.sandbox import PLURAL
 from caisson.config import Config
 from caisson.core.backoff import exponential
+from caisson.core.owned import POOL_LABEL
 from caisson.core.plan import Kept
 from caisson.handlers.http import serve_metrics, serve_probes
 from caisson.handlers.sandboxes import watch_sandboxes
@@ -142,7 +143,7 @@ class Operator:
         """Put together what works on the queues, once it is known how the toolbox gets into a pod."""
         kube, pods, reservations = self._kube, self._pods, Reservations()
         preconditions = Preconditions(kube, config)
-        claims = Claims(kube, config, self._sandboxes, pods, reservations, self._pool_taken_from)
+        claims = Claims(kube, config, self._sandboxes, pods, reservations, self.metrics, self._left_pool)
         keeper = Keeper(kube, self._kept)
         actions = Actions(kube, self._sessions, claims, preconditions, pods, keeper)
         members = Members(
@@ -200,19 +201,20 @@ class Operator:
 
     def _pod_changed(self, thing: dict[str, Any]) -> None:
         """Have whoever owns a pod look at it. One that nobody owns may have the name of a Sandbox."""
-        owner = owner_key(thing)
+        owner, key = owner_key(thing), key_of(thing)
+        if (of_pool := (thing["metadata"].get("labels") or {}).get(POOL_LABEL)) is not None:
+            # One that was taken as well: its pool may not know.
+            self._member_queue.add(key)
+            self._pool_queue.add(Key(key.namespace, of_pool))
         if owner is None:
-            self._queue.add(key_of(thing))
-        elif owner.kind == pool.KIND:
-            self._member_queue.add(key_of(thing))
-            self._pool_queue.add(Key(owner.namespace, owner.name))
-        else:
+            self._queue.add(key)
+        elif owner.kind != pool.KIND:
             self._queue.add(Key(owner.namespace, owner.name))
 
-    def _pool_taken_from(self, key: Key) -> None:
-        self.metrics.claimed(Origin.WARM)
+    def _left_pool(self, pod: Key, of: Key) -> None:
+        self._member_queue.add(pod)
         # What takes its place may wait for the one that was taken to be told of.
-        self._pool_queue.add_after(key, _REFILL_AFTER_SECONDS)
+        self._pool_queue.add_after(of, _REFILL_AFTER_SECONDS)
 
     async def _watch(self) -> None:
         """Watch Sandboxes for ever: kopf gives up at an answer that it does not expect, and is started anew."""

@@ -7,7 +7,7 @@ from pydantic import Field
 from caisson.api.base import ApiModel, LocalObjectReference
 
 _INSECURE_PATTERN = r"^[A-Za-z0-9.:\[\]_-]+(/([0-9]{1,2}|1[01][0-9]|12[0-8]))?$"
-MIRROR_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+MIRROR_PATTERN = r"^https?://[!\"$-.0->A-~]+(/[!\"$->@-~]*)?$"
 
 
 class Registry(ApiModel):

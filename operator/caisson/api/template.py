@@ -115,7 +115,8 @@ TEMPLATE_RULES = (
 )
 """Rules between the fields of a template. The schema has no defaults for those, so that what is set can be told."""
 
-IMAGE = Field(min_length=1, max_length=1024, pattern=r"^[^\s]+$")
+# Of ASCII, because what a space is besides depends on who matches: the API server would let through what we refuse.
+IMAGE = Field(min_length=1, max_length=1024, pattern=r"^[!-~]+$")
 
 
 class SandboxTemplate(ApiModel):

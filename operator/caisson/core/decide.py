@@ -96,6 +96,18 @@ def decide_member(seen: Observation, pod: PodView, config: Config, now: datetime
     return Decision(_status(seen, state, NO_END, now, None), state.step)
 
 
+def decide_invalid(seen: Observation, config: Config, problem: str, now: datetime) -> Decision:
+    """Return what to do about a Sandbox whose spec can't be read, but for its lifetime: that holds all the same."""
+    life = lifetime_state(seen, config, now)
+    if life.stop is None:
+        status = invalid(seen.sandbox, problem, now).model_copy(update={"expires_at": life.expires_at})
+        return Decision(status, Step(wake_at=life.wake_at))
+    state = _stopped(seen, life.stop, now)
+    return Decision(
+        _status(seen, state, life, now, None), Step(state.step.action, earliest(state.step.wake_at, life.wake_at))
+    )
+
+
 def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
     """Return the status of a Sandbox whose spec can't be read. What was known of its pod stays as it is."""
     generation = sandbox.metadata.generation
@@ -131,7 +143,9 @@ def _without_pod(seen: Observation, network: KeptState, config: Config, now: dat
         # With nothing to do about it, there is one of an earlier Sandbox of this name, which is going away.
         reason = Reason.POD_PENDING if network.step.action is not None else Reason.POD_TERMINATING
         return _waiting(seen, verdict("False", reason), Step())
-    if seen.sandbox.spec.pool_ref is not None and (state := _from_pool(seen, seen.sandbox.spec.pool_ref.name, now)):
+    if seen.sandbox.spec.pool_ref is not None and (
+        state := _from_pool(seen, seen.sandbox.spec.pool_ref.name, config, now)
+    ):
         return state
     create = _creation(seen, config)
     if isinstance(create, Verdict):
@@ -141,7 +155,7 @@ def _without_pod(seen: Observation, network: KeptState, config: Config, now: dat
     return _waiting(seen, verdict("False", reason, said=said), step)
 
 
-def _from_pool(seen: Observation, pool: str, now: datetime) -> _State | None:
+def _from_pool(seen: Observation, pool: str, config: Config, now: datetime) -> _State | None:
     """The state of a Sandbox that takes a pod of its pool; None where it starts one itself.
 
     That it does is written first, and holds: a pod that was asked for may come about though the answer was lost, and
@@ -152,6 +166,9 @@ def _from_pool(seen: Observation, pool: str, now: datetime) -> _State | None:
     known = seen.sandbox.status.pool
     if known is not None and known.origin is Origin.COLD:
         return None
+    if isinstance(found := _creation(seen, config), Verdict):
+        # The same whether the pool has a pod or not.
+        return _waiting(seen, found, Step())
     pending = verdict("False", Reason.POD_PENDING)
     if seen.warm is not None:
         pod = seen.warm.pod

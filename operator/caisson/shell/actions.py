@@ -24,7 +24,7 @@ from caisson.core.refusal import reason_of_refusal
 from caisson.core.startup import Start
 from caisson.shell.claims import Claims
 from caisson.shell.clock import now
-from caisson.shell.collections import CLAIMS, KEPT, PODS, Collection
+from caisson.shell.collections import CLAIMS, PODS, Collection
 from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
 from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube
@@ -65,7 +65,7 @@ class Actions:
             case ApplyObject():
                 await self._keeper.apply(sandbox, memory.kept_failures, action)
             case DeleteObject(kind, uid):
-                await self._delete(KEPT[kind], key, uid)
+                await self._keeper.delete(key.namespace, key.name, kind, uid)
             case OpenSession():
                 self._sessions.open(key, memory, action)
             case AskIdle():

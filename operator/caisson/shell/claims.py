@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from caisson.api.sandbox import PLURAL, Sandbox
+import structlog
+
+from caisson.api.sandbox import PLURAL, Origin, Sandbox
 from caisson.config import Config
 from caisson.core.owned import controller_of, is_owned_by, own_labels, owner_reference
 from caisson.core.plan import ClaimPod
@@ -19,7 +21,11 @@ from caisson.shell.collections import PODS
 from caisson.shell.errors import Conflict, KubeError, NotFound
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
+from caisson.shell.metrics import Metrics
+from caisson.shell.refusals import refusal
 from caisson.shell.store import Key, Store
+
+log = structlog.get_logger(__name__)
 
 
 class Reservations:
@@ -53,10 +59,11 @@ class Claims:
         sandboxes: Store,
         pods: Store,
         reservations: Reservations,
-        taken: Callable[[Key], None],
+        metrics: Metrics,
+        left: Callable[[Key, Key], None],
     ) -> None:
-        """`taken` is called with the key of the pool that has a pod less."""
-        self._kube, self._config, self._taken = kube, config, taken
+        """`left` is called with the key of a pod that has left its pool, or may have, and that of the pool."""
+        self._kube, self._config, self._metrics, self._left = kube, config, metrics, left
         self._sandboxes, self._pods, self._reservations = sandboxes, pods, reservations
 
     async def take(self, key: Key, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> None:
@@ -69,17 +76,22 @@ class Claims:
             except (NotFound, Conflict):
                 await self._look(key, claim)
             except KubeError as error:
-                # 422: the name is another pod's by now.
-                if error.status != 422:
-                    raise
-                await self._look(key, claim)
+                # 422: the name is another pod's by now, or what follows.
+                if error.status == 422 and not await self._is_unchanged(key, claim):
+                    return
+                log.warning(
+                    "claim refused", namespace=key.namespace, name=key.name, pod=claim.pod_name, said=refusal(error)
+                )
+                memory.claim_refused = sandbox.metadata.generation
             else:
                 self._pods.put(pod)
-        found = self._pods.get(Key(key.namespace, claim.pod_name))
+        pod_key = Key(key.namespace, claim.pod_name)
+        found = self._pods.get(pod_key)
         if found is not None and is_owned_by(found, sandbox):
             memory.claimed_at = now()
-            assert sandbox.spec.pool_ref is not None  # noqa: S101
-            self._taken(Key(key.namespace, sandbox.spec.pool_ref.name))
+            self._metrics.claimed(Origin.WARM)
+        assert sandbox.spec.pool_ref is not None  # noqa: S101
+        self._left(pod_key, Key(key.namespace, sandbox.spec.pool_ref.name))
 
     async def _say_so(self, key: Key, sandbox: Sandbox, claim: ClaimPod) -> bool:
         """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""
@@ -97,10 +109,19 @@ class Claims:
             "metadata": {
                 "uid": claim.pod_uid,
                 "resourceVersion": claim.resource_version,
-                "labels": {**propagated_labels(sandbox, self._config), **own_labels(sandbox)},
+                "labels": self._labels(sandbox),
                 "ownerReferences": [owner_reference(sandbox)],
             }
         }
+
+    def _labels(self, sandbox: Sandbox) -> dict[str, str]:
+        # The administrator's win, as they do on a pod that is made.
+        return {**propagated_labels(sandbox, self._config), **self._config.sandboxes.labels, **own_labels(sandbox)}
+
+    async def _is_unchanged(self, key: Key, claim: ClaimPod) -> bool:
+        await self._look(key, claim)
+        found = self._pods.get(Key(key.namespace, claim.pod_name))
+        return found is not None and bool(found["metadata"]["resourceVersion"] == claim.resource_version)
 
     async def _look(self, key: Key, claim: ClaimPod) -> None:
         """See what the pod is by now: ours, as when an answer was lost; still the pool's, and changed; or another's."""

@@ -1,5 +1,6 @@
 """Make objects what they should be: those that the core keeps so, beside pods."""
 
+import contextlib
 from collections.abc import Mapping
 
 from caisson.api.reasons import Reason
@@ -9,7 +10,7 @@ from caisson.core.owned import Owner, is_labelled, is_of_namesake, is_owned_by, 
 from caisson.core.plan import ApplyObject, Kept
 from caisson.core.refusal import is_not_guarded
 from caisson.shell.collections import KEPT
-from caisson.shell.errors import AlreadyExists, KubeError, NotFound
+from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
 from caisson.shell.kube import Kube
 from caisson.shell.preconditions import Problem
 from caisson.shell.refusals import create_failure, refusal
@@ -46,6 +47,11 @@ class Keeper:
         failure = create_failure(problem, owner.metadata.generation, failures.pop(action.kind, None))
         if failure is not None:
             failures[action.kind] = failure
+
+    async def delete(self, namespace: str, name: str, kind: Kept, uid: str) -> None:
+        """Delete an object, if it still is the one of this UID."""
+        with contextlib.suppress(NotFound, Conflict):
+            await self._kube.delete(KEPT[kind], namespace, name, uid)
 
     async def _whose(self, owner: Owner, name: str, kind: Kept) -> Problem | None:
         """The name is taken: by our own object, which the watch has not shown yet, or by somebody else's."""

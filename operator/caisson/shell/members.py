@@ -2,17 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from caisson.api import pool as pool_api
 from caisson.api.pool import SandboxPool
 from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.config import Config
-from caisson.core.member import PreloadState, Standing, member_state, preload_outcome, template_hash, virtual_sandbox
+from caisson.core.member import (
+    MemberDecision,
+    PreloadState,
+    Standing,
+    member_state,
+    preload_outcome,
+    template_hash,
+    virtual_sandbox,
+)
 from caisson.core.observation import Observation, SessionReported, WarmPod
 from caisson.core.owned import is_owned_by
-from caisson.core.plan import Expected, OpenSession, earliest
+from caisson.core.plan import Expected, LookAtEvents, OpenSession
 from caisson.core.podview import PodView, pod_view
 from caisson.core.pool import Member
 from caisson.core.template import MadeFrom, read_template
@@ -26,6 +34,9 @@ from caisson.shell.store import Key, OwnerKey, Store, key_of, owner_key
 Json = dict[str, Any]
 
 
+_SOON = timedelta(seconds=10)
+
+
 @dataclass
 class _Known:
     """What this process knows of a pod. After a restart all of it is found out anew."""
@@ -36,6 +47,18 @@ class _Known:
     preload: PreloadState = field(default_factory=PreloadState)
     problem: Verdict | None = None
     ready_since: datetime | None = None
+    since: datetime = field(default_factory=now)
+    """When this process first looked."""
+
+    def take_over(self, decision: MemberDecision, at: datetime) -> None:
+        """Know what was decided; what a session told is in it."""
+        self.status, self.standing, self.problem = decision.status, decision.standing, decision.problem
+        if self.standing is not Standing.AVAILABLE:
+            self.ready_since = None
+        elif self.ready_since is None:
+            self.ready_since = at
+        if isinstance(self.memory.session, SessionReported):
+            self.memory.session = None
 
 
 class Members:
@@ -74,23 +97,19 @@ class Members:
         at = now()
         decision = member_state(seen, made_from, known.preload, self._config, at)
         before = known.standing, known.problem
-        known.status, known.standing, known.problem = decision.status, decision.standing, decision.problem
-        if known.standing is not Standing.AVAILABLE:
-            known.ready_since = None
-        elif known.ready_since is None:
-            known.ready_since = at
-        if isinstance(known.memory.session, SessionReported):
-            # What it told is in the status now.
-            known.memory.session = None
+        known.take_over(decision, at)
         action = decision.step.action
         if action is not None:
             if isinstance(action, OpenSession) and action.expected is Expected.PRELOAD:
                 known.preload = known.preload.tried(at)
             await self._actions.perform(key, seen.sandbox, known.memory, action)
+            if isinstance(action, LookAtEvents):
+                # What they say is for the next look.
+                self._wake_after(key, 0)
         if before != (known.standing, known.problem):
             self._pool_changed(owner)
-        if (wake_at := earliest(decision.step.wake_at)) is not None:
-            self._wake_after(key, (wake_at - at).total_seconds())
+        if decision.step.wake_at is not None:
+            self._wake_after(key, (decision.step.wake_at - at).total_seconds())
 
     def of(self, pool: SandboxPool, current: str | None) -> tuple[Member, ...]:
         """Return the pods that a pool owns; `current` is the hash of what they should be made from."""
@@ -115,7 +134,7 @@ class Members:
             if member.standing is Standing.AVAILABLE and member.ready_since is not None:
                 found.append((member.ready_since, raw))
             # The kubelet's probe found it good, and this process has yet to look.
-            elif pod_view(raw).ready and (known is None or known.status == SandboxStatus()):
+            elif pod_view(raw).ready and _is_new(known):
                 soon = True
         if not found:
             return None, soon
@@ -140,7 +159,7 @@ class Members:
             resource_version=view.resource_version,
             created_at=view.created_at,
             terminating=view.terminating,
-            current=current is not None and template_hash(raw) == current,
+            current=current is not None and template_hash(raw) == current and read_template(raw) is not None,
             standing=same.standing if same else Standing.PENDING,
             ready_since=same.ready_since if same else None,
             problem=same.problem if same else None,
@@ -170,6 +189,13 @@ class Members:
         known = self._known.pop(key, None)
         if known is not None:
             known.memory.close()
+
+
+def _is_new(known: _Known | None) -> bool:
+    """Tell whether this process has yet to find out what a pod is good for, and may before long."""
+    if known is None:
+        return True
+    return known.standing is Standing.PENDING and known.problem is None and now() - known.since < _SOON
 
 
 def _pool_key(raw: Json) -> Key | None:

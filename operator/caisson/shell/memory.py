@@ -28,6 +28,9 @@ class Memory:
     claimed_at: datetime | None = None
     """When this process took the pod out of its pool."""
 
+    claim_refused: int | None = None
+    """The generation for which the API server would not let a pod be taken."""
+
     start: Start | None = None
     """The start that is measured, if this process made the pod."""
 

@@ -1,24 +1,26 @@
 """One reconcile of a pool: as many pods as were asked for, made and deleted, and its status written."""
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
-from caisson.api.pool import PLURAL, SandboxPool
-from caisson.api.reasons import Reason
+from caisson.api.pool import PLURAL, SandboxPool, SandboxPoolStatus
+from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Sandbox
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
+from caisson.core.conditions import conditions
 from caisson.core.kept import KeptState
 from caisson.core.member import Standing, render_member, template_hash
 from caisson.core.networkpolicy import network_state, policy_name
 from caisson.core.observation import CreateFailure, WarmPod
-from caisson.core.plan import ApplyObject, Kept
+from caisson.core.plan import ApplyObject, DeleteObject, Kept, earliest
 from caisson.core.pool import SETTLES, Failures, Member, PoolObservation, decide_pool, failed_member
 from caisson.core.refusal import reason_of_refusal
 from caisson.core.verdict import Verdict, verdict
@@ -50,10 +52,17 @@ class _Memory:
     create_failure: CreateFailure | None = None
     kept_failures: dict[Kept, CreateFailure] = field(default_factory=dict)
     failures: Failures = field(default_factory=Failures)
+    current: str | None = None
+    """What its pods should be made from, as a hash."""
+
     counted: set[str] = field(default_factory=set)
     """UIDs of the pods that are among the failures."""
 
     changed_since: datetime | None = None
+
+
+_RESYNC = timedelta(minutes=10)
+"""Every pool is looked at this often though nothing woke it: a look costs no request."""
 
 
 class Pools:
@@ -85,7 +94,7 @@ class Pools:
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             return None
         try:
-            return SandboxPool.model_validate(raw)
+            return _read(raw)
         except ValidationError:
             return None
 
@@ -96,14 +105,21 @@ class Pools:
 
     async def reconcile(self, key: Key) -> None:
         """Make or delete what there is too little or too much of, and write the status where that changed."""
+        raw = self._pools.get(key)
+        if raw is None or "deletionTimestamp" in raw["metadata"]:
+            self._memories.pop(key, None)
+            return
         pool = self.get(key)
         if pool is None:
-            self._memories.pop(key, None)
+            await self._write_invalid(key, raw)
             return
         memory = self._memories.get(key)
         if memory is None or memory.uid != pool.metadata.uid:
             memory = self._memories[key] = _Memory(pool.metadata.uid)
         current, conflict = self._current(pool)
+        if current is not None and current != memory.current:
+            # What failed was made from something else.
+            memory.current, memory.failures = current, replace(memory.failures, count=0)
         conflict = conflict or await self._see_to_policy(key, pool, memory)
         seen = self._observe(pool, current, conflict, memory)
         decision = decide_pool(seen, now())
@@ -115,8 +131,9 @@ class Pools:
         if decision.create or decision.delete:
             decision = decide_pool(self._observe(pool, current, conflict, memory), now())
         await self._write(key, pool, as_json(decision.status), memory)
-        if decision.wake_at is not None:
-            self._wake_after(key, (decision.wake_at - now()).total_seconds())
+        wake_at = earliest(decision.wake_at, now() + _RESYNC)
+        assert wake_at is not None  # noqa: S101
+        self._wake_after(key, (wake_at - now()).total_seconds())
 
     def _current(self, pool: SandboxPool) -> tuple[str | None, Verdict | None]:
         """What the pool's pods should be made from, as a hash; or why there may be none."""
@@ -128,9 +145,12 @@ class Pools:
     async def _see_to_policy(self, key: Key, pool: SandboxPool, memory: _Memory) -> Verdict | None:
         """See that the NetworkPolicy is what it should be; return what keeps pods from being made, if anything."""
         policy = self._policy(pool, memory)
-        if isinstance(policy.step.action, ApplyObject):
-            await self._keeper.apply(pool, memory.kept_failures, policy.step.action)
-            policy = self._policy(pool, memory)
+        match policy.step.action:
+            case ApplyObject() as action:
+                await self._keeper.apply(pool, memory.kept_failures, action)
+                policy = self._policy(pool, memory)
+            case DeleteObject(kind, uid):
+                await self._keeper.delete(key.namespace, policy_name(pool), kind, uid)
         if policy.step.wake_at is not None:
             self._wake_after(key, (policy.step.wake_at - now()).total_seconds())
         return policy.problem or (None if policy.in_place else verdict("False", Reason.POOL_FILLING))
@@ -148,10 +168,27 @@ class Pools:
             if member.standing is Standing.FAILED and member.current and member.pod_uid not in memory.counted:
                 memory.counted.add(member.pod_uid)
                 memory.failures = failed_member(memory.failures, member, now())
-            elif member.standing is Standing.AVAILABLE and member.current:
+            elif member.standing is Standing.AVAILABLE and member.current and _is_later(member, memory.failures):
                 memory.failures = replace(memory.failures, count=0)
         memory.counted &= {member.pod_uid for member in members}
         return PoolObservation(pool, members, conflict, memory.create_failure, memory.failures)
+
+    async def _write_invalid(self, key: Key, raw: Json) -> None:
+        """Say which field can't be read. What there is of the pool stays as it is."""
+        try:
+            _read(raw)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            known, generation = _readable_status(raw), raw["metadata"].get("generation", 0)
+            verdicts = {ConditionType.READY: verdict("False", Reason.INVALID_SPEC, said=said)}
+            told = conditions(known, verdicts, generation, now())
+            wanted = known.model_copy(update={"observed_generation": generation, "conditions": told})
+            patch = merge_patch(as_json(known), as_json(wanted))
+            if patch:
+                body = {"metadata": {"resourceVersion": raw["metadata"]["resourceVersion"]}, "status": patch}
+                with contextlib.suppress(NotFound, Conflict):
+                    self._pools.refresh(await self._kube.patch_status(PLURAL, key.namespace, key.name, body))
 
     async def _create(self, pool: SandboxPool, memory: _Memory) -> bool:
         suffix = "".join(secrets.choice(_LETTERS) for _ in range(_SUFFIX))
@@ -204,3 +241,20 @@ class Pools:
             return
         memory.changed_since = None
         self._pools.refresh(written)
+
+
+def _is_later(member: Member, failures: Failures) -> bool:
+    """Tell whether a pod was made after the last failure: one of before says nothing of those that follow."""
+    return failures.at is None or member.created_at > failures.at
+
+
+def _read(raw: Json) -> SandboxPool:
+    """Read a pool. Raises ValidationError where its spec does not fit; a status that does not is as good as none."""
+    return SandboxPool.model_validate(raw | {"status": _readable_status(raw)})
+
+
+def _readable_status(raw: Json) -> SandboxPoolStatus:
+    try:
+        return SandboxPoolStatus.model_validate(raw.get("status", {}))
+    except ValidationError:
+        return SandboxPoolStatus()

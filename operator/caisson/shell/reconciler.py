@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from caisson.api.sandbox import KIND, PLURAL, ObjectMeta, Origin, Sandbox, SandboxSpec, SandboxStatus
+from caisson.api.sandbox import KIND, PLURAL, Lifetime, ObjectMeta, Origin, Sandbox, SandboxSpec, SandboxStatus
 from caisson.config import Config
-from caisson.core.decide import Decision, decide, invalid
+from caisson.core.decide import Decision, decide, decide_invalid
 from caisson.core.observation import Observation, PodEvents, Session, SessionReported, WarmPod
 from caisson.core.owned import controller_of, is_owned_by
-from caisson.core.plan import Action, ApplyObject, ClaimPod, DeleteObject, Kept, Step, earliest
+from caisson.core.plan import Action, ApplyObject, ClaimPod, DeleteObject, Kept, earliest
 from caisson.core.podview import pod_view
 from caisson.core.template import read_template, with_template
 from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices
@@ -30,6 +30,7 @@ from caisson.shell.store import Key, OwnerKey, Store
 
 Json = dict[str, Any]
 
+_LATELY = timedelta(minutes=1)
 _CHANGED_MEANWHILE = timedelta(seconds=5)
 _RESYNC = timedelta(minutes=10)
 """Every Sandbox is looked at this often though nothing woke it. A look costs no request; it heals a lost wake-up."""
@@ -83,7 +84,7 @@ class Reconciler:
         try:
             sandbox = _read(raw)
         except ValidationError as error:
-            await self._write_invalid(key, raw, memory, error)
+            await self._settle_invalid(key, raw, memory, error)
             return
         seen = self._observe(key, sandbox, memory)
         decision = decide(seen, self._config, now())
@@ -105,7 +106,7 @@ class Reconciler:
     def _observe(self, key: Key, sandbox: Sandbox, memory: Memory) -> Observation:
         own, others = self._own_pods(key, sandbox)
         pod = pod_view(own) if own is not None else None
-        pooled = self._pooled(sandbox, own)
+        pooled = self._pooled(sandbox, own, memory)
         session: Session | None = memory.session
         events: PodEvents | None = memory.pod_events
         seen = Observation(
@@ -115,7 +116,7 @@ class Reconciler:
             warm=pooled.warm,
             warm_soon=pooled.soon,
             pool_missing=pooled.missing,
-            claimed_at=memory.claimed_at,
+            claimed_at=memory.claimed_at or _claimed_lately(sandbox),
             kept={kind: thing for kind, store in self._kept.items() if (thing := store.get(key)) is not None},
             create_failure=memory.create_failure,
             kept_failures=dict(memory.kept_failures),
@@ -146,7 +147,7 @@ class Reconciler:
             of_the_name = None
         return next(iter(named), of_the_name), []
 
-    def _pooled(self, sandbox: Sandbox, pod: Json | None) -> _Pooled:
+    def _pooled(self, sandbox: Sandbox, pod: Json | None, memory: Memory) -> _Pooled:
         """Fill in what a pool's template says, and look for a pod in the pool where there is none yet."""
         if sandbox.spec.pool_ref is None:
             return _Pooled(sandbox)
@@ -158,6 +159,9 @@ class Reconciler:
             return _Pooled(sandbox, missing=True)
         filled = with_template(sandbox, pool.spec.template.spec)
         if pod is not None:
+            return _Pooled(filled)
+        if memory.claim_refused == sandbox.metadata.generation:
+            # It would be again. One of its own may be allowed.
             return _Pooled(filled)
         warm, soon = self._pools.offer(sandbox, pool)
         return _Pooled(filled, warm, soon)
@@ -207,16 +211,19 @@ class Reconciler:
         _consume(memory, seen.session)
         return True
 
-    async def _write_invalid(self, key: Key, raw: Json, memory: Memory, error: ValidationError) -> None:
+    async def _settle_invalid(self, key: Key, raw: Json, memory: Memory, error: ValidationError) -> None:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         bare = Sandbox.model_construct(
             metadata=ObjectMeta.model_validate(raw["metadata"]),
-            spec=SandboxSpec.model_construct(image=""),
+            spec=SandboxSpec.model_construct(image="", **_readable_lifetime(raw)),
             status=_readable_status(raw),
         )
-        status = invalid(bare, f"{where}: {first['msg']}", now())
-        await self._write(key, Observation(bare), memory, Decision(status, Step()), _stored(raw, bare.status))
+        problem, seen = f"{where}: {first['msg']}", self._observe(key, bare, memory)
+        decision = decide_invalid(seen, self._config, problem, now())
+        if decision.step.action is not None:
+            await self._actions.perform(key, bare, memory, decision.step.action)
+        await self._write(key, seen, memory, decision, _stored(raw, bare.status))
 
     def _memory(self, key: Key, raw: Json) -> Memory:
         uid = raw["metadata"]["uid"]
@@ -231,6 +238,13 @@ class Reconciler:
         if memory is not None:
             memory.close()
         self._forget(key)
+
+
+def _claimed_lately(sandbox: Sandbox) -> datetime | None:
+    """When the pod was taken, if that was a moment ago: by an operator that may not have come to look at it."""
+    pool = sandbox.status.pool
+    claimed_at = pool.claimed_at if pool is not None else None
+    return claimed_at if claimed_at is not None and now() - claimed_at < _LATELY else None
 
 
 def _may_follow(action: Action, performed: Action | None) -> bool:
@@ -252,6 +266,16 @@ def _read(raw: Json) -> Sandbox:
 def _stored(raw: Json, read: SandboxStatus) -> Json:
     """What a new status is compared with. Of one that can't be read all goes, or it could never be read again."""
     return as_json(read) if read != SandboxStatus() else dict(raw.get("status", {}))
+
+
+def _readable_lifetime(raw: Json) -> Json:
+    """What a spec that can't be read says of when it ends, as far as that can be read."""
+    spec = raw.get("spec") or {}
+    try:
+        lifetime = Lifetime.model_validate(spec.get("lifetime") or {})
+    except ValidationError:
+        lifetime = Lifetime()
+    return {"lifetime": lifetime, "suspend": spec.get("suspend") is True}
 
 
 def _readable_status(raw: Json) -> SandboxStatus:

@@ -218,7 +218,7 @@ class World:
         kube = cast("Kube", self.kube)
         sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), self.metrics)
         preconditions, reservations = Preconditions(kube, self.config), Reservations()
-        claims = Claims(kube, self.config, self.sandboxes, self.pods, reservations, lambda _: None)
+        claims = Claims(kube, self.config, self.sandboxes, self.pods, reservations, self.metrics, lambda *_: None)
         keeper = Keeper(kube, self.kept)
         actions = Actions(kube, sessions, claims, preconditions, self.pods, keeper)
 

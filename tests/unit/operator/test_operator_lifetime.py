@@ -555,3 +555,39 @@ def test_the_administrator_has_a_say_in_how_long_it_lives(
     config = Config.model_validate(CONFIG.model_dump(by_alias=True) | {"sandboxes": {"lifetime": lifetime}})
     found = expires_at(sandbox_of(lifetime={"ttlSeconds": ttl}), config)
     assert found == (after(seconds) if seconds is not None else None)
+
+
+class TestASpecThatCanNotBeRead:
+    """It says when it ends all the same: or a user could live on by it."""
+
+    @staticmethod
+    async def with_a_pod(**spec: Any) -> World:
+        """A Sandbox that was ready, and that somebody changed into one of no sense."""
+        raw = raw_sandbox(make_sandbox(make_spec(lifetime={"ttlSeconds": 60})))
+        raw["metadata"]["creationTimestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        world = World(raw)
+        await becomes_ready(world)
+        world.kube.sandbox["spec"] |= {"image": 7} | spec
+        world.kube._stamp(world.kube.sandbox)
+        world.watches_deliver()
+        return world
+
+    async def test_its_pod_stays_until_its_time_is_up(self) -> None:
+        world = await self.with_a_pod()
+        await world.reconcile(2)
+        assert world.condition() == ("False", "InvalidSpec")
+        assert world.kube.pod is not None
+        assert min(world.wishes[-2:]) <= 60
+
+        early = datetime.now(UTC) - timedelta(hours=1)
+        world.kube.sandbox["metadata"]["creationTimestamp"] = early.strftime("%Y-%m-%dT%H:%M:%SZ")
+        world.kube._stamp(world.kube.sandbox)
+        world.watches_deliver()
+        await world.reconcile(3)
+        assert world.condition() == ("False", "Expired")
+        assert world.kube.pod is None
+
+    async def test_it_can_be_suspended(self) -> None:
+        world = await self.with_a_pod(suspend=True)
+        await world.reconcile(3)
+        assert world.kube.pod is None

@@ -543,6 +543,95 @@ class TestPolicy:
         assert ready["reason"] == "EgressNotAllowed"
 
 
+class TestTrouble:
+    """What goes wrong is told, once, and tried again less and less."""
+
+    @staticmethod
+    async def fail(world: PoolWorld, names: list[str]) -> None:
+        """Let the commands of these pods end, and the operator see it."""
+        for name in names:
+            ended = [{"name": "sandbox", "state": {"terminated": {"exitCode": 1}}}]
+            world.kube.all_pods[name]["status"] = {"phase": "Failed", "containerStatuses": ended}
+            world.kube._stamp(world.kube.all_pods[name])
+        world.watches_deliver()
+        for name in names:
+            await world.members.reconcile(Key("default", name))
+
+    async def test_one_that_is_good_does_not_excuse_those_that_fail(self) -> None:
+        world = PoolWorld(replicas=3)
+        made = set(await world.fill())
+        bad = sorted(made)[1:]
+        for _ in range(6):
+            await self.fail(world, bad)
+            await world.pools.reconcile(POOL_KEY)
+            await world.pools.reconcile(POOL_KEY)
+            bad = [name for name in world.kube.all_pods if name not in made]
+            made |= set(bad)
+        assert len(made) == 3
+
+    async def test_another_template_gets_another_chance(self, world: PoolWorld) -> None:
+        await self.fail(world, await world.fill())
+        await world.pools.reconcile(POOL_KEY)
+        assert world.kube.all_pods == {}
+        world.kube.pool["spec"]["template"]["spec"]["image"] = "another"
+        world.kube.pool["metadata"]["generation"] = 2
+        world.kube._stamp(world.kube.pool)
+        world.watches_deliver()
+        await world.pools.reconcile(POOL_KEY)
+        assert len(world.kube.all_pods) == 1
+
+    async def test_what_the_node_says_is_looked_at(self, world: PoolWorld) -> None:
+        await world.pools.reconcile(POOL_KEY)
+        (name,) = world.kube.all_pods
+        world.kube.all_pods[name]["spec"]["nodeName"] = "node"
+        world.kube._stamp(world.kube.all_pods[name])
+        world.watches_deliver()
+        world.wishes.clear()
+        await world.members.reconcile(Key("default", name))
+        assert world.wishes == [0]
+
+    async def test_after_a_restart_a_sandbox_waits_for_those_that_are_being_looked_at(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        world.operator_restarts()
+        world.executor.answers = [READY_ANSWER]
+        await world.members.reconcile(Key("default", name))
+        await world.reconcile()
+        assert "pool" not in world.kube.sandbox["status"]
+        await world.look([name])
+        await world.reconcile()
+        assert world.owners() == {name: "Sandbox/demo"}
+
+    async def test_where_no_pod_may_be_taken_one_is_started(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+
+        def deny() -> None:
+            raise kube_error("PATCH pods", 403, "Forbidden", "admission webhook denied the request: no")
+
+        world.kube.before_patch = deny
+        await world.reconcile(4)
+        assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
+        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
+
+    async def test_a_pod_that_can_not_be_read_is_replaced(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        world.kube.all_pods[name]["metadata"]["annotations"]["caisson.dev/pool-template"] = "{"
+        world.kube._stamp(world.kube.all_pods[name])
+        world.watches_deliver()
+        await world.members.reconcile(Key("default", name))
+        await world.pools.reconcile(POOL_KEY)
+        assert name not in world.kube.all_pods
+        assert world.members._known == {}
+
+    async def test_a_pool_that_can_not_be_read_says_so(self, world: PoolWorld) -> None:
+        world.kube.pool["spec"]["template"]["spec"]["image"] = 7
+        world.kube._stamp(world.kube.pool)
+        world.watches_deliver()
+        await world.pools.reconcile(POOL_KEY)
+        (ready,) = world.kube.pool["status"]["conditions"]
+        assert ready["reason"] == "InvalidSpec"
+        assert "template.spec.image" in ready["message"]
+
+
 class TestCold:
     async def test_without_a_pod_that_is_ready_one_is_started_and_that_is_told(self, world: PoolWorld) -> None:
         await world.reconcile(3)
@@ -578,7 +667,7 @@ class TestPreload:
     async def test_a_pod_is_offered_once_the_images_are_there(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
         (name,) = await world.fill()
-        assert world.pools.offer(make_sandbox(), make_pool(preload=["postgres:16"])) == (None, False)
+        assert world.pools.offer(make_sandbox(), make_pool(preload=["postgres:16"]))[0] is None
         world.members._known[Key("default", name)].preload = PreloadState()
         world.executor.answers = [ExecResult(0, line("preloaded"), b"")]
         await world.members.reconcile(Key("default", name))
