@@ -92,7 +92,10 @@ def previous(release: Release, tmp_path: Path) -> Path:
     crd = yaml.safe_load((chart / "files" / "crds" / "sandboxes.yaml").read_text(encoding="utf-8"))
     (version,) = crd["spec"]["versions"]
     version["additionalPrinterColumns"].pop()
-    del version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["lifetime"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    del spec["properties"]["lifetime"]
+    rules = "x-kubernetes-validations"
+    spec[rules] = [rule for rule in spec[rules] if "lifetime" not in rule["rule"]]
     (chart / "files" / "crds" / "sandboxes.yaml").write_text(yaml.safe_dump(crd), encoding="utf-8")
     release("package", str(chart), "--version", "0.0.9", "--destination", str(tmp_path))
     return tmp_path / "caisson-0.0.9.tgz"
