@@ -143,8 +143,8 @@ class Operator:
         """Put together what works on the queues, once it is known how the toolbox gets into a pod."""
         kube, pods, reservations = self._kube, self._pods, Reservations()
         preconditions = Preconditions(kube, config)
-        claims = Claims(kube, config, self._sandboxes, pods, reservations, self.metrics, self._left_pool)
         keeper = Keeper(kube, self._kept)
+        claims = Claims(kube, config, self._sandboxes, pods, reservations, keeper, self.metrics, self._left_pool)
         actions = Actions(kube, self._sessions, claims, preconditions, pods, keeper)
         members = Members(
             config,

@@ -19,6 +19,7 @@ from caisson.core.networkpolicy import network_state
 from caisson.core.observation import Observation, SessionLost, SessionRunning, WarmPod
 from caisson.core.plan import (
     NOTHING,
+    ApplyObject,
     ClaimPod,
     CreatePod,
     DeletePod,
@@ -82,8 +83,10 @@ def decide(seen: Observation, config: Config, now: datetime) -> Decision:
         state = _without_pod(seen, network, config, now)
     else:
         state = _with_pod(seen, seen.pod, config, now)
+    # A claim sees to the policy itself, beside what it does first.
+    policy_first = None if isinstance(state.step.action, ClaimPod) else network.step.action
     # The Service before the pod, which may want to be reached from its first moment on.
-    action = _surplus(seen) or network.step.action or service.step.action or state.step.action
+    action = _surplus(seen) or policy_first or service.step.action or state.step.action
     idle = idle_step(seen, now) if action is None and life.stop is None else NOTHING
     wake_at = earliest(network.step.wake_at, service.step.wake_at, state.step.wake_at, idle.wake_at, life.wake_at)
     problem = network.problem or service.problem
@@ -139,12 +142,13 @@ def _surplus(seen: Observation) -> DeletePod | None:
 def _without_pod(seen: Observation, network: KeptState, config: Config, now: datetime) -> _State:
     if network.problem is not None:
         return _waiting(seen, network.problem, Step())
-    if not network.in_place:
+    policy = network.step.action if isinstance(network.step.action, ApplyObject) else None
+    if not network.in_place and not (policy is not None and _takes(seen)):
         # With nothing to do about it, there is one of an earlier Sandbox of this name, which is going away.
         reason = Reason.POD_PENDING if network.step.action is not None else Reason.POD_TERMINATING
         return _waiting(seen, verdict("False", reason), Step())
     if seen.sandbox.spec.pool_ref is not None and (
-        state := _from_pool(seen, seen.sandbox.spec.pool_ref.name, config, now)
+        state := _from_pool(seen, seen.sandbox.spec.pool_ref.name, policy, config, now)
     ):
         return state
     create = _creation(seen, config)
@@ -155,7 +159,15 @@ def _without_pod(seen: Observation, network: KeptState, config: Config, now: dat
     return _waiting(seen, verdict("False", reason, said=said), step)
 
 
-def _from_pool(seen: Observation, pool: str, config: Config, now: datetime) -> _State | None:
+def _takes(seen: Observation) -> bool:
+    """Tell whether there is a pod in the pool that the Sandbox can take."""
+    known = seen.sandbox.status.pool
+    return seen.warm is not None and (known is None or known.origin is not Origin.COLD)
+
+
+def _from_pool(
+    seen: Observation, pool: str, policy: ApplyObject | None, config: Config, now: datetime
+) -> _State | None:
     """The state of a Sandbox that takes a pod of its pool; None where it starts one itself.
 
     That it does is written first, and holds: a pod that was asked for may come about though the answer was lost, and
@@ -172,7 +184,7 @@ def _from_pool(seen: Observation, pool: str, config: Config, now: datetime) -> _
     pending = verdict("False", Reason.POD_PENDING)
     if seen.warm is not None:
         pod = seen.warm.pod
-        claim = ClaimPod(pod.name, pod.uid, pod.resource_version, _claim(seen, seen.warm, now))
+        claim = ClaimPod(pod.name, pod.uid, pod.resource_version, _claim(seen, seen.warm, now), policy)
         return _waiting(seen, pending, Step(claim))
     if seen.warm_soon:
         return _waiting(seen, pending, Step(wake_at=now + _WARM_SOON))

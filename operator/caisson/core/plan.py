@@ -24,6 +24,9 @@ class ClaimPod:
     pod_uid: str
     resource_version: str
     status: SandboxStatus
+    policy: "ApplyObject | None" = None
+    """The NetworkPolicy, where it is yet to be made: it may be while the status is written, and must be before the pod
+    is the Sandbox's."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ The claim is written to the Sandbox's status first, then the pod's owner is chan
 that was seen. Who comes after finds the claim in the status, and goes on with it or finds it void.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from caisson.core.writing import as_json, merge_patch
 from caisson.shell.clock import now
 from caisson.shell.collections import PODS
 from caisson.shell.errors import Conflict, KubeError, NotFound
+from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
 from caisson.shell.metrics import Metrics
@@ -59,17 +61,18 @@ class Claims:
         sandboxes: Store,
         pods: Store,
         reservations: Reservations,
+        keeper: Keeper,
         metrics: Metrics,
         left: Callable[[Key, Key], None],
     ) -> None:
         """`left` is called with the key of a pod that has left its pool, or may have, and that of the pool."""
-        self._kube, self._config, self._metrics, self._left = kube, config, metrics, left
+        self._kube, self._config, self._keeper, self._metrics, self._left = kube, config, keeper, metrics, left
         self._sandboxes, self._pods, self._reservations = sandboxes, pods, reservations
 
     async def take(self, key: Key, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> None:
         """Take the pod. Where that fails the next look finds out what it has come to."""
         with self._reservations.holding(claim.pod_uid):
-            if sandbox.status.pod_uid != claim.pod_uid and not await self._say_so(key, sandbox, claim):
+            if not await self._prepare(key, sandbox, memory, claim):
                 return
             try:
                 pod = await self._kube.patch(PODS, key.namespace, claim.pod_name, self._patch(sandbox, claim))
@@ -93,8 +96,28 @@ class Claims:
         assert sandbox.spec.pool_ref is not None  # noqa: S101
         self._left(pod_key, Key(key.namespace, sandbox.spec.pool_ref.name))
 
+    async def _prepare(self, key: Key, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
+        """Write the claim, and the policy beside it. Returns whether both are there."""
+        done = await asyncio.gather(
+            self._say_so(key, sandbox, claim),
+            self._close(sandbox, memory, claim),
+            return_exceptions=True,
+        )
+        for outcome in done:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return all(done)
+
+    async def _close(self, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
+        if claim.policy is None:
+            return True
+        await self._keeper.apply(sandbox, memory.kept_failures, claim.policy)
+        return claim.policy.kind not in memory.kept_failures
+
     async def _say_so(self, key: Key, sandbox: Sandbox, claim: ClaimPod) -> bool:
         """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""
+        if sandbox.status.pod_uid == claim.pod_uid:
+            return True
         patch = merge_patch(as_json(sandbox.status), as_json(claim.status))
         body = {"metadata": {"resourceVersion": sandbox.metadata.resource_version}, "status": patch}
         try:

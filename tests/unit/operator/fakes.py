@@ -218,8 +218,10 @@ class World:
         kube = cast("Kube", self.kube)
         sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), self.metrics)
         preconditions, reservations = Preconditions(kube, self.config), Reservations()
-        claims = Claims(kube, self.config, self.sandboxes, self.pods, reservations, self.metrics, lambda *_: None)
         keeper = Keeper(kube, self.kept)
+        claims = Claims(
+            kube, self.config, self.sandboxes, self.pods, reservations, keeper, self.metrics, lambda *_: None
+        )
         actions = Actions(kube, sessions, claims, preconditions, self.pods, keeper)
 
         def wish(_: Key, seconds: float) -> None:

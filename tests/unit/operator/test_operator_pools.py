@@ -256,6 +256,7 @@ class PoolKube(FakeKube):
         super().__init__(sandbox)
         self.all_pods: dict[str, Json] = {}
         self.policies: dict[str, Json] = {}
+        self.policy_errors: list[CaissonError] = []
         self.before_patch: Callable[[], None] = lambda: None
         self.after_patch: list[CaissonError] = []
         self.pool: Json = {}
@@ -263,6 +264,8 @@ class PoolKube(FakeKube):
     async def create(self, kind: Collection, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
         name = manifest["metadata"]["name"]
         if kind is NETWORK_POLICIES:
+            if self.policy_errors:
+                raise self.policy_errors.pop()
             policy = self.policies[name] = copy.deepcopy(manifest)
             policy["metadata"]["uid"] = f"uid of the policy {name}"
             return self._stamp(policy)
@@ -534,6 +537,14 @@ class TestPolicy:
         assert seen == [True]
         selector = world.kube.policies["demo"]["spec"]["podSelector"]
         assert selects(selector, world.kube.all_pods[name]["metadata"]["labels"])
+
+    async def test_without_it_no_pod_is_taken(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        world.kube.policy_errors = [kube_error("POST", 403, "Forbidden", "exceeded quota: none")] * 2
+        await world.reconcile(2)
+        assert world.owners() == {name: "SandboxPool/warm"}
+        assert world.condition() == ("False", "NetworkPolicyRejected")
+        assert "podUID" not in world.kube.sandbox["status"]
 
     async def test_one_that_opens_too_much_keeps_the_pool_from_filling(self) -> None:
         world = PoolWorld(replicas=1, template={"network": {"allow": [{"cidr": "169.254.169.254/32"}]}})
