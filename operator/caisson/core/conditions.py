@@ -1,11 +1,14 @@
 """Conditions, as metav1.Condition has them, made from verdicts."""
 
 from datetime import datetime
+from typing import TypeVar
 
 from caisson.api.pool import SandboxPoolStatus
-from caisson.api.reasons import ConditionType
+from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Condition, SandboxStatus
-from caisson.core.verdict import Verdict
+from caisson.core.verdict import Verdict, verdict
+
+StatusT = TypeVar("StatusT", SandboxStatus, SandboxPoolStatus)
 
 
 def conditions(
@@ -29,3 +32,11 @@ def conditions(
         )
 
     return tuple(condition(type_, found) for type_, found in verdicts.items())
+
+
+def invalid(known: StatusT, generation: int, problem: str, now: datetime) -> StatusT:
+    """Return the status of what has a spec that can't be read. All else that was known stays as it is."""
+    verdicts: dict[ConditionType, Verdict] = {ConditionType.READY: verdict("False", Reason.INVALID_SPEC, said=problem)}
+    others: list[Condition] = [c for c in known.conditions if c.type != ConditionType.READY]
+    written = (*others, *conditions(known, verdicts, generation, now))
+    return known.model_copy(update={"observed_generation": generation, "conditions": written})

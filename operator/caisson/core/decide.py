@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from caisson.api.reasons import ConditionType, Reason
-from caisson.api.sandbox import Crash, DockerStatus, Origin, PoolStatus, Sandbox, SandboxStatus
+from caisson.api.sandbox import Crash, DockerStatus, Origin, PoolStatus, SandboxStatus
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
 from caisson.core.attempt import attempt
 from caisson.core.claim import render_claim
-from caisson.core.conditions import conditions
+from caisson.core.conditions import conditions, invalid
 from caisson.core.control import verify_command
 from caisson.core.dockerstate import docker_state
 from caisson.core.isolation import isolation_verdict
@@ -103,21 +103,13 @@ def decide_invalid(seen: Observation, config: Config, problem: str, now: datetim
     """Return what to do about a Sandbox whose spec can't be read, but for its lifetime: that holds all the same."""
     life = lifetime_state(seen, config, now)
     if life.stop is None:
-        status = invalid(seen.sandbox, problem, now).model_copy(update={"expires_at": life.expires_at})
+        status = invalid(seen.sandbox.status, seen.sandbox.metadata.generation, problem, now)
+        status = status.model_copy(update={"expires_at": life.expires_at})
         return Decision(status, Step(wake_at=life.wake_at))
     state = _stopped(seen, life.stop, now)
     return Decision(
         _status(seen, state, life, now, None), Step(state.step.action, earliest(state.step.wake_at, life.wake_at))
     )
-
-
-def invalid(sandbox: Sandbox, problem: str, now: datetime) -> SandboxStatus:
-    """Return the status of a Sandbox whose spec can't be read. What was known of its pod stays as it is."""
-    generation = sandbox.metadata.generation
-    verdicts = {ConditionType.READY: verdict("False", Reason.INVALID_SPEC, said=problem)}
-    others = [c for c in sandbox.status.conditions if c.type != ConditionType.READY]
-    written = (*others, *conditions(sandbox.status, verdicts, generation, now))
-    return sandbox.status.model_copy(update={"observed_generation": generation, "conditions": written})
 
 
 def _stopped(seen: Observation, stop: Stop, now: datetime) -> _State:

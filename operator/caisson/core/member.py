@@ -23,7 +23,7 @@ from caisson.core.observation import Observation, SessionReported, SessionRunnin
 from caisson.core.plan import NOTHING, Expected, OpenSession, Step
 from caisson.core.pod import render_pod
 from caisson.core.podstate import is_finished
-from caisson.core.template import TEMPLATE_ANNOTATION, MadeFrom, write_template
+from caisson.core.template import TEMPLATE_ANNOTATION, MadeFrom, fields_of, write_template
 from caisson.core.verdict import Verdict, verdict
 
 Json = dict[str, Any]
@@ -71,9 +71,8 @@ def virtual_sandbox(
     namespace: str, pod_name: str, pool_uid: str, template: SandboxTemplate, status: SandboxStatus | None = None
 ) -> Sandbox:
     """Return the Sandbox as whose a pool's pod is made and looked at."""
-    given = {name: getattr(template, name) for name in SandboxTemplate.model_fields}
     metadata = ObjectMeta(name=pod_name, namespace=namespace, uid=pool_uid)
-    spec = SandboxSpec.model_construct(**given)
+    spec = SandboxSpec.model_construct(**fields_of(template))
     return Sandbox(metadata=metadata, spec=spec, status=status or SandboxStatus())
 
 

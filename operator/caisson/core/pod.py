@@ -38,7 +38,7 @@ def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> 
         "metadata": {
             "name": metadata.name,
             "namespace": metadata.namespace,
-            "labels": _labels(sandbox, config, owner or sandbox),
+            "labels": {**pod_labels(sandbox, config, owner or sandbox), **network_labels(spec.network)},
             "annotations": {
                 **config.sandboxes.annotations,
                 # kubectl would say each time which container it takes.
@@ -67,19 +67,11 @@ def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> 
     }
 
 
-def _labels(sandbox: Sandbox, config: Config, owner: Owner) -> dict[str, str]:
-    return {
-        **propagated_labels(sandbox, config),
-        **config.sandboxes.labels,
-        **own_labels(owner),
-        **network_labels(sandbox.spec.network),
-    }
-
-
-def propagated_labels(sandbox: Sandbox, config: Config) -> dict[str, str]:
-    """Return the labels that a pod takes over from its Sandbox."""
+def pod_labels(sandbox: Sandbox, config: Config, owner: Owner) -> dict[str, str]:
+    """Return the labels that a pod gets with its owner. The administrator's win over those of the Sandbox."""
     given = sandbox.metadata.labels
-    return {key: given[key] for key in config.sandboxes.propagated_labels if key in given}
+    copied = {key: given[key] for key in config.sandboxes.propagated_labels if key in given}
+    return {**copied, **config.sandboxes.labels, **own_labels(owner)}
 
 
 def _placement(config: Config) -> dict[str, Any]:

@@ -18,6 +18,9 @@ _MOST_PENDING = 4
 _FAILURE_CEILING_SECONDS = 300
 _MESSAGE_BYTES = 1024
 
+SETTLES = timedelta(seconds=1)
+"""How long a pool's status may differ from what is written: pods come and go in bursts."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -105,8 +108,7 @@ def _may_create_at(seen: PoolObservation) -> datetime | None:
     due: datetime | None = None
     if seen.failures.count and seen.failures.at is not None:
         due = seen.failures.at + exponential(seen.failures.count, ceiling=_FAILURE_CEILING_SECONDS)
-    failed = seen.create_failure
-    if failed is not None and failed.generation == seen.pool.metadata.generation:
+    if (failed := _refused(seen)) is not None:
         due = max(failed.at + exponential(failed.count, ceiling=_FAILURE_CEILING_SECONDS), due or failed.at)
     return due
 
@@ -131,23 +133,33 @@ def _ready(seen: PoolObservation, kept: list[Member], available: list[Member]) -
         return seen.conflict
     if len(available) >= seen.pool.spec.replicas:
         return verdict("True", Reason.POOL_READY)
-    failed = seen.create_failure
-    if failed is not None and failed.generation == seen.pool.metadata.generation:
+    if (failed := _refused(seen)) is not None:
         return verdict("False", failed.reason, said=failed.message)
-    hindered = next((m.problem for m in kept if m.problem is not None), None)
-    if hindered is not None:
-        return Verdict("False", hindered.reason, hindered.message)
+    if (hindered := _hindered(kept)) is not None:
+        _, problem = hindered
+        return Verdict("False", problem.reason, problem.message)
     last = seen.failures.last
     if seen.failures.count and last is not None:
         return Verdict("False", Reason(last.reason), last.message)
     return verdict("False", Reason.POOL_FILLING)
 
 
+def _refused(seen: PoolObservation) -> CreateFailure | None:
+    """The refusal to make a pod of this generation of the spec, if that is how it stands."""
+    failed = seen.create_failure
+    return failed if failed is not None and failed.generation == seen.pool.metadata.generation else None
+
+
+def _hindered(kept: list[Member]) -> tuple[str, Verdict] | None:
+    """The name of the first pod that is kept from becoming ready, and by what."""
+    return next(((m.pod_name, m.problem) for m in kept if m.problem is not None), None)
+
+
 def _last_failure(seen: PoolObservation, kept: list[Member], now: datetime) -> PoolFailure | None:
     known = seen.pool.status.last_failure
-    hindered = next((m for m in kept if m.problem is not None), None)
-    if hindered is not None and hindered.problem is not None:
-        return _failure(known, hindered.problem, hindered.pod_name, now)
+    if (hindered := _hindered(kept)) is not None:
+        pod_name, problem = hindered
+        return _failure(known, problem, pod_name, now)
     last, failed = seen.failures.last, seen.create_failure
     if failed is not None and (last is None or failed.at > last.at):
         problem = verdict("False", failed.reason, said=failed.message)
@@ -167,7 +179,3 @@ def failed_member(failures: Failures, member: Member, now: datetime) -> Failures
     """Return the failures after one more pod that will not become ready."""
     assert member.problem is not None  # noqa: S101  it has failed
     return Failures(failures.count + 1, now, _failure(None, member.problem, member.pod_name, now))
-
-
-SETTLES = timedelta(seconds=1)
-"""How long a pool's status may differ from what is written: pods come and go in bursts."""

@@ -42,8 +42,12 @@ def read_template(pod: dict[str, Any]) -> MadeFrom | None:
         return None
 
 
+def fields_of(template: SandboxTemplate) -> dict[str, Any]:
+    """Return what a template says, by the names that a Sandbox's spec has for it."""
+    return {name: getattr(template, name) for name in SandboxTemplate.model_fields}
+
+
 def with_template(sandbox: Sandbox, template: SandboxTemplate) -> Sandbox:
     """Return a Sandbox with poolRef as it would be if it said itself what the template says."""
-    given = {name: getattr(template, name) for name in SandboxTemplate.model_fields}
-    spec: SandboxSpec = sandbox.spec.model_copy(update=given)
+    spec: SandboxSpec = sandbox.spec.model_copy(update=fields_of(template))
     return sandbox.model_copy(update={"spec": spec})

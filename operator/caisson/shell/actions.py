@@ -1,6 +1,7 @@
 """Carry out what the core asks for. What comes of it goes to the stores and the memory, where the next look is."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 from caisson.api.reasons import Reason
@@ -24,7 +25,7 @@ from caisson.core.refusal import reason_of_refusal
 from caisson.core.startup import Start
 from caisson.shell.claims import Claims
 from caisson.shell.clock import now
-from caisson.shell.collections import CLAIMS, PODS, Collection
+from caisson.shell.collections import CLAIMS, PODS
 from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
 from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube
@@ -61,7 +62,9 @@ class Actions:
             case ClaimPod():
                 await self._claims.take(key, sandbox, memory, action)
             case DeletePod(pod_name, pod_uid):
-                await self._delete(PODS, Key(key.namespace, pod_name), pod_uid)
+                # Gone, or replaced by another: the watch tells.
+                with contextlib.suppress(NotFound, Conflict):
+                    await self._kube.delete(PODS, key.namespace, pod_name, pod_uid)
             case ApplyObject():
                 await self._keeper.apply(sandbox, memory.kept_failures, action)
             case DeleteObject(kind, uid):
@@ -123,13 +126,6 @@ class Actions:
         except KubeError as error:
             return Reason.VOLUME_CLAIM_REJECTED, refusal(error)
         return None
-
-    async def _delete(self, kind: Collection, key: Key, uid: str) -> None:
-        try:
-            await self._kube.delete(kind, key.namespace, key.name, uid)
-        except (NotFound, Conflict):
-            # Gone, or replaced by another: the watch tells.
-            return
 
     async def _events(self, key: Key, pod_uid: str) -> PodEvents:
         found = [e for e in await self._kube.pod_events(key.namespace, pod_uid) if e.get("type") == "Warning"]

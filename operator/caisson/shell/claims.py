@@ -13,9 +13,9 @@ import structlog
 
 from caisson.api.sandbox import PLURAL, Origin, Sandbox
 from caisson.config import Config
-from caisson.core.owned import controller_of, is_owned_by, own_labels, owner_reference
+from caisson.core.owned import controller_of, is_owned_by, owner_reference
 from caisson.core.plan import ClaimPod
-from caisson.core.pod import propagated_labels
+from caisson.core.pod import pod_labels
 from caisson.core.writing import as_json, merge_patch
 from caisson.shell.clock import now
 from caisson.shell.collections import PODS
@@ -25,6 +25,7 @@ from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
 from caisson.shell.metrics import Metrics
 from caisson.shell.refusals import refusal
+from caisson.shell.status import write_status
 from caisson.shell.store import Key, Store
 
 log = structlog.get_logger(__name__)
@@ -72,7 +73,7 @@ class Claims:
     async def take(self, key: Key, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> None:
         """Take the pod. Where that fails the next look finds out what it has come to."""
         with self._reservations.holding(claim.pod_uid):
-            if not await self._prepare(key, sandbox, memory, claim):
+            if not await self._prepare(sandbox, memory, claim):
                 return
             try:
                 pod = await self._kube.patch(PODS, key.namespace, claim.pod_name, self._patch(sandbox, claim))
@@ -96,10 +97,10 @@ class Claims:
         assert sandbox.spec.pool_ref is not None  # noqa: S101
         self._left(pod_key, Key(key.namespace, sandbox.spec.pool_ref.name))
 
-    async def _prepare(self, key: Key, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
+    async def _prepare(self, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
         """Write the claim, and the policy beside it. Returns whether both are there."""
         done = await asyncio.gather(
-            self._say_so(key, sandbox, claim),
+            self._say_so(sandbox, claim),
             self._close(sandbox, memory, claim),
             return_exceptions=True,
         )
@@ -114,32 +115,22 @@ class Claims:
         await self._keeper.apply(sandbox, memory.kept_failures, claim.policy)
         return claim.policy.kind not in memory.kept_failures
 
-    async def _say_so(self, key: Key, sandbox: Sandbox, claim: ClaimPod) -> bool:
+    async def _say_so(self, sandbox: Sandbox, claim: ClaimPod) -> bool:
         """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""
         if sandbox.status.pod_uid == claim.pod_uid:
             return True
         patch = merge_patch(as_json(sandbox.status), as_json(claim.status))
-        body = {"metadata": {"resourceVersion": sandbox.metadata.resource_version}, "status": patch}
-        try:
-            written = await self._kube.patch_status(PLURAL, key.namespace, key.name, body)
-        except (NotFound, Conflict):
-            return False
-        self._sandboxes.refresh(written)
-        return True
+        return await write_status(self._kube, self._sandboxes, PLURAL, sandbox.metadata, patch) is not None
 
     def _patch(self, sandbox: Sandbox, claim: ClaimPod) -> dict[str, Any]:
         return {
             "metadata": {
                 "uid": claim.pod_uid,
                 "resourceVersion": claim.resource_version,
-                "labels": self._labels(sandbox),
+                "labels": pod_labels(sandbox, self._config, sandbox),
                 "ownerReferences": [owner_reference(sandbox)],
             }
         }
-
-    def _labels(self, sandbox: Sandbox) -> dict[str, str]:
-        # The administrator's win, as they do on a pod that is made.
-        return {**propagated_labels(sandbox, self._config), **self._config.sandboxes.labels, **own_labels(sandbox)}
 
     async def _is_unchanged(self, key: Key, claim: ClaimPod) -> bool:
         await self._look(key, claim)

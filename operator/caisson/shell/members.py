@@ -33,7 +33,6 @@ from caisson.shell.store import Key, OwnerKey, Store, key_of, owner_key
 
 Json = dict[str, Any]
 
-
 _SOON = timedelta(seconds=10)
 
 
@@ -159,7 +158,10 @@ class Members:
             resource_version=view.resource_version,
             created_at=view.created_at,
             terminating=view.terminating,
-            current=current is not None and template_hash(raw) == current and read_template(raw) is not None,
+            # One that is known was read; to read all of them again for each claim would be most of its cost.
+            current=current is not None
+            and template_hash(raw) == current
+            and (same is not None or read_template(raw) is not None),
             standing=same.standing if same else Standing.PENDING,
             ready_since=same.ready_since if same else None,
             problem=same.problem if same else None,

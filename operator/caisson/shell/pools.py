@@ -1,21 +1,20 @@
 """One reconcile of a pool: as many pods as were asked for, made and deleted, and its status written."""
 
-import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
 from caisson.api.pool import PLURAL, SandboxPool, SandboxPoolStatus
-from caisson.api.reasons import ConditionType, Reason
-from caisson.api.sandbox import Sandbox
+from caisson.api.reasons import Reason
+from caisson.api.sandbox import ObjectMeta, Sandbox
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
-from caisson.core.conditions import conditions
+from caisson.core.conditions import invalid
 from caisson.core.kept import KeptState
 from caisson.core.member import Standing, render_member, template_hash
 from caisson.core.networkpolicy import network_state, policy_name
@@ -33,7 +32,9 @@ from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube
 from caisson.shell.members import Members
 from caisson.shell.preconditions import Preconditions
+from caisson.shell.queue import LOOKED_AT_EVERY
 from caisson.shell.refusals import create_failure, refusal
+from caisson.shell.status import CHANGED_MEANWHILE, first_problem, readable_status, write_status
 from caisson.shell.store import Key, Store
 
 Json = dict[str, Any]
@@ -59,10 +60,6 @@ class _Memory:
     """UIDs of the pods that are among the failures."""
 
     changed_since: datetime | None = None
-
-
-_RESYNC = timedelta(minutes=10)
-"""Every pool is looked at this often though nothing woke it: a look costs no request."""
 
 
 class Pools:
@@ -109,9 +106,10 @@ class Pools:
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             self._memories.pop(key, None)
             return
-        pool = self.get(key)
-        if pool is None:
-            await self._write_invalid(key, raw)
+        try:
+            pool = _read(raw)
+        except ValidationError as error:
+            await self._write_invalid(raw, error)
             return
         memory = self._memories.get(key)
         if memory is None or memory.uid != pool.metadata.uid:
@@ -131,7 +129,7 @@ class Pools:
         if decision.create or decision.delete:
             decision = decide_pool(self._observe(pool, current, conflict, memory), now())
         await self._write(key, pool, as_json(decision.status), memory)
-        wake_at = earliest(decision.wake_at, now() + _RESYNC)
+        wake_at = earliest(decision.wake_at, now() + LOOKED_AT_EVERY)
         assert wake_at is not None  # noqa: S101
         self._wake_after(key, (wake_at - now()).total_seconds())
 
@@ -173,22 +171,12 @@ class Pools:
         memory.counted &= {member.pod_uid for member in members}
         return PoolObservation(pool, members, conflict, memory.create_failure, memory.failures)
 
-    async def _write_invalid(self, key: Key, raw: Json) -> None:
+    async def _write_invalid(self, raw: Json, error: ValidationError) -> None:
         """Say which field can't be read. What there is of the pool stays as it is."""
-        try:
-            _read(raw)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            known, generation = _readable_status(raw), raw["metadata"].get("generation", 0)
-            verdicts = {ConditionType.READY: verdict("False", Reason.INVALID_SPEC, said=said)}
-            told = conditions(known, verdicts, generation, now())
-            wanted = known.model_copy(update={"observed_generation": generation, "conditions": told})
-            patch = merge_patch(as_json(known), as_json(wanted))
-            if patch:
-                body = {"metadata": {"resourceVersion": raw["metadata"]["resourceVersion"]}, "status": patch}
-                with contextlib.suppress(NotFound, Conflict):
-                    self._pools.refresh(await self._kube.patch_status(PLURAL, key.namespace, key.name, body))
+        known, metadata = readable_status(SandboxPoolStatus, raw), ObjectMeta.model_validate(raw["metadata"])
+        wanted = invalid(known, metadata.generation, first_problem(error), now())
+        if patch := merge_patch(as_json(known), as_json(wanted)):
+            await write_status(self._kube, self._pools, PLURAL, metadata, patch)
 
     async def _create(self, pool: SandboxPool, memory: _Memory) -> bool:
         suffix = "".join(secrets.choice(_LETTERS) for _ in range(_SUFFIX))
@@ -232,15 +220,10 @@ class Pools:
         if pool.status.observed_generation == pool.metadata.generation and now() < settled:
             self._wake_after(key, (settled - now()).total_seconds())
             return
-        body = {"metadata": {"resourceVersion": pool.metadata.resource_version}, "status": patch}
-        try:
-            written = await self._kube.patch_status(PLURAL, key.namespace, key.name, body)
-        except (NotFound, Conflict):
-            # Its watch wakes us, unless that is what failed.
-            self._wake_after(key, 5.0)
-            return
-        memory.changed_since = None
-        self._pools.refresh(written)
+        if await write_status(self._kube, self._pools, PLURAL, pool.metadata, patch) is None:
+            self._wake_after(key, CHANGED_MEANWHILE.total_seconds())
+        else:
+            memory.changed_since = None
 
 
 def _is_later(member: Member, failures: Failures) -> bool:
@@ -250,11 +233,4 @@ def _is_later(member: Member, failures: Failures) -> bool:
 
 def _read(raw: Json) -> SandboxPool:
     """Read a pool. Raises ValidationError where its spec does not fit; a status that does not is as good as none."""
-    return SandboxPool.model_validate(raw | {"status": _readable_status(raw)})
-
-
-def _readable_status(raw: Json) -> SandboxPoolStatus:
-    try:
-        return SandboxPoolStatus.model_validate(raw.get("status", {}))
-    except ValidationError:
-        return SandboxPoolStatus()
+    return SandboxPool.model_validate(raw | {"status": readable_status(SandboxPoolStatus, raw)})

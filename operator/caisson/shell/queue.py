@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Hashable
+from datetime import timedelta
 from time import perf_counter
 from typing import Generic, TypeVar
 
@@ -18,6 +19,10 @@ from caisson.shell.metrics import QueueMetrics
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 _CEILING_SECONDS = 300
+
+LOOKED_AT_EVERY = timedelta(minutes=10)
+"""How often a Sandbox or a pool is looked at though nothing woke it. A look costs no request; it heals a lost
+wake-up."""
 
 
 class WorkQueue(Generic[KeyT]):

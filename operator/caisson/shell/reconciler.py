@@ -19,21 +19,19 @@ from caisson.core.template import read_template, with_template
 from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices
 from caisson.shell.actions import Actions
 from caisson.shell.clock import now
-from caisson.shell.errors import Conflict, NotFound
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
 from caisson.shell.metrics import Metrics
 from caisson.shell.pools import Pools
+from caisson.shell.queue import LOOKED_AT_EVERY
 from caisson.shell.recorder import Recorder
+from caisson.shell.status import CHANGED_MEANWHILE, first_problem, readable_status, write_status
 from caisson.shell.store import Key, OwnerKey, Store
 
 Json = dict[str, Any]
 
 _LATELY = timedelta(minutes=1)
-_CHANGED_MEANWHILE = timedelta(seconds=5)
-_RESYNC = timedelta(minutes=10)
-"""Every Sandbox is looked at this often though nothing woke it. A look costs no request; it heals a lost wake-up."""
 
 
 class _Pooled(NamedTuple):
@@ -170,7 +168,7 @@ class Reconciler:
         """Write the status if it is not `stored` and may not wait for a better one; see that the key comes back."""
         known = seen.sandbox.status
         patch = merge_patch(stored, as_json(decision.status))
-        wake_at = earliest(decision.step.wake_at, now() + _RESYNC)
+        wake_at = earliest(decision.step.wake_at, now() + LOOKED_AT_EVERY)
         if not patch:
             memory.status_changed_since = None
             _consume(memory, seen.session)
@@ -179,9 +177,8 @@ class Reconciler:
             waits = may_wait_until(known, decision.status, memory.status_changed_since)
             if waits is not None and now() < waits:
                 wake_at = earliest(wake_at, waits)
-            elif not await self._patch(key, seen, memory, decision.status, patch):
-                # Its watch wakes us, unless that is what failed.
-                wake_at = earliest(wake_at, now() + _CHANGED_MEANWHILE)
+            elif not await self._patch(seen, memory, decision.status, patch):
+                wake_at = earliest(wake_at, now() + CHANGED_MEANWHILE)
             else:
                 pool = decision.status.pool
                 if pool is not None and pool != known.pool and pool.origin is Origin.COLD:
@@ -195,32 +192,26 @@ class Reconciler:
         if wake_at is not None:
             self._wake_after(key, (wake_at - now()).total_seconds())
 
-    async def _patch(self, key: Key, seen: Observation, memory: Memory, status: SandboxStatus, patch: Json) -> bool:
+    async def _patch(self, seen: Observation, memory: Memory, status: SandboxStatus, patch: Json) -> bool:
         """Write the status. Returns False when the Sandbox is gone or has changed by now."""
         if (ahead := announcement(seen.sandbox.status, status)) is not None:
             await self._recorder.record(seen.sandbox, ahead)
-        # A UID is no precondition of a patch to a custom resource's status; the resource version is, and implies it.
-        body = {"metadata": {"resourceVersion": seen.sandbox.metadata.resource_version}, "status": patch}
-        try:
-            written = await self._kube.patch_status(PLURAL, key.namespace, key.name, body)
-        except (NotFound, Conflict):
+        written = await write_status(self._kube, self._sandboxes, PLURAL, seen.sandbox.metadata, patch)
+        if written is None:
             return False
-        self._sandboxes.refresh(written)
         self._health.wrote(seen.sandbox.metadata.resource_version, written)
         memory.status_changed_since = None
         _consume(memory, seen.session)
         return True
 
     async def _settle_invalid(self, key: Key, raw: Json, memory: Memory, error: ValidationError) -> None:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
         bare = Sandbox.model_construct(
             metadata=ObjectMeta.model_validate(raw["metadata"]),
             spec=SandboxSpec.model_construct(image="", **_readable_lifetime(raw)),
-            status=_readable_status(raw),
+            status=readable_status(SandboxStatus, raw),
         )
-        problem, seen = f"{where}: {first['msg']}", self._observe(key, bare, memory)
-        decision = decide_invalid(seen, self._config, problem, now())
+        seen = self._observe(key, bare, memory)
+        decision = decide_invalid(seen, self._config, first_problem(error), now())
         if decision.step.action is not None:
             await self._actions.perform(key, bare, memory, decision.step.action)
         await self._write(key, seen, memory, decision, _stored(raw, bare.status))
@@ -260,7 +251,7 @@ def _consume(memory: Memory, seen: Session | None) -> None:
 
 def _read(raw: Json) -> Sandbox:
     """Read a Sandbox. Raises ValidationError where its spec does not fit; a status that does not is as good as none."""
-    return Sandbox.model_validate(raw | {"status": _readable_status(raw)})
+    return Sandbox.model_validate(raw | {"status": readable_status(SandboxStatus, raw)})
 
 
 def _stored(raw: Json, read: SandboxStatus) -> Json:
@@ -276,10 +267,3 @@ def _readable_lifetime(raw: Json) -> Json:
     except ValidationError:
         lifetime = Lifetime()
     return {"lifetime": lifetime, "suspend": spec.get("suspend") is True}
-
-
-def _readable_status(raw: Json) -> SandboxStatus:
-    try:
-        return SandboxStatus.model_validate(raw.get("status", {}))
-    except ValidationError:
-        return SandboxStatus()

@@ -8,7 +8,8 @@ import pytest
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.config import Config
-from caisson.core.decide import Decision, invalid
+from caisson.core.conditions import invalid
+from caisson.core.decide import Decision
 from caisson.core.lifetime import expires_at
 from caisson.core.observation import IdleAnswer
 from caisson.core.plan import AskIdle, CreatePod, DeleteObject, DeletePod, Kept, OpenSession
@@ -230,7 +231,7 @@ class TestDelete:
     def test_nor_does_a_spec_that_made_no_sense_for_a_while(self) -> None:
         sandbox = sandbox_of(**self.SPEC)
         over = written(sandbox, choose(sandbox, None, after(600)))
-        confused = over.model_copy(update={"status": invalid(over, "no", after(601))})
+        confused = over.model_copy(update={"status": invalid(over.status, over.metadata.generation, "no", after(601))})
         decision = choose(edited(confused), None, after(602))
         assert reason(decision) == Reason.EXPIRED
         assert decision.step.action is None

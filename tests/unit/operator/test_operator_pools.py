@@ -368,6 +368,16 @@ class PoolWorld(World):
         await self.look(names)
         return names
 
+    async def dies_at_the_claim(self) -> None:
+        """Let the operator be killed between the claim in the status and the pod that it is about."""
+
+        def die() -> None:
+            raise KubeUnreachable("killed")
+
+        self.kube.before_patch = die
+        with pytest.raises(KubeUnreachable):
+            await self.reconcile()
+
     async def look(self, names: list[str]) -> None:
         """Look at pods of the pool, as after a restart of the operator too."""
         for name in names:
@@ -415,13 +425,7 @@ class TestClaims:
 
     async def test_an_operator_that_dies_in_between_goes_on_with_the_same_pod(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
-
-        def die() -> None:
-            raise KubeUnreachable("killed")
-
-        world.kube.before_patch = die
-        with pytest.raises(KubeUnreachable):
-            await world.reconcile()
+        await world.dies_at_the_claim()
         assert world.owners() == {name: "SandboxPool/warm"}
         world.kube.before_patch = lambda: None
         world.operator_restarts()
@@ -486,13 +490,7 @@ class TestClaims:
 
     async def test_a_pool_does_not_delete_what_a_sandbox_has_claimed(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
-
-        def die() -> None:
-            raise KubeUnreachable("killed")
-
-        world.kube.before_patch = die
-        with pytest.raises(KubeUnreachable):
-            await world.reconcile()
+        await world.dies_at_the_claim()
         world.kube.pool["spec"]["replicas"] = 0
         world.kube._stamp(world.kube.pool)
         world.operator_restarts()

@@ -1,0 +1,44 @@
+"""Read and write the statuses of Sandboxes and pools."""
+
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from caisson.api.base import ApiModel
+from caisson.api.sandbox import ObjectMeta
+from caisson.shell.errors import Conflict, NotFound
+from caisson.shell.kube import Kube
+from caisson.shell.store import Store
+
+Json = dict[str, Any]
+StatusT = TypeVar("StatusT", bound=ApiModel)
+
+CHANGED_MEANWHILE = timedelta(seconds=5)
+"""When to look again after a write that was not taken: the watch wakes us, unless that is what failed."""
+
+
+async def write_status(kube: Kube, store: Store, plural: str, metadata: ObjectMeta, patch: Json) -> Json | None:
+    """Apply a JSON merge patch to a status, and keep the answer. Returns None where the object is another by now."""
+    # A UID is no precondition of a patch to a custom resource's status; the resource version is, and implies it.
+    body = {"metadata": {"resourceVersion": metadata.resource_version}, "status": patch}
+    try:
+        written = await kube.patch_status(plural, metadata.namespace, metadata.name, body)
+    except (NotFound, Conflict):
+        return None
+    store.refresh(written)
+    return written
+
+
+def readable_status(model: type[StatusT], raw: Json) -> StatusT:
+    """Return the status of an object; one that can't be read is as good as none."""
+    try:
+        return model.model_validate(raw.get("status", {}))
+    except ValidationError:
+        return model()
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say which field can't be read, and why."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
