@@ -34,8 +34,10 @@ def until_filled(kubectl: Kubectl, name: str, replicas: int) -> None:
     """Wait until so many sandboxes of a pool can be taken, and it says so."""
 
     def filled() -> bool:
+        # Its status follows a second after its pods: alone, it may be what was true before the last was taken.
+        ready = [pod for pod, owner in pods_of(kubectl, "SandboxPool", ready=True).items() if owner == name]
         status = pool_status(kubectl, name)
-        return status.get("readyReplicas") == replicas == status.get("replicas")
+        return len(ready) == status.get("readyReplicas") == replicas == status.get("replicas")
 
     eventually(filled, lambda: json.dumps(kubectl.get("sbxp", name), indent=1))
 
@@ -46,9 +48,10 @@ def take(kubectl: Kubectl, name: str, pool: str = "warm", **spec: Any) -> None:
     kubectl.apply({"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", "metadata": {"name": name}, "spec": body})
 
 
-def pods_of(kubectl: Kubectl, kind: str) -> dict[str, str]:
-    """Return the pods that Sandboxes, or pools, own, with the owner's name."""
-    owners = {pod["metadata"]["name"]: pod["metadata"]["ownerReferences"][0] for pod in kubectl.get_all("pods")}
+def pods_of(kubectl: Kubectl, kind: str, ready: bool = False) -> dict[str, str]:
+    """Return the pods that Sandboxes, or pools, own (those that are ready, if asked), with the owner's name."""
+    pods = [pod for pod in kubectl.get_all("pods") if not ready or condition(pod["status"], "Ready").get("status") == "True"]
+    owners = {pod["metadata"]["name"]: pod["metadata"]["ownerReferences"][0] for pod in pods}
     return {name: owner["name"] for name, owner in owners.items() if owner["kind"] == kind}
 
 
