@@ -50,7 +50,7 @@ def take(kubectl: Kubectl, name: str, pool: str = "warm", **spec: Any) -> None:
 
 def pods_of(kubectl: Kubectl, kind: str, ready: bool = False) -> dict[str, str]:
     """Return the pods that Sandboxes, or pools, own (those that are ready, if asked), with the owner's name."""
-    pods = [pod for pod in kubectl.get_all("pods") if not ready or condition(pod["status"], "Ready").get("status") == "True"]
+    pods = [p for p in kubectl.get_all("pods") if not ready or condition(p["status"], "Ready").get("status") == "True"]
     owners = {pod["metadata"]["name"]: pod["metadata"]["ownerReferences"][0] for pod in pods}
     return {name: owner["name"] for name, owner in owners.items() if owner["kind"] == kind}
 

@@ -479,7 +479,7 @@ class TestOnGVisorsProfile:
         online.start(1, profile="GVisor")
 
         assert (online.fake / "iptables.rules").read_text().splitlines() == [
-            *(f"POSTROUTING -o lo -p {protocol} -j SNAT --to-source 10.7.0.2" for protocol in ("tcp", "udp")),
+            *(f"-A POSTROUTING -o lo -p {protocol} -j SNAT --to-source 10.7.0.2" for protocol in ("tcp", "udp")),
             "-A FORWARD -o lo -j ACCEPT",
             "-A FORWARD -i lo -j ACCEPT",
             "-A FORWARD -i docker0 -o docker0 -j DROP",

@@ -5,15 +5,8 @@ CONTAINERD_SOCKET=$STATE/containerd.sock
 
 # The directories are those of dockerd's own containerd, so that either finds what the other has left.
 configure_containerd() {
-	cat >"$STATE/containerd.toml" <<-END
-		version = 2
-		root = "/var/lib/docker/containerd/daemon"
-		state = "/run/docker/containerd/daemon"
-		disabled_plugins = ["io.containerd.grpc.v1.cri"]
-
-		[grpc]
-		  address = "$CONTAINERD_SOCKET"
-	END
+	printf '%s\n' 'version = 2' 'root = "/var/lib/docker/containerd/daemon"' 'state = "/run/docker/containerd/daemon"' \
+		'disabled_plugins = ["io.containerd.grpc.v1.cri"]' '[grpc]' "address = \"$CONTAINERD_SOCKET\"" >"$STATE/containerd.toml"
 }
 
 # Runs until it is told to end; the containerd that it keeps then ends as well. What containerd says belongs to dockerd's stderr,

@@ -17,26 +17,23 @@ mount_storage() { # SIZE_IN_BYTES
 	mount -t tmpfs -o "size=$1,mode=0711" caisson-docker /var/lib/docker && echo "$1" >"$STATE/mounted"
 }
 
-# dockerd can't do this here (--iptables=false), and gVisor knows SNAT, not MASQUERADE. One rule for each protocol: SNAT of gVisor
-# wants one.
-forward_packets() {
-	echo 1 >/proc/sys/net/ipv4/ip_forward || return
-	[ -n "$uplink_device" ] || return 0
-	local protocol
-	for protocol in tcp udp; do
-		set -- POSTROUTING -o "$uplink_device" -p "$protocol" -j SNAT --to-source "$uplink_address"
-		iptables-legacy -w 5 -t nat -C "$@" 2>/dev/null || iptables-legacy -w 5 -t nat -A "$@" || return
-	done
-	forbid_detours
-}
-
+# dockerd can't do this here (--iptables=false). Once for each pod, all by one command: every further one would take its 30 ms from
+# dockerd, which is starting.
+#
+# gVisor knows SNAT, not MASQUERADE, and wants one rule of it for each protocol.
+#
 # A bridge of gVisor gives the pod's own stack a copy of every packet that passes between two containers. Forwarded, it arrives twice:
 # connections between containers crawl, or are reset. So the pod forwards to and from its uplink only, which keeps bridges apart as
 # Docker's own rules would. Other bridges may still get to docker0, because host.docker.internal is an address there; what answers from
 # a container on it does not get back.
-forbid_detours() {
-	[ ! -e "$STATE/filtered" ] || return 0
-	iptables-legacy-restore -w 5 --noflush <<-END && echo >"$STATE/filtered"
+forward_packets() {
+	echo 1 >/proc/sys/net/ipv4/ip_forward || return
+	[ -n "$uplink_device" ] && [ ! -e "$STATE/forwards" ] || return 0
+	iptables-legacy-restore -w 5 --noflush <<-END && echo >"$STATE/forwards"
+		*nat
+		-A POSTROUTING -o $uplink_device -p tcp -j SNAT --to-source $uplink_address
+		-A POSTROUTING -o $uplink_device -p udp -j SNAT --to-source $uplink_address
+		COMMIT
 		*filter
 		-A FORWARD -o $uplink_device -j ACCEPT
 		-A FORWARD -i $uplink_device -j ACCEPT
