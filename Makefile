@@ -56,7 +56,7 @@ lint: ## Style, types, import contracts, shell scripts
 
 .PHONY: unit
 unit: ## The tests that need no cluster, in seconds
-	@$(RUN)pytest tests/unit tests/toolbox
+	@$(RUN)pytest --numprocesses=2 tests/unit tests/toolbox
 
 .PHONY: chart
 chart: ## The chart's tests that need no cluster, in seconds: helm lint, helm-unittest, kubeconform, drift

@@ -13,7 +13,7 @@ def attempt(
     action: Action, failure: CreateFailure | None, generation: int, now: datetime
 ) -> tuple[Step, CreateFailure | None]:
     """Return the next step, and the failure that holds this generation of a spec up; None where nothing does."""
-    if failure is None or failure.generation != generation:
+    if failure is None or failure.count == 0 or failure.generation != generation:
         return Step(action), None
     due = failure.at + exponential(failure.count, ceiling=_CEILING_SECONDS)
     return Step(action) if now >= due else Step(wake_at=due), failure

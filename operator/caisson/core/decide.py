@@ -49,6 +49,10 @@ _EVENTS_AFTER = timedelta(seconds=5)
 _EVENTS_CEILING_SECONDS = 60
 
 
+_UNTOUCHED = KeptState(Step(), in_place=False)
+"""What there is stays where the template is gone that says what it should be."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """The status that the Sandbox should have, and the next step."""
@@ -74,9 +78,12 @@ def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     life = lifetime_state(seen, config, now)
     sandbox, kept, failures = seen.sandbox, seen.kept, seen.kept_failures
     policy, kind = Kept.NETWORK_POLICY, Kept.SERVICE
-    network = network_state(sandbox, sandbox.spec, kept.get(policy), failures.get(policy), config, now)
-    wanted = None if life.is_over else render_service(sandbox)
-    service = kept_state(sandbox, kind, wanted, kept.get(kind), failures.get(kind), now)
+    network = service = _UNTOUCHED
+    if not seen.pool_missing:
+        network = network_state(sandbox, sandbox.spec, kept.get(policy), failures.get(policy), config, now)
+    if life.is_over or not seen.pool_missing:
+        wanted = None if life.is_over else render_service(sandbox)
+        service = kept_state(sandbox, kind, wanted, kept.get(kind), failures.get(kind), now)
     if life.stop is not None:
         state = _stopped(seen, life.stop, now)
     elif seen.pod is None:
@@ -132,6 +139,9 @@ def _surplus(seen: Observation) -> DeletePod | None:
 
 
 def _without_pod(seen: Observation, network: KeptState, config: Config, now: datetime) -> _State:
+    pool = seen.sandbox.spec.pool_ref
+    if pool is not None and seen.pool_missing:
+        return _waiting(seen, verdict("False", Reason.POOL_NOT_FOUND, said=pool.name), Step(wake_at=now + _POOL_AGAIN))
     if network.problem is not None:
         return _waiting(seen, network.problem, Step())
     policy = network.step.action if isinstance(network.step.action, ApplyObject) else None
@@ -139,9 +149,7 @@ def _without_pod(seen: Observation, network: KeptState, config: Config, now: dat
         # With nothing to do about it, there is one of an earlier Sandbox of this name, which is going away.
         reason = Reason.POD_PENDING if network.step.action is not None else Reason.POD_TERMINATING
         return _waiting(seen, verdict("False", reason), Step())
-    if seen.sandbox.spec.pool_ref is not None and (
-        state := _from_pool(seen, seen.sandbox.spec.pool_ref.name, policy, config, now)
-    ):
+    if pool is not None and (state := _from_pool(seen, policy, config, now)):
         return state
     create = _creation(seen, config)
     if isinstance(create, Verdict):
@@ -157,16 +165,12 @@ def _takes(seen: Observation) -> bool:
     return seen.warm is not None and (known is None or known.origin is not Origin.COLD)
 
 
-def _from_pool(
-    seen: Observation, pool: str, policy: ApplyObject | None, config: Config, now: datetime
-) -> _State | None:
+def _from_pool(seen: Observation, policy: ApplyObject | None, config: Config, now: datetime) -> _State | None:
     """The state of a Sandbox that takes a pod of its pool; None where it starts one itself.
 
     That it does is written first, and holds: a pod that was asked for may come about though the answer was lost, and
     nothing but the status tells the next operator not to take another one from the pool.
     """
-    if seen.pool_missing:
-        return _waiting(seen, verdict("False", Reason.POOL_NOT_FOUND, said=pool), Step(wake_at=now + _POOL_AGAIN))
     known = seen.sandbox.status.pool
     if known is not None and known.origin is Origin.COLD:
         return None

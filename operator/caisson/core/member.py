@@ -19,7 +19,7 @@ from caisson.core.allowance import ConfigurationConflict
 from caisson.core.backoff import exponential
 from caisson.core.control import preload_command
 from caisson.core.decide import decide_member
-from caisson.core.observation import Observation, SessionReported, SessionRunning
+from caisson.core.observation import Observation, SessionLost, SessionReported, SessionRunning
 from caisson.core.plan import NOTHING, Expected, OpenSession, Step
 from caisson.core.pod import render_pod
 from caisson.core.podstate import is_finished
@@ -51,10 +51,12 @@ class PreloadState:
     problem: str | None = None
     tries: int = 0
     at: datetime | None = None
+    asking: bool = False
+    """The session that is open, or was the last, asks for them."""
 
     def tried(self, now: datetime) -> "PreloadState":
         """Return the same after one more try."""
-        return replace(self, tries=self.tries + 1, at=now)
+        return replace(self, tries=self.tries + 1, at=now, asking=True)
 
 
 @dataclass(frozen=True)
@@ -125,14 +127,16 @@ def member_state(
     return MemberDecision(status, Standing.AVAILABLE, None, decision.step)
 
 
-def preload_outcome(before: PreloadState, session: SessionReported) -> PreloadState:
-    """Return what is known of the images after a session."""
+def preload_outcome(before: PreloadState, session: SessionReported | SessionLost) -> tuple[PreloadState, bool]:
+    """Return what is known of the images after a session, and whether that session was about them."""
+    if not before.asking:
+        return before, False
+    if isinstance(session, SessionLost):
+        return replace(before, problem=session.message, asking=False), True
     told = session.report.preload
-    if told is None:
-        return before
-    if told.problem is None:
-        return PreloadState(done=True)
-    return replace(before, problem=told.problem)
+    if told is not None and told.problem is None:
+        return PreloadState(done=True), True
+    return replace(before, problem=told.problem if told is not None else before.problem, asking=False), True
 
 
 def _is_final(status: SandboxStatus, found: Verdict) -> bool:

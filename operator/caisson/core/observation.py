@@ -20,7 +20,7 @@ LOST_SESSIONS_TOLD = 3
 
 @dataclass(frozen=True)
 class CreateFailure:
-    """The API server did not take an object, `count` times in a row for this generation of the spec."""
+    """An object was not taken, or did not stay, `count` times in a row for this generation of the spec."""
 
     reason: Reason
     message: str

@@ -112,8 +112,7 @@ class Claims:
     async def _close(self, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
         if claim.policy is None:
             return True
-        await self._keeper.apply(sandbox, memory.kept_failures, claim.policy)
-        return claim.policy.kind not in memory.kept_failures
+        return await self._keeper.apply(sandbox, memory.kept_failures, claim.policy)
 
     async def _say_so(self, sandbox: Sandbox, claim: ClaimPod) -> bool:
         """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""

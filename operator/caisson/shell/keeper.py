@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
+from datetime import timedelta
 
 from caisson.api.reasons import Reason
 from caisson.core.kept import REJECTED, is_as_it_should_be, patch_towards
@@ -9,12 +10,16 @@ from caisson.core.observation import CreateFailure
 from caisson.core.owned import Owner, is_labelled, is_of_namesake, is_owned_by, whose
 from caisson.core.plan import ApplyObject, Kept
 from caisson.core.refusal import is_not_guarded
+from caisson.shell.clock import now
 from caisson.shell.collections import KEPT
 from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
 from caisson.shell.kube import Kube
 from caisson.shell.preconditions import Problem
-from caisson.shell.refusals import create_failure, refusal
+from caisson.shell.refusals import one_more, refusal
 from caisson.shell.store import Store
+
+_FORGIVEN_AFTER = timedelta(minutes=10)
+"""How long an object must have stayed as it was made, for the next change of it to be set right at once again."""
 
 
 class Keeper:
@@ -24,8 +29,12 @@ class Keeper:
         """Act through this connection, and keep what is learnt of in these stores."""
         self._kube, self._kept = kube, kept
 
-    async def apply(self, owner: Owner, failures: dict[Kept, CreateFailure], action: ApplyObject) -> None:
-        """Make an object, or change it; note in `failures` where that is refused."""
+    async def apply(self, owner: Owner, failures: dict[Kept, CreateFailure], action: ApplyObject) -> bool:
+        """Make an object, or change it. Returns whether it is as it should be.
+
+        What is noted in `failures` counts where it is not, or does not stay so: whoever keeps changing it back gets
+        an answer that comes later each time.
+        """
         namespace, name = owner.metadata.namespace, action.manifest["metadata"]["name"]
         kind, rejected, problem = KEPT[action.kind], REJECTED[action.kind], None
         try:
@@ -44,9 +53,13 @@ class Keeper:
         except KubeError as error:
             reason = Reason.NAMESPACE_NOT_GUARDED if is_not_guarded(error.message) else rejected
             problem = reason, refusal(error)
-        failure = create_failure(problem, owner.metadata.generation, failures.pop(action.kind, None))
-        if failure is not None:
-            failures[action.kind] = failure
+        generation, before = owner.metadata.generation, failures.get(action.kind)
+        if problem is None:
+            said = f"something else keeps changing or deleting the {action.kind} {name}"
+            failures[action.kind] = CreateFailure(rejected, said, generation, now(), _repairs(before, generation))
+            return True
+        failures[action.kind] = one_more(problem, generation, before)
+        return False
 
     async def delete(self, namespace: str, name: str, kind: Kept, uid: str) -> None:
         """Delete an object, if it still is the one of this UID."""
@@ -64,3 +77,10 @@ class Keeper:
             self._kept[kind].put(found)
             return None
         return REJECTED[kind], whose(kind, found)
+
+
+def _repairs(before: CreateFailure | None, generation: int) -> int:
+    """How many times in a row an object did not stay as it was made: none, of the first time that it is."""
+    if before is None or before.generation != generation or now() - before.at > _FORGIVEN_AFTER:
+        return 0
+    return before.count + 1

@@ -18,7 +18,7 @@ from caisson.core.member import (
     template_hash,
     virtual_sandbox,
 )
-from caisson.core.observation import Observation, SessionReported, WarmPod
+from caisson.core.observation import Observation, SessionLost, SessionReported, WarmPod
 from caisson.core.owned import is_owned_by
 from caisson.core.plan import Expected, LookAtEvents, OpenSession
 from caisson.core.podview import PodView, pod_view
@@ -49,13 +49,14 @@ class _Known:
     since: datetime = field(default_factory=now)
     """When this process first looked."""
 
-    def take_over(self, decision: MemberDecision, at: datetime) -> None:
+    def take_over(self, decision: MemberDecision, pod: PodView, at: datetime) -> None:
         """Know what was decided; what a session told is in it."""
         self.status, self.standing, self.problem = decision.status, decision.standing, decision.problem
         if self.standing is not Standing.AVAILABLE:
             self.ready_since = None
         elif self.ready_since is None:
-            self.ready_since = at
+            # Of one that was ready before this process came, the kubelet knows since when.
+            self.ready_since = min(at, pod.ready_changed_at or at) if pod.ready else at
         if isinstance(self.memory.session, SessionReported):
             self.memory.session = None
 
@@ -90,13 +91,17 @@ class Members:
             self._forget(key)
             return
         view, known = pod_view(raw), self._of(key, raw)
+        session = known.memory.session
+        if isinstance(session, SessionReported | SessionLost):
+            known.preload, its_own = preload_outcome(known.preload, session)
+            if its_own and isinstance(session, SessionLost):
+                # That the images are not there says nothing of dockerd.
+                known.memory.session = None
         seen = self._observe(raw, view, made_from, known)
-        if isinstance(known.memory.session, SessionReported):
-            known.preload = preload_outcome(known.preload, known.memory.session)
         at = now()
         decision = member_state(seen, made_from, known.preload, self._config, at)
         before = known.standing, known.problem
-        known.take_over(decision, at)
+        known.take_over(decision, view, at)
         action = decision.step.action
         if action is not None:
             if isinstance(action, OpenSession) and action.expected is Expected.PRELOAD:

@@ -34,7 +34,7 @@ from caisson.shell.members import Members
 from caisson.shell.preconditions import Preconditions
 from caisson.shell.queue import LOOKED_AT_EVERY
 from caisson.shell.refusals import create_failure, refusal
-from caisson.shell.status import CHANGED_MEANWHILE, first_problem, readable_status, write_status
+from caisson.shell.status import CHANGED_MEANWHILE, first_problem, readable_status, stored_status, write_status
 from caisson.shell.store import Key, Store
 
 Json = dict[str, Any]
@@ -128,7 +128,7 @@ class Pools:
                 break
         if decision.create or decision.delete:
             decision = decide_pool(self._observe(pool, current, conflict, memory), now())
-        await self._write(key, pool, as_json(decision.status), memory)
+        await self._write(key, pool, merge_patch(stored_status(raw, pool.status), as_json(decision.status)), memory)
         wake_at = earliest(decision.wake_at, now() + LOOKED_AT_EVERY)
         assert wake_at is not None  # noqa: S101
         self._wake_after(key, (wake_at - now()).total_seconds())
@@ -175,7 +175,7 @@ class Pools:
         """Say which field can't be read. What there is of the pool stays as it is."""
         known, metadata = readable_status(SandboxPoolStatus, raw), ObjectMeta.model_validate(raw["metadata"])
         wanted = invalid(known, metadata.generation, first_problem(error), now())
-        if patch := merge_patch(as_json(known), as_json(wanted)):
+        if patch := merge_patch(stored_status(raw, known), as_json(wanted)):
             await write_status(self._kube, self._pools, PLURAL, metadata, patch)
 
     async def _create(self, pool: SandboxPool, memory: _Memory) -> bool:
@@ -210,8 +210,7 @@ class Pools:
             reason=str(member.problem.reason) if member.problem else None,
         )
 
-    async def _write(self, key: Key, pool: SandboxPool, wanted: Json, memory: _Memory) -> None:
-        patch = merge_patch(as_json(pool.status), wanted)
+    async def _write(self, key: Key, pool: SandboxPool, patch: Json, memory: _Memory) -> None:
         if not patch:
             memory.changed_since = None
             return

@@ -26,7 +26,7 @@ from caisson.shell.metrics import Metrics
 from caisson.shell.pools import Pools
 from caisson.shell.queue import LOOKED_AT_EVERY
 from caisson.shell.recorder import Recorder
-from caisson.shell.status import CHANGED_MEANWHILE, first_problem, readable_status, write_status
+from caisson.shell.status import CHANGED_MEANWHILE, first_problem, readable_status, stored_status, write_status
 from caisson.shell.store import Key, OwnerKey, Store
 
 Json = dict[str, Any]
@@ -96,7 +96,7 @@ class Reconciler:
                 sandbox = _read(raw)
             seen = self._observe(key, sandbox, memory)
             decision = decide(seen, self._config, now())
-        await self._write(key, seen, memory, decision, _stored(raw, sandbox.status))
+        await self._write(key, seen, memory, decision, stored_status(raw, sandbox.status))
         if decision.step.action not in (None, performed):
             # What was done cleared the way for something else.
             self._wake_after(key, 0)
@@ -214,7 +214,7 @@ class Reconciler:
         decision = decide_invalid(seen, self._config, first_problem(error), now())
         if decision.step.action is not None:
             await self._actions.perform(key, bare, memory, decision.step.action)
-        await self._write(key, seen, memory, decision, _stored(raw, bare.status))
+        await self._write(key, seen, memory, decision, stored_status(raw, bare.status))
 
     def _memory(self, key: Key, raw: Json) -> Memory:
         uid = raw["metadata"]["uid"]
@@ -252,11 +252,6 @@ def _consume(memory: Memory, seen: Session | None) -> None:
 def _read(raw: Json) -> Sandbox:
     """Read a Sandbox. Raises ValidationError where its spec does not fit; a status that does not is as good as none."""
     return Sandbox.model_validate(raw | {"status": readable_status(SandboxStatus, raw)})
-
-
-def _stored(raw: Json, read: SandboxStatus) -> Json:
-    """What a new status is compared with. Of one that can't be read all goes, or it could never be read again."""
-    return as_json(read) if read != SandboxStatus() else dict(raw.get("status", {}))
 
 
 def _readable_lifetime(raw: Json) -> Json:

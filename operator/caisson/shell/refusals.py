@@ -11,8 +11,11 @@ _MESSAGE_BYTES = 512
 
 def create_failure(problem: Problem | None, generation: int, before: CreateFailure | None) -> CreateFailure | None:
     """Return what is known of failures after one more try, for this generation of the spec."""
-    if problem is None:
-        return None
+    return None if problem is None else one_more(problem, generation, before)
+
+
+def one_more(problem: Problem, generation: int, before: CreateFailure | None) -> CreateFailure:
+    """Return what is known of failures after one more of them."""
     failures = before.count if before is not None and before.generation == generation else 0
     reason, message = problem
     return CreateFailure(reason, message, generation, now(), failures + 1)

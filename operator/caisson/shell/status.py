@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from caisson.api.base import ApiModel
-from caisson.api.sandbox import ObjectMeta
+from caisson.api.pool import SandboxPoolStatus
+from caisson.api.sandbox import ObjectMeta, SandboxStatus
+from caisson.core.writing import as_json
 from caisson.shell.errors import Conflict, NotFound
 from caisson.shell.kube import Kube
 from caisson.shell.store import Store
@@ -36,6 +38,11 @@ def readable_status(model: type[StatusT], raw: Json) -> StatusT:
         return model.model_validate(raw.get("status", {}))
     except ValidationError:
         return model()
+
+
+def stored_status(raw: Json, read: SandboxStatus | SandboxPoolStatus) -> Json:
+    """Return what a new status is compared with. Of one that can't be read all goes: else it never could be again."""
+    return as_json(read) if read != type(read)() else dict(raw.get("status", {}))
 
 
 def first_problem(error: ValidationError) -> str:

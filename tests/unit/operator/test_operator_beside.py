@@ -1,5 +1,7 @@
 """What is made beside the pod: the claim under Docker's storage, and the Service for the ports."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -289,3 +291,27 @@ async def test_a_pod_of_the_sandboxs_name_is_looked_for_among_pods() -> None:
     await world.reconcile(2)
     assert world.pods.get(KEY) is not None
     assert (await world.kube.get(PODS, "default", "demo"))["kind"] == "Pod"
+
+
+async def test_whoever_keeps_changing_it_back_is_answered_later_each_time_and_told_of() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    patches = 0
+    for _ in range(20):
+        service = world.kube.beside[SERVICES]
+        if service["spec"]["ports"]:
+            patches += 1
+            service["spec"]["ports"] = []
+            world.kube._stamp(service)
+        world.watches_deliver()
+        await world.reconcile()
+    # Set right once at once; then somebody waited.
+    assert patches == 2
+    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert "something else keeps changing or deleting the Service demo" in str(world.kube.sandbox["status"])
+    known = world.reconciler._memories[KEY].kept_failures[Kept.SERVICE]
+    world.reconciler._memories[KEY].kept_failures[Kept.SERVICE] = replace(known, at=known.at - timedelta(minutes=11))
+    await world.reconcile()
+    assert world.kube.beside[SERVICES]["spec"]["ports"]
+    assert world.condition() == ("True", Reason.READY)
+    assert world.reconciler._memories[KEY].kept_failures[Kept.SERVICE].count == 0

@@ -4,6 +4,7 @@ import asyncio
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,16 +13,16 @@ from caisson.api.pool import SandboxPool
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Origin, SandboxStatus
 from caisson.core.member import PreloadState, Standing, member_state, render_member, template_hash, virtual_sandbox
-from caisson.core.observation import CreateFailure, Observation
+from caisson.core.observation import LOST_SESSIONS_TOLD, CreateFailure, Observation
 from caisson.core.owned import POOL_LABEL, SANDBOX_LABEL, controller_of
 from caisson.core.plan import Expected, Kept
 from caisson.core.podview import PodView
 from caisson.core.pool import Failures, Member, PoolObservation, decide_pool, failed_member
 from caisson.core.template import MadeFrom, read_template, write_template
 from caisson.core.verdict import verdict
-from caisson.shell.collections import NETWORK_POLICIES, PODS, Collection
+from caisson.shell.collections import NETWORK_POLICIES, PODS, SERVICES, Collection
 from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
-from caisson.shell.exec import ExecResult
+from caisson.shell.exec import ExecError, ExecResult
 from caisson.shell.store import Key
 from tests.unit.operator.builders import (
     CONFIG,
@@ -631,6 +632,23 @@ class TestTrouble:
         assert name not in world.kube.all_pods
         assert world.members._known == {}
 
+    async def test_a_status_that_can_not_be_read_is_written_anew(self, world: PoolWorld) -> None:
+        world.kube.pool["status"] = {"replicas": "many", "left": "over"}
+        world.kube._stamp(world.kube.pool)
+        world.watches_deliver()
+        await world.pools.reconcile(POOL_KEY)
+        assert world.kube.pool["status"]["replicas"] == 1
+        assert "left" not in world.kube.pool["status"]
+
+    async def test_since_when_a_pod_is_ready_outlives_the_operator(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        world.kube.all_pods[name]["status"]["conditions"][0]["lastTransitionTime"] = "2026-03-01T12:00:30Z"
+        world.kube._stamp(world.kube.all_pods[name])
+        world.operator_restarts()
+        await world.look([name])
+        since = world.members._known[Key("default", name)].ready_since
+        assert since == datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
+
     async def test_a_pool_that_can_not_be_read_says_so(self, world: PoolWorld) -> None:
         world.kube.pool["spec"]["template"]["spec"]["image"] = 7
         world.kube._stamp(world.kube.pool)
@@ -665,6 +683,19 @@ class TestCold:
         assert "demo" in world.kube.all_pods
         assert world.condition() != ("False", "PodTerminating")
 
+    async def test_what_a_suspended_one_is_reached_by_outlives_its_pool(self) -> None:
+        world = PoolWorld(replicas=0, template={"ports": [{"name": "web", "containerPort": 8080}]})
+        await world.reconcile(3)
+        made = copy.deepcopy((world.kube.beside[SERVICES], world.kube.policies["demo"]))
+        world.kube.sandbox["spec"]["suspend"] = True
+        world.kube._stamp(world.kube.sandbox)
+        world.kube.all_pods.clear()
+        world.watches_deliver()
+        world.pool_store.remove(world.kube.pool)
+        await world.reconcile(3)
+        assert world.condition() == ("False", "Suspended")
+        assert (world.kube.beside[SERVICES], world.kube.policies["demo"]) == made
+
     async def test_a_pool_that_is_not_there_is_told(self, world: PoolWorld) -> None:
         world.pool_store.remove(world.kube.pool)
         await world.reconcile(2)
@@ -685,3 +716,19 @@ class TestPreload:
         warm, _ = world.pools.offer(make_sandbox(), make_pool(preload=["postgres:16"]))
         assert warm is not None
         assert warm.pod.name == name
+
+    async def test_a_session_that_is_lost_over_it_says_nothing_of_docker(self) -> None:
+        world = PoolWorld(replicas=1, preload=["postgres:16"])
+        (name,) = await world.fill()
+        known, key = world.members._known[Key("default", name)], Key("default", name)
+        for _ in range(LOST_SESSIONS_TOLD + 1):
+            known.preload = replace(known.preload, at=None)
+            world.executor.answers = [ExecError("broken")]
+            for _ in range(2):
+                await world.members.reconcile(key)
+                await asyncio.sleep(0.01)
+        await world.members.reconcile(key)
+        assert known.problem is not None
+        assert known.problem.reason is Reason.PRELOAD_FAILED
+        assert "broken" in known.problem.message
+        assert {command[3] for command in world.executor.commands[1:]} == {"preload"}
