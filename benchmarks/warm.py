@@ -124,6 +124,12 @@ async def _until_full(api: Api) -> None:
 
 async def _is_full(api: Api) -> bool:
     pool = await api.get(f"{_POOLS}/{_POOL}")
-    wanted = pool["spec"]["replicas"]
+    # Its status follows a second after its pods.
     pods = (await api.get(_PODS))["items"]
-    return bool(pool.get("status", {}).get("readyReplicas") == wanted == len(pods))
+    waiting = [pod for pod in pods if is_ready(pod) and _owner(pod) == "SandboxPool"]
+    wanted = pool["spec"]["replicas"]
+    return bool(pool.get("status", {}).get("readyReplicas") == wanted == len(waiting) == len(pods))
+
+
+def _owner(pod: Json) -> str:
+    return str(pod["metadata"]["ownerReferences"][0]["kind"])
