@@ -71,7 +71,7 @@ class Operator:
         leading = self._lease.held if self._lease is not None else _always
         self._kube = Kube(self._api, self.metrics, leading)
         self._sandboxes, self._pods = Store(index=claimed_pod), Store(index=owner_key)
-        self._kept, self._pools = {kind: Store(alike=("egress",)) for kind in Kept}, Store()
+        self._kept, self._pools = {kind: Store() for kind in Kept}, Store()
         self.metrics.has_workers(config.workers)
         self.metrics.leads(config.leader_election.lease_name, leading)
         self.metrics.counts(self._sandboxes.all)

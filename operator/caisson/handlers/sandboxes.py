@@ -46,6 +46,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30.0
     chosen.networking.connect_timeout = 5.0
     chosen.networking.trust_env = True  # as the official client does
+    chosen.watching.chunk_size = 100
+    chosen.queueing.idle_timeout = 0.5  # for each object there is a worker, with the object, for so long
     chosen.watching.server_timeout = 300  # an integer, as the API server wants it
     chosen.watching.connect_timeout = 5.0
     chosen.watching.inactivity_timeout = _QUIET_SECONDS

@@ -132,17 +132,17 @@ class Kube:
         path = f"{_leases(namespace)}/{lease['metadata']['name']}"
         return await self._call("PUT", path, body=lease, leading_only=False)
 
-    async def list_resource(self, plural: str, namespace: str | None) -> Json:
-        """Return all Sandboxes, or SandboxPools, of a namespace, or of all when None.
+    def list_resource(self, plural: str, namespace: str | None) -> AsyncIterator[Json]:
+        """Yield the pages of a list of Sandboxes, or SandboxPools, of a namespace, or of all when None.
 
         Raises NotFound where the CRD is missing.
         """
         scope = "" if namespace is None else f"/namespaces/{namespace}"
-        return await self._list(f"/apis/{GROUP}/{VERSION}{scope}/{plural}", {})
+        return self._pages(f"/apis/{GROUP}/{VERSION}{scope}/{plural}", {})
 
-    async def list_own(self, kind: Collection, namespace: str | None) -> Json:
-        """Return the list of the objects that Caisson made; `namespace` None means all."""
-        return await self._list(kind.path(namespace), {"labelSelector": OWN})
+    def list_own(self, kind: Collection, namespace: str | None) -> AsyncIterator[Json]:
+        """Yield the pages of a list of the objects that Caisson made; `namespace` None means all."""
+        return self._pages(kind.path(namespace), {"labelSelector": OWN})
 
     async def watch_own(
         self, kind: Collection, namespace: str | None, resource_version: str, seconds: int
@@ -168,16 +168,16 @@ class Kube:
         finally:
             response.close()
 
-    async def _list(self, path: str, query: dict[str, str]) -> Json:
-        """Return a whole list, read by the page: a user's objects may be large, and there may be many."""
-        items: list[Json] = []
-        page = await self._call("GET", path, query=query | {"limit": str(_PAGE)})
+    async def _pages(self, path: str, query: dict[str, str]) -> AsyncIterator[Json]:
+        """Yield a list by the page: a user's objects may be large, and there may be many. All are of one version."""
+        query = query | {"limit": str(_PAGE)}
         while True:
-            items += page["items"]
+            page = await self._call("GET", path, query=query)
+            yield page
             more = page["metadata"].get("continue")
             if not more:
-                return page | {"items": items}
-            page = await self._call("GET", path, query=query | {"limit": str(_PAGE), "continue": more})
+                return
+            query["continue"] = more
 
     async def _call(
         self,

@@ -133,7 +133,7 @@ class Members:
                 continue
             if uid == sandbox.status.pod_uid:
                 return WarmPod(pod_view(raw), sandbox.status), False
-            if not member.current or self._sandboxes.indexed(uid):
+            if not member.current or self._sandboxes.is_indexed(uid):
                 continue
             if member.standing is Standing.AVAILABLE and member.ready_since is not None:
                 found.append((member.ready_since, raw))
@@ -147,7 +147,7 @@ class Members:
 
     def is_free(self, pod_uid: str) -> bool:
         """Tell whether nobody has taken a pod, or is about to."""
-        return pod_uid not in self._reservations and not self._sandboxes.indexed(pod_uid)
+        return pod_uid not in self._reservations and not self._sandboxes.is_indexed(pod_uid)
 
     def _owned(self, pool: SandboxPool) -> list[Json]:
         owner = OwnerKey(pool.metadata.namespace, pool_api.KIND, pool.metadata.name)

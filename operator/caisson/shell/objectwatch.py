@@ -12,7 +12,7 @@ from caisson.shell.errors import CaissonError
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.metrics import Metrics
-from caisson.shell.store import Store
+from caisson.shell.store import Store, take_over
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -79,11 +79,8 @@ class ObjectWatch:
             await asyncio.sleep(pause)
 
     async def _list(self) -> str:
-        listed = await self._kube.list_own(self._kind, self._namespace)
-        version = str(listed["metadata"]["resourceVersion"])
-        for thing in self._store.replace(listed["items"], version, self._namespace):
-            self._changed(thing)
-        return version
+        pages = self._kube.list_own(self._kind, self._namespace)
+        return await take_over(pages, self._store, self._namespace, self._changed)
 
     async def _watch(self, version: str) -> str:
         async for event in self._kube.watch_own(self._kind, self._namespace, version, self._watch_seconds):

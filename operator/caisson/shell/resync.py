@@ -9,7 +9,7 @@ import structlog
 
 from caisson.shell.errors import CaissonError, NotFound
 from caisson.shell.kube import Kube
-from caisson.shell.store import Store
+from caisson.shell.store import Store, take_over
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,8 @@ class Resync:
         """List until cancelled."""
         while True:
             try:
-                listed = await self._kube.list_resource(self._plural, self._namespace)
+                pages = self._kube.list_resource(self._plural, self._namespace)
+                await take_over(pages, self._store, self._namespace, self._changed)
             except NotFound:
                 log.warning(
                     "the CRD is not installed",
@@ -54,9 +55,6 @@ class Resync:
             except CaissonError as error:
                 log.warning("not listed", plural=self._plural, error=str(error), retry_in_seconds=_RETRY_SECONDS)
             else:
-                version = str(listed["metadata"]["resourceVersion"])
-                for thing in self._store.replace(listed["items"], version, self._namespace):
-                    self._changed(thing)
                 self.synced.set()
                 self._hurry.clear()
                 with contextlib.suppress(TimeoutError):

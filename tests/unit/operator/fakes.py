@@ -213,7 +213,7 @@ class World:
         """Forget all but what is in the cluster."""
         self.sandboxes, self.pods = Store(index=claimed_pod), Store(index=owner_key)
         self.pool_store, self.metrics = Store(), Metrics()
-        self.kept = {kind: Store(alike=("egress",)) for kind in Kept}
+        self.kept = {kind: Store() for kind in Kept}
         self.wishes: list[float] = []
         kube = cast("Kube", self.kube)
         sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), self.metrics)

@@ -132,6 +132,12 @@ def thing(version: int, uid: str = "u", name: str = "x", namespace: str = "n") -
     return {"metadata": {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": str(version)}}
 
 
+def take_list(store: Store, things: list[Json], version: str, within: str | None) -> list[Json]:
+    """Bring a store in line with a list of one page, and return what changed, or went."""
+    listing = store.listing(version, within)
+    return [*listing.add(things), *listing.end()]
+
+
 def test_the_newest_version_wins_and_versions_are_numbers() -> None:
     store = Store()
     assert store.put(thing(9))
@@ -161,22 +167,29 @@ def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
     store = Store()
     for old in (thing(1, "a", "a"), thing(2, "b", "b"), thing(30, "c", "c"), thing(3, "d", "d", "other")):
         store.put(old)
-    changed = store.replace([thing(9, "b", "b")], "20", "n")
+    changed = take_list(store, [thing(9, "b", "b")], "20", "n")
     assert {thing["metadata"]["name"] for thing in changed} == {"a", "b"}
     assert store.get(Key("n", "a")) is None
     assert store.get(Key("n", "c")) is not None
     assert store.get(Key("other", "d")) is not None
 
 
-def test_what_many_objects_have_alike_is_kept_once() -> None:
-    store = Store(alike=("egress",))
-    for name in ("a", "b"):
-        store.put(thing(1, name, name) | {"spec": {"egress": [{"to": [name[:0]]}], "ingress": [name]}})
-    one, other = (store.get(Key("n", name)) for name in ("a", "b"))
-    assert one is not None
-    assert other is not None
-    assert one["spec"]["egress"] is other["spec"]["egress"]
-    assert (one["spec"]["ingress"], other["spec"]["ingress"]) == (["a"], ["b"])
+def test_what_is_read_is_the_readers_own() -> None:
+    store = Store()
+    store.put(thing(1))
+    read = store.get(Key("n", "x"))
+    assert read is not None
+    read["metadata"]["name"] = "y"
+    assert store.get(Key("n", "x")) == thing(1)
+
+
+def test_a_list_of_two_pages_is_one_list() -> None:
+    store = Store()
+    for name in ("a", "b", "c"):
+        store.put(thing(1, name, name))
+    listing = store.listing("9", None)
+    assert [*listing.add([thing(1, "a", "a")]), *listing.add([thing(8, "b", "b")])] == [thing(8, "b", "b")]
+    assert [gone["metadata"]["name"] for gone in listing.end()] == ["c"]
 
 
 # What is written
@@ -501,8 +514,8 @@ def test_lists_of_two_namespaces_that_arrive_out_of_order_leave_each_other_alone
         namespace: {"metadata": {"namespace": namespace, "name": "demo", "uid": namespace, "resourceVersion": "7"}}
         for namespace in ("a", "b")
     }
-    store.replace([things["b"]], "101", "b")
-    store.replace([things["a"]], "100", "a")
+    take_list(store, [things["b"]], "101", "b")
+    take_list(store, [things["a"]], "100", "a")
     assert store.get(Key("a", "demo")) == things["a"]
     assert store.get(Key("b", "demo")) == things["b"]
 
@@ -510,7 +523,7 @@ def test_lists_of_two_namespaces_that_arrive_out_of_order_leave_each_other_alone
 def test_versions_that_went_backwards_are_of_another_history() -> None:
     store = Store()
     thing = {"metadata": {"namespace": "a", "name": "demo", "uid": "u", "resourceVersion": "900"}}
-    store.replace([thing], "900", None)
+    take_list(store, [thing], "900", None)
     restored = {"metadata": thing["metadata"] | {"resourceVersion": "500"}}
-    assert store.replace([restored], "500", None) == [restored]
+    assert take_list(store, [restored], "500", None) == [restored]
     assert store.get(Key("a", "demo")) == restored
