@@ -17,7 +17,7 @@ def run(output: Path, rounds: int, size: int) -> None:
     each: dict[str, list[float]] = {"floor": [], "caisson": []}
     with by_hand() as hand, namespaces(NAMESPACE):
         for number in range(rounds):
-            for kind, measure, settled in (("floor", hand.floor, settle), ("caisson", apply_until_ready, _end)):
+            for kind, measure, settled in (("floor", hand.floor_that_stays, settle), ("caisson", _apply, _end)):
                 names = [f"burst-{kind}-{number}-{place}" for place in range(size)]
                 took = _at_once(measure, names)
                 settled(*names)
@@ -36,13 +36,19 @@ def _end(*names: str) -> None:
     wait_until_gone(*names)
 
 
-def _at_once(measure: Callable[[str], object], names: list[str]) -> list[float]:
-    """Return for each how long it took, all from the same moment on."""
+def _apply(name: str) -> float:
+    began = time.monotonic()
+    apply_until_ready(name)
+    return time.monotonic() - began
+
+
+def _at_once(measure: Callable[[str], float], names: list[str]) -> list[float]:
+    """Return for each how many seconds after the same moment it was ready; `measure` tells how long it took itself."""
     began = time.monotonic()
 
     def one(name: str) -> float:
-        measure(name)
-        return time.monotonic() - began
+        late = time.monotonic() - began
+        return late + measure(name)
 
     with ThreadPoolExecutor(len(names)) as pool:
         return list(pool.map(one, names))

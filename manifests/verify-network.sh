@@ -94,6 +94,11 @@ must_be_closed() { # WHAT FROM ADDRESS PORT
     result=1
 }
 
+change_egress() { # EGRESS
+    kube patch sandboxes.caisson.dev "$client" --type=merge --patch "{\"spec\":{\"network\":{\"egress\":\"$1\"}}}" >/dev/null ||
+        could_not_tell "the Sandbox $client was not changed"
+}
+
 trap clean_up EXIT
 trap 'exit 2' HUP INT TERM
 
@@ -152,9 +157,10 @@ for address in $metadata_addresses; do
     fi
 done
 
-# In place. Restricted would do where pods have private addresses.
-kube patch sandboxes.caisson.dev "$client" --type=merge --patch '{"spec":{"network":{"egress":"Closed"}}}' >/dev/null ||
-    could_not_tell "the Sandbox $client was not changed"
+# In place. First open, or it would not be known what closes it; Restricted would do where pods have private addresses.
+change_egress Open
+must_be_open "a pod of the namespace, to a sandbox with egress: Open," "$client" "$pod_address" 8080
+change_egress Closed
 must_be_closed "a pod of the namespace, to a sandbox with egress: Closed," "$client" "$pod_address" 8080
 
 exit $result

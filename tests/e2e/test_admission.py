@@ -401,6 +401,7 @@ def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:
         {"annotations": {"caisson.dev/pool-template": "{}"}},
         {"labels": {"caisson.dev/sandbox": "another"}},
         {"labels": {"caisson.dev/pool": "warm"}},
+        {"labels": {"caisson.dev/network": "sandboxes"}},
     ],
     ids=str,
 )

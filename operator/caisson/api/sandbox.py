@@ -92,6 +92,12 @@ class SandboxSpec(SandboxTemplate):
                 "lifetime.idleSeconds is watched by the probe of Docker: remove it, or docker.enabled: false",
                 field_path=".lifetime.idleSeconds",
             ),
+            rule(
+                "!has(self.lifetime) || !has(self.lifetime.idleSeconds)"
+                " || !has(self.ports) || self.ports.all(p, p.?protocol.orValue('TCP') == 'TCP')",
+                "lifetime.idleSeconds sees no use of a UDP port: remove it, or the port",
+                field_path=".lifetime.idleSeconds",
+            ),
         ),
     )
 

@@ -14,7 +14,7 @@ from caisson.core.control import verify_command
 from caisson.core.dockerstate import docker_state
 from caisson.core.isolation import isolation_verdict
 from caisson.core.kept import KeptState, kept_state
-from caisson.core.lifetime import NO_END, LifetimeState, Stop, idle_step, lifetime_state
+from caisson.core.lifetime import NO_END, LifetimeState, Stop, idle_step, lifetime_state, not_seen_idle
 from caisson.core.networkpolicy import network_state
 from caisson.core.observation import Observation, SessionLost, SessionRunning, WarmPod
 from caisson.core.plan import (
@@ -93,7 +93,9 @@ def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     # A claim sees to the policy itself, beside what it does first.
     policy_first = None if isinstance(state.step.action, ClaimPod) else network.step.action
     # The Service before the pod, which may want to be reached from its first moment on.
-    action = _surplus(seen) or policy_first or service.step.action or state.step.action
+    beside = policy_first or service.step.action
+    # An end waits for nothing: somebody may keep the Service from going.
+    action = _surplus(seen) or (state.step.action if life.stop is not None else None) or beside or state.step.action
     idle = idle_step(seen, now) if action is None and life.stop is None else NOTHING
     wake_at = earliest(network.step.wake_at, service.step.wake_at, state.step.wake_at, idle.wake_at, life.wake_at)
     problem = network.problem or service.problem
@@ -208,6 +210,9 @@ def _claim(seen: Observation, warm: WarmPod, now: datetime) -> SandboxStatus:
 
 
 def _creation(seen: Observation, config: Config) -> CreatePod | Verdict:
+    if seen.sandbox.spec.pool_ref is not None and (unseen := not_seen_idle(seen.sandbox.spec)):
+        # The CRD's rules see no field of the template.
+        return verdict("False", Reason.INVALID_SPEC, said=unseen)
     try:
         manifest = render_pod(seen.sandbox, config)
     except ConfigurationConflict as conflict:

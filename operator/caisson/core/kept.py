@@ -8,7 +8,7 @@ from caisson.api.reasons import Reason
 from caisson.core.attempt import attempt
 from caisson.core.observation import CreateFailure
 from caisson.core.owned import Owner, is_of_namesake, is_owned_by, whose
-from caisson.core.plan import ApplyObject, DeleteObject, Kept, Step
+from caisson.core.plan import Action, ApplyObject, DeleteObject, Kept, Step
 from caisson.core.verdict import Verdict, verdict
 from caisson.core.writing import merge_patch
 
@@ -39,14 +39,20 @@ def kept_state(
     if known is not None and not is_owned_by(known, owner):
         problem = verdict("False", REJECTED[kind], said=whose(kind, known))
         return KeptState(Step(), in_place=wanted is None, problem=problem if wanted is not None else None)
-    if wanted is None:
-        step = Step(DeleteObject(kind, known["metadata"]["uid"])) if known is not None else Step()
-        return KeptState(step, in_place=True)
-    if known is not None and is_as_it_should_be(wanted, known):
+    if wanted is None and (known is None or "deletionTimestamp" in known["metadata"]):
+        # Its finalizers may keep it for as long as they like.
         return KeptState(Step(), in_place=True)
-    step, holding = attempt(ApplyObject(kind, wanted, known), failure, owner.metadata.generation, now)
+    if wanted is not None and known is not None and is_as_it_should_be(wanted, known):
+        return KeptState(Step(), in_place=True)
+    action: Action
+    if wanted is not None:
+        action = ApplyObject(kind, wanted, known)
+    else:
+        assert known is not None  # noqa: S101  see above
+        action = DeleteObject(kind, known["metadata"]["uid"])
+    step, holding = attempt(action, failure, owner.metadata.generation, now)
     told = verdict("False", holding.reason, said=holding.message) if holding is not None else None
-    return KeptState(step, in_place=False, problem=told)
+    return KeptState(step, in_place=wanted is None, problem=told)
 
 
 def is_as_it_should_be(wanted: Json, found: Json) -> bool:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from caisson.api.ports import Protocol
 from caisson.api.reasons import ConditionType, Reason
-from caisson.api.sandbox import Condition, OnExpiry, Sandbox, SandboxStatus, Suspension
+from caisson.api.sandbox import Condition, OnExpiry, Sandbox, SandboxSpec, SandboxStatus, Suspension
 from caisson.config import Config
 from caisson.core.backoff import exponential
 from caisson.core.control import idle_command
@@ -109,6 +110,17 @@ def idle_step(seen: Observation, now: datetime) -> Step:
         # Its end wakes us.
         return NOTHING
     return Step(AskIdle(seen.pod.name, seen.pod.uid, seen.pod.node or "", tuple(idle_command(seen.pod.uid))))
+
+
+def not_seen_idle(spec: SandboxSpec) -> str | None:
+    """Return why it can't be seen whether somebody makes use of such a sandbox, where the spec wants to know."""
+    if spec.lifetime.idle_seconds is None:
+        return None
+    if not spec.docker.enabled:
+        return "lifetime.idleSeconds: it is watched by the probe of Docker, and the pool's template has none: remove it"
+    if any(port.protocol is Protocol.UDP for port in spec.ports):
+        return "lifetime.idleSeconds: no use of the UDP ports of the pool's template is seen: remove it"
+    return None
 
 
 def _expiry(status: SandboxStatus) -> Condition | None:

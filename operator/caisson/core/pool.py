@@ -80,12 +80,13 @@ def decide_pool(seen: PoolObservation, now: datetime) -> PoolDecision:
     """Return what to write and what to do. Pure, as the decision about a Sandbox is."""
     alive = [m for m in seen.members if not m.terminating]
     wanted = seen.pool.spec.replicas
-    good = [m for m in alive if m.current and m.standing is not Standing.FAILED]
+    # While none may be made, it is not known what they should be made from; those that there are stay.
+    good = [m for m in alive if (m.current or seen.conflict) and m.standing is not Standing.FAILED]
     # Those that are of use, the longest there, stay.
     good.sort(key=lambda m: (m.standing is not Standing.AVAILABLE, m.created_at, m.pod_name))
     kept, surplus = good[:wanted], good[wanted:]
     unfit = [m for m in alive if not m.current or m.standing is Standing.FAILED]
-    available = [m for m in kept if m.standing is Standing.AVAILABLE]
+    available = [m for m in kept if m.standing is Standing.AVAILABLE and m.current]
     create, wake_at = _to_create(seen, wanted - len(kept), len(kept) - len(available), now)
     return PoolDecision(
         _status(seen, kept, available, now), create, tuple(surplus) + (() if seen.conflict else tuple(unfit)), wake_at

@@ -67,8 +67,8 @@ class Actions:
                     await self._kube.delete(PODS, key.namespace, pod_name, pod_uid)
             case ApplyObject():
                 await self._keeper.apply(sandbox, memory.kept_failures, action)
-            case DeleteObject(kind, uid):
-                await self._keeper.delete(key.namespace, key.name, kind, uid)
+            case DeleteObject():
+                await self._keeper.delete(sandbox, memory.kept_failures, key.name, action)
             case OpenSession():
                 self._sessions.open(key, memory, action)
             case AskIdle():

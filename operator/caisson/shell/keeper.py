@@ -1,14 +1,13 @@
 """Make objects what they should be: those that the core keeps so, beside pods."""
 
-import contextlib
 from collections.abc import Mapping
 from datetime import timedelta
 
 from caisson.api.reasons import Reason
 from caisson.core.kept import REJECTED, is_as_it_should_be, patch_towards
 from caisson.core.observation import CreateFailure
-from caisson.core.owned import Owner, is_labelled, is_of_namesake, is_owned_by, whose
-from caisson.core.plan import ApplyObject, Kept
+from caisson.core.owned import MANAGED_BY, MANAGED_BY_LABEL, Owner, is_labelled, is_of_namesake, is_owned_by, whose
+from caisson.core.plan import ApplyObject, DeleteObject, Kept
 from caisson.core.refusal import is_not_guarded
 from caisson.shell.clock import now
 from caisson.shell.collections import KEPT
@@ -61,10 +60,19 @@ class Keeper:
         failures[action.kind] = one_more(problem, generation, before)
         return False
 
-    async def delete(self, namespace: str, name: str, kind: Kept, uid: str) -> None:
-        """Delete an object, if it still is the one of this UID."""
-        with contextlib.suppress(NotFound, Conflict):
-            await self._kube.delete(KEPT[kind], namespace, name, uid)
+    async def delete(self, owner: Owner, failures: dict[Kept, CreateFailure], name: str, action: DeleteObject) -> None:
+        """Delete an object, if it still is the one of this UID; note in `failures` where that is refused."""
+        kind, generation = action.kind, owner.metadata.generation
+        try:
+            await self._kube.delete(KEPT[kind], owner.metadata.namespace, name, action.uid)
+        except (NotFound, Conflict):
+            # Gone, or another by now: the watch tells.
+            return
+        except KubeError as error:
+            problem = REJECTED[kind], f"the {kind} {name} can't be deleted: {refusal(error)}"
+            failures[kind] = one_more(problem, generation, failures.get(kind))
+        else:
+            failures.pop(kind, None)
 
     async def _whose(self, owner: Owner, name: str, kind: Kept) -> Problem | None:
         """The name is taken: by our own object, which the watch has not shown yet, or by somebody else's."""
@@ -72,6 +80,9 @@ class Keeper:
             found = await self._kube.get(KEPT[kind], owner.metadata.namespace, name)
         except NotFound as error:
             return REJECTED[kind], error.message
+        if is_owned_by(found, owner) and not is_labelled(found):
+            lost = f"its own {kind} {name} has lost the label {MANAGED_BY_LABEL}={MANAGED_BY}: put it back"
+            return REJECTED[kind], lost
         if is_labelled(found) and (is_owned_by(found, owner) or is_of_namesake(found, owner)):
             # Of a namesake: its end wakes us.
             self._kept[kind].put(found)

@@ -21,6 +21,7 @@ from caisson.core.member import (
 from caisson.core.observation import Observation, SessionLost, SessionReported, WarmPod
 from caisson.core.owned import is_owned_by
 from caisson.core.plan import Expected, LookAtEvents, OpenSession
+from caisson.core.podstate import is_finished
 from caisson.core.podview import PodView, pod_view
 from caisson.core.pool import Member
 from caisson.core.template import MadeFrom, read_template
@@ -127,18 +128,20 @@ class Members:
         found: list[tuple[datetime, Json]] = []
         soon = False
         for raw in self._owned(pool):
-            uid = raw["metadata"]["uid"]
+            uid, view = raw["metadata"]["uid"], pod_view(raw)
             known, member = self._known.get(key_of(raw)), self._member(raw, current)
-            if member.terminating or uid in self._reservations:
+            if member.terminating or is_finished(view) or uid in self._reservations:
                 continue
             if uid == sandbox.status.pod_uid:
-                return WarmPod(pod_view(raw), sandbox.status), False
+                return WarmPod(view, sandbox.status), False
             if not member.current or self._sandboxes.is_indexed(uid):
+                continue
+            if not view.ready:
+                # Whatever this process knew when it looked last.
                 continue
             if member.standing is Standing.AVAILABLE and member.ready_since is not None:
                 found.append((member.ready_since, raw))
-            # The kubelet's probe found it good, and this process has yet to look.
-            elif pod_view(raw).ready and _is_new(known):
+            elif _is_new(known, view):
                 soon = True
         if not found:
             return None, soon
@@ -198,11 +201,12 @@ class Members:
             known.memory.close()
 
 
-def _is_new(known: _Known | None) -> bool:
-    """Tell whether this process has yet to find out what a pod is good for, and may before long."""
+def _is_new(known: _Known | None, pod: PodView) -> bool:
+    """Tell whether this process has yet to find out what a pod of before it is good for, and may before long."""
     if known is None:
         return True
-    return known.standing is Standing.PENDING and known.problem is None and now() - known.since < _SOON
+    is_of_before = known.since - pod.created_at > _SOON
+    return is_of_before and known.standing is Standing.PENDING and not known.problem and now() - known.since < _SOON
 
 
 def _pool_key(raw: Json) -> Key | None:

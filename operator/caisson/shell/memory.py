@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from caisson.core.observation import CreateFailure, IdleAnswer, PodEvents, Session
 from caisson.core.plan import Kept
@@ -33,6 +34,9 @@ class Memory:
 
     start: Start | None = None
     """The start that is measured, if this process made the pod."""
+
+    pruned: dict[str, Any] = field(default_factory=dict)
+    """The part of the status that the API server does not keep."""
 
     status_changed_since: datetime | None = None
     """Since when the status differs from what is written."""

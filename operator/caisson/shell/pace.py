@@ -26,19 +26,31 @@ class Pace:
         """Wait for a turn on a node; it ends with the block, or when its time is up, whatever comes first."""
         turns = self._nodes[node]
         await turns.acquire(namespace)
-        up = asyncio.get_running_loop().call_later(self._seconds, turns.release)
+        up = asyncio.get_running_loop().call_later(self._seconds, self._release, node)
         try:
             yield
         finally:
             if not up.cancelled() and up.when() > asyncio.get_running_loop().time():
                 up.cancel()
-                turns.release()
+                self._release(node)
+
+    def _release(self, node: str) -> None:
+        turns = self._nodes[node]
+        turns.release()
+        if turns.is_idle:
+            # Nodes come and go.
+            del self._nodes[node]
 
 
 class _Node:
-    def __init__(self, free: int) -> None:
-        self._free = free
+    def __init__(self, turns: int) -> None:
+        self._turns = self._free = turns
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody has a turn, or waits for one."""
+        return self._free == self._turns and not self._waiting
 
     async def acquire(self, namespace: str) -> None:
         if self._free > 0:

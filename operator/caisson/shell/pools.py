@@ -147,8 +147,8 @@ class Pools:
             case ApplyObject() as action:
                 await self._keeper.apply(pool, memory.kept_failures, action)
                 policy = self._policy(pool, memory)
-            case DeleteObject(kind, uid):
-                await self._keeper.delete(key.namespace, policy_name(pool), kind, uid)
+            case DeleteObject() as action:
+                await self._keeper.delete(pool, memory.kept_failures, policy_name(pool), action)
         if policy.step.wake_at is not None:
             self._wake_after(key, (policy.step.wake_at - now()).total_seconds())
         return policy.problem or (None if policy.in_place else verdict("False", Reason.POOL_FILLING))

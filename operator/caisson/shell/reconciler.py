@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+import structlog
 from pydantic import ValidationError
 
 from caisson.api.sandbox import KIND, PLURAL, Lifetime, ObjectMeta, Origin, Sandbox, SandboxSpec, SandboxStatus
@@ -30,6 +31,8 @@ from caisson.shell.status import CHANGED_MEANWHILE, first_problem, readable_stat
 from caisson.shell.store import Key, OwnerKey, Store
 
 Json = dict[str, Any]
+
+log = structlog.get_logger(__name__)
 
 _LATELY = timedelta(minutes=1)
 
@@ -68,6 +71,7 @@ class Reconciler:
         self._wake, self._wake_after, self._forget = wake, wake_after, forget
         self._recorder = Recorder(kube)
         self._memories: dict[Key, Memory] = {}
+        self._told_of_pruning = False
 
     async def reconcile(self, key: Key) -> None:
         """Look at a Sandbox, do the one next thing, and write its status where that changed."""
@@ -169,7 +173,7 @@ class Reconciler:
         known = seen.sandbox.status
         patch = merge_patch(stored, as_json(decision.status))
         wake_at = earliest(decision.step.wake_at, now() + LOOKED_AT_EVERY)
-        if not patch:
+        if not patch or patch == memory.pruned:
             memory.status_changed_since = None
             _consume(memory, seen.session)
         else:
@@ -200,6 +204,14 @@ class Reconciler:
         if written is None:
             return False
         self._health.wrote(seen.sandbox.metadata.resource_version, written)
+        memory.pruned = merge_patch(written.get("status", {}), as_json(status))
+        if memory.pruned and not self._told_of_pruning:
+            self._told_of_pruning = True
+            log.warning(
+                "the CRD is older than the operator: parts of the status are not kept",
+                fields=sorted(memory.pruned),
+                hint="kubectl apply -f manifests/crd.yaml",
+            )
         memory.status_changed_since = None
         _consume(memory, seen.session)
         return True

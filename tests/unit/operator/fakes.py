@@ -67,6 +67,8 @@ class FakeKube:
         self.guard_asked_with: Json = {}
         self.handler: str | None = "runsc"
         self.patch_errors: list[CaissonError] = []
+        self.has_finalizer: set[Collection] = set()
+        self.pruned: set[str] = set()
 
     def _stamp(self, thing: Json) -> Json:
         self.version += 1
@@ -130,6 +132,9 @@ class FakeKube:
         """Delete the object."""
         if kind is PODS:
             self.pod = None
+        elif kind in self.has_finalizer:
+            self.beside[kind]["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
+            self._stamp(self.beside[kind])
         else:
             self.beside.pop(kind, None)
 
@@ -144,7 +149,8 @@ class FakeKube:
         if patch["metadata"]["resourceVersion"] != self.sandbox["metadata"]["resourceVersion"]:
             raise kube_error("PATCH", 409, "Conflict", "changed")
         self.status_writes.append(patch["status"])
-        self.sandbox = merged(self.sandbox, {"status": patch["status"]})
+        kept = {field: value for field, value in patch["status"].items() if field not in self.pruned}
+        self.sandbox = merged(self.sandbox, {"status": kept})
         return self._stamp(self.sandbox)
 
     async def create_event(self, namespace: str, event: Json) -> None:

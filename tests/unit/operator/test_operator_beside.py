@@ -315,3 +315,46 @@ async def test_whoever_keeps_changing_it_back_is_answered_later_each_time_and_to
     assert world.kube.beside[SERVICES]["spec"]["ports"]
     assert world.condition() == ("True", Reason.READY)
     assert world.reconciler._memories[KEY].kept_failures[Kept.SERVICE].count == 0
+
+
+async def test_an_end_does_not_wait_for_a_service_that_somebody_keeps() -> None:
+    world = world_of(ports=PORTS, lifetime={"ttlSeconds": 60})
+    await becomes_ready(world)
+    world.kube.has_finalizer = {SERVICES}
+    world.kube.sandbox["metadata"]["creationTimestamp"] = "2026-03-01T12:00:00Z"
+    world.kube._stamp(world.kube.sandbox)
+    world.watches_deliver()
+    await world.reconcile(4)
+    assert world.condition() == ("False", Reason.EXPIRED)
+    assert world.kube.pod is None
+
+
+async def test_a_service_that_may_not_be_deleted_is_told_and_asked_for_less_and_less() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    asked = 0
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        nonlocal asked
+        asked += 1
+        raise kube_error("DELETE services", 403, "Forbidden", "admission webhook: not this one")
+
+    world.kube.delete = refuse  # type: ignore[method-assign]
+    world.kube.sandbox["spec"]["ports"] = []
+    world.kube._stamp(world.kube.sandbox)
+    world.watches_deliver()
+    await world.reconcile(10)
+    assert asked == 1
+    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert "not this one" in str(world.kube.sandbox["status"])
+
+
+async def test_an_object_of_ours_that_lost_its_label_is_told_with_the_way_back() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    service = world.kube.beside[SERVICES]
+    del service["metadata"]["labels"]["app.kubernetes.io/managed-by"]
+    world.kept[Kept.SERVICE].remove(world.kube._stamp(service))
+    await world.reconcile(2)
+    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert "has lost the label app.kubernetes.io/managed-by=caisson: put it back" in str(world.kube.sandbox["status"])

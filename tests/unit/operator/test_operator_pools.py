@@ -20,6 +20,7 @@ from caisson.core.podview import PodView
 from caisson.core.pool import Failures, Member, PoolObservation, decide_pool, failed_member
 from caisson.core.template import MadeFrom, read_template, write_template
 from caisson.core.verdict import verdict
+from caisson.shell.clock import now
 from caisson.shell.collections import NETWORK_POLICIES, PODS, SERVICES, Collection
 from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult
@@ -97,6 +98,12 @@ class TestHowMany:
 
     def test_what_another_template_made_goes_and_is_replaced(self) -> None:
         assert decided(1, member("a", current=False)) == (1, ["a"])
+
+    def test_while_no_pod_may_be_made_those_there_are_counted_and_none_can_be_taken(self) -> None:
+        conflict = verdict("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
+        there = (member("a", current=False), member("b", current=False))
+        status = decide_pool(PoolObservation(make_pool(2), there, conflict), NOW).status
+        assert (status.replicas, status.ready_replicas) == (2, 0)
 
     def test_while_no_pod_may_be_made_none_goes_and_none_is_made(self) -> None:
         conflict = verdict("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
@@ -700,6 +707,53 @@ class TestCold:
         world.pool_store.remove(world.kube.pool)
         await world.reconcile(2)
         assert world.condition() == ("False", "PoolNotFound")
+        assert world.owners() == {}
+
+
+class TestOffer:
+    @pytest.mark.parametrize("status", [{"phase": "Failed"}, {"phase": "Running", "conditions": []}], ids=str)
+    async def test_what_the_kubelet_says_counts_before_this_process_has_looked(
+        self, world: PoolWorld, status: Json
+    ) -> None:
+        (name,) = await world.fill()
+        world.kube.all_pods[name]["status"] |= status
+        world.kube._stamp(world.kube.all_pods[name])
+        world.watches_deliver()
+        assert world.pools.offer(make_sandbox(), make_pool()) == (None, False)
+
+    async def test_a_claim_of_a_pod_that_has_ended_is_void(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        await world.dies_at_the_claim()
+        world.kube.before_patch = lambda: None
+        world.kube.all_pods[name]["status"]["phase"] = "Failed"
+        world.kube._stamp(world.kube.all_pods[name])
+        world.operator_restarts()
+        await world.reconcile(3)
+        assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
+
+    async def test_one_that_is_new_to_the_cluster_is_not_waited_for(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        known = world.members._known[Key("default", name)]
+        known.standing, known.since = Standing.PENDING, now()
+        world.kube.all_pods[name]["metadata"]["creationTimestamp"] = f"{now():%Y-%m-%dT%H:%M:%SZ}"
+        world.kube._stamp(world.kube.all_pods[name])
+        world.watches_deliver()
+        assert world.pools.offer(make_sandbox(), make_pool()) == (None, False)
+
+    @pytest.mark.parametrize(
+        ("template", "said"),
+        [
+            ({"docker": {"enabled": False}}, "the pool's template has none"),
+            ({"ports": [{"name": "dns", "containerPort": 53, "protocol": "UDP"}]}, "UDP"),
+        ],
+        ids=["no-docker", "udp"],
+    )
+    async def test_idleness_that_nobody_would_see_is_refused(self, template: Json, said: str) -> None:
+        world = PoolWorld(replicas=1, template=template)
+        world.kube.sandbox["spec"]["lifetime"] = {"idleSeconds": 600}
+        await world.reconcile(3)
+        assert world.condition() == ("False", "InvalidSpec")
+        assert said in str(world.kube.sandbox["status"])
         assert world.owners() == {}
 
 

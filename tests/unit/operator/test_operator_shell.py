@@ -527,3 +527,21 @@ def test_versions_that_went_backwards_are_of_another_history() -> None:
     restored = {"metadata": thing["metadata"] | {"resourceVersion": "500"}}
     assert take_list(store, [restored], "500", None) == [restored]
     assert store.get(Key("a", "demo")) == restored
+
+
+async def test_what_an_older_crd_does_not_keep_is_written_once(world: World) -> None:
+    world.kube.pruned = {"startup"}
+    await becomes_ready(world)
+    written = len(world.kube.status_writes)
+    await world.reconcile(5)
+    assert len(world.kube.status_writes) == written
+    assert world.condition() == ("True", Reason.READY)
+
+
+async def test_a_node_without_turns_is_forgotten() -> None:
+    pace = Pace(1, turn_seconds=0.01)
+    async with pace.turn("one", "n"):
+        await asyncio.sleep(0.03)
+    async with pace.turn("two", "n"):
+        assert set(pace._nodes) == {"two"}
+    assert not pace._nodes
