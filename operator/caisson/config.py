@@ -401,10 +401,11 @@ class Config(ConfigModel):
     workers: Annotated[int, Field(ge=1, le=256)] = 16
     """How many Sandboxes are reconciled at a time."""
 
-    sessions: Annotated[int, Field(ge=1, le=4096)] = 512
-    """How many exec sessions are open at a time."""
+    sessions: Annotated[int, Field(ge=1, le=4096)] = 128
+    """How many exec sessions are open at a time. Each takes a quarter of a MiB, for the second or two that a start
+    lasts."""
 
-    sessions_per_namespace: Annotated[int, Field(ge=1, le=4096)] = 128
+    sessions_per_namespace: Annotated[int, Field(ge=1, le=4096)] = 32
     """How many of them one namespace may have, so that none can take them all."""
 
     starts_per_node: Annotated[int, Field(ge=1, le=256)] = 4
