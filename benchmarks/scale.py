@@ -9,7 +9,6 @@ happens for a while. Needs the local cluster (`make up images`); the simulator i
 import argparse
 import asyncio
 import itertools
-import json
 import sys
 import time
 from collections import Counter
@@ -17,8 +16,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import yaml
 
 from benchmarks import audit, plots
 from benchmarks.attribution import cpu_by_process, scrape, waits
@@ -37,7 +34,7 @@ from benchmarks.cluster import (
 )
 from benchmarks.figures import OUTPUT, Spread, save, table
 from benchmarks.pinning import keep_apart, operator_apart
-from benchmarks.simulator import VALUES, simulated_nodes
+from benchmarks.simulator import REST_VALUES, VALUES, simulated_nodes
 from benchmarks.work import at_most
 from local.operator import NAMESPACE, RELEASE
 
@@ -46,8 +43,6 @@ _PODS = "/api/v1/pods"
 _OURS = "app.kubernetes.io/managed-by=caisson"
 _AT_ONCE = 64
 _MIB = 1024 * 1024
-_RESYNC_SECONDS = 10
-"""The least there is; the default is 300."""
 _GOALS = {
     "operator-added latency, p99 [s]": 1.0,
     "operator's memory, peak [MiB]": 300.0,
@@ -113,13 +108,19 @@ def main() -> int:
     parser.add_argument("--rest-seconds", type=int, default=60)
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"a directory for JSON and plots ({OUTPUT})")
     given = parser.parse_args()
-    local("operator", "install", "--values", "local/values.yaml", "--values", str(VALUES))
+    _install(VALUES)
     try:
         figures = asyncio.run(_run(given))
     finally:
         local("operator", "install")
     _report(figures, given)
     return 0
+
+
+def _install(*values: Path) -> None:
+    """Install the operator, or upgrade it."""
+    files = (word for file in (Path("local", "values.yaml"), *values) for word in ("--values", str(file)))
+    local("operator", "install", *files)
 
 
 async def _run(given: argparse.Namespace) -> Figures:
@@ -191,8 +192,8 @@ async def _sampled(figures: Figures, began: float) -> AsyncIterator[None]:
 
 async def _restart(api: Api, figures: Figures, count: int, *, apart: bool) -> None:
     """Restart the operator as an upgrade does, and measure from its new pod's creation until it has nothing to do."""
+    await asyncio.to_thread(_install, VALUES, REST_VALUES)
     await asyncio.to_thread(local, "operator", "stop")
-    await asyncio.to_thread(_resync_often)
     began, begin = time.monotonic(), audit.now()
     kubectl("scale", f"deployment/{RELEASE}", "--replicas=1", namespace=NAMESPACE)
     await eventually(lambda: _has_settled(api, count, apart=apart), "the operator has looked at all Sandboxes", 300)
@@ -201,15 +202,6 @@ async def _restart(api: Api, figures: Figures, count: int, *, apart: bool) -> No
     pid = operator_pid()
     figures.restart_cpu = process_usage(pid).cpu_seconds
     figures.peak = max(figures.peak, peak_memory(pid) / _MIB)
-
-
-def _resync_often() -> None:
-    """Let the operator list everything in the minute of rest half as often as it does in an hour."""
-    name, key = f"configmap/{RELEASE}", "config.yaml"
-    config = yaml.safe_load(json.loads(kubectl("get", name, "-o", "json", namespace=NAMESPACE))["data"][key])
-    config["resyncPeriodSeconds"] = _RESYNC_SECONDS
-    patch = {"data": {key: yaml.safe_dump(config)}}
-    kubectl("patch", name, "--type=merge", "--patch", json.dumps(patch), namespace=NAMESPACE)
 
 
 async def _has_settled(api: Api, count: int, *, apart: bool) -> bool:

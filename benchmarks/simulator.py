@@ -17,6 +17,8 @@ from local.tools import find_tool
 LABEL = "caisson.dev/simulated"
 VALUES = Path("benchmarks", "simulated", "values.yaml")
 """The chart's values that send sandboxes to simulated nodes, below the checkout."""
+REST_VALUES = Path("benchmarks", "simulated", "rest.yaml")
+"""Besides, while nothing happens: in a minute what an hour has."""
 
 _NODES = "/api/v1/nodes"
 _FILES = CHECKOUT / "benchmarks" / "simulated"
