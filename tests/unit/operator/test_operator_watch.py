@@ -59,7 +59,8 @@ async def _answer(request: web.Request) -> web.StreamResponse:
 async def test_a_watch_that_breaks_for_good_ends_with_what_broke_it_after_it_has_delivered() -> None:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", _answer)
-    runner = web.AppRunner(app)
+    # The watch of pools is open still at the end.
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
