@@ -25,6 +25,8 @@ _COLUMNS: list[dict[str, Any]] = [
     },
     {"name": "Restarts", "type": "integer", "jsonPath": ".status.docker.restarts"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {"name": "Pod", "type": "string", "jsonPath": ".status.podName", "priority": 1},
+    {"name": "Origin", "type": "string", "jsonPath": ".status.pool.origin", "priority": 1},
     {"name": "Node", "type": "string", "jsonPath": ".status.nodeName", "priority": 1},
     {"name": "IP", "type": "string", "jsonPath": ".status.podIP", "priority": 1},
     {"name": "Storage", "type": "string", "jsonPath": ".status.docker.storageDriver", "priority": 1},

@@ -77,7 +77,7 @@ class SandboxSpec(SandboxTemplate):
             ),
             rule(
                 f"!has(self.poolRef) || ({_NOT_BESIDE_POOL})",
-                "the template of the pool says what its sandboxes are: beside poolRef set lifetime alone, or remove"
+                "the template of the pool says what its sandboxes are: set nothing of it beside poolRef, or remove"
                 " poolRef",
                 field_path=".poolRef",
             ),

@@ -6,8 +6,6 @@ from caisson.core.backoff import exponential
 from caisson.core.observation import CreateFailure
 from caisson.core.plan import Action, Step
 
-_CEILING_SECONDS = 60
-
 
 def attempt(
     action: Action, failure: CreateFailure | None, generation: int, now: datetime
@@ -15,5 +13,5 @@ def attempt(
     """Return the next step, and the failure that holds this generation of a spec up; None where nothing does."""
     if failure is None or failure.count == 0 or failure.generation != generation:
         return Step(action), None
-    due = failure.at + exponential(failure.count, ceiling=_CEILING_SECONDS)
+    due = failure.at + exponential(failure.count, ceiling=failure.ceiling_seconds)
     return Step(action) if now >= due else Step(wake_at=due), failure

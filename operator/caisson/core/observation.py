@@ -27,6 +27,8 @@ class CreateFailure:
     generation: int
     at: datetime
     count: int
+    ceiling_seconds: int = 60
+    """The longest pause before the next try."""
 
 
 @dataclass(frozen=True)

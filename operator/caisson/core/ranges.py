@@ -28,6 +28,9 @@ _TRANSLATED = IPv6Network("64:ff9b::/96")
 _MAPPED = IPv6Network("::ffff:0:0/96")
 """IPv4 addresses as programs write them, Go's parsers among them; not to be found on a network."""
 
+_UNREADABLE = tuple(map(IPv6Network, ("::/96", "64:ff9b:1::/48", "2002::/16")))
+"""Where IPv4 addresses may be, too: RFC 4291 (obsolete), RFC 8215 (where in it, only its network knows), RFC 3056."""
+
 
 @lru_cache(maxsize=16)
 def everywhere(*, but: tuple[str, ...]) -> tuple[Json, ...]:
@@ -35,6 +38,7 @@ def everywhere(*, but: tuple[str, ...]) -> tuple[Json, ...]:
     excluded_4 = [network for network in map(ip_network, but) if isinstance(network, IPv4Network)]
     excluded_6 = [network for network in map(ip_network, but) if isinstance(network, IPv6Network)]
     excluded_6 += [_within(_TRANSLATED, network) for network in excluded_4]
+    excluded_6 += _UNREADABLE if excluded_4 else ()
     blocks = (_block(IPv4Network("0.0.0.0/0"), excluded_4), _block(IPv6Network("::/0"), excluded_6))
     return tuple(block for block in blocks if block is not None)
 
@@ -82,7 +86,8 @@ def _covers(asked: IPv4Network | IPv6Network, forbidden: str) -> bool:
         return isinstance(asked, IPv6Network) and asked.overlaps(network)
     if isinstance(asked, IPv4Network):
         return asked.overlaps(network)
-    return any(asked.overlaps(_within(prefix, network)) for prefix in (_TRANSLATED, _MAPPED))
+    known = [_within(prefix, network) for prefix in (_TRANSLATED, _MAPPED)]
+    return any(asked.overlaps(range_) for range_ in (*known, *_UNREADABLE))
 
 
 def _within(prefix: IPv6Network, network: IPv4Network) -> IPv6Network:

@@ -17,6 +17,8 @@ from caisson.shell.preconditions import Problem
 from caisson.shell.refusals import one_more, refusal
 from caisson.shell.store import Store
 
+_REPAIRED_WITHIN_SECONDS = 5
+"""How late an object is set right at the latest that somebody keeps changing."""
 _FORGIVEN_AFTER = timedelta(minutes=10)
 """How long an object must have stayed as it was made, for the next change of it to be set right at once again."""
 
@@ -55,7 +57,8 @@ class Keeper:
         generation, before = owner.metadata.generation, failures.get(action.kind)
         if problem is None:
             said = f"something else keeps changing or deleting the {action.kind} {name}"
-            failures[action.kind] = CreateFailure(rejected, said, generation, now(), _repairs(before, generation))
+            repairs = _repairs(before, generation)
+            failures[action.kind] = CreateFailure(rejected, said, generation, now(), repairs, _REPAIRED_WITHIN_SECONDS)
             return True
         failures[action.kind] = one_more(problem, generation, before)
         return False

@@ -163,7 +163,9 @@ class Pools:
     ) -> PoolObservation:
         members = self._members.of(pool, current)
         for member in members:
-            if member.standing is Standing.FAILED and member.current and member.pod_uid not in memory.counted:
+            # One that was deleted on purpose has ended, too.
+            has_failed = member.standing is Standing.FAILED and not member.terminating
+            if has_failed and member.current and member.pod_uid not in memory.counted:
                 memory.counted.add(member.pod_uid)
                 memory.failures = failed_member(memory.failures, member, now())
             elif member.standing is Standing.AVAILABLE and member.current and _is_later(member, memory.failures):

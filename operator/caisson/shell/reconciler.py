@@ -147,7 +147,8 @@ class Reconciler:
         of_the_name = self._pods.get(key)
         if of_the_name is not None and controller_of(of_the_name) is not None:
             of_the_name = None
-        return next(iter(named), of_the_name), []
+        # Those that an earlier Sandbox took out of a pool have other names: they are in nobody's way.
+        return next((pod for pod in named if pod["metadata"]["name"] == key.name), of_the_name), []
 
     def _pooled(self, sandbox: Sandbox, pod: Json | None, memory: Memory) -> _Pooled:
         """Fill in what a pool's template says, and look for a pod in the pool where there is none yet."""
@@ -205,7 +206,7 @@ class Reconciler:
             return False
         self._health.wrote(seen.sandbox.metadata.resource_version, written)
         memory.pruned = merge_patch(written.get("status", {}), as_json(status))
-        if memory.pruned and not self._told_of_pruning:
+        if _sets(memory.pruned) and not self._told_of_pruning:
             self._told_of_pruning = True
             log.warning(
                 "the CRD is older than the operator: parts of the status are not kept",
@@ -253,6 +254,11 @@ def _claimed_lately(sandbox: Sandbox) -> datetime | None:
 def _may_follow(action: Action, performed: Action | None) -> bool:
     """What comes before the pod is done with it in one go: no status in between is worth a write."""
     return performed is None or (isinstance(performed, ApplyObject | DeleteObject) and action != performed)
+
+
+def _sets(patch: Json) -> bool:
+    """Tell whether a merge patch sets anything: what it only removes, somebody else has put there."""
+    return any(_sets(value) if isinstance(value, dict) else value is not None for value in patch.values())
 
 
 def _consume(memory: Memory, seen: Session | None) -> None:

@@ -667,6 +667,19 @@ class TestTrouble:
 
 
 class TestCold:
+    async def test_a_pod_that_an_earlier_sandbox_of_this_name_took_is_not_waited_for(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        await world.reconcile(3)
+        assert world.owners() == {name: "Sandbox/demo"}
+        world.kube.policies.clear()
+        raw = copy.deepcopy(world.kube.sandbox) | {"status": {}}
+        raw["metadata"]["uid"] = "44444444-4444-4444-4444-444444444444"
+        world.kube.sandbox = raw
+        world.kube._stamp(raw)
+        world.operator_restarts()
+        await world.reconcile(3)
+        assert world.owners() == {name: "Sandbox/demo", "demo": "Sandbox/demo"}
+
     async def test_without_a_pod_that_is_ready_one_is_started_and_that_is_told(self, world: PoolWorld) -> None:
         await world.reconcile(3)
         assert world.owners() == {"demo": "Sandbox/demo"}
@@ -708,6 +721,23 @@ class TestCold:
         await world.reconcile(2)
         assert world.condition() == ("False", "PoolNotFound")
         assert world.owners() == {}
+
+
+class TestScaling:
+    async def test_what_was_scaled_away_is_no_failure_though_it_has_ended_before_it_is_gone(self) -> None:
+        world = PoolWorld(replicas=2)
+        names = await world.fill()
+        for name in names:
+            pod = world.kube.all_pods[name]
+            pod["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
+            pod["status"]["phase"] = "Failed"
+            world.kube._stamp(pod)
+        world.watches_deliver()
+        for name in names:
+            await world.members.reconcile(Key("default", name))
+        await world.pools.reconcile(POOL_KEY)
+        assert len(set(world.kube.all_pods) - set(names)) == 2
+        assert "lastFailure" not in world.kube.pool.get("status", {})
 
 
 class TestOffer:
