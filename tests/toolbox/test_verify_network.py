@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "manifests" / "verify-network.sh"
 SERVER, POD = "10.0.0.1", "10.0.0.3"
-WORKS = {f"pod>{SERVER}:8080", "server>127.0.0.1:8081"}
-"""What is open where policies are enforced, as FROM>ADDRESS:PORT."""
+WHEN_OPEN = f"client>{POD}:8080@Open"
+WORKS = {f"pod>{SERVER}:8080", "server>127.0.0.1:8081", WHEN_OPEN}
+"""What is open where policies are enforced, as FROM>ADDRESS:PORT, or only with this egress of the client: @EGRESS."""
 
 KUBECTL = f"""#!{sys.executable}
 import pathlib, re, sys
@@ -26,11 +28,14 @@ elif words[:2] == ["get", "networkpolicy"]:
     sys.exit("no-policies" in state)
 elif words[:2] == ["get", "pod"] and "podIP" in words[-1]:
     print({{"server": "{SERVER}", "client": "10.0.0.2", "pod": "{POD}"}}[role])
+elif words[0] == "patch":
+    (here / "egress").write_text(re.search(r'"egress":"([A-Za-z]+)"', words[-1])[1])
 elif words[0] == "exec":
     if "no-exec" in state:
         sys.exit("error: you may not")
     at = re.sub(r"http://\\[?([^]]*?)\\]?:([0-9]+)/", r"\\1:\\2", words[-1])
-    if f"{{role}}>{{at}}" in state:
+    egress = (here / "egress").read_text() if (here / "egress").exists() else "Restricted"
+    if {{f"{{role}}>{{at}}", f"{{role}}>{{at}}@{{egress}}"}} & set(state):
         print("wget: server returned error: HTTP/1.1 404 Not Found")
     print("ended: 1")
 """
@@ -95,14 +100,13 @@ def test_where_no_policies_are_made_nothing_is_enforced(tmp_path: Path) -> None:
     ("state", "said"),
     [
         ((), "another policy, or a network that does not work"),
+        (WORKS - {WHEN_OPEN}, "to a sandbox with egress: Open, is closed, and should be open"),
         ((*WORKS, "unready"), "is not Ready"),
         ((*WORKS, "no-exec"), "error: you may not"),
     ],
-    ids=["closed-altogether", "not-ready", "no-exec"],
+    ids=["closed-altogether", "closed-by-something-else", "not-ready", "no-exec"],
 )
-def test_what_keeps_it_from_telling_is_not_taken_for_an_answer(
-    tmp_path: Path, state: tuple[str, ...], said: str
-) -> None:
+def test_what_keeps_it_from_telling_is_not_taken_for_an_answer(tmp_path: Path, state: Iterable[str], said: str) -> None:
     code, lines = verify(tmp_path, *state)
     assert code == 2
     assert lines[-1].startswith("could not tell: ")
