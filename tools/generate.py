@@ -44,6 +44,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
     ),
     Reason.POOL_EMPTY: (),
     Reason.POOL_NOT_FOUND: (_C.POD_RUNNING,),
+    **dict.fromkeys((Reason.EXPIRED, Reason.SUSPENDED), (_C.POD_RUNNING, _C.DOCKER_READY)),
     **dict.fromkeys((Reason.EGRESS_NOT_ALLOWED, Reason.NETWORK_POLICY_REJECTED), (_C.POD_RUNNING, _C.READY)),
     **dict.fromkeys(
         (
@@ -55,8 +56,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
             Reason.VOLUME_CLAIM_NOT_ALLOWED,
             Reason.VOLUME_CLAIM_REJECTED,
             Reason.VOLUME_CLAIM_PENDING,
-            Reason.EXPIRED,
-            Reason.SUSPENDED,
+            Reason.IDLENESS_NOT_SEEN,
             Reason.POD_RUNNING,
             Reason.POD_PENDING,
             Reason.POD_TERMINATING,

@@ -96,6 +96,12 @@ class FakePod:
     def kill(self, pid: int, with_signal: signal.Signals = signal.SIGKILL) -> None:
         assert self.run("kill", f"-{with_signal.value}", str(pid)).returncode == 0
 
+    def put_to_death(self, *pids: int) -> None:
+        """Kill these, and return when they are dead, which on a busy machine is not at once."""
+        for pid in pids:
+            self.kill(pid)
+        wait_for(lambda: not set(pids) & set(self.processes("")))
+
 
 def start_arguments(
     attempt: int = 0,

@@ -110,7 +110,7 @@ def test_a_killed_supervisor_leaves_dockerd_and_its_readiness(pod: FakePod) -> N
 
     assert pod.start()[-1] == ready
 
-    pod.kill(ready["pid"])
+    pod.put_to_death(ready["pid"])
     failed = pod.start()[-1]
     assert failed["cause"] == "Exited"
     assert "exitCode" not in failed
@@ -538,8 +538,7 @@ class TestOnGVisorsProfile:
         ready = pod.start(profile="GVisor")[-1]
         wait_for(lambda: pod.runs("containerd") == 1)
         (pod.root / "run/docker.pid").write_text(str(ready["pid"]))
-        for process in [*pod.processes(SUPERVISOR), ready["pid"]]:
-            pod.kill(process)
+        pod.put_to_death(*pod.processes(SUPERVISOR), ready["pid"])
 
         assert pod.start(1, profile="GVisor")[-1]["event"] == "ready"
         assert len(pod.processes("bin/containerd")) == 1

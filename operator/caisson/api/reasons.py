@@ -154,6 +154,12 @@ class Reason(StrEnum):
         "Save what you need, or raise spec.lifetime.ttlSeconds as far as the administrator lets you."
         " spec.lifetime.onExpiry says what becomes of the Sandbox then.",
     )
+    IDLENESS_NOT_SEEN = (
+        "IdlenessNotSeen",
+        Outlook.FINAL,
+        "spec.lifetime.idleSeconds is set, and nobody could tell whether a sandbox of this pool is made use of.",
+        "Remove spec.lifetime.idleSeconds, or use a pool whose template has Docker and no UDP ports.",
+    )
     SUSPENDED = (
         "Suspended",
         Outlook.WANTED,
@@ -174,7 +180,8 @@ class Reason(StrEnum):
         "PoolEmpty",
         Outlook.PROGRESS,
         "The pool had no sandbox that was ready, so one like it is started.",
-        "It takes as long as without a pool. If it happens often, raise spec.replicas of the pool.",
+        "It takes as long as without a pool, and images of the pool's spec.preload are not in it. If it happens often,"
+        " raise spec.replicas of the pool.",
     )
     POOL_READY = "PoolReady", Outlook.GOOD, "As many sandboxes wait in the pool as were asked for."
     POOL_FILLING = "PoolFilling", Outlook.PROGRESS, "Sandboxes of the pool are being started."
@@ -317,7 +324,7 @@ class Reason(StrEnum):
     # Isolation
 
     GVISOR = "GVisor", Outlook.GOOD, "The kernel is gVisor's."
-    NOT_VERIFIED = "NotVerified", Outlook.PROGRESS, "The kernel has not been looked at yet."
+    NOT_VERIFIED = "NotVerified", Outlook.PROGRESS, "Nobody has looked at the pod's kernel."
     NOT_GVISOR = (
         "NotGVisor",
         Outlook.FINAL,

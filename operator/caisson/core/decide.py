@@ -124,15 +124,17 @@ def decide_invalid(seen: Observation, config: Config, problem: str, now: datetim
 def _stopped(seen: Observation, stop: Stop, now: datetime) -> _State:
     """The state of a Sandbox that must have no pod. One that is there goes gracefully, whatever became of it."""
     pod = _own_pod(seen)
-    is_suspended = stop.suspension is not None
-    if pod is None:
-        state = _waiting(seen, stop.verdict, Step())
-        is_told = is_suspended and seen.sandbox.spec.docker.enabled
-        return replace(state, docker_ready=stop.verdict) if is_told else state
-    ending, step = _ending(pod, now)
-    if not pod.terminating:
-        step = Step(DeletePod(pod.name, pod.uid)) if stop.is_written else Step()
-    return _waiting(seen, ending if is_suspended else stop.verdict, step)
+    found, step = stop.verdict, Step()
+    if pod is not None:
+        ending, step = _ending(pod, now)
+        # An end that is for good is told at once, a suspension when it is true.
+        found = ending if stop.suspension is not None else stop.verdict
+        if not pod.terminating:
+            step = Step(DeletePod(pod.name, pod.uid)) if stop.is_written else Step()
+    state = _waiting(seen, found, step)
+    # With nothing on its way Docker waits for nothing.
+    is_told = found is stop.verdict and seen.sandbox.spec.docker.enabled
+    return replace(state, docker_ready=found) if is_told else state
 
 
 def _surplus(seen: Observation) -> DeletePod | None:
@@ -212,7 +214,7 @@ def _claim(seen: Observation, warm: WarmPod, now: datetime) -> SandboxStatus:
 def _creation(seen: Observation, config: Config) -> CreatePod | Verdict:
     if seen.sandbox.spec.pool_ref is not None and (unseen := not_seen_idle(seen.sandbox.spec)):
         # The CRD's rules see no field of the template.
-        return verdict("False", Reason.INVALID_SPEC, said=unseen)
+        return verdict("False", Reason.IDLENESS_NOT_SEEN, said=unseen)
     try:
         manifest = render_pod(seen.sandbox, config)
     except ConfigurationConflict as conflict:

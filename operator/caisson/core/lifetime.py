@@ -117,9 +117,9 @@ def not_seen_idle(spec: SandboxSpec) -> str | None:
     if spec.lifetime.idle_seconds is None:
         return None
     if not spec.docker.enabled:
-        return "lifetime.idleSeconds: it is watched by the probe of Docker, and the pool's template has none: remove it"
+        return "docker.enabled of the pool's template is false, and use is watched by the probe of Docker"
     if any(port.protocol is Protocol.UDP for port in spec.ports):
-        return "lifetime.idleSeconds: no use of the UDP ports of the pool's template is seen: remove it"
+        return "the pool's template has UDP ports, whose use leaves no trace"
     return None
 
 

@@ -39,6 +39,7 @@ class Standing(Enum):
     """What a pod of a pool is good for."""
 
     PENDING = "is on its way"
+    PRELOADING = "has Docker, and pulls images"
     AVAILABLE = "can be taken"
     FAILED = "will not become ready"
 
@@ -152,11 +153,11 @@ def _preloading(
     assert pod is not None  # noqa: S101
     problem = None if preload.problem is None else verdict("False", Reason.PRELOAD_FAILED, said=preload.problem)
     if isinstance(seen.session, SessionRunning):
-        return MemberDecision(status, Standing.PENDING, problem, NOTHING)
+        return MemberDecision(status, Standing.PRELOADING, problem, NOTHING)
     if preload.at is not None:
         due = preload.at + exponential(preload.tries, first=5, ceiling=_PRELOAD_CEILING_SECONDS)
         if now < due:
-            return MemberDecision(status, Standing.PENDING, problem, Step(wake_at=due))
+            return MemberDecision(status, Standing.PRELOADING, problem, Step(wake_at=due))
     command = tuple(preload_command(pod.uid, made_from.preload))
     session = OpenSession(pod.name, pod.uid, pod.node or "", command, _PRELOAD_TIMEOUT_SECONDS, Expected.PRELOAD)
-    return MemberDecision(status, Standing.PENDING, problem, Step(session))
+    return MemberDecision(status, Standing.PRELOADING, problem, Step(session))

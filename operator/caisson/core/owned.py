@@ -17,11 +17,16 @@ Owner = Sandbox | SandboxPool
 """What pods, and objects beside them, are made for."""
 
 
+def kind_of(owner: Owner) -> str:
+    """Return the kind of a resource."""
+    return KIND if isinstance(owner, Sandbox) else pool.KIND
+
+
 def owner_reference(owner: Owner) -> Json:
     """Return the reference by which the garbage collector takes an object away with its owner."""
     return {
         "apiVersion": API_VERSION,
-        "kind": KIND if isinstance(owner, Sandbox) else pool.KIND,
+        "kind": kind_of(owner),
         "name": owner.metadata.name,
         "uid": owner.metadata.uid,
         "controller": True,

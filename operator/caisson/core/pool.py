@@ -142,7 +142,13 @@ def _ready(seen: PoolObservation, kept: list[Member], available: list[Member]) -
     last = seen.failures.last
     if seen.failures.count and last is not None:
         return Verdict("False", Reason(last.reason), last.message)
-    return verdict("False", Reason.POOL_FILLING)
+    return verdict("False", Reason.POOL_FILLING, _progress(kept))
+
+
+def _progress(kept: list[Member]) -> str:
+    """Say what takes long. Not how many have come how far: that would be written at each step of each."""
+    pulls = any(m.standing is Standing.PRELOADING for m in kept)
+    return "Images of spec.preload are being pulled." if pulls else ""
 
 
 def _refused(seen: PoolObservation) -> CreateFailure | None:

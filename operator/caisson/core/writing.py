@@ -15,12 +15,13 @@ _PROGRESS_DELAY = timedelta(seconds=3)
 _EVENT_MESSAGE_BYTES = 1024
 
 
+AnyStatus = SandboxStatus | SandboxPoolStatus
 Level = Literal["Normal", "Warning"]
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What is told of a transition: an Event of the Sandbox, and a line in the log."""
+    """What is told of a transition: an Event of the Sandbox or the pool, and a line in the log."""
 
     level: Level
     reason: Reason
@@ -32,7 +33,7 @@ class Notice:
     """A name for what is told before the status says that it was: told twice, it is recorded once."""
 
 
-def as_json(status: SandboxStatus | SandboxPoolStatus) -> dict[str, Any]:
+def as_json(status: AnyStatus) -> dict[str, Any]:
     """Return a status as it stands in the resource."""
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -77,8 +78,18 @@ def announcement(old: SandboxStatus, new: SandboxStatus) -> Notice | None:
 
 def notices(old: SandboxStatus, new: SandboxStatus) -> tuple[Notice, ...]:
     """Return what to tell of a transition: what became of the Sandbox, and what about its Docker is worth knowing."""
-    change = _change(old, new)
-    return (*((change,) if change is not None else ()), *_warnings(old, new), *_pool(old, new))
+    crash = new.crash if new.crash is not None and (old.crash is None or old.crash.at != new.crash.at) else None
+    return (*_change(old, new, crash), *_warnings(old, new), *_pool(old, new))
+
+
+def pool_notices(old: SandboxPoolStatus, new: SandboxPoolStatus) -> tuple[Notice, ...]:
+    """Return what to tell of a pool: what keeps it from being full, and that nothing does any more.
+
+    That it is full again after a Sandbox took a pod is nothing to tell: it happens all the time.
+    """
+    last = old.condition(ConditionType.READY)
+    was_hindered = last is not None and last.reason != Reason.POOL_FILLING
+    return tuple(told for told in _change(old, new, None) if told.reason is not Reason.POOL_READY or was_hindered)
 
 
 def _pool(old: SandboxStatus, new: SandboxStatus) -> Iterator[Notice]:
@@ -93,15 +104,14 @@ def _warnings(old: SandboxStatus, new: SandboxStatus) -> Iterator[Notice]:
             yield Notice("Warning", Reason(warning.reason), warning.message)
 
 
-def _change(old: SandboxStatus, new: SandboxStatus) -> Notice | None:
-    """None where nothing of note happened. Progress is not of note."""
+def _change(old: AnyStatus, new: AnyStatus, crash: Crash | None) -> Iterator[Notice]:
+    """What became of the whole. Progress is not of note."""
     ready, before = new.condition(ConditionType.READY), old.condition(ConditionType.READY)
     if ready is None:
-        return None
-    crash = new.crash if new.crash is not None and (old.crash is None or old.crash.at != new.crash.at) else None
+        return
     reason = Reason(ready.reason)
     if (before is not None and before.reason == reason and crash is None) or reason.outlook is Outlook.PROGRESS:
-        return None
+        return
     message = ready.message.encode()[:_EVENT_MESSAGE_BYTES].decode(errors="ignore")
     level: Level = "Normal" if reason.outlook in {Outlook.GOOD, Outlook.WANTED} else "Warning"
-    return Notice(level, reason, message, crash)
+    yield Notice(level, reason, message, crash)

@@ -23,7 +23,7 @@ from caisson.core.plan import ApplyObject, DeleteObject, Kept, earliest
 from caisson.core.pool import SETTLES, Failures, Member, PoolObservation, decide_pool, failed_member
 from caisson.core.refusal import reason_of_refusal
 from caisson.core.verdict import Verdict, verdict
-from caisson.core.writing import as_json, merge_patch
+from caisson.core.writing import as_json, merge_patch, pool_notices
 from caisson.shell.claims import Reservations
 from caisson.shell.clock import now
 from caisson.shell.collections import PODS
@@ -33,6 +33,7 @@ from caisson.shell.kube import Kube
 from caisson.shell.members import Members
 from caisson.shell.preconditions import Preconditions
 from caisson.shell.queue import LOOKED_AT_EVERY
+from caisson.shell.recorder import Recorder
 from caisson.shell.refusals import create_failure, refusal
 from caisson.shell.status import CHANGED_MEANWHILE, first_problem, readable_status, stored_status, write_status
 from caisson.shell.store import Key, Store
@@ -81,7 +82,7 @@ class Pools:
         """Read from the stores; ask for another look through `wake_after` (seconds)."""
         self._config, self._kube, self._preconditions = config, kube, preconditions
         self._pools, self._pods, self._policies, self._members = pools, pods, policies, members
-        self._keeper = keeper
+        self._keeper, self._recorder = keeper, Recorder(kube)
         self._reservations, self._wake_after = reservations, wake_after
         self._memories: dict[Key, _Memory] = {}
 
@@ -128,7 +129,7 @@ class Pools:
                 break
         if decision.create or decision.delete:
             decision = decide_pool(self._observe(pool, current, conflict, memory), now())
-        await self._write(key, pool, merge_patch(stored_status(raw, pool.status), as_json(decision.status)), memory)
+        await self._write(key, pool, decision.status, stored_status(raw, pool.status), memory)
         wake_at = earliest(decision.wake_at, now() + LOOKED_AT_EVERY)
         assert wake_at is not None  # noqa: S101
         self._wake_after(key, (wake_at - now()).total_seconds())
@@ -212,7 +213,11 @@ class Pools:
             reason=str(member.problem.reason) if member.problem else None,
         )
 
-    async def _write(self, key: Key, pool: SandboxPool, patch: Json, memory: _Memory) -> None:
+    async def _write(
+        self, key: Key, pool: SandboxPool, status: SandboxPoolStatus, stored: Json, memory: _Memory
+    ) -> None:
+        """Write the status if it is not `stored`, and tell what is new."""
+        patch = merge_patch(stored, as_json(status))
         if not patch:
             memory.changed_since = None
             return
@@ -223,8 +228,10 @@ class Pools:
             return
         if await write_status(self._kube, self._pools, PLURAL, pool.metadata, patch) is None:
             self._wake_after(key, CHANGED_MEANWHILE.total_seconds())
-        else:
-            memory.changed_since = None
+            return
+        memory.changed_since = None
+        for told in pool_notices(pool.status, status):
+            await self._recorder.record(pool, told)
 
 
 def _is_later(member: Member, failures: Failures) -> bool:

@@ -1,11 +1,12 @@
-"""Tell of a transition: an Event of the Sandbox, and one line in the log."""
+"""Tell of a transition: an Event of the Sandbox or the pool, and one line in the log."""
 
 import secrets
 from typing import Any
 
 import structlog
 
-from caisson.api.sandbox import API_VERSION, KIND, Sandbox
+from caisson.api.sandbox import API_VERSION
+from caisson.core.owned import Owner, kind_of
 from caisson.core.writing import Notice
 from caisson.shell.clock import now
 from caisson.shell.errors import AlreadyExists, CaissonError
@@ -23,25 +24,25 @@ class Recorder:
         """Record Events through this connection."""
         self._kube = kube
 
-    async def record(self, sandbox: Sandbox, notice: Notice) -> None:
+    async def record(self, owner: Owner, notice: Notice) -> None:
         """Write the log line and the Event of a transition."""
-        metadata = sandbox.metadata
+        metadata = owner.metadata
         bound = log.bind(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, reason=str(notice.reason))
         if notice.crash is not None:
             crash = notice.crash.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"stdout", "hint"})
             bound = bound.bind(crash=crash)
         write = bound.info if notice.level == "Normal" else bound.warning
-        write("sandbox transition", message=notice.message)
+        write(f"{kind_of(owner).lower()} transition", message=notice.message)
         try:
-            await self._kube.create_event(metadata.namespace, _event(sandbox, notice))
+            await self._kube.create_event(metadata.namespace, _event(owner, notice))
         except AlreadyExists:
             bound.info("event was recorded before")
         except CaissonError as error:
             bound.warning("event not recorded", error=str(error))
 
 
-def _event(sandbox: Sandbox, notice: Notice) -> dict[str, Any]:
-    metadata, at = sandbox.metadata, now().strftime("%Y-%m-%dT%H:%M:%SZ")
+def _event(owner: Owner, notice: Notice) -> dict[str, Any]:
+    metadata, at = owner.metadata, now().strftime("%Y-%m-%dT%H:%M:%SZ")
     suffix = secrets.token_hex(8) if notice.key is None else f"{metadata.uid}.{notice.key}"
     return {
         "apiVersion": "v1",
@@ -49,7 +50,7 @@ def _event(sandbox: Sandbox, notice: Notice) -> dict[str, Any]:
         "metadata": {"name": f"{metadata.name}.{suffix}", "namespace": metadata.namespace},
         "involvedObject": {
             "apiVersion": API_VERSION,
-            "kind": KIND,
+            "kind": kind_of(owner),
             "namespace": metadata.namespace,
             "name": metadata.name,
             "uid": metadata.uid,

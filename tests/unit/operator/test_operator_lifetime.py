@@ -197,7 +197,7 @@ class TestDelete:
     def test_the_pod_goes_once_that_is_written(self) -> None:
         sandbox = ready(**self.SPEC)
         first = choose(sandbox, make_pod(), after(600))
-        assert reason(first) == Reason.EXPIRED
+        assert reason(first) == reason(first, ConditionType.DOCKER_READY) == Reason.EXPIRED
         assert first.step.action is None
         second = choose(written(sandbox, first), make_pod(), after(600))
         assert second.step.action == DeletePod("demo", POD_UID)

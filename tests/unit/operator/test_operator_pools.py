@@ -152,6 +152,13 @@ class TestStatus:
         later = pool.model_copy(update={"status": first})
         assert decide_pool(PoolObservation(later, (hindered,)), after(100)).status == first
 
+    def test_what_takes_long_is_told(self) -> None:
+        starts, pulls = member("a", Standing.PENDING), member("b", Standing.PRELOADING)
+        for members, told in (((starts,), False), ((starts, pulls), True)):
+            ready = decide_pool(PoolObservation(make_pool(2), members), NOW).status.condition("Ready")
+            assert ready is not None
+            assert (ready.reason, "spec.preload" in ready.message) == ("PoolFilling", told)
+
     def test_a_failure_stays_after_a_recovery(self) -> None:
         failed = member("a", Standing.FAILED, problem=verdict("False", Reason.CONTAINER_EXITED))
         failures = replace(failed_member(Failures(), failed, NOW), count=0)
@@ -245,7 +252,7 @@ class TestMembers:
 
     def test_images_are_pulled_before_it_can_be_taken(self) -> None:
         found = self.ready(preload=PreloadState())
-        assert found.standing is Standing.PENDING
+        assert found.standing is Standing.PRELOADING
         assert found.step.action.command[-2:] == ("--", "postgres:16")
         assert self.ready(preload=PreloadState(done=True)).standing is Standing.AVAILABLE
 
@@ -773,7 +780,7 @@ class TestOffer:
     @pytest.mark.parametrize(
         ("template", "said"),
         [
-            ({"docker": {"enabled": False}}, "the pool's template has none"),
+            ({"docker": {"enabled": False}}, "docker.enabled of the pool's template is false"),
             ({"ports": [{"name": "dns", "containerPort": 53, "protocol": "UDP"}]}, "UDP"),
         ],
         ids=["no-docker", "udp"],
@@ -782,7 +789,7 @@ class TestOffer:
         world = PoolWorld(replicas=1, template=template)
         world.kube.sandbox["spec"]["lifetime"] = {"idleSeconds": 600}
         await world.reconcile(3)
-        assert world.condition() == ("False", "InvalidSpec")
+        assert world.condition() == ("False", "IdlenessNotSeen")
         assert said in str(world.kube.sandbox["status"])
         assert world.owners() == {}
 

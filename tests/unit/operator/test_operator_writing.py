@@ -2,9 +2,12 @@
 
 from datetime import timedelta
 
-from caisson.api.reasons import Reason
+from caisson.api.pool import SandboxPoolStatus
+from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import SandboxStatus
-from caisson.core.writing import may_wait_until, notices
+from caisson.core.conditions import conditions
+from caisson.core.verdict import verdict
+from caisson.core.writing import may_wait_until, notices, pool_notices
 from tests.unit.operator.builders import (
     KILLED,
     NOW,
@@ -77,3 +80,25 @@ def test_a_recovery_does_not_tell_the_old_crash_again() -> None:
     (told,) = notices(sandbox.status, decision.status)
     assert (told.reason, told.crash) == (Reason.READY, None)
     assert not notices(written(sandbox, decision).status, decision.status)
+
+
+def pool_status(reason: Reason) -> SandboxPoolStatus:
+    found = verdict("True" if reason is Reason.POOL_READY else "False", reason)
+    return SandboxPoolStatus(conditions=conditions(SandboxPoolStatus(), {ConditionType.READY: found}, 1, NOW))
+
+
+def test_what_keeps_a_pool_from_being_full_is_told_once_and_so_is_that_nothing_does_any_more() -> None:
+    filling, full = pool_status(Reason.POOL_FILLING), pool_status(Reason.POOL_READY)
+    hindered = pool_status(Reason.IMAGE_PULL_FAILED)
+    (told,) = pool_notices(filling, hindered)
+    assert (told.level, told.reason) == ("Warning", Reason.IMAGE_PULL_FAILED)
+    assert not pool_notices(hindered, hindered)
+    (told,) = pool_notices(hindered, full)
+    assert (told.level, told.reason) == ("Normal", Reason.POOL_READY)
+
+
+def test_that_a_pool_gives_and_fills_again_is_not_told() -> None:
+    filling, full = pool_status(Reason.POOL_FILLING), pool_status(Reason.POOL_READY)
+    assert not pool_notices(SandboxPoolStatus(), filling)
+    assert not pool_notices(filling, full)
+    assert not pool_notices(full, filling)
