@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from caisson.api.docker import Restart, RestartPolicy
 from caisson.api.reasons import CRASH_REASONS, ConditionType, Outlook, Reason
-from caisson.api.sandbox import Crash, DockerStatus, Sandbox
+from caisson.api.sandbox import Crash, DockerStatus, Sandbox, SandboxStatus
 from caisson.config import Config
 from caisson.core.advice import advice, origin
 from caisson.core.backoff import exponential
@@ -22,7 +22,7 @@ from caisson.core.observation import (
     SessionReported,
     SessionRunning,
 )
-from caisson.core.plan import NOTHING, Expected, OpenSession, Step
+from caisson.core.plan import NOTHING, Expected, OpenSession, Step, earliest
 from caisson.core.podview import PodView
 from caisson.core.report import Failed, Ready, Report
 from caisson.core.verdict import Verdict, verdict
@@ -32,6 +32,7 @@ _STABLE_AFTER = timedelta(minutes=10)
 _LOOK_SOON_AFTER = timedelta(seconds=5)
 """The pause between looks at a daemon that the kubelet calls dead again and again, or whose node's clock is ahead."""
 _LOOK_AGAIN_AFTER = timedelta(seconds=15)
+_SESSION_TAKES = timedelta(seconds=5)
 _VERIFIED_AFTER = timedelta(seconds=2)
 _WRITTEN_FIRST = timedelta(seconds=1)
 _SESSION_GRACE_SECONDS = 30
@@ -182,29 +183,37 @@ def _watch_over(seen: Observation, state: DockerState, pod: PodView, config: Con
 
     Right after the start the pod is still unready, until the kubelet's first probe; that is not worth a look.
     """
-    if pod.ready:
-        return _verify_claimed(seen, state, pod, config, now)
-    condition = seen.sandbox.status.condition(ConditionType.DOCKER_READY)
-    known_good = max(
-        (m for m in (condition and condition.last_transition_time, seen.looked_at) if m),
-        default=None,
-    )
-    if known_good is None:
-        # Ready was only just reported, and is not yet in the status.
+    due = earliest(_after_claim(seen), None if pod.ready else _while_unready(seen, pod))
+    if due is None:
         return NOTHING
-    turned_unready = pod.ready_changed_at is not None and pod.ready_changed_at > known_good
-    due = known_good + (_LOOK_SOON_AFTER if turned_unready else _LOOK_AGAIN_AFTER)
-    if now >= due:
-        return Step(_start(seen.sandbox, config, pod, _restarts(state)))
-    return Step(wake_at=due)
-
-
-def _verify_claimed(seen: Observation, state: DockerState, pod: PodView, config: Config, now: datetime) -> Step:
-    """Of a pod from a pool the kubelet's last probe was taken for good: look once ourselves, when nobody waits."""
-    if seen.claimed_at is None or (seen.looked_at is not None and seen.looked_at >= seen.claimed_at):
-        return NOTHING
-    due = seen.claimed_at + _VERIFIED_AFTER
     return Step(_start(seen.sandbox, config, pod, _restarts(state))) if now >= due else Step(wake_at=due)
+
+
+def last_known_good(status: SandboxStatus, looked_at: datetime | None) -> datetime | None:
+    """Return when Caisson itself last saw the daemon answer; None where Ready is not yet in the status."""
+    condition = status.condition(ConditionType.DOCKER_READY)
+    return max((m for m in (condition and condition.last_transition_time, looked_at) if m), default=None)
+
+
+def vouched_until(status: SandboxStatus, looked_at: datetime | None) -> datetime | None:
+    """Return until when a look of our own is as good as the probe of the kubelet, which may not have begun to look."""
+    known_good = last_known_good(status, looked_at)
+    return known_good + _LOOK_AGAIN_AFTER + _SESSION_TAKES if known_good is not None else None
+
+
+def _while_unready(seen: Observation, pod: PodView) -> datetime | None:
+    known_good = last_known_good(seen.sandbox.status, seen.looked_at)
+    if known_good is None:
+        return None
+    turned_unready = pod.ready_changed_at is not None and pod.ready_changed_at > known_good
+    return known_good + (_LOOK_SOON_AFTER if turned_unready else _LOOK_AGAIN_AFTER)
+
+
+def _after_claim(seen: Observation) -> datetime | None:
+    """Of a pod from a pool the last probe was taken for good: look once ourselves, when nobody waits."""
+    if seen.claimed_at is None or (seen.looked_at is not None and seen.looked_at >= seen.claimed_at):
+        return None
+    return seen.claimed_at + _VERIFIED_AFTER
 
 
 def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, config: Config, now: datetime) -> Step:

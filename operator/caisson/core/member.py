@@ -19,10 +19,11 @@ from caisson.core.allowance import ConfigurationConflict
 from caisson.core.backoff import exponential
 from caisson.core.control import preload_command
 from caisson.core.decide import decide_member
+from caisson.core.dockerstate import vouched_until
 from caisson.core.observation import Observation, SessionLost, SessionReported, SessionRunning
-from caisson.core.plan import NOTHING, Expected, OpenSession, Step
+from caisson.core.plan import NOTHING, Expected, OpenSession, Step, earliest
 from caisson.core.pod import render_pod
-from caisson.core.podstate import is_finished
+from caisson.core.podstate import awaits_first_probe, is_finished
 from caisson.core.template import TEMPLATE_ANNOTATION, MadeFrom, fields_of, write_template
 from caisson.core.verdict import Verdict, verdict
 
@@ -122,10 +123,13 @@ def member_state(
         return MemberDecision(status, Standing.PENDING, problem, decision.step)
     if made_from.preload and not preload.done:
         return _preloading(seen, made_from, preload, decision.status, now)
-    if not pod.ready and seen.sandbox.spec.docker.enabled:
-        # Until the kubelet's first probe has seen the daemon as well.
+    if pod.ready or not seen.sandbox.spec.docker.enabled:
+        return MemberDecision(status, Standing.AVAILABLE, None, decision.step)
+    until = vouched_until(status, seen.looked_at) if awaits_first_probe(pod) else None
+    if until is None or now >= until:
         return MemberDecision(status, Standing.PENDING, None, decision.step)
-    return MemberDecision(status, Standing.AVAILABLE, None, decision.step)
+    step = replace(decision.step, wake_at=earliest(decision.step.wake_at, until))
+    return MemberDecision(status, Standing.AVAILABLE, None, step)
 
 
 def preload_outcome(before: PreloadState, session: SessionReported | SessionLost) -> tuple[PreloadState, bool]:

@@ -64,6 +64,13 @@ def is_finished(pod: PodView) -> bool:
     return pod.phase in {"Failed", "Succeeded"}
 
 
+def awaits_first_probe(pod: PodView) -> bool:
+    """Tell whether the kubelet has never called the pod ready: it has probed nothing yet, or nothing that was good."""
+    if pod.ready or pod.running_since is None or pod.ready_changed_at is None:
+        return False
+    return pod.ready_changed_at <= pod.running_since
+
+
 def _terminating(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     return verdict("False", Reason.POD_TERMINATING) if pod.terminating else None
 

@@ -21,7 +21,7 @@ from caisson.core.member import (
 from caisson.core.observation import Observation, SessionLost, SessionReported, WarmPod
 from caisson.core.owned import is_owned_by
 from caisson.core.plan import Expected, LookAtEvents, OpenSession
-from caisson.core.podstate import is_finished
+from caisson.core.podstate import awaits_first_probe, is_finished
 from caisson.core.podview import PodView, pod_view
 from caisson.core.pool import Member
 from caisson.core.template import MadeFrom, read_template
@@ -50,16 +50,18 @@ class _Known:
     since: datetime = field(default_factory=now)
     """When this process first looked."""
 
-    def take_over(self, decision: MemberDecision, pod: PodView, at: datetime) -> None:
-        """Know what was decided; what a session told is in it."""
+    def take_over(self, decision: MemberDecision, pod: PodView, at: datetime) -> bool:
+        """Know what was decided; tell whether a session's report was new in it."""
         self.status, self.standing, self.problem = decision.status, decision.standing, decision.problem
         if self.standing is not Standing.AVAILABLE:
             self.ready_since = None
         elif self.ready_since is None:
             # Of one that was ready before this process came, the kubelet knows since when.
             self.ready_since = min(at, pod.ready_changed_at or at) if pod.ready else at
-        if isinstance(self.memory.session, SessionReported):
+        is_told = isinstance(self.memory.session, SessionReported)
+        if is_told:
             self.memory.session = None
+        return is_told
 
 
 class Members:
@@ -102,7 +104,9 @@ class Members:
         at = now()
         decision = member_state(seen, made_from, known.preload, self._config, at)
         before = known.standing, known.problem
-        known.take_over(decision, view, at)
+        if known.take_over(decision, view, at):
+            # When to look again goes by what is known now.
+            self._wake_after(key, 0)
         action = decision.step.action
         if action is not None:
             if isinstance(action, OpenSession) and action.expected is Expected.PRELOAD:
@@ -136,7 +140,7 @@ class Members:
                 return WarmPod(view, sandbox.status), False
             if not member.current or self._sandboxes.is_indexed(uid):
                 continue
-            if not view.ready:
+            if not (view.ready or awaits_first_probe(view)):
                 # Whatever this process knew when it looked last.
                 continue
             if member.standing is Standing.AVAILABLE and member.ready_since is not None:

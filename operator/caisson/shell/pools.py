@@ -46,6 +46,16 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX = 5
 
 
+@dataclass(frozen=True)
+class _Rendered:
+    """What pods of a pool should be made from, as a hash; or why there may be none. Claims can't wait for it."""
+
+    uid: str
+    generation: int
+    current: str | None = None
+    conflict: Verdict | None = None
+
+
 @dataclass
 class _Memory:
     """What this process knows of a pool. Nothing here must be needed after a restart."""
@@ -85,6 +95,7 @@ class Pools:
         self._keeper, self._recorder = keeper, Recorder(kube)
         self._reservations, self._wake_after = reservations, wake_after
         self._memories: dict[Key, _Memory] = {}
+        self._rendered: dict[Key, _Rendered] = {}
 
     def get(self, key: Key) -> SandboxPool | None:
         """Return a pool, None where there is none that can be read, or it is being deleted."""
@@ -98,14 +109,14 @@ class Pools:
 
     def offer(self, sandbox: Sandbox, pool: SandboxPool) -> tuple[WarmPod | None, bool]:
         """Return a pod for a Sandbox, and else whether there may be one in a moment."""
-        current, _ = self._current(pool)
-        return self._members.offer(sandbox, pool, current)
+        return self._members.offer(sandbox, pool, self._render(pool).current)
 
     async def reconcile(self, key: Key) -> None:
         """Make or delete what there is too little or too much of, and write the status where that changed."""
         raw = self._pools.get(key)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             self._memories.pop(key, None)
+            self._rendered.pop(key, None)
             return
         try:
             pool = _read(raw)
@@ -115,7 +126,8 @@ class Pools:
         memory = self._memories.get(key)
         if memory is None or memory.uid != pool.metadata.uid:
             memory = self._memories[key] = _Memory(pool.metadata.uid)
-        current, conflict = self._current(pool)
+        rendered = self._render(pool)
+        current, conflict = rendered.current, rendered.conflict
         if current is not None and current != memory.current:
             # What failed was made from something else.
             memory.current, memory.failures = current, replace(memory.failures, count=0)
@@ -134,12 +146,22 @@ class Pools:
         assert wake_at is not None  # noqa: S101
         self._wake_after(key, (wake_at - now()).total_seconds())
 
-    def _current(self, pool: SandboxPool) -> tuple[str | None, Verdict | None]:
-        """What the pool's pods should be made from, as a hash; or why there may be none."""
+    def _render(self, pool: SandboxPool) -> _Rendered:
+        own = pool.metadata
+        key = Key(own.namespace, own.name)
+        known = self._rendered.get(key)
+        if known is None or (known.uid, known.generation) != (own.uid, own.generation):
+            known = self._rendered[key] = self._render_anew(pool)
+        return known
+
+    def _render_anew(self, pool: SandboxPool) -> _Rendered:
+        own = pool.metadata
         try:
-            return template_hash(render_member(pool, self._config, pool.metadata.name)), None
+            current = template_hash(render_member(pool, self._config, own.name))
         except ConfigurationConflict as problem:
-            return None, verdict("False", problem.reason, said=str(problem))
+            found = verdict("False", problem.reason, said=str(problem))
+            return _Rendered(own.uid, own.generation, conflict=found)
+        return _Rendered(own.uid, own.generation, current)
 
     async def _see_to_policy(self, key: Key, pool: SandboxPool, memory: _Memory) -> Verdict | None:
         """See that the NetworkPolicy is what it should be; return what keeps pods from being made, if anything."""

@@ -395,6 +395,14 @@ class TestAfterReady:
         decision = choose(ready_sandbox(), pod, after(1))
         assert (decision.step.action, decision.step.wake_at) == (None, after(15))
 
+    def test_one_that_was_just_taken_from_a_pool_is_looked_at_soon(self) -> None:
+        for ready in (True, False):
+            pod = make_pod(ready=ready, ready_changed_at=after(-3))
+            due = choose(ready_sandbox(), pod, after(4), claimed_at=after(4)).step.wake_at
+            assert due is not None
+            assert due < after(8)
+            assert attempt(choose(ready_sandbox(), pod, due, claimed_at=after(4))) == 0
+
     def test_a_daemon_found_alive_costs_no_write(self) -> None:
         sandbox = ready_sandbox()
         pod = make_pod(ready=False, ready_changed_at=after(100))

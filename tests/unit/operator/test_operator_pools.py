@@ -28,6 +28,7 @@ from caisson.shell.store import Key
 from tests.unit.operator.builders import (
     CONFIG,
     NOW,
+    RUNNING,
     after,
     ended_pod,
     failed_report,
@@ -216,13 +217,18 @@ class TestMembers:
     made_from = MadeFrom(make_spec(), ())
 
     def state(
-        self, pod: PodView, status: SandboxStatus | None = None, preload: PreloadState | None = None, **seen: Any
+        self,
+        pod: PodView,
+        status: SandboxStatus | None = None,
+        preload: PreloadState | None = None,
+        at: datetime = NOW,
+        **seen: Any,
     ) -> Any:
         """Look at a pod of the pool whose preload is as told."""
         sandbox = virtual_sandbox("default", "demo", POOL_UID, make_spec(), status)
         pod = replace(pod, owner_uid=POOL_UID, owner_kind="SandboxPool", pool="warm")
         made_from = self.made_from if preload is None else replace(self.made_from, preload=("postgres:16",))
-        return member_state(Observation(sandbox, pod, **seen), made_from, preload or PreloadState(), CONFIG, NOW)
+        return member_state(Observation(sandbox, pod, **seen), made_from, preload or PreloadState(), CONFIG, at)
 
     def ready(self, **seen: Any) -> Any:
         return self.state(make_pod(), session=reported(ready_report()), **seen)
@@ -232,10 +238,22 @@ class TestMembers:
         assert found.standing is Standing.PENDING
         assert found.step.action.expected is Expected.START
 
-    def test_it_can_be_taken_once_docker_and_the_kubelet_say_so(self) -> None:
+    def test_it_can_be_taken_while_docker_and_the_kubelet_say_so(self) -> None:
         assert self.ready().standing is Standing.AVAILABLE
-        status = self.ready().status
-        assert self.state(make_pod(ready=False), status).standing is Standing.PENDING
+        died = make_pod(ready=False, ready_changed_at=after(5))
+        assert self.state(died, self.ready().status).standing is Standing.PENDING
+
+    def test_before_the_kubelets_first_probe_a_look_of_our_own_holds_for_as_long_as_one(self) -> None:
+        pod = make_pod(ready=False)
+        fresh = self.state(pod, session=reported(ready_report()))
+        assert fresh.standing is Standing.AVAILABLE
+        known = self.state(pod, fresh.status)
+        look = self.state(pod, fresh.status, at=known.step.wake_at)
+        assert (known.standing, look.standing) == (Standing.AVAILABLE, Standing.AVAILABLE)
+        assert look.step.action.expected is Expected.START
+        late = self.state(pod, fresh.status, at=after(60), session=RUNNING)
+        assert late.standing is Standing.PENDING
+        assert self.state(pod, fresh.status, at=after(60), looked_at=after(59)).standing is Standing.AVAILABLE
 
     @pytest.mark.parametrize("pod", [ended_pod(), ended_pod(reason="OOMKilled", exit_code=137)], ids=["exit", "oom"])
     def test_one_that_has_ended_has_failed(self, pod: PodView) -> None:
