@@ -89,17 +89,18 @@ class Exchange:
         }
         return web.json_response(status, status=code, headers=headers)
 
-    async def swallow(self) -> None:
-        """Let it pass, and keep the answer; of a session, the beginning of it."""
+    async def swallow(self) -> int:
+        """Let it pass, and keep the answer, whose code is returned; of a session, the beginning of it."""
         if self.is_exec:
             session = await self.open_session()
             await session.receive()
             await session.close()
-            return
+            return 101
         async with self.upstream.request(
             self.request.method, self.request.rel_url, data=self.body, headers=self.headers
         ) as answer:
             await answer.read()
+            return answer.status
 
     async def open_session(self) -> aiohttp.ClientWebSocketResponse:
         """Open the exec session that is asked for."""

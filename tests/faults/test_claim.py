@@ -1,6 +1,13 @@
-"""`kill -9` before and after each write of a claim: the next operator gives the same pod to the same Sandbox."""
+"""`kill -9` before and after each write of a claim: the next operator gives the same pod to the same Sandbox.
+
+And a write that the one which was killed had sent, and which arrives when the next one has given the pod away.
+"""
+
+import asyncio
+import threading
 
 import pytest
+from aiohttp import web
 
 from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Kubectl, eventually
@@ -8,7 +15,7 @@ from tests.e2e.test_pools import apply_pool, pods_of, take, until_filled
 from tests.faults.conftest import guarded_namespace
 from tests.faults.operator import OperatorProcess
 from tests.faults.outcome import dockerds
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import Exchange, Proxy
 from tests.faults.test_kill import Cut, Killer
 
 CUTS = [
@@ -36,6 +43,46 @@ def test_killed_at_a_claim(cluster: LocalCluster, operator: OperatorProcess, pro
         assert waiting in pods.values()
         assert dockerds(kubectl, waiting) == daemons
         eventually(lambda: pods_of(kubectl, "Sandbox") == {pod: name for name, pod in pods.items()}, lambda: str(pods))
+        kubectl("delete", "sbxp", "warm")
+        _end(kubectl)
+
+
+class Straggler(Killer):
+    """Kills the operator at one of its writes, which is on its way and arrives when it is told to."""
+
+    answer: int | None = None
+    """The code of the API server's answer."""
+
+    def __init__(self, operator: OperatorProcess, write: str, where: str) -> None:
+        """Hold the first write of that name in one namespace."""
+        super().__init__(operator, Cut(write, 1, "before"), where)
+        self.may_arrive = threading.Event()
+
+    async def _strike(self, exchange: Exchange) -> web.StreamResponse:
+        dropped = await super()._strike(exchange)
+        await asyncio.to_thread(self.may_arrive.wait)
+        self.answer = await exchange.swallow()
+        return dropped
+
+
+@pytest.mark.parametrize("write", ["PATCH sandboxes/status", "PATCH pods"])
+def test_a_write_that_arrives_too_late_is_refused(
+    cluster: LocalCluster, operator: OperatorProcess, proxy: Proxy, write: str
+) -> None:
+    with guarded_namespace(cluster) as kubectl:
+        apply_pool(kubectl, "warm", 1)
+        until_filled(kubectl, "warm", 1)
+        straggler = Straggler(operator, write, kubectl.namespace)
+        with proxy.fault(straggler):
+            take(kubectl, "demo")
+            take(kubectl, "other")
+            pods = {name: kubectl.until_ready(name)["podName"] for name in ("demo", "other")}
+            straggler.may_arrive.set()
+            eventually(lambda: straggler.answer is not None, lambda: "the write has not arrived")
+        assert straggler.answer == 409
+        assert len(set(pods.values())) == 2
+        assert pods_of(kubectl, "Sandbox") == {pod: name for name, pod in pods.items()}
+        assert {name: kubectl.status(name)["podName"] for name in pods} == pods
         kubectl("delete", "sbxp", "warm")
         _end(kubectl)
 
