@@ -42,9 +42,6 @@ LABEL org.opencontainers.image.title="Caisson operator" \
 COPY --from=operator-build /opt/operator/ /opt/operator/
 
 ENV PYTHONPATH=/opt/operator PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# asyncio has 256 KiB for each TLS connection, and each exec session is one. Left to itself glibc raises this threshold at the
-# first of them that is freed, and keeps the memory of all that follow.
-ENV MALLOC_MMAP_THRESHOLD_=131072
 # A number, so that runAsNonRoot can be checked; it owns nothing in the image.
 USER 65532:65532
 ENTRYPOINT ["python3", "-m", "caisson"]

@@ -202,8 +202,11 @@ class Operator:
     def _pod_changed(self, thing: dict[str, Any]) -> None:
         """Have whoever owns a pod look at it. One that nobody owns may have the name of a Sandbox."""
         owner, key = owner_key(thing), key_of(thing)
-        if (of_pool := (thing["metadata"].get("labels") or {}).get(POOL_LABEL)) is not None:
-            # One that was taken as well: its pool may not know.
+        # One that was taken as well: its pool may not know. And one that has lost its label.
+        of_pool = (thing["metadata"].get("labels") or {}).get(POOL_LABEL)
+        if owner is not None and owner.kind == pool.KIND:
+            of_pool = owner.name
+        if of_pool is not None:
             self._member_queue.add(key)
             self._pool_queue.add(Key(key.namespace, of_pool))
         if owner is None:

@@ -172,7 +172,7 @@ class Reason(StrEnum):
     POOL_NOT_FOUND = (
         "PoolNotFound",
         Outlook.RETRIED,
-        "There is no SandboxPool of the name in spec.poolRef.",
+        "There is no SandboxPool of the name in spec.poolRef, or its spec can't be read.",
         "`kubectl get sbxp` shows those of the namespace. Apply the pool, or delete the Sandbox and apply it with"
         " another.",
     )

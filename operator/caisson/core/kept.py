@@ -1,7 +1,7 @@
 """An object of the owner's name that is kept as it should be: the next step towards that, and what hinders it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from caisson.api.reasons import Reason
@@ -13,6 +13,10 @@ from caisson.core.verdict import Verdict, verdict
 from caisson.core.writing import merge_patch
 
 Json = dict[str, Any]
+
+_FIGHT = 3
+"""How many times in a row somebody must have changed an object back for that to be no accident."""
+_FIGHT_IS_OVER_AFTER = timedelta(seconds=60)
 
 REJECTED = {Kept.NETWORK_POLICY: Reason.NETWORK_POLICY_REJECTED, Kept.SERVICE: Reason.SERVICE_REJECTED}
 """Why the owner is not Ready where such an object is not what it should be."""
@@ -43,7 +47,7 @@ def kept_state(
         # Its finalizers may keep it for as long as they like.
         return KeptState(Step(), in_place=True)
     if wanted is not None and known is not None and is_as_it_should_be(wanted, known):
-        return KeptState(Step(), in_place=True)
+        return _in_place(failure, owner.metadata.generation, now)
     action: Action
     if wanted is not None:
         action = ApplyObject(kind, wanted, known)
@@ -53,6 +57,20 @@ def kept_state(
     step, holding = attempt(action, failure, owner.metadata.generation, now)
     told = verdict("False", holding.reason, said=holding.message) if holding is not None else None
     return KeptState(step, in_place=wanted is None, problem=told)
+
+
+def _in_place(failure: CreateFailure | None, generation: int, now: datetime) -> KeptState:
+    """The state of what is as it should be: hindered still where somebody will change it back in a moment.
+
+    To call that all right, and wrong again a moment later, would be a write and an Event each time.
+    """
+    if failure is None or not failure.is_repair or failure.generation != generation or failure.count < _FIGHT:
+        return KeptState(Step(), in_place=True)
+    over_at = failure.at + _FIGHT_IS_OVER_AFTER
+    if now >= over_at:
+        return KeptState(Step(), in_place=True)
+    told = verdict("False", failure.reason, said=failure.message)
+    return KeptState(Step(wake_at=over_at), in_place=True, problem=told)
 
 
 def is_as_it_should_be(wanted: Json, found: Json) -> bool:

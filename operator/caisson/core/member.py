@@ -22,8 +22,9 @@ from caisson.core.decide import decide_member
 from caisson.core.dockerstate import vouched_until
 from caisson.core.observation import Observation, SessionLost, SessionReported, SessionRunning
 from caisson.core.plan import NOTHING, Expected, OpenSession, Step, earliest
-from caisson.core.pod import render_pod
+from caisson.core.pod import first_probe_within, render_pod
 from caisson.core.podstate import awaits_first_probe, is_finished
+from caisson.core.podview import PodView
 from caisson.core.template import TEMPLATE_ANNOTATION, MadeFrom, fields_of, write_template
 from caisson.core.verdict import Verdict, verdict
 
@@ -69,6 +70,8 @@ class MemberDecision:
     standing: Standing
     problem: Verdict | None
     step: Step
+    until: datetime | None = None
+    """Where it can be taken before the kubelet has called it ready: for how long."""
 
 
 def virtual_sandbox(
@@ -123,13 +126,21 @@ def member_state(
         return MemberDecision(status, Standing.PENDING, problem, decision.step)
     if made_from.preload and not preload.done:
         return _preloading(seen, made_from, preload, decision.status, now)
-    if pod.ready or not seen.sandbox.spec.docker.enabled:
+    if pod.ready:
         return MemberDecision(status, Standing.AVAILABLE, None, decision.step)
-    until = vouched_until(status, seen.looked_at) if awaits_first_probe(pod) else None
+    until = _until_probed(seen, pod, status, config)
     if until is None or now >= until:
         return MemberDecision(status, Standing.PENDING, None, decision.step)
     step = replace(decision.step, wake_at=earliest(decision.step.wake_at, until))
-    return MemberDecision(status, Standing.AVAILABLE, None, step)
+    return MemberDecision(status, Standing.AVAILABLE, None, step, until)
+
+
+def _until_probed(seen: Observation, pod: PodView, status: SandboxStatus, config: Config) -> datetime | None:
+    """Return until when it may be taken though the kubelet has not called it ready; None: it may not."""
+    own_word = vouched_until(status, seen.looked_at) if seen.sandbox.spec.docker.enabled else None
+    if own_word is None or not awaits_first_probe(pod) or pod.running_since is None:
+        return None
+    return min(own_word, pod.running_since + first_probe_within(config))
 
 
 def preload_outcome(before: PreloadState, session: SessionReported | SessionLost) -> tuple[PreloadState, bool]:

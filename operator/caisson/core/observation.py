@@ -30,6 +30,9 @@ class CreateFailure:
     ceiling_seconds: int = 60
     """The longest pause before the next try."""
 
+    is_repair: bool = False
+    """It was made as it should be each time, and did not stay so."""
+
 
 @dataclass(frozen=True)
 class SessionRunning:

@@ -1,5 +1,6 @@
 """The pod of a Sandbox. There is one shape, and nothing in a Sandbox reaches a field that is not set here."""
 
+from datetime import timedelta
 from typing import Any
 
 from caisson.api.reasons import Reason
@@ -21,6 +22,15 @@ DOCKER_CAPABILITIES = (
 )  # fmt: skip
 """What dockerd and its containers need. They hold inside gVisor only; on another runtime they are root on the node,
 which is why nothing starts there before the gate has looked."""
+
+
+_PROBE_DELAY_SECONDS = 5
+_PROBE_TIMEOUT_SECONDS = 10
+
+
+def first_probe_within(config: Config) -> timedelta:
+    """Return how long after the start of a container the kubelet has probed it once at the latest."""
+    return timedelta(seconds=_PROBE_DELAY_SECONDS + config.probe_period_seconds + _PROBE_TIMEOUT_SECONDS)
 
 
 def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> dict[str, Any]:
@@ -121,10 +131,10 @@ def _container(sandbox: Sandbox, config: Config, resources: dict[str, Any]) -> d
         container["readinessProbe"] = {
             "exec": {"command": script("probe")},
             # The first readiness comes from the start itself; a probe beside it would only take CPU from it.
-            "initialDelaySeconds": 5,
+            "initialDelaySeconds": _PROBE_DELAY_SECONDS,
             "periodSeconds": config.probe_period_seconds,
             # A probe that is late on a busy node must not look like a dead daemon.
-            "timeoutSeconds": 10,
+            "timeoutSeconds": _PROBE_TIMEOUT_SECONDS,
             "failureThreshold": 1,
         }
         container["lifecycle"] = {"preStop": {"exec": {"command": stop_command(sandbox)}}}

@@ -65,7 +65,7 @@ def is_finished(pod: PodView) -> bool:
 
 
 def awaits_first_probe(pod: PodView) -> bool:
-    """Tell whether the kubelet has never called the pod ready: it has probed nothing yet, or nothing that was good."""
+    """Tell whether the kubelet has never called the pod ready: it has not probed it yet, or never found it good."""
     if pod.ready or pod.running_since is None or pod.ready_changed_at is None:
         return False
     return pod.ready_changed_at <= pod.running_since

@@ -16,6 +16,8 @@ from caisson.core.verdict import Verdict, verdict
 _MOST_PENDING = 4
 """How many pods of a pool are on their way at a time: the rest of the node is somebody's."""
 _FAILURE_CEILING_SECONDS = 300
+_PROVEN_AFTER = timedelta(seconds=60)
+"""How long a pod must have been of use for those that failed before it not to count any more."""
 _MESSAGE_BYTES = 1024
 
 SETTLES = timedelta(seconds=1)
@@ -180,6 +182,14 @@ def _failure(known: PoolFailure | None, problem: Verdict, pod_name: str | None, 
     if known is not None and (known.reason, known.pod_name) == (problem.reason, pod_name):
         return known
     return PoolFailure(reason=problem.reason, message=message, pod_name=pod_name, at=at.replace(microsecond=0))
+
+
+def proven_at(member: Member, failures: Failures) -> datetime | None:
+    """Return when a pod excuses the failures, if it is of use until then; None: never. One of before says nothing."""
+    is_later = failures.at is None or member.created_at > failures.at
+    if not failures.count or not is_later or not member.current or member.ready_since is None:
+        return None
+    return member.ready_since + _PROVEN_AFTER if member.standing is Standing.AVAILABLE else None
 
 
 def failed_member(failures: Failures, member: Member, now: datetime) -> Failures:

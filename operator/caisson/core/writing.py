@@ -1,6 +1,6 @@
 """When a changed status is worth a write to the API server, and what is told beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from caisson.core.verdict import verdict
 
 _PROGRESS_DELAY = timedelta(seconds=3)
 _EVENT_MESSAGE_BYTES = 1024
+_TOLD_AGAIN_AFTER = timedelta(minutes=5)
 
 
 AnyStatus = SandboxStatus | SandboxPoolStatus
@@ -82,14 +83,24 @@ def notices(old: SandboxStatus, new: SandboxStatus) -> tuple[Notice, ...]:
     return (*_change(old, new, crash), *_warnings(old, new), *_pool(old, new))
 
 
-def pool_notices(old: SandboxPoolStatus, new: SandboxPoolStatus) -> tuple[Notice, ...]:
+def pool_notices(
+    old: SandboxPoolStatus, new: SandboxPoolStatus, told: Mapping[Reason, datetime], now: datetime
+) -> tuple[Notice, ...]:
     """Return what to tell of a pool: what keeps it from being full, and that nothing does any more.
 
-    That it is full again after a Sandbox took a pod is nothing to tell: it happens all the time.
+    `told` is when what was last told. A pool comes and goes with those who take from it, so the same trouble is told
+    once in a while, and that it is full is told after a trouble only.
     """
-    last = old.condition(ConditionType.READY)
-    was_hindered = last is not None and last.reason != Reason.POOL_FILLING
-    return tuple(told for told in _change(old, new, None) if told.reason is not Reason.POOL_READY or was_hindered)
+    full_at = told.get(Reason.POOL_READY)
+    had_trouble = any(reason is not Reason.POOL_READY and (not full_at or at > full_at) for reason, at in told.items())
+
+    def is_news(notice: Notice) -> bool:
+        if notice.reason is Reason.POOL_READY:
+            return had_trouble
+        last = told.get(notice.reason)
+        return last is None or now - last >= _TOLD_AGAIN_AFTER
+
+    return tuple(filter(is_news, _change(old, new, None)))
 
 
 def _pool(old: SandboxStatus, new: SandboxStatus) -> Iterator[Notice]:

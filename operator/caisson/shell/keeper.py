@@ -58,7 +58,9 @@ class Keeper:
         if problem is None:
             said = f"something else keeps changing or deleting the {action.kind} {name}"
             repairs = _repairs(before, generation)
-            failures[action.kind] = CreateFailure(rejected, said, generation, now(), repairs, _REPAIRED_WITHIN_SECONDS)
+            failures[action.kind] = CreateFailure(
+                rejected, said, generation, now(), repairs, _REPAIRED_WITHIN_SECONDS, is_repair=True
+            )
             return True
         failures[action.kind] = one_more(problem, generation, before)
         return False
@@ -95,6 +97,8 @@ class Keeper:
 
 def _repairs(before: CreateFailure | None, generation: int) -> int:
     """How many times in a row an object did not stay as it was made: none, of the first time that it is."""
-    if before is None or before.generation != generation or now() - before.at > _FORGIVEN_AFTER:
+    if before is None or not before.is_repair or before.generation != generation:
+        return 0
+    if now() - before.at > _FORGIVEN_AFTER:
         return 0
     return before.count + 1

@@ -47,12 +47,16 @@ class _Known:
     preload: PreloadState = field(default_factory=PreloadState)
     problem: Verdict | None = None
     ready_since: datetime | None = None
+    until: datetime | None = None
+    """Where it can be taken before the kubelet has called it ready: for how long."""
+
     since: datetime = field(default_factory=now)
     """When this process first looked."""
 
     def take_over(self, decision: MemberDecision, pod: PodView, at: datetime) -> bool:
         """Know what was decided; tell whether a session's report was new in it."""
         self.status, self.standing, self.problem = decision.status, decision.standing, decision.problem
+        self.until = decision.until
         if self.standing is not Standing.AVAILABLE:
             self.ready_since = None
         elif self.ready_since is None:
@@ -136,11 +140,11 @@ class Members:
             known, member = self._known.get(key_of(raw)), self._member(raw, current)
             if member.terminating or is_finished(view) or uid in self._reservations:
                 continue
-            if uid == sandbox.status.pod_uid:
+            if uid == sandbox.status.pod_uid and _is_as_good_as_claimed(known, view):
                 return WarmPod(view, sandbox.status), False
             if not member.current or self._sandboxes.is_indexed(uid):
                 continue
-            if not (view.ready or awaits_first_probe(view)):
+            if not (view.ready or (known is not None and known.until is not None and now() < known.until)):
                 # Whatever this process knew when it looked last.
                 continue
             if member.standing is Standing.AVAILABLE and member.ready_since is not None:
@@ -203,6 +207,12 @@ class Members:
         known = self._known.pop(key, None)
         if known is not None:
             known.memory.close()
+
+
+def _is_as_good_as_claimed(known: _Known | None, pod: PodView) -> bool:
+    """Tell whether a pod, which a Sandbox's status names already, can still be given to it."""
+    has_failed = known is not None and known.standing is Standing.FAILED
+    return (pod.ready or awaits_first_probe(pod)) and not has_failed
 
 
 def _is_new(known: _Known | None, pod: PodView) -> bool:

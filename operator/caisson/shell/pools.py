@@ -20,7 +20,7 @@ from caisson.core.member import Standing, render_member, template_hash
 from caisson.core.networkpolicy import network_state, policy_name
 from caisson.core.observation import CreateFailure, WarmPod
 from caisson.core.plan import ApplyObject, DeleteObject, Kept, earliest
-from caisson.core.pool import SETTLES, Failures, Member, PoolObservation, decide_pool, failed_member
+from caisson.core.pool import SETTLES, Failures, Member, PoolObservation, decide_pool, failed_member, proven_at
 from caisson.core.refusal import reason_of_refusal
 from caisson.core.verdict import Verdict, verdict
 from caisson.core.writing import as_json, merge_patch, pool_notices
@@ -69,6 +69,12 @@ class _Memory:
 
     counted: set[str] = field(default_factory=set)
     """UIDs of the pods that are among the failures."""
+
+    promising: dict[str, datetime] = field(default_factory=dict)
+    """When those that are of use will excuse the failures, by UID; at once where a Sandbox takes one."""
+
+    told: dict[Reason, datetime] = field(default_factory=dict)
+    """When an Event of what was last recorded."""
 
     changed_since: datetime | None = None
 
@@ -142,7 +148,7 @@ class Pools:
         if decision.create or decision.delete:
             decision = decide_pool(self._observe(pool, current, conflict, memory), now())
         await self._write(key, pool, decision.status, stored_status(raw, pool.status), memory)
-        wake_at = earliest(decision.wake_at, now() + LOOKED_AT_EVERY)
+        wake_at = earliest(decision.wake_at, *memory.promising.values(), now() + LOOKED_AT_EVERY)
         assert wake_at is not None  # noqa: S101
         self._wake_after(key, (wake_at - now()).total_seconds())
 
@@ -191,9 +197,12 @@ class Pools:
             if has_failed and member.current and member.pod_uid not in memory.counted:
                 memory.counted.add(member.pod_uid)
                 memory.failures = failed_member(memory.failures, member, now())
-            elif member.standing is Standing.AVAILABLE and member.current and _is_later(member, memory.failures):
-                memory.failures = replace(memory.failures, count=0)
-        memory.counted &= {member.pod_uid for member in members}
+        present, at = {member.pod_uid for member in members}, now()
+        memory.counted &= present
+        was_taken = any(not self._members.is_free(uid) for uid in memory.promising.keys() - present)
+        memory.promising = {m.pod_uid: due for m in members if (due := proven_at(m, memory.failures)) is not None}
+        if was_taken or any(due <= at for due in memory.promising.values()):
+            memory.failures, memory.promising = replace(memory.failures, count=0), {}
         return PoolObservation(pool, members, conflict, memory.create_failure, memory.failures)
 
     async def _write_invalid(self, raw: Json, error: ValidationError) -> None:
@@ -205,7 +214,8 @@ class Pools:
 
     async def _create(self, pool: SandboxPool, memory: _Memory) -> bool:
         suffix = "".join(secrets.choice(_LETTERS) for _ in range(_SUFFIX))
-        manifest = render_member(pool, self._config, f"{pool.metadata.name}-{suffix}")
+        name = f"{pool.metadata.name}-{suffix}"
+        manifest = render_member(pool, self._config, name)
         try:
             problem = await self._preconditions.problem(manifest)
             if problem is None:
@@ -213,7 +223,8 @@ class Pools:
         except AlreadyExists:
             return True
         except KubeError as error:
-            problem = reason_of_refusal(error.message), refusal(error)
+            # The next one will have another name, and a message that differs each time would be written each time.
+            problem = reason_of_refusal(error.message), refusal(error).replace(name, f"{pool.metadata.name}-…")
         memory.create_failure = create_failure(problem, pool.metadata.generation, memory.create_failure)
         return problem is None
 
@@ -252,13 +263,9 @@ class Pools:
             self._wake_after(key, CHANGED_MEANWHILE.total_seconds())
             return
         memory.changed_since = None
-        for told in pool_notices(pool.status, status):
-            await self._recorder.record(pool, told)
-
-
-def _is_later(member: Member, failures: Failures) -> bool:
-    """Tell whether a pod was made after the last failure: one of before says nothing of those that follow."""
-    return failures.at is None or member.created_at > failures.at
+        for notice in pool_notices(pool.status, status, memory.told, now()):
+            memory.told[notice.reason] = now()
+            await self._recorder.record(pool, notice)
 
 
 def _read(raw: Json) -> SandboxPool:

@@ -72,14 +72,16 @@ class Preconditions:
         return Reason.RUNTIME_HANDLER_NOT_ALLOWED, said
 
     async def _guard(self, namespace: str, resources: Json) -> Problem | None:
+        canary = _canary(resources)
         try:
-            await self._kube.create(PODS, namespace, _canary(resources), dry_run=True)
+            await self._kube.create(PODS, namespace, canary, dry_run=True)
         except KubeError as error:
             if is_refused_by_our_policy(error.message):
                 return None
             if error.status == 429 or error.status >= 500:
                 raise
-            return Reason.NAMESPACE_NOT_GUARDED, error.message
+            # The next one has another name, and what is told must not differ each time.
+            return Reason.NAMESPACE_NOT_GUARDED, error.message.replace(canary["metadata"]["name"], "caisson-guard")
         return Reason.NAMESPACE_NOT_GUARDED, f"the namespace {namespace} takes any pod"
 
 

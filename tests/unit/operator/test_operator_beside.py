@@ -9,6 +9,8 @@ import pytest
 from caisson.api.reasons import Reason
 from caisson.config import Config, ToolboxDelivery
 from caisson.core.claim import render_claim
+from caisson.core.kept import kept_state
+from caisson.core.observation import CreateFailure
 from caisson.core.plan import Kept
 from caisson.core.pod import render_pod
 from caisson.core.podview import pod_view
@@ -17,7 +19,7 @@ from caisson.core.spechash import spec_hash
 from caisson.shell.collections import CLAIMS, PODS, SERVICES
 from caisson.shell.delivery import resolve_delivery
 from caisson.shell.errors import KubeError, KubeUnreachable, kube_error
-from tests.unit.operator.builders import CONFIG, UID, make_sandbox, make_spec, raw_sandbox
+from tests.unit.operator.builders import CONFIG, NOW, UID, after, make_sandbox, make_spec, raw_sandbox
 from tests.unit.operator.fakes import KEY, World, becomes_ready
 
 Json = dict[str, Any]
@@ -315,6 +317,23 @@ async def test_whoever_keeps_changing_it_back_is_answered_later_each_time_and_to
     assert world.kube.beside[SERVICES]["spec"]["ports"]
     assert world.condition() == ("True", Reason.READY)
     assert world.reconciler._memories[KEY].kept_failures[Kept.SERVICE].count == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({}, True), ({"count": 2}, False), ({"is_repair": False}, False), ({"generation": 0}, False)],
+    ids=str,
+)
+def test_what_somebody_keeps_changing_is_told_of_also_while_it_is_right_for_a_moment(
+    changed: dict[str, Any], told: bool
+) -> None:
+    sandbox = make_sandbox(make_spec(ports=PORTS))
+    service = render_service(sandbox)
+    failure = CreateFailure(Reason.SERVICE_REJECTED, "changed", sandbox.metadata.generation, NOW, 3, is_repair=True)
+    failure = replace(failure, **changed)
+    state = kept_state(sandbox, Kept.SERVICE, service, service, failure, after(2))
+    assert (state.in_place, state.problem is not None, state.step.wake_at is not None) == (True, told, told)
+    assert kept_state(sandbox, Kept.SERVICE, service, service, failure, after(60)).problem is None
 
 
 async def test_an_end_does_not_wait_for_a_service_that_somebody_keeps() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,12 +17,12 @@ from caisson.core.observation import LOST_SESSIONS_TOLD, CreateFailure, Observat
 from caisson.core.owned import POOL_LABEL, SANDBOX_LABEL, controller_of
 from caisson.core.plan import Expected, Kept
 from caisson.core.podview import PodView
-from caisson.core.pool import Failures, Member, PoolObservation, decide_pool, failed_member
+from caisson.core.pool import Failures, Member, PoolObservation, decide_pool, failed_member, proven_at
 from caisson.core.template import MadeFrom, read_template, write_template
 from caisson.core.verdict import verdict
 from caisson.shell.clock import now
 from caisson.shell.collections import NETWORK_POLICIES, PODS, SERVICES, Collection
-from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
+from caisson.shell.errors import CaissonError, KubeError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult
 from caisson.shell.store import Key
 from tests.unit.operator.builders import (
@@ -119,6 +119,15 @@ class TestHowMany:
         seen = PoolObservation(make_pool(3), (), failures=failures)
         assert (decide_pool(seen, NOW).create, decide_pool(seen, NOW).wake_at) == (0, after(2))
         assert decide_pool(seen, after(2)).create == 1
+
+    def test_one_that_is_of_use_for_a_minute_excuses_what_failed_before_it(self) -> None:
+        failures = Failures(3, NOW)
+        later: dict[str, Any] = {"created_at": after(5), "ready_since": after(6)}
+        assert proven_at(member("a", **later), failures) == after(66)
+        assert proven_at(member("a", **later), Failures()) is None
+        assert proven_at(member("a", **(later | {"created_at": NOW})), failures) is None
+        assert proven_at(member("a", Standing.PENDING, **later), failures) is None
+        assert proven_at(member("a", current=False, **later), failures) is None
 
     def test_what_the_api_server_refuses_is_asked_for_less_and_less(self) -> None:
         refused = CreateFailure(Reason.POD_REJECTED, "quota", 1, NOW, 3)
@@ -251,9 +260,10 @@ class TestMembers:
         look = self.state(pod, fresh.status, at=known.step.wake_at)
         assert (known.standing, look.standing) == (Standing.AVAILABLE, Standing.AVAILABLE)
         assert look.step.action.expected is Expected.START
-        late = self.state(pod, fresh.status, at=after(60), session=RUNNING)
-        assert late.standing is Standing.PENDING
-        assert self.state(pod, fresh.status, at=after(60), looked_at=after(59)).standing is Standing.AVAILABLE
+        assert self.state(pod, fresh.status, at=after(22), session=RUNNING).standing is Standing.PENDING
+        assert self.state(pod, fresh.status, at=after(22), looked_at=after(15)).standing is Standing.AVAILABLE
+        # By now the kubelet would have called it ready.
+        assert self.state(pod, fresh.status, at=after(26), looked_at=after(25)).standing is Standing.PENDING
 
     @pytest.mark.parametrize("pod", [ended_pod(), ended_pod(reason="OOMKilled", exit_code=137)], ids=["exit", "oom"])
     def test_one_that_has_ended_has_failed(self, pod: PodView) -> None:
@@ -290,6 +300,7 @@ class PoolKube(FakeKube):
         self.all_pods: dict[str, Json] = {}
         self.policies: dict[str, Json] = {}
         self.policy_errors: list[CaissonError] = []
+        self.pod_errors: list[KubeError] = []
         self.before_patch: Callable[[], None] = lambda: None
         self.after_patch: list[CaissonError] = []
         self.pool: Json = {}
@@ -306,6 +317,9 @@ class PoolKube(FakeKube):
             return await super().create(kind, namespace, manifest, dry_run=dry_run)
         if name in self.all_pods:
             raise kube_error("POST pods", 409, "AlreadyExists", "exists")
+        if self.pod_errors:
+            error = self.pod_errors.pop()
+            raise kube_error("POST pods", error.status, error.reason, error.message.format(name=name))
         pod = copy.deepcopy(manifest)
         pod["metadata"] |= {"uid": f"uid of {name}", "creationTimestamp": "2026-03-01T12:00:00Z"}
         pod["status"] = {"phase": "Pending"}
@@ -358,9 +372,21 @@ class PoolKube(FakeKube):
         pod["status"] = {
             "phase": "Running",
             "podIP": "10.0.0.7",
-            "containerStatuses": [{"name": "sandbox", "state": {"running": {}}}],
-            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [
+                {"name": "sandbox", "state": {"running": {"startedAt": f"{now():%Y-%m-%dT%H:%M:%SZ}"}}}
+            ],
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": f"{now():%Y-%m-%dT%H:%M:%SZ}"}],
         }
+        self._stamp(pod)
+
+    def turns_unready(self, name: str, after_seconds: int) -> None:
+        """Let the kubelet call a pod unready that long after its start; before that, it has not called it ready."""
+        pod = self.all_pods[name]
+        started = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+        at = datetime.fromisoformat(started) + timedelta(seconds=after_seconds)
+        pod["status"]["conditions"] = [
+            {"type": "Ready", "status": "False", "lastTransitionTime": f"{at:%Y-%m-%dT%H:%M:%SZ}"}
+        ]
         self._stamp(pod)
 
 
@@ -611,6 +637,35 @@ class TestTrouble:
             made |= set(bad)
         assert len(made) == 3
 
+    async def test_one_that_soon_fails_too_excuses_nothing_and_one_that_a_sandbox_takes_does(self) -> None:
+        for is_taken in (False, True):
+            world = PoolWorld(replicas=1)
+            names = await world.fill()
+            memory = world.pools._memories[POOL_KEY]
+            memory.failures = Failures(5, datetime(2026, 1, 1, tzinfo=UTC))
+            await world.pools.reconcile(POOL_KEY)
+            assert memory.failures.count == 5
+            if is_taken:
+                await world.reconcile()
+            else:
+                await self.fail(world, names)
+            await world.pools.reconcile(POOL_KEY)
+            assert memory.failures.count == (0 if is_taken else 6)
+
+    async def test_a_refusal_that_stays_the_same_is_written_once(self, world: PoolWorld) -> None:
+        writes = []
+        for _ in range(3):
+            world.kube.pod_errors = [kube_error("POST", 403, "Forbidden", "{name} is forbidden: exceeded quota")]
+            await world.pools.reconcile(POOL_KEY)
+            memory = world.pools._memories[POOL_KEY]
+            assert memory.create_failure is not None
+            memory.create_failure = replace(memory.create_failure, at=datetime(2026, 1, 1, tzinfo=UTC))
+            memory.changed_since = datetime(2026, 1, 1, tzinfo=UTC)
+            world.watches_deliver()
+            writes.append(copy.deepcopy(world.kube.pool["status"]))
+        assert "warm-… is forbidden: exceeded quota" in str(writes[1])
+        assert writes[1] == writes[2]
+
     async def test_another_template_gets_another_chance(self, world: PoolWorld) -> None:
         await self.fail(world, await world.fill())
         await world.pools.reconcile(POOL_KEY)
@@ -775,6 +830,44 @@ class TestOffer:
         world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
         assert world.pools.offer(make_sandbox(), make_pool()) == (None, False)
+
+    async def test_before_the_kubelets_first_probe_our_own_look_counts_for_a_while(self, world: PoolWorld) -> None:
+        await world.pools.reconcile(POOL_KEY)
+        (name,) = world.kube.all_pods
+        world.kube.run(name)
+        world.kube.turns_unready(name, 0)
+        world.watches_deliver()
+        await world.look([name])
+        warm, _ = world.pools.offer(make_sandbox(), make_pool())
+        assert warm is not None
+        world.members._known[Key("default", name)].until = now()
+        assert world.pools.offer(make_sandbox(), make_pool()) == (None, False)
+
+    async def test_one_that_the_kubelet_no_longer_calls_ready_is_not_offered(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        world.kube.turns_unready(name, 7)
+        world.watches_deliver()
+        assert world.pools.offer(make_sandbox(), make_pool()) == (None, False)
+
+    @pytest.mark.parametrize(("after_seconds", "taken"), [(0, True), (7, False)])
+    async def test_nor_is_it_where_the_claim_is_written_already(
+        self, world: PoolWorld, after_seconds: int, taken: bool
+    ) -> None:
+        (name,) = await world.fill()
+        await world.dies_at_the_claim()
+        world.kube.before_patch = lambda: None
+        world.kube.turns_unready(name, after_seconds)
+        world.operator_restarts()
+        await world.reconcile(3)
+        assert (world.owners()[name] == "Sandbox/demo") is taken
+        assert ("demo" in world.owners()) is not taken
+
+    async def test_a_pool_that_was_made_anew_gets_what_it_says(self, world: PoolWorld) -> None:
+        await world.fill()
+        before = world.pools._render(make_pool()).current
+        anew = make_pool(template={"image": "another"})
+        anew = anew.model_copy(update={"metadata": anew.metadata.model_copy(update={"uid": "another"})})
+        assert world.pools._render(anew).current not in (before, None)
 
     async def test_a_claim_of_a_pod_that_has_ended_is_void(self, world: PoolWorld) -> None:
         (name,) = await world.fill()

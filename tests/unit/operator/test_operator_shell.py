@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import SandboxStatus
-from caisson.core.observation import SessionLost, SessionRunning
+from caisson.core.observation import SessionLost, SessionReported, SessionRunning
 from caisson.core.plan import Expected, OpenSession
 from caisson.core.writing import merge_patch
 from caisson.shell.configfile import load_config
@@ -442,6 +442,17 @@ async def test_the_kernel_is_known_while_dockerd_still_starts() -> None:
     await memory.session_task
     assert seen[0] == SessionRunning("pod", "gVisor")
     assert isinstance(seen[-1], SessionLost)
+
+
+@pytest.mark.parametrize(("cause", "is_told"), [("NotGVisor", True), ("Exited", False)])
+async def test_a_look_at_the_kernel_takes_no_other_failure_for_an_answer(cause: str, is_told: bool) -> None:
+    memory, executor = Memory("uid", lambda: None), FakeExecutor()
+    executor.answers = [ExecResult(1, f'{{"event":"failed","cause":"{cause}"}}\n'.encode(), b"")]
+    sessions = Sessions(cast("Executor", executor), SessionLimits(1, 1), Pace(1), Metrics())
+    sessions.open(Key("default", "demo"), memory, OpenSession("demo", "pod", "node", ("verify",), 1.0, Expected.KERNEL))
+    assert memory.session_task is not None
+    await memory.session_task
+    assert isinstance(memory.session, SessionReported if is_told else SessionLost)
 
 
 async def test_a_node_is_given_so_many_turns_at_a_time_in_order_and_other_nodes_are_not_kept_waiting() -> None:

@@ -90,15 +90,27 @@ def pool_status(reason: Reason) -> SandboxPoolStatus:
 def test_what_keeps_a_pool_from_being_full_is_told_once_and_so_is_that_nothing_does_any_more() -> None:
     filling, full = pool_status(Reason.POOL_FILLING), pool_status(Reason.POOL_READY)
     hindered = pool_status(Reason.IMAGE_PULL_FAILED)
-    (told,) = pool_notices(filling, hindered)
+    (told,) = pool_notices(filling, hindered, {}, NOW)
     assert (told.level, told.reason) == ("Warning", Reason.IMAGE_PULL_FAILED)
-    assert not pool_notices(hindered, hindered)
-    (told,) = pool_notices(hindered, full)
-    assert (told.level, told.reason) == ("Normal", Reason.POOL_READY)
+    trouble = {Reason.IMAGE_PULL_FAILED: NOW}
+    assert not pool_notices(hindered, hindered, trouble, after(1))
+    # On its way there it fills.
+    for before in (hindered, filling):
+        (told,) = pool_notices(before, full, trouble, after(1))
+        assert (told.level, told.reason) == ("Normal", Reason.POOL_READY)
+    assert not pool_notices(filling, full, trouble | {Reason.POOL_READY: after(1)}, after(2))
+
+
+def test_a_trouble_of_a_pool_that_comes_and_goes_is_told_once_in_a_while() -> None:
+    filling, hindered = pool_status(Reason.POOL_FILLING), pool_status(Reason.UNSCHEDULABLE)
+    told = {Reason.UNSCHEDULABLE: NOW, Reason.POOL_READY: after(1)}
+    assert not pool_notices(filling, hindered, told, after(60))
+    assert pool_notices(filling, hindered, told, after(600))
+    assert pool_notices(filling, pool_status(Reason.IMAGE_PULL_FAILED), told, after(60))
 
 
 def test_that_a_pool_gives_and_fills_again_is_not_told() -> None:
     filling, full = pool_status(Reason.POOL_FILLING), pool_status(Reason.POOL_READY)
-    assert not pool_notices(SandboxPoolStatus(), filling)
-    assert not pool_notices(filling, full)
-    assert not pool_notices(full, filling)
+    assert not pool_notices(SandboxPoolStatus(), filling, {}, NOW)
+    assert not pool_notices(filling, full, {}, NOW)
+    assert not pool_notices(full, filling, {}, NOW)
