@@ -148,8 +148,11 @@ def test_an_undisturbed_life_has_these_writes(whole_life: tuple[Ran, list[str]])
     _, writes = whole_life
     learnt = {(name, writes[: place + 1].count(name)) for place, name in enumerate(writes)}
     assert set(WRITES) <= learnt
-    # A start that takes long is told of while it lasts: a slow machine has more of these, and of nothing else.
-    assert {name for name, _ in learnt - set(WRITES)} <= {"PATCH sandboxes/status"}
+    # A start that takes long is told of while it lasts: a slow machine has more of these.
+    slow = {"PATCH sandboxes/status"}
+    # What goes with its Sandbox may be seen to go before the Sandbox is: it is made once more, and goes again.
+    late = {"POST networkpolicies", "POST services"}
+    assert {name for name, _ in learnt - set(WRITES)} <= slow | late
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,7 @@ def whole_life(cluster: LocalCluster, operator_process: OperatorProcess, proxy: 
     proxy.recorded.clear()
     with guarded_namespace(cluster) as kubectl:
         ran = run_life(kubectl)
+        eventually(lambda: not kubectl.get_all("networkpolicies,services"), lambda: "something is left of it")
     return ran, [r.name for r in list(proxy.recorded) if r.is_write and f"/namespaces/{kubectl.namespace}/" in r.path]
 
 
