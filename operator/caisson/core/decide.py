@@ -146,7 +146,7 @@ def _without_pod(seen: Observation, network: KeptState, config: Config, now: dat
     pool = seen.sandbox.spec.pool_ref
     if pool is not None and seen.pool_missing:
         return _waiting(seen, verdict("False", Reason.POOL_NOT_FOUND, said=pool.name), Step(wake_at=now + _POOL_AGAIN))
-    if network.problem is not None:
+    if network.problem is not None and not network.in_place:
         return _waiting(seen, network.problem, Step())
     policy = network.step.action if isinstance(network.step.action, ApplyObject) else None
     if not network.in_place and not (policy is not None and _takes(seen)):

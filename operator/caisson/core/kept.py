@@ -28,9 +28,10 @@ class KeptState:
 
     step: Step
     in_place: bool
-    """Whether it is as it should be: there, or not there where none is wanted."""
+    """Whether it is as it should be: there, or not there where none is wanted. Then nothing waits for it."""
 
     problem: Verdict | None = None
+    """What is told of it, also while it is in place."""
 
 
 def kept_state(

@@ -64,7 +64,9 @@ def network_state(
     wanted = render_network_policy(metadata, pod_selector(owner), spec.network, spec.ports, rules)
     state = kept_state(owner, kind, wanted, known, failure, now)
     refused = "; ".join(refusals(spec.network, rules))
-    return replace(state, problem=verdict("False", Reason.EGRESS_NOT_ALLOWED, said=refused)) if refused else state
+    if not refused:
+        return state
+    return replace(state, in_place=False, problem=verdict("False", Reason.EGRESS_NOT_ALLOWED, said=refused))
 
 
 def render_network_policy(

@@ -59,6 +59,9 @@ class PoolObservation:
     conflict: Verdict | None = None
     """Why no pod may be made from the template."""
 
+    concern: Verdict | None = None
+    """What is wrong, though pods may be made."""
+
     create_failure: CreateFailure | None = None
     failures: Failures = Failures()
 
@@ -132,8 +135,8 @@ def _status(seen: PoolObservation, kept: list[Member], available: list[Member], 
 
 
 def _ready(seen: PoolObservation, kept: list[Member], available: list[Member]) -> Verdict:
-    if seen.conflict is not None:
-        return seen.conflict
+    if (wrong := seen.conflict or seen.concern) is not None:
+        return wrong
     if len(available) >= seen.pool.spec.replicas:
         return verdict("True", Reason.POOL_READY)
     if (failed := _refused(seen)) is not None:

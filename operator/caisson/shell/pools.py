@@ -137,8 +137,10 @@ class Pools:
         if current is not None and current != memory.current:
             # What failed was made from something else.
             memory.current, memory.failures = current, replace(memory.failures, count=0)
-        conflict = conflict or await self._see_to_policy(key, pool, memory)
-        seen = self._observe(pool, current, conflict, memory)
+        policy = await self._see_to_policy(key, pool, memory)
+        if conflict is None and not policy.in_place:
+            conflict = policy.problem or verdict("False", Reason.POOL_FILLING)
+        seen = self._observe(pool, current, conflict, policy.problem, memory)
         decision = decide_pool(seen, now())
         for member in decision.delete:
             await self._delete(key, member)
@@ -146,7 +148,7 @@ class Pools:
             if not await self._create(pool, memory):
                 break
         if decision.create or decision.delete:
-            decision = decide_pool(self._observe(pool, current, conflict, memory), now())
+            decision = decide_pool(self._observe(pool, current, conflict, policy.problem, memory), now())
         await self._write(key, pool, decision.status, stored_status(raw, pool.status), memory)
         wake_at = earliest(decision.wake_at, *memory.promising.values(), now() + LOOKED_AT_EVERY)
         assert wake_at is not None  # noqa: S101
@@ -169,8 +171,8 @@ class Pools:
             return _Rendered(own.uid, own.generation, conflict=found)
         return _Rendered(own.uid, own.generation, current)
 
-    async def _see_to_policy(self, key: Key, pool: SandboxPool, memory: _Memory) -> Verdict | None:
-        """See that the NetworkPolicy is what it should be; return what keeps pods from being made, if anything."""
+    async def _see_to_policy(self, key: Key, pool: SandboxPool, memory: _Memory) -> KeptState:
+        """See that the NetworkPolicy is what it should be, without which no pod is made; return how it stands."""
         policy = self._policy(pool, memory)
         match policy.step.action:
             case ApplyObject() as action:
@@ -180,7 +182,7 @@ class Pools:
                 await self._keeper.delete(pool, memory.kept_failures, policy_name(pool), action)
         if policy.step.wake_at is not None:
             self._wake_after(key, (policy.step.wake_at - now()).total_seconds())
-        return policy.problem or (None if policy.in_place else verdict("False", Reason.POOL_FILLING))
+        return policy
 
     def _policy(self, pool: SandboxPool, memory: _Memory) -> KeptState:
         known = self._policies.get(Key(pool.metadata.namespace, policy_name(pool)))
@@ -188,7 +190,12 @@ class Pools:
         return network_state(pool, pool.spec.template.spec, known, failure, self._config, now())
 
     def _observe(
-        self, pool: SandboxPool, current: str | None, conflict: Verdict | None, memory: _Memory
+        self,
+        pool: SandboxPool,
+        current: str | None,
+        conflict: Verdict | None,
+        concern: Verdict | None,
+        memory: _Memory,
     ) -> PoolObservation:
         members = self._members.of(pool, current)
         for member in members:
@@ -203,7 +210,7 @@ class Pools:
         memory.promising = {m.pod_uid: due for m in members if (due := proven_at(m, memory.failures)) is not None}
         if was_taken or any(due <= at for due in memory.promising.values()):
             memory.failures, memory.promising = replace(memory.failures, count=0), {}
-        return PoolObservation(pool, members, conflict, memory.create_failure, memory.failures)
+        return PoolObservation(pool, members, conflict, concern, memory.create_failure, memory.failures)
 
     async def _write_invalid(self, raw: Json, error: ValidationError) -> None:
         """Say which field can't be read. What there is of the pool stays as it is."""

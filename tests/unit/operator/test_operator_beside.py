@@ -11,7 +11,7 @@ from caisson.config import Config, ToolboxDelivery
 from caisson.core.claim import render_claim
 from caisson.core.kept import kept_state
 from caisson.core.observation import CreateFailure
-from caisson.core.plan import Kept
+from caisson.core.plan import CreatePod, Kept
 from caisson.core.pod import render_pod
 from caisson.core.podview import pod_view
 from caisson.core.service import render_service
@@ -19,7 +19,7 @@ from caisson.core.spechash import spec_hash
 from caisson.shell.collections import CLAIMS, PODS, SERVICES
 from caisson.shell.delivery import resolve_delivery
 from caisson.shell.errors import KubeError, KubeUnreachable, kube_error
-from tests.unit.operator.builders import CONFIG, NOW, UID, after, make_sandbox, make_spec, raw_sandbox
+from tests.unit.operator.builders import CONFIG, NOW, UID, after, choose, make_sandbox, make_spec, raw_sandbox
 from tests.unit.operator.fakes import KEY, World, becomes_ready
 
 Json = dict[str, Any]
@@ -334,6 +334,15 @@ def test_what_somebody_keeps_changing_is_told_of_also_while_it_is_right_for_a_mo
     state = kept_state(sandbox, Kept.SERVICE, service, service, failure, after(2))
     assert (state.in_place, state.problem is not None, state.step.wake_at is not None) == (True, told, told)
     assert kept_state(sandbox, Kept.SERVICE, service, service, failure, after(60)).problem is None
+
+
+def test_somebody_who_keeps_changing_the_policy_keeps_no_pod_from_being_made() -> None:
+    sandbox = make_sandbox()
+    failure = CreateFailure(
+        Reason.NETWORK_POLICY_REJECTED, "changed", sandbox.metadata.generation, NOW, 3, is_repair=True
+    )
+    decision = choose(sandbox, None, after(2), kept_failures={Kept.NETWORK_POLICY: failure})
+    assert isinstance(decision.step.action, CreatePod)
 
 
 async def test_an_end_does_not_wait_for_a_service_that_somebody_keeps() -> None:

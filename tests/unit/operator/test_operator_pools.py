@@ -169,6 +169,13 @@ class TestStatus:
             assert ready is not None
             assert (ready.reason, "spec.preload" in ready.message) == ("PoolFilling", told)
 
+    def test_what_is_wrong_though_pods_may_be_made_is_told_and_keeps_none_from_being_made(self) -> None:
+        concern = verdict("False", Reason.NETWORK_POLICY_REJECTED)
+        decision = decide_pool(PoolObservation(make_pool(2), (member("a"),), concern=concern), NOW)
+        ready = decision.status.condition("Ready")
+        assert ready is not None
+        assert (ready.reason, decision.create) == ("NetworkPolicyRejected", 1)
+
     def test_a_failure_stays_after_a_recovery(self) -> None:
         failed = member("a", Standing.FAILED, problem=verdict("False", Reason.CONTAINER_EXITED))
         failures = replace(failed_member(Failures(), failed, NOW), count=0)
