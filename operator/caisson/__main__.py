@@ -202,17 +202,18 @@ class Operator:
     def _pod_changed(self, thing: dict[str, Any]) -> None:
         """Have whoever owns a pod look at it. One that nobody owns may have the name of a Sandbox."""
         owner, key = owner_key(thing), key_of(thing)
-        # One that was taken as well: its pool may not know. And one that has lost its label.
+        # One that was taken as well: its pool may not know.
         of_pool = (thing["metadata"].get("labels") or {}).get(POOL_LABEL)
-        if owner is not None and owner.kind == pool.KIND:
+        if owner is None:
+            self._queue.add(key)
+        elif owner.kind == pool.KIND:
+            # It may have lost the label.
             of_pool = owner.name
+        else:
+            self._queue.add(Key(owner.namespace, owner.name))
         if of_pool is not None:
             self._member_queue.add(key)
             self._pool_queue.add(Key(key.namespace, of_pool))
-        if owner is None:
-            self._queue.add(key)
-        elif owner.kind != pool.KIND:
-            self._queue.add(Key(owner.namespace, owner.name))
 
     def _left_pool(self, pod: Key, of: Key) -> None:
         self._member_queue.add(pod)

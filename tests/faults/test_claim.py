@@ -43,7 +43,6 @@ def test_killed_at_a_claim(cluster: LocalCluster, operator: OperatorProcess, pro
         assert waiting in pods.values()
         assert dockerds(kubectl, waiting) == daemons
         eventually(lambda: pods_of(kubectl, "Sandbox") == {pod: name for name, pod in pods.items()}, lambda: str(pods))
-        kubectl("delete", "sbxp", "warm")
         _end(kubectl)
 
 
@@ -83,10 +82,10 @@ def test_a_write_that_arrives_too_late_is_refused(
         assert len(set(pods.values())) == 2
         assert pods_of(kubectl, "Sandbox") == {pod: name for name, pod in pods.items()}
         assert {name: kubectl.status(name)["podName"] for name in pods} == pods
-        kubectl("delete", "sbxp", "warm")
         _end(kubectl)
 
 
 def _end(kubectl: Kubectl) -> None:
+    kubectl("delete", "sbxp", "warm")
     kubectl("delete", "sbx", "--all", timeout=90)
     eventually(lambda: not kubectl.get_all("pods"), lambda: "there are pods still", 90)

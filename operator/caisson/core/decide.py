@@ -159,8 +159,7 @@ def _without_pod(seen: Observation, network: KeptState, config: Config, now: dat
     if isinstance(create, Verdict):
         return _waiting(seen, create, Step())
     step, failure = attempt(create, seen.create_failure, seen.sandbox.metadata.generation, now)
-    reason, said = (failure.reason, failure.message) if failure is not None else (Reason.POD_PENDING, "")
-    return _waiting(seen, verdict("False", reason, said=said), step)
+    return _waiting(seen, failure.told if failure is not None else verdict("False", Reason.POD_PENDING), step)
 
 
 def _takes(seen: Observation) -> bool:

@@ -189,7 +189,7 @@ def _watch_over(seen: Observation, state: DockerState, pod: PodView, config: Con
     return Step(_start(seen.sandbox, config, pod, _restarts(state))) if now >= due else Step(wake_at=due)
 
 
-def last_known_good(status: SandboxStatus, looked_at: datetime | None) -> datetime | None:
+def _last_known_good(status: SandboxStatus, looked_at: datetime | None) -> datetime | None:
     """Return when Caisson itself last saw the daemon answer; None where Ready is not yet in the status."""
     condition = status.condition(ConditionType.DOCKER_READY)
     return max((m for m in (condition and condition.last_transition_time, looked_at) if m), default=None)
@@ -197,12 +197,12 @@ def last_known_good(status: SandboxStatus, looked_at: datetime | None) -> dateti
 
 def vouched_until(status: SandboxStatus, looked_at: datetime | None) -> datetime | None:
     """Return until when a look of our own is as good as the probe of the kubelet, which may not have begun to look."""
-    known_good = last_known_good(status, looked_at)
+    known_good = _last_known_good(status, looked_at)
     return known_good + _LOOK_AGAIN_AFTER + _SESSION_TAKES if known_good is not None else None
 
 
 def _while_unready(seen: Observation, pod: PodView) -> datetime | None:
-    known_good = last_known_good(seen.sandbox.status, seen.looked_at)
+    known_good = _last_known_good(seen.sandbox.status, seen.looked_at)
     if known_good is None:
         return None
     turned_unready = pod.ready_changed_at is not None and pod.ready_changed_at > known_good

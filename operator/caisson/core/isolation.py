@@ -3,7 +3,7 @@
 from caisson.api.reasons import ConditionType, Reason
 from caisson.core.observation import LOST_SESSIONS_TOLD, Observation, SessionLost, SessionReported, SessionRunning
 from caisson.core.podview import PodView
-from caisson.core.report import Cause, Failed
+from caisson.core.report import Cause
 from caisson.core.verdict import Verdict, verdict
 
 
@@ -21,8 +21,7 @@ def _reported(seen: Observation) -> Verdict | None:
     if isinstance(seen.session, SessionRunning):
         kernel = seen.session.kernel
     elif isinstance(seen.session, SessionReported):
-        outcome = seen.session.report.outcome
-        if isinstance(outcome, Failed) and outcome.cause is Cause.NOT_GVISOR:
+        if seen.session.report.has_failed_by(Cause.NOT_GVISOR):
             return verdict("False", Reason.NOT_GVISOR)
         kernel = seen.session.report.kernel
     return None if kernel is None else Verdict("True", Reason.GVISOR, f"The kernel is gVisor's: {kernel}.")

@@ -56,8 +56,7 @@ def kept_state(
         assert known is not None  # noqa: S101  see above
         action = DeleteObject(kind, known["metadata"]["uid"])
     step, holding = attempt(action, failure, owner.metadata.generation, now)
-    told = verdict("False", holding.reason, said=holding.message) if holding is not None else None
-    return KeptState(step, in_place=wanted is None, problem=told)
+    return KeptState(step, in_place=wanted is None, problem=holding.told if holding is not None else None)
 
 
 def _in_place(failure: CreateFailure | None, generation: int, now: datetime) -> KeptState:
@@ -65,13 +64,11 @@ def _in_place(failure: CreateFailure | None, generation: int, now: datetime) -> 
 
     To call that all right, and wrong again a moment later, would be a write and an Event each time.
     """
-    if failure is None or not failure.is_repair or failure.generation != generation or failure.count < _FIGHT:
-        return KeptState(Step(), in_place=True)
-    over_at = failure.at + _FIGHT_IS_OVER_AFTER
-    if now >= over_at:
-        return KeptState(Step(), in_place=True)
-    told = verdict("False", failure.reason, said=failure.message)
-    return KeptState(Step(wake_at=over_at), in_place=True, problem=told)
+    if failure is not None and failure.is_repair and failure.generation == generation and failure.count >= _FIGHT:
+        over_at = failure.at + _FIGHT_IS_OVER_AFTER
+        if now < over_at:
+            return KeptState(Step(wake_at=over_at), in_place=True, problem=failure.told)
+    return KeptState(Step(), in_place=True)
 
 
 def is_as_it_should_be(wanted: Json, found: Json) -> bool:

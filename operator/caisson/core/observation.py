@@ -12,6 +12,7 @@ from caisson.core.backoff import exponential
 from caisson.core.plan import Kept
 from caisson.core.podview import PodEvent, PodView
 from caisson.core.report import Report
+from caisson.core.verdict import Verdict, verdict
 
 _RETRY_CEILING_SECONDS = 30
 LOST_SESSIONS_TOLD = 3
@@ -27,11 +28,13 @@ class CreateFailure:
     generation: int
     at: datetime
     count: int
-    ceiling_seconds: int = 60
-    """The longest pause before the next try."""
-
     is_repair: bool = False
     """It was made as it should be each time, and did not stay so."""
+
+    @property
+    def told(self) -> Verdict:
+        """What is said of it."""
+        return verdict("False", self.reason, said=self.message)
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def _ready(seen: PoolObservation, kept: list[Member], available: list[Member]) -
     if len(available) >= seen.pool.spec.replicas:
         return verdict("True", Reason.POOL_READY)
     if (failed := _refused(seen)) is not None:
-        return verdict("False", failed.reason, said=failed.message)
+        return failed.told
     if (hindered := _hindered(kept)) is not None:
         _, problem = hindered
         return Verdict("False", problem.reason, problem.message)
@@ -174,8 +174,7 @@ def _last_failure(seen: PoolObservation, kept: list[Member], now: datetime) -> P
         return _failure(known, problem, pod_name, now)
     last, failed = seen.failures.last, seen.create_failure
     if failed is not None and (last is None or failed.at > last.at):
-        problem = verdict("False", failed.reason, said=failed.message)
-        return _failure(known, problem, None, failed.at)
+        return _failure(known, failed.told, None, failed.at)
     return last if last is not None and (known is None or last.at > known.at) else known
 
 

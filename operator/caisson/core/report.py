@@ -92,6 +92,10 @@ class Report:
     preload: Preload | None = None
     idle_seconds: int | None = None
 
+    def has_failed_by(self, cause: Cause) -> bool:
+        """Tell whether the start failed, and this is why."""
+        return isinstance(self.outcome, Failed) and self.outcome.cause is cause
+
 
 def _decode(value: object) -> object:
     if not isinstance(value, str):

@@ -17,8 +17,6 @@ from caisson.shell.preconditions import Problem
 from caisson.shell.refusals import one_more, refusal
 from caisson.shell.store import Store
 
-_REPAIRED_WITHIN_SECONDS = 5
-"""How late an object is set right at the latest that somebody keeps changing."""
 _FORGIVEN_AFTER = timedelta(minutes=10)
 """How long an object must have stayed as it was made, for the next change of it to be set right at once again."""
 
@@ -58,9 +56,7 @@ class Keeper:
         if problem is None:
             said = f"something else keeps changing or deleting the {action.kind} {name}"
             repairs = _repairs(before, generation)
-            failures[action.kind] = CreateFailure(
-                rejected, said, generation, now(), repairs, _REPAIRED_WITHIN_SECONDS, is_repair=True
-            )
+            failures[action.kind] = CreateFailure(rejected, said, generation, now(), repairs, is_repair=True)
             return True
         failures[action.kind] = one_more(problem, generation, before)
         return False

@@ -126,18 +126,18 @@ class Members:
 
     def of(self, pool: SandboxPool, current: str | None) -> tuple[Member, ...]:
         """Return the pods that a pool owns; `current` is the hash of what they should be made from."""
-        return tuple(self._member(raw, current) for raw in self._owned(pool))
+        return tuple(self._member(raw, pod_view(raw), current) for raw in self._owned(pool))
 
     def offer(self, sandbox: Sandbox, pool: SandboxPool, current: str | None) -> tuple[WarmPod | None, bool]:
         """Return a pod that the Sandbox can take, and else whether there may be one in a moment.
 
         It is the one that its status names, if that is still the pool's; or that which has been ready the longest.
         """
-        found: list[tuple[datetime, Json]] = []
+        found: list[tuple[datetime, WarmPod]] = []
         soon = False
         for raw in self._owned(pool):
             uid, view = raw["metadata"]["uid"], pod_view(raw)
-            known, member = self._known.get(key_of(raw)), self._member(raw, current)
+            known, member = self._known.get(key_of(raw)), self._member(raw, view, current)
             if member.terminating or is_finished(view) or uid in self._reservations:
                 continue
             if uid == sandbox.status.pod_uid and _is_as_good_as_claimed(known, view):
@@ -147,14 +147,14 @@ class Members:
             if not (view.ready or (known is not None and known.until is not None and now() < known.until)):
                 # Whatever this process knew when it looked last.
                 continue
-            if member.standing is Standing.AVAILABLE and member.ready_since is not None:
-                found.append((member.ready_since, raw))
+            if known is not None and member.standing is Standing.AVAILABLE and member.ready_since is not None:
+                found.append((member.ready_since, WarmPod(view, known.status)))
             elif _is_new(known, view):
                 soon = True
         if not found:
             return None, soon
         _, chosen = min(found, key=lambda each: each[0])
-        return WarmPod(pod_view(chosen), self._known[key_of(chosen)].status), False
+        return chosen, False
 
     def is_free(self, pod_uid: str) -> bool:
         """Tell whether nobody has taken a pod, or is about to."""
@@ -165,8 +165,8 @@ class Members:
         # One of an earlier pool of this name is on its way out.
         return [raw for raw in self._pods.indexed(owner) if is_owned_by(raw, pool)]
 
-    def _member(self, raw: Json, current: str | None) -> Member:
-        known, view = self._known.get(key_of(raw)), pod_view(raw)
+    def _member(self, raw: Json, view: PodView, current: str | None) -> Member:
+        known = self._known.get(key_of(raw))
         same = known if known is not None and known.memory.uid == view.uid else None
         return Member(
             pod_name=view.name,

@@ -50,7 +50,6 @@ _SUFFIX = 5
 class _Rendered:
     """What pods of a pool should be made from, as a hash; or why there may be none. Claims can't wait for it."""
 
-    uid: str
     generation: int
     current: str | None = None
     conflict: Verdict | None = None
@@ -67,6 +66,7 @@ class _Memory:
     current: str | None = None
     """What its pods should be made from, as a hash."""
 
+    rendered: _Rendered | None = None
     counted: set[str] = field(default_factory=set)
     """UIDs of the pods that are among the failures."""
 
@@ -101,7 +101,6 @@ class Pools:
         self._keeper, self._recorder = keeper, Recorder(kube)
         self._reservations, self._wake_after = reservations, wake_after
         self._memories: dict[Key, _Memory] = {}
-        self._rendered: dict[Key, _Rendered] = {}
 
     def get(self, key: Key) -> SandboxPool | None:
         """Return a pool, None where there is none that can be read, or it is being deleted."""
@@ -122,17 +121,13 @@ class Pools:
         raw = self._pools.get(key)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             self._memories.pop(key, None)
-            self._rendered.pop(key, None)
             return
         try:
             pool = _read(raw)
         except ValidationError as error:
             await self._write_invalid(raw, error)
             return
-        memory = self._memories.get(key)
-        if memory is None or memory.uid != pool.metadata.uid:
-            memory = self._memories[key] = _Memory(pool.metadata.uid)
-        rendered = self._render(pool)
+        memory, rendered = self._memory(pool), self._render(pool)
         current, conflict = rendered.current, rendered.conflict
         if current is not None and current != memory.current:
             # What failed was made from something else.
@@ -154,22 +149,24 @@ class Pools:
         assert wake_at is not None  # noqa: S101
         self._wake_after(key, (wake_at - now()).total_seconds())
 
-    def _render(self, pool: SandboxPool) -> _Rendered:
+    def _memory(self, pool: SandboxPool) -> _Memory:
         own = pool.metadata
         key = Key(own.namespace, own.name)
-        known = self._rendered.get(key)
-        if known is None or (known.uid, known.generation) != (own.uid, own.generation):
-            known = self._rendered[key] = self._render_anew(pool)
-        return known
+        memory = self._memories.get(key)
+        if memory is None or memory.uid != own.uid:
+            memory = self._memories[key] = _Memory(own.uid)
+        return memory
 
-    def _render_anew(self, pool: SandboxPool) -> _Rendered:
-        own = pool.metadata
-        try:
-            current = template_hash(render_member(pool, self._config, own.name))
-        except ConfigurationConflict as problem:
-            found = verdict("False", problem.reason, said=str(problem))
-            return _Rendered(own.uid, own.generation, conflict=found)
-        return _Rendered(own.uid, own.generation, current)
+    def _render(self, pool: SandboxPool) -> _Rendered:
+        memory, generation = self._memory(pool), pool.metadata.generation
+        if memory.rendered is None or memory.rendered.generation != generation:
+            try:
+                current = template_hash(render_member(pool, self._config, pool.metadata.name))
+                memory.rendered = _Rendered(generation, current)
+            except ConfigurationConflict as problem:
+                found = verdict("False", problem.reason, said=str(problem))
+                memory.rendered = _Rendered(generation, conflict=found)
+        return memory.rendered
 
     async def _see_to_policy(self, key: Key, pool: SandboxPool, memory: _Memory) -> KeptState:
         """See that the NetworkPolicy is what it should be, without which no pod is made; return how it stands."""

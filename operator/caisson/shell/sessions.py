@@ -11,7 +11,7 @@ import structlog
 
 from caisson.core.observation import IdleAnswer, SessionLost, SessionReported, SessionRunning
 from caisson.core.plan import AskIdle, Expected, OpenSession
-from caisson.core.report import Cause, Failed, Ready, Report, ReportError, parse_report
+from caisson.core.report import Cause, Ready, Report, ReportError, parse_report
 from caisson.core.text import clean_line
 from caisson.shell.clock import now
 from caisson.shell.exec import ExecError, ExecResult, Executor
@@ -158,7 +158,7 @@ def _read(result: ExecResult) -> Report:
         said = clean_line(result.stderr[-512:], 256)
         raise ReportError(f"the in-pod script ended with exit code {result.exit_code}: {said}")
     report = parse_report(result.stdout)
-    if isinstance(report.outcome, Failed) and report.outcome.cause is Cause.WRONG_POD:
+    if report.has_failed_by(Cause.WRONG_POD):
         raise ReportError("another pod has taken the name")
     return report
 
@@ -170,17 +170,13 @@ def _idle_seconds(result: ExecResult) -> int:
     return seconds
 
 
-def _is_elsewhere(report: Report) -> bool:
-    return isinstance(report.outcome, Failed) and report.outcome.cause is Cause.NOT_GVISOR
-
-
 def _report(result: ExecResult, wanted: OpenSession) -> Report:
     """Read what a session told. Raises ReportError where that is not what it was opened for."""
     report = _read(result)
     told = {
         Expected.START: report.outcome is not None,
         # A look at the kernel starts nothing that could fail.
-        Expected.KERNEL: report.kernel is not None or _is_elsewhere(report),
+        Expected.KERNEL: report.kernel is not None or report.has_failed_by(Cause.NOT_GVISOR),
         Expected.PRELOAD: report.preload is not None,
     }
     if not told[wanted.expected]:
