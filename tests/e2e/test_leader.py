@@ -27,24 +27,36 @@ def pair(cluster: LocalCluster) -> Iterator[LocalCluster]:
     cluster.start_operator()
 
 
-def leader(cluster: LocalCluster) -> str:
-    """The name of the pod that holds the lease, empty when none does."""
+def holder(cluster: LocalCluster) -> str:
+    """The identity of the process that holds the lease, empty when none does."""
     system = Kubectl(cluster.kubeconfig, NAMESPACE)
-    return system("get", "lease", "caisson", "-o", "jsonpath={.spec.holderIdentity}").rpartition("_")[0]
+    return system("get", "lease", "caisson", "-o", "jsonpath={.spec.holderIdentity}")
+
+
+def pod_of(identity: str) -> str:
+    """The name of the pod that a process of this identity runs in."""
+    return identity.rpartition("_")[0]
+
+
+def until_leading(cluster: LocalCluster) -> str:
+    """Wait until a process that runs holds the lease, not one of before an upgrade; return its identity."""
+    eventually(lambda: pod_of(holder(cluster)) in cluster.operator_pids(), lambda: "nobody leads")
+    return holder(cluster)
 
 
 def until_another_leads(cluster: LocalCluster, than: str) -> str:
-    """Wait until another pod holds the lease, and return its name."""
-    eventually(lambda: leader(cluster) not in ("", than), lambda: f"{than} still holds the lease")
-    return leader(cluster)
+    """Wait until another process holds the lease, and return its identity.
+
+    It may be of the same pod: a container that ended is started again sooner than the other operator looks again.
+    """
+    eventually(lambda: holder(cluster) not in ("", than), lambda: f"{than} still holds the lease")
+    return holder(cluster)
 
 
 def test_a_leader_that_is_told_to_stop_hands_over_at_once(pair: LocalCluster, kubectl: Kubectl) -> None:
-    # Not one of before the last upgrade, whose lease still runs.
-    eventually(lambda: leader(pair) in pair.operator_pids(), lambda: "nobody leads")
-    first = leader(pair)
+    first = until_leading(pair)
     began = time.monotonic()
-    os.kill(pair.operator_pids()[first], signal.SIGTERM)
+    os.kill(pair.operator_pids()[pod_of(first)], signal.SIGTERM)
     until_another_leads(pair, first)
     print(f"hand-over on SIGTERM: {time.monotonic() - began:.1f} s")
     kubectl.sandbox("demo", docker={"enabled": False})
@@ -55,8 +67,8 @@ def test_a_leader_that_slept_past_its_lease_does_nothing_more(pair: LocalCluster
     eventually(lambda: len(pair.operator_pids()) == 2, lambda: "there are no two operators")
     kubectl.sandbox("before")
     kubectl.until_ready("before")
-    slept = leader(pair)
-    pid = pair.operator_pids()[slept]
+    slept = until_leading(pair)
+    pid = pair.operator_pids()[pod_of(slept)]
     os.kill(pid, signal.SIGSTOP)
     try:
         kubectl.sandbox("during")
@@ -69,7 +81,7 @@ def test_a_leader_that_slept_past_its_lease_does_nothing_more(pair: LocalCluster
     # Its time is up, and it knows: it ends rather than write.
     eventually(lambda: not Path(f"/proc/{pid}").exists(), lambda: "the old leader has not ended")
     time.sleep(3)
-    assert leader(pair) != slept
+    assert holder(pair) != slept
     assert kubectl.status("during") == status
     assert sorted(kubectl("get", "pods", "-o", "name").split()) == ["pod/before", "pod/during"]
     for name in ("before", "during"):
@@ -79,9 +91,10 @@ def test_a_leader_that_slept_past_its_lease_does_nothing_more(pair: LocalCluster
 
 
 def test_a_leader_that_is_killed_is_replaced(pair: LocalCluster, kubectl: Kubectl) -> None:
-    killed = leader(pair)
+    killed = until_leading(pair)
     with suppress(ProcessLookupError):
-        os.kill(pair.operator_pids()[killed], signal.SIGKILL)
+        os.kill(pair.operator_pids()[pod_of(killed)], signal.SIGKILL)
+    until_another_leads(pair, killed)
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo")
 
