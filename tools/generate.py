@@ -43,6 +43,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
         (Reason.POOL_READY, Reason.POOL_FILLING, Reason.PRELOAD_FAILED, Reason.TEMPLATE_TOO_LARGE), (_C.READY,)
     ),
     Reason.POOL_EMPTY: (),
+    Reason.CLAIM_REFUSED: (),
     Reason.POOL_NOT_FOUND: (_C.POD_RUNNING,),
     **dict.fromkeys((Reason.EXPIRED, Reason.SUSPENDED), (_C.POD_RUNNING, _C.DOCKER_READY)),
     **dict.fromkeys((Reason.EGRESS_NOT_ALLOWED, Reason.NETWORK_POLICY_REJECTED), (_C.POD_RUNNING, _C.READY)),

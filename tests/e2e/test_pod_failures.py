@@ -1,11 +1,12 @@
 """What can become of a pod has a reason of its own, with the words of whoever knows."""
 
+import time
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from tests.e2e.kubectl import Kubectl, Refused, condition
+from tests.e2e.kubectl import Kubectl, Refused, condition, eventually
 
 FILL_DISK = "busybox dd if=/dev/zero of=/var/lib/docker/fill bs=1M count=200"
 HOLD_MEMORY = "busybox dd if=/dev/zero of=/dev/shm/fill bs=1M count=1024 || true"
@@ -31,6 +32,24 @@ def test_a_pod_that_does_not_run_is_told_with_its_reason(
     assert words in condition(status, "Ready")["message"]
     assert condition(status, "PodRunning")["status"] == "False"
     assert reason in {event["reason"] for event in kubectl.events("demo") if event["type"] == "Warning"}
+
+
+def test_an_image_that_can_not_be_pulled_is_written_once_though_the_kubelet_words_it_in_two_ways(
+    kubectl: Kubectl,
+) -> None:
+    def waits_for() -> set[str]:
+        statuses = kubectl.get("pod", "demo")["status"].get("containerStatuses", [])
+        return {status["state"].get("waiting", {}).get("reason", "") for status in statuses}
+
+    kubectl.sandbox("demo", image="nowhere.invalid/no/such:image")
+    found = []
+    for reason in ("ErrImagePull", "ImagePullBackOff", "ErrImagePull"):
+        eventually(lambda reason=reason: reason in waits_for(), lambda: str(waits_for()))  # type: ignore[misc]
+        time.sleep(2)
+        found.append(kubectl.until_reason("demo", "ImagePullFailed"))
+    assert found[0] == found[1] == found[2]
+    told = [event for event in kubectl.events("demo") if event["type"] == "Warning"]
+    assert [(event["reason"], event.get("count", 1)) for event in told] == [("ImagePullFailed", 1)]
 
 
 def test_a_sandbox_over_its_disk_limit_is_told_apart_from_a_full_node(kubectl: Kubectl) -> None:

@@ -1,6 +1,7 @@
 """Pools on the real cluster: sandboxes that are ready, and whose they become."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -171,3 +172,42 @@ def test_an_operator_that_is_killed_loses_no_pod_and_gives_none_twice(operator: 
     owned = pods_of(kubectl, "Sandbox")
     assert sorted(owned.values()) == names
     assert {status["podName"] for status in found} == set(owned)
+
+
+NO_HAND_OVER = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: e2e-no-hand-over}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {e2e-no-hand-over: "true"}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [pods]}]
+  failurePolicy: Fail
+  validations:
+    - expression: object.metadata.ownerReferences == oldObject.metadata.ownerReferences
+      message: pods stay whose they are
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: e2e-no-hand-over}
+spec: {policyName: e2e-no-hand-over, validationActions: [Deny]}
+"""
+
+
+def test_where_admission_keeps_pods_from_changing_hands_one_is_started_and_told_why(kubectl: Kubectl) -> None:
+    plain = {"docker": {"enabled": False}, "resources": {"limits": {"cpu": "100m", "memory": "128Mi"}}}
+    apply_pool(kubectl, "warm", 1, template=plain)
+    until_filled(kubectl, "warm", 1)
+    kubectl("apply", "-f", "-", stdin=NO_HAND_OVER)
+    try:
+        kubectl("label", "namespace", kubectl.namespace, "e2e-no-hand-over=true")
+        time.sleep(3)  # the API server reads policies now and then
+        take(kubectl, "demo")
+        status = kubectl.until_ready("demo")
+    finally:
+        kubectl("delete", "-f", "-", stdin=NO_HAND_OVER)
+    assert (status["podName"], status["pool"]) == ("demo", {"origin": "Cold"})
+    told = {event["reason"]: event["message"] for event in kubectl.events("demo")}
+    assert "pods stay whose they are" in told["ClaimRefused"]
+    assert "PoolEmpty" not in told
+    assert set(pods_of(kubectl, "SandboxPool").values()) == {"warm"}

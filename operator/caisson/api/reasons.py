@@ -183,6 +183,13 @@ class Reason(StrEnum):
         "It takes as long as without a pool, and images of the pool's spec.preload are not in it. If it happens often,"
         " raise spec.replicas of the pool.",
     )
+    CLAIM_REFUSED = (
+        "ClaimRefused",
+        Outlook.ADVICE,
+        "The API server would not let the Sandbox have a pod of its pool, so one like it is started.",
+        "Most often an admission policy or a webhook of the cluster refuses changes of a pod's owner or labels: allow"
+        " Caisson's service account to make them.",
+    )
     POOL_READY = "PoolReady", Outlook.GOOD, "As many sandboxes wait in the pool as were asked for."
     POOL_FILLING = "PoolFilling", Outlook.PROGRESS, "Sandboxes of the pool are being started."
     PRELOAD_FAILED = (

@@ -365,7 +365,10 @@ def _pool_status(
     if pod is not None and pod.pool is not None:
         taken = known is not None and known.origin is Origin.WARM
         return known if taken else PoolStatus(origin=Origin.WARM, claimed_at=now.replace(microsecond=0))
-    return PoolStatus(origin=state.origin) if state.origin is not None else known
+    if state.origin is not None:
+        return PoolStatus(origin=state.origin)
+    # A claim that came to nothing, or whose pod is gone, is void.
+    return None if pod is None and known is not None and known.origin is Origin.WARM else known
 
 
 def _ready(verdicts: dict[ConditionType, Verdict], problem: Verdict | None) -> Verdict:

@@ -22,8 +22,9 @@ _ANNOUNCED_BEFORE = timedelta(minutes=5)
 _ANNOUNCED_BEFORE_SHARE = 0.1
 _ASKED_EVERY_SECONDS = 60
 """How often a sandbox is asked whether it is idle at the most, and for how long its answer is good."""
-_ASKED_AFTER = timedelta(seconds=3)
-"""How much later than the earliest moment: a question too early, by the seconds that are cut off, costs a minute."""
+_ASKED_AFTER = timedelta(seconds=6)
+"""How much later than the earliest moment: a question too early, by the seconds that are cut off or that the first look
+at a pod from a pool took, costs a minute."""
 _ASKED_IN_VAIN_EVERY_SECONDS = 900
 
 

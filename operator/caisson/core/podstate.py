@@ -34,6 +34,10 @@ _CANNOT_RUN = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
 _TELLING_EVENTS = frozenset({"FailedCreatePodSandBox", "Failed"}) | _MOUNT_EVENTS
 """What the node says of a pod that does not start. Others, as the scheduler's, may be long over."""
+_OF_A_PULL = re.compile(r"Failed to pull image |Error: (?:ErrImagePull|ImagePullBackOff)$")
+"""What the kubelet tells of a pull, in Events. The pod's status says it better, a moment later."""
+_BACKING_OFF = re.compile(r"Back-off pulling image \"[^\"]*\": ErrImagePull: ")
+"""The kubelet's words come with this and without it in turn, and each time that would be written."""
 _HANDLER = re.compile(
     r"no runtime for \"[^\"]*\" is configured|unknown runtime handler|RuntimeHandler .* not supported", re.IGNORECASE
 )
@@ -144,7 +148,7 @@ def _unschedulable(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
 def _pull_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     if pod.waiting is None or pod.waiting.reason not in _PULL_REASONS:
         return None
-    message = pod.waiting.message
+    message = _BACKING_OFF.sub("", pod.waiting.message, count=1)
     of_toolbox = pod.toolbox_image is not None and pod.toolbox_image in message
     return verdict("False", Reason.TOOLBOX_PULL_FAILED if of_toolbox else Reason.IMAGE_PULL_FAILED, said=message)
 
@@ -156,7 +160,7 @@ def _start_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
 
 
 def _events_tell(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
-    told = [event for event in events if event.reason in _TELLING_EVENTS]
+    told = [e for e in events if e.reason in _TELLING_EVENTS and not _OF_A_PULL.match(e.message)]
     if not told or not tells_nothing(pod):
         return None
     last = told[-1]

@@ -83,10 +83,9 @@ class Claims:
                 # 422: the name is another pod's by now, or what follows.
                 if error.status == 422 and not await self._is_unchanged(key, claim):
                     return
-                log.warning(
-                    "claim refused", namespace=key.namespace, name=key.name, pod=claim.pod_name, said=refusal(error)
-                )
-                memory.claim_refused = sandbox.metadata.generation
+                said = refusal(error)
+                log.warning("claim refused", namespace=key.namespace, name=key.name, pod=claim.pod_name, said=said)
+                memory.claim_refusal = sandbox.metadata.generation, said
             else:
                 self._pods.put(pod)
         pod_key = Key(key.namespace, claim.pod_name)

@@ -163,7 +163,7 @@ class Reconciler:
         filled = with_template(sandbox, pool.spec.template.spec)
         if pod is not None:
             return _Pooled(filled)
-        if memory.claim_refused == sandbox.metadata.generation:
+        if memory.why_not_taken(sandbox.metadata.generation) is not None:
             # It would be again. One of its own may be allowed.
             return _Pooled(filled)
         warm, soon = self._pools.offer(sandbox, pool)
@@ -188,7 +188,8 @@ class Reconciler:
                 pool = decision.status.pool
                 if pool is not None and pool != known.pool and pool.origin is Origin.COLD:
                     self._metrics.claimed(Origin.COLD)
-                for told in notices(known, decision.status):
+                not_taken = memory.why_not_taken(seen.sandbox.metadata.generation)
+                for told in notices(known, decision.status, not_taken):
                     if told.crash is not None:
                         self._metrics.crashed(told.crash.reason)
                     await self._recorder.record(seen.sandbox, told)

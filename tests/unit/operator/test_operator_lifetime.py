@@ -303,20 +303,20 @@ class TestIdle:
         assert "--idle" not in action.command
 
     def test_it_is_asked_when_it_may_have_been_idle_for_long_enough(self) -> None:
-        early, due = (choose(ready(**self.SPEC), make_pod(), after(s)) for s in (302, 303))
-        assert (early.step.action, early.step.wake_at) == (None, after(303))
+        early, due = (choose(ready(**self.SPEC), make_pod(), after(s)) for s in (305, 306))
+        assert (early.step.action, early.step.wake_at) == (None, after(306))
         assert isinstance(due.step.action, AskIdle)
         assert due.step.action.command[-3:] == ("idle", "--pod-uid", POD_UID)
         assert settles(ready(**self.SPEC), due)
 
     @pytest.mark.parametrize("session", [RUNNING, lost()], ids=["runs", "was lost"])
     def test_it_waits_for_a_session_that_is_under_way(self, session: Any) -> None:
-        decision = choose(ready(**self.SPEC), make_pod(), after(303), session=session)
+        decision = choose(ready(**self.SPEC), make_pod(), after(306), session=session)
         assert not isinstance(decision.step.action, AskIdle)
 
     def test_a_sandbox_that_was_used_is_asked_again_when_it_may_be_idle(self) -> None:
         decision = choose(ready(**self.SPEC), make_pod(), after(301), idle=answer(100, 300))
-        assert (decision.step.action, decision.step.wake_at) == (None, after(503))
+        assert (decision.step.action, decision.step.wake_at) == (None, after(506))
 
     def test_never_more_often_than_once_a_minute(self) -> None:
         decision = choose(ready(**self.SPEC), make_pod(), after(301), idle=answer(299, 300))
@@ -344,7 +344,7 @@ class TestIdle:
         assert "any other change of spec" in message(decision)
 
     def test_an_operator_that_was_killed_before_it_was_written_asks_again(self) -> None:
-        assert isinstance(choose(ready(**self.SPEC), make_pod(), after(304)).step.action, AskIdle)
+        assert isinstance(choose(ready(**self.SPEC), make_pod(), after(307)).step.action, AskIdle)
 
     def test_any_change_of_the_spec_brings_it_back(self) -> None:
         sandbox = ready(**self.SPEC)
@@ -371,7 +371,7 @@ class TestIdle:
             back, make_pod(), after(303), session=reported(ready_report(), after(303)), idle=answer(300, 300)
         )
         rested = choose(written(back, again), make_pod(), after(304), idle=answer(300, 300))
-        assert (rested.step.action, rested.step.wake_at) == (None, after(606))
+        assert (rested.step.action, rested.step.wake_at) == (None, after(609))
 
     def test_an_old_answer_is_worth_a_question(self) -> None:
         decision = choose(ready(**self.SPEC), make_pod(), after(360), idle=answer(300, 300))
@@ -379,7 +379,7 @@ class TestIdle:
 
     def test_what_was_before_docker_was_ready_is_no_idleness(self) -> None:
         decision = choose(ready(**self.SPEC), make_pod(), after(101), idle=answer(10**6, 100))
-        assert (decision.step.action, decision.step.wake_at) == (None, after(303))
+        assert (decision.step.action, decision.step.wake_at) == (None, after(306))
         assert decision.status.suspension is None
 
     def test_on_expiry_delete_it_is_deleted_for_good(self) -> None:

@@ -113,6 +113,23 @@ def test_what_the_scheduler_said_before_it_found_a_node_is_not_told_as_the_nodes
     assert pod_verdict(view, [PodEvent("FailedScheduling", "0/3 nodes", NOW)]).reason is Reason.POD_PENDING
 
 
+@pytest.mark.parametrize(
+    "words", ['Failed to pull image "x": not found', "Error: ErrImagePull", "Error: ImagePullBackOff"]
+)
+def test_a_pull_that_failed_is_not_told_as_a_container_that_did_not_start(words: str) -> None:
+    view = pod_view(pod(state=waiting("ContainerCreating")))
+    assert pod_verdict(view, [PodEvent("Failed", words, NOW)]).reason is Reason.POD_PENDING
+    assert pod_verdict(view, [PodEvent("Failed", "Error: boom", NOW)]).reason is Reason.CONTAINER_START_FAILED
+
+
+def test_an_image_that_can_not_be_pulled_is_told_in_the_same_words_while_the_kubelet_backs_off() -> None:
+    said = 'failed to resolve reference "x": not found'
+    states = [("ErrImagePull", said), ("ImagePullBackOff", f'Back-off pulling image "x": ErrImagePull: {said}')]
+    messages = {pod_verdict(pod_view(pod(state=waiting(*state)))).message for state in states}
+    assert len(messages) == 1
+    assert said in messages.pop()
+
+
 def test_a_pod_that_runs_or_says_why_it_waits_needs_no_events() -> None:
     telling = [name for name, (status, _, _) in STATES.items() if not tells_nothing(pod_view(status))]
     assert sorted(set(STATES) - set(telling)) == ["creating"]

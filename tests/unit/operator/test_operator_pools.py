@@ -608,7 +608,7 @@ class TestPolicy:
         await world.reconcile(2)
         assert world.owners() == {name: "SandboxPool/warm"}
         assert world.condition() == ("False", "NetworkPolicyRejected")
-        assert "podUID" not in world.kube.sandbox["status"]
+        assert not {"podUID", "pool"} & set(world.kube.sandbox["status"])
 
     async def test_one_that_opens_too_much_keeps_the_pool_from_filling(self) -> None:
         world = PoolWorld(replicas=1, template={"network": {"allow": [{"cidr": "169.254.169.254/32"}]}})
@@ -715,6 +715,9 @@ class TestTrouble:
         await world.reconcile(4)
         assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
         assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
+        (told,) = world.kube.events
+        assert (told["type"], told["reason"]) == ("Warning", "ClaimRefused")
+        assert "admission webhook denied the request: no" in told["message"]
 
     async def test_a_pod_that_can_not_be_read_is_replaced(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
