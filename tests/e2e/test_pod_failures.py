@@ -38,7 +38,7 @@ def test_an_image_that_can_not_be_pulled_is_written_once_though_the_kubelet_word
     kubectl: Kubectl,
 ) -> None:
     def waits_for() -> set[str]:
-        statuses = kubectl.get("pod", "demo")["status"].get("containerStatuses", [])
+        statuses = [status for pod in kubectl.get_all("pods") for status in pod["status"].get("containerStatuses", [])]
         return {status["state"].get("waiting", {}).get("reason", "") for status in statuses}
 
     kubectl.sandbox("demo", image="nowhere.invalid/no/such:image")
