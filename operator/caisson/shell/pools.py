@@ -213,8 +213,11 @@ class Pools:
         """Say which field can't be read. What there is of the pool stays as it is."""
         known, metadata = readable_status(SandboxPoolStatus, raw), ObjectMeta.model_validate(raw["metadata"])
         wanted = invalid(known, metadata.generation, first_problem(error), now())
-        if patch := merge_patch(stored_status(raw, known), as_json(wanted)):
-            await write_status(self._kube, self._pools, PLURAL, metadata, patch)
+        patch = merge_patch(stored_status(raw, known), as_json(wanted))
+        if not patch or await write_status(self._kube, self._pools, PLURAL, metadata, patch) is None:
+            return
+        for notice in pool_notices(known, wanted, {}, now()):
+            await self._recorder.record(SandboxPool.model_construct(metadata=metadata), notice)
 
     async def _create(self, pool: SandboxPool, memory: _Memory) -> bool:
         suffix = "".join(secrets.choice(_LETTERS) for _ in range(_SUFFIX))

@@ -754,6 +754,10 @@ class TestTrouble:
         (ready,) = world.kube.pool["status"]["conditions"]
         assert ready["reason"] == "InvalidSpec"
         assert "template.spec.image" in ready["message"]
+        await world.pools.reconcile(POOL_KEY)
+        (told,) = world.kube.events
+        assert (told["type"], told["reason"]) == ("Warning", "InvalidSpec")
+        assert told["involvedObject"]["kind"] == "SandboxPool"
 
 
 class TestCold:
