@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from caisson.api.pool import PLURAL, SandboxPool, SandboxPoolStatus
+from caisson.api.pool import KIND, PLURAL, SandboxPool, SandboxPoolStatus
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import ObjectMeta, Sandbox
 from caisson.config import Config
@@ -98,7 +98,7 @@ class Pools:
         """Read from the stores; ask for another look through `wake_after` (seconds)."""
         self._config, self._kube, self._preconditions = config, kube, preconditions
         self._pools, self._pods, self._policies, self._members = pools, pods, policies, members
-        self._keeper, self._recorder = keeper, Recorder(kube)
+        self._keeper, self._recorder = keeper, Recorder(kube, KIND)
         self._reservations, self._wake_after = reservations, wake_after
         self._memories: dict[Key, _Memory] = {}
 
@@ -217,7 +217,7 @@ class Pools:
         if not patch or await write_status(self._kube, self._pools, PLURAL, metadata, patch) is None:
             return
         for notice in pool_notices(known, wanted, {}, now()):
-            await self._recorder.record(SandboxPool.model_construct(metadata=metadata), notice)
+            await self._recorder.record(metadata, notice)
 
     async def _create(self, pool: SandboxPool, memory: _Memory) -> bool:
         suffix = "".join(secrets.choice(_LETTERS) for _ in range(_SUFFIX))
@@ -272,7 +272,7 @@ class Pools:
         memory.changed_since = None
         for notice in pool_notices(pool.status, status, memory.told, now()):
             memory.told[notice.reason] = now()
-            await self._recorder.record(pool, notice)
+            await self._recorder.record(pool.metadata, notice)
 
 
 def _read(raw: Json) -> SandboxPool:

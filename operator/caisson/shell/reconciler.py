@@ -69,7 +69,7 @@ class Reconciler:
         self._health, self._metrics = health, metrics
         self._sandboxes, self._pods, self._kept, self._pools = sandboxes, pods, kept, pools
         self._wake, self._wake_after, self._forget = wake, wake_after, forget
-        self._recorder = Recorder(kube)
+        self._recorder = Recorder(kube, KIND)
         self._memories: dict[Key, Memory] = {}
         self._told_of_pruning = False
 
@@ -192,7 +192,7 @@ class Reconciler:
                 for told in notices(known, decision.status, not_taken):
                     if told.crash is not None:
                         self._metrics.crashed(told.crash.reason)
-                    await self._recorder.record(seen.sandbox, told)
+                    await self._recorder.record(seen.sandbox.metadata, told)
                 # What was just written may be what the next step goes by.
                 wake_at = now()
         if wake_at is not None:
@@ -201,7 +201,7 @@ class Reconciler:
     async def _patch(self, seen: Observation, memory: Memory, status: SandboxStatus, patch: Json) -> bool:
         """Write the status. Returns False when the Sandbox is gone or has changed by now."""
         if (ahead := announcement(seen.sandbox.status, status)) is not None:
-            await self._recorder.record(seen.sandbox, ahead)
+            await self._recorder.record(seen.sandbox.metadata, ahead)
         written = await write_status(self._kube, self._sandboxes, PLURAL, seen.sandbox.metadata, patch)
         if written is None:
             return False

@@ -5,8 +5,7 @@ from typing import Any
 
 import structlog
 
-from caisson.api.sandbox import API_VERSION
-from caisson.core.owned import Owner, kind_of
+from caisson.api.sandbox import API_VERSION, ObjectMeta
 from caisson.core.writing import Notice
 from caisson.shell.clock import now
 from caisson.shell.errors import AlreadyExists, CaissonError
@@ -20,29 +19,28 @@ COMPONENT = "caisson"
 class Recorder:
     """Records notices. An Event that can't be recorded is only logged: it must not keep the work from going on."""
 
-    def __init__(self, kube: Kube) -> None:
-        """Record Events through this connection."""
-        self._kube = kube
+    def __init__(self, kube: Kube, kind: str) -> None:
+        """Record Events of resources of this kind through this connection."""
+        self._kube, self._kind = kube, kind
 
-    async def record(self, owner: Owner, notice: Notice) -> None:
+    async def record(self, metadata: ObjectMeta, notice: Notice) -> None:
         """Write the log line and the Event of a transition."""
-        metadata = owner.metadata
         bound = log.bind(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, reason=str(notice.reason))
         if notice.crash is not None:
             crash = notice.crash.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"stdout", "hint"})
             bound = bound.bind(crash=crash)
         write = bound.info if notice.level == "Normal" else bound.warning
-        write(f"{kind_of(owner).lower()} transition", message=notice.message)
+        write(f"{self._kind.lower()} transition", message=notice.message)
         try:
-            await self._kube.create_event(metadata.namespace, _event(owner, notice))
+            await self._kube.create_event(metadata.namespace, _event(self._kind, metadata, notice))
         except AlreadyExists:
             bound.info("event was recorded before")
         except CaissonError as error:
             bound.warning("event not recorded", error=str(error))
 
 
-def _event(owner: Owner, notice: Notice) -> dict[str, Any]:
-    metadata, at = owner.metadata, now().strftime("%Y-%m-%dT%H:%M:%SZ")
+def _event(kind: str, metadata: ObjectMeta, notice: Notice) -> dict[str, Any]:
+    at = now().strftime("%Y-%m-%dT%H:%M:%SZ")
     suffix = secrets.token_hex(8) if notice.key is None else f"{metadata.uid}.{notice.key}"
     return {
         "apiVersion": "v1",
@@ -50,7 +48,7 @@ def _event(owner: Owner, notice: Notice) -> dict[str, Any]:
         "metadata": {"name": f"{metadata.name}.{suffix}", "namespace": metadata.namespace},
         "involvedObject": {
             "apiVersion": API_VERSION,
-            "kind": kind_of(owner),
+            "kind": kind,
             "namespace": metadata.namespace,
             "name": metadata.name,
             "uid": metadata.uid,
