@@ -4,9 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import os
-import secrets
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -276,8 +274,7 @@ def _lease(config: Config, kube: Kube) -> Lease | None:
             "leaderElection.enabled needs the environment variable POD_NAMESPACE, the namespace of the Lease: set it,"
             " or turn leader election off"
         )
-    identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{secrets.token_hex(4)}"
-    return Lease(kube, namespace, identity, config.leader_election)
+    return Lease(kube, namespace, os.environ.get("POD_NAME"), config.leader_election)
 
 
 def _log_failure(controller: str, key: Key, error: Exception, pause: float) -> None:

@@ -10,6 +10,8 @@ The official client has a leader election of its own; it compares wall clocks an
 
 import asyncio
 import random
+import secrets
+import socket
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,9 +30,11 @@ _RELEASE_SECONDS = 5.0
 class Lease:
     """A lease that this process wants, and may hold."""
 
-    def __init__(self, kube: Kube, namespace: str, identity: str, settings: LeaderElection) -> None:
-        """Want the Lease of the settings' name in a namespace, under an identity that no other process has."""
-        self._kube, self._namespace, self._identity, self._settings = kube, namespace, identity, settings
+    def __init__(self, kube: Kube, namespace: str, pod: str | None, settings: LeaderElection) -> None:
+        """Want the Lease of the settings' name in a namespace, for this process of a pod (None: of no pod)."""
+        self._kube, self._namespace, self._settings = kube, namespace, settings
+        self._identity = f"{pod or socket.gethostname()}_{secrets.token_hex(4)}"
+        self._of_this_pod = f"{pod}_" if pod else None
         self._held_until = 0.0
         self._lease: Json | None = None
         self._seen: tuple[object, ...] = ()
@@ -102,6 +106,9 @@ class Lease:
     def _is_anothers(self, spec: Json, now: float) -> bool:
         holder = spec.get("holderIdentity")
         if not holder or holder == self._identity:
+            return False
+        if self._of_this_pod is not None and holder.startswith(self._of_this_pod):
+            # A container has one process, and is started again when that has ended: nobody holds it any more.
             return False
         seen = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
         if seen != self._seen:

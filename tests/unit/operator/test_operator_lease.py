@@ -70,8 +70,8 @@ async def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return Time(monkeypatch)
 
 
-def candidate(leases: Leases, identity: str) -> Lease:
-    return Lease(cast("Kube", leases), "caisson-system", identity, SETTINGS)
+def candidate(leases: Leases, pod: str | None) -> Lease:
+    return Lease(cast("Kube", leases), "caisson-system", pod, SETTINGS)
 
 
 async def test_the_first_leads_and_the_second_waits_until_it_is_not_heard_of(time: Time) -> None:
@@ -105,6 +105,26 @@ async def test_a_released_lease_is_taken_at_once(time: Time) -> None:
     await second.acquire()
     assert time.now == began
     assert not first.held()
+
+
+async def test_the_lease_of_a_process_that_was_killed_is_taken_at_once_by_the_next_of_its_pod(time: Time) -> None:
+    leases = Leases()
+    await candidate(leases, "first").acquire()
+    began = time.now
+    again = candidate(leases, "first")
+    await again.acquire()
+    assert time.now == began
+    assert leases.lease is not None
+    assert leases.lease["spec"]["leaseTransitions"] == 1
+
+
+@pytest.mark.parametrize(("holder", "then"), [("first-a", "first"), (None, None)], ids=["like it", "of no pod"])
+async def test_another_pods_is_not(time: Time, holder: str | None, then: str | None) -> None:
+    leases = Leases()
+    await candidate(leases, holder).acquire()
+    began = time.now
+    await candidate(leases, then).acquire()
+    assert time.now - began >= SETTINGS.lease_duration_seconds
 
 
 async def test_a_leader_that_was_replaced_ends_and_does_not_take_the_lease_back(time: Time) -> None:
