@@ -293,9 +293,8 @@ def _reasons() -> Iterator[str]:
             places.append("`status.crash`")
         if reason in WARNING_REASONS:
             places.append("`status.docker.warnings`")
-        if reason is Reason.EXPIRES_SOON:
-            places.append("an Event")
-        cells = (f"`{reason}`", ", ".join(places), _cell(reason.meaning), _cell(reason.hint), reason.outlook.value)
+        where = ", ".join(places) or "an Event"
+        cells = (f"`{reason}`", where, _cell(reason.meaning), _cell(reason.hint), reason.outlook.value)
         yield f"| {' | '.join(cells)} |"
     yield ""
 

@@ -1,6 +1,7 @@
 """What a user does, with what a user has: kubectl."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -96,7 +97,7 @@ class Kubectl:
 
     @contextmanager
     def watch(self, kind: str) -> Iterator[Callable[[], list[Json]]]:
-        """Watch the objects of a kind meanwhile. Afterwards the yielded function returns the watch events."""
+        """Watch the objects of a kind meanwhile; the yielded function returns the watch events until then."""
         command = ["kubectl", "--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
         command += ["get", kind, "--watch", "--output-watch-events", "-o", "json"]
         with TemporaryFile("w+") as output:
@@ -114,10 +115,14 @@ class Kubectl:
 
 
 def _documents(output: IO[str]) -> list[Json]:
-    output.seek(0)
-    text, decoder, found = output.read().strip(), json.JSONDecoder(), []
+    # Whoever writes shares the position, which this leaves alone.
+    written = os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0).decode(errors="ignore")
+    text, decoder, found = written.strip(), json.JSONDecoder(), []
     while text:
-        document, end = decoder.raw_decode(text)
+        try:
+            document, end = decoder.raw_decode(text)
+        except json.JSONDecodeError:
+            break  # the last one is being written
         found.append(document)
         text = text[end:].lstrip()
     return found

@@ -1,7 +1,6 @@
 """Pools on the real cluster: sandboxes that are ready, and whose they become."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -186,12 +185,24 @@ spec:
   validations:
     - expression: object.metadata.ownerReferences == oldObject.metadata.ownerReferences
       message: pods stay whose they are
+    - expression: '!("e2e-canary" in object.metadata.?annotations.orValue({}))'
+      message: the policy holds
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata: {name: e2e-no-hand-over}
 spec: {policyName: e2e-no-hand-over, validationActions: [Deny]}
 """
+
+
+def refuses_canary(kubectl: Kubectl) -> bool:
+    """Tell whether the API server, which reads policies now and then, goes by the one above."""
+    (waiting,) = pods_of(kubectl, "SandboxPool")
+    try:
+        kubectl("annotate", "pod", waiting, "e2e-canary=", "--dry-run=server")
+    except Refused as refused:
+        return "the policy holds" in str(refused)
+    return False
 
 
 def test_where_admission_keeps_pods_from_changing_hands_one_is_started_and_told_why(kubectl: Kubectl) -> None:
@@ -201,7 +212,7 @@ def test_where_admission_keeps_pods_from_changing_hands_one_is_started_and_told_
     kubectl("apply", "-f", "-", stdin=NO_HAND_OVER)
     try:
         kubectl("label", "namespace", kubectl.namespace, "e2e-no-hand-over=true")
-        time.sleep(3)  # the API server reads policies now and then
+        eventually(lambda: refuses_canary(kubectl), lambda: "the policy does not hold")
         take(kubectl, "demo")
         status = kubectl.until_ready("demo")
     finally:

@@ -185,7 +185,7 @@ class Reason(StrEnum):
     )
     CLAIM_REFUSED = (
         "ClaimRefused",
-        Outlook.ADVICE,
+        Outlook.PROGRESS,
         "The API server would not let the Sandbox have a pod of its pool, so one like it is started.",
         "Most often an admission policy or a webhook of the cluster refuses changes of a pod's owner or labels: allow"
         " Caisson's service account to make them.",

@@ -367,8 +367,10 @@ def _pool_status(
         return known if taken else PoolStatus(origin=Origin.WARM, claimed_at=now.replace(microsecond=0))
     if state.origin is not None:
         return PoolStatus(origin=state.origin)
+    if pod is not None or known is None or known.origin is Origin.COLD or isinstance(state.step.action, ClaimPod):
+        return known
     # A claim that came to nothing, or whose pod is gone, is void.
-    return None if pod is None and known is not None and known.origin is Origin.WARM else known
+    return None
 
 
 def _ready(verdicts: dict[ConditionType, Verdict], problem: Verdict | None) -> Verdict:

@@ -19,7 +19,15 @@ REPLACED_AFTER_SECONDS = {Reason.EVICTED: 30, Reason.POD_LOST: 30, Reason.CONTAI
 it. All other ends are final."""
 
 _PULL_REASONS = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ImageInspectError",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
 )
 _START_REASONS = frozenset(
     {
@@ -34,9 +42,9 @@ _CANNOT_RUN = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
 _TELLING_EVENTS = frozenset({"FailedCreatePodSandBox", "Failed"}) | _MOUNT_EVENTS
 """What the node says of a pod that does not start. Others, as the scheduler's, may be long over."""
-_OF_A_PULL = re.compile(r"Failed to pull image |Error: (?:ErrImagePull|ImagePullBackOff)$")
+_OF_A_PULL = re.compile(rf"Failed to pull image |Error: (?:{'|'.join(sorted(_PULL_REASONS))})$")
 """What the kubelet tells of a pull, in Events. The pod's status says it better, a moment later."""
-_BACKING_OFF = re.compile(r"Back-off pulling image \"[^\"]*\": ErrImagePull: ")
+_BACKING_OFF = re.compile(r"Back-off pulling image \"[^\"]*\": \w+: ")
 """The kubelet's words come with this and without it in turn, and each time that would be written."""
 _HANDLER = re.compile(
     r"no runtime for \"[^\"]*\" is configured|unknown runtime handler|RuntimeHandler .* not supported", re.IGNORECASE
@@ -148,9 +156,13 @@ def _unschedulable(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
 def _pull_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     if pod.waiting is None or pod.waiting.reason not in _PULL_REASONS:
         return None
-    message = _BACKING_OFF.sub("", pod.waiting.message, count=1)
-    of_toolbox = pod.toolbox_image is not None and pod.toolbox_image in message
-    return verdict("False", Reason.TOOLBOX_PULL_FAILED if of_toolbox else Reason.IMAGE_PULL_FAILED, said=message)
+    message = pod.waiting.message
+    # An image volume is told of at the container that mounts it. The kubelet names it as the pod does; the runtime,
+    # whose words follow, may not.
+    of_volume = pod.toolbox_image is not None and pod.toolbox_image in message
+    of_toolbox = pod.waiting.is_init or of_volume
+    reason = Reason.TOOLBOX_PULL_FAILED if of_toolbox else Reason.IMAGE_PULL_FAILED
+    return verdict("False", reason, said=_BACKING_OFF.sub("", message, count=1))
 
 
 def _start_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:

@@ -18,6 +18,8 @@ class Waiting:
 
     reason: str
     message: str
+    is_init: bool = False
+    """Whether it is an init container: all of them run from the toolbox's image."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,12 @@ def _all_states(status: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _waiting(status: dict[str, Any]) -> Waiting | None:
-    waiting = [s["waiting"] for s in _all_states(status) if "waiting" in s]
-    if not waiting:
+    *inits, main = [s.get("waiting") for s in _all_states(status)]
+    found = next((waiting for waiting in inits if waiting is not None), None)
+    if found is None and main is None:
         return None
-    return Waiting(waiting[0].get("reason", ""), waiting[0].get("message", ""))
+    told = found or main or {}
+    return Waiting(told.get("reason", ""), told.get("message", ""), is_init=found is not None)
 
 
 def _terminated(status: dict[str, Any]) -> Terminated | None:

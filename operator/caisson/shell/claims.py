@@ -19,7 +19,7 @@ from caisson.core.pod import pod_labels
 from caisson.core.writing import as_json, merge_patch
 from caisson.shell.clock import now
 from caisson.shell.collections import PODS
-from caisson.shell.errors import Conflict, KubeError, NotFound
+from caisson.shell.errors import KubeError, NotFound
 from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
@@ -29,6 +29,10 @@ from caisson.shell.status import write_status
 from caisson.shell.store import Key, Store
 
 log = structlog.get_logger(__name__)
+
+_MAY_HAVE_CHANGED = frozenset({404, 409, 422})
+"""What the API server answers where the pod is another version by now, or the name another pod's (422); webhooks that
+refuse may choose them as well."""
 
 
 class Reservations:
@@ -77,15 +81,11 @@ class Claims:
                 return
             try:
                 pod = await self._kube.patch(PODS, key.namespace, claim.pod_name, self._patch(sandbox, claim))
-            except (NotFound, Conflict):
-                await self._look(key, claim)
             except KubeError as error:
-                # 422: the name is another pod's by now, or what follows.
-                if error.status == 422 and not await self._is_unchanged(key, claim):
-                    return
-                said = refusal(error)
-                log.warning("claim refused", namespace=key.namespace, name=key.name, pod=claim.pod_name, said=said)
-                memory.claim_refusal = sandbox.metadata.generation, said
+                if error.status not in _MAY_HAVE_CHANGED or await self._is_unchanged(key, claim):
+                    said = refusal(error)
+                    log.warning("claim refused", namespace=key.namespace, name=key.name, pod=claim.pod_name, said=said)
+                    memory.claim_refusal = sandbox.metadata.generation, said
             else:
                 self._pods.put(pod)
         pod_key = Key(key.namespace, claim.pod_name)
@@ -131,18 +131,17 @@ class Claims:
         }
 
     async def _is_unchanged(self, key: Key, claim: ClaimPod) -> bool:
-        await self._look(key, claim)
-        found = self._pods.get(Key(key.namespace, claim.pod_name))
-        return found is not None and bool(found["metadata"]["resourceVersion"] == claim.resource_version)
+        """See what the pod is by now: ours, as when an answer was lost; the pool's, and changed; another's; or gone.
 
-    async def _look(self, key: Key, claim: ClaimPod) -> None:
-        """See what the pod is by now: ours, as when an answer was lost; still the pool's, and changed; or another's."""
+        Return whether it is none of these, but what was seen: then it is for something else that it may not be taken.
+        """
         try:
             pod = await self._kube.get(PODS, key.namespace, claim.pod_name)
         except NotFound:
             known = self._pods.get(Key(key.namespace, claim.pod_name))
             if known is not None and known["metadata"]["uid"] == claim.pod_uid:
                 self._pods.remove(known)
-            return
+            return False
         if controller_of(pod) is not None:
             self._pods.put(pod)
+        return bool(pod["metadata"]["resourceVersion"] == claim.resource_version)

@@ -127,7 +127,7 @@ class Pools:
         except ValidationError as error:
             await self._write_invalid(raw, error)
             return
-        memory, rendered = self._memory(pool), self._render(pool)
+        memory, rendered = self._memory(pool.metadata), self._render(pool)
         current, conflict = rendered.current, rendered.conflict
         if current is not None and current != memory.current:
             # What failed was made from something else.
@@ -149,8 +149,7 @@ class Pools:
         assert wake_at is not None  # noqa: S101
         self._wake_after(key, (wake_at - now()).total_seconds())
 
-    def _memory(self, pool: SandboxPool) -> _Memory:
-        own = pool.metadata
+    def _memory(self, own: ObjectMeta) -> _Memory:
         key = Key(own.namespace, own.name)
         memory = self._memories.get(key)
         if memory is None or memory.uid != own.uid:
@@ -158,7 +157,7 @@ class Pools:
         return memory
 
     def _render(self, pool: SandboxPool) -> _Rendered:
-        memory, generation = self._memory(pool), pool.metadata.generation
+        memory, generation = self._memory(pool.metadata), pool.metadata.generation
         if memory.rendered is None or memory.rendered.generation != generation:
             try:
                 current = template_hash(render_member(pool, self._config, pool.metadata.name))
@@ -216,8 +215,7 @@ class Pools:
         patch = merge_patch(stored_status(raw, known), as_json(wanted))
         if not patch or await write_status(self._kube, self._pools, PLURAL, metadata, patch) is None:
             return
-        for notice in pool_notices(known, wanted, {}, now()):
-            await self._recorder.record(metadata, notice)
+        await self._tell(metadata, known, wanted)
 
     async def _create(self, pool: SandboxPool, memory: _Memory) -> bool:
         suffix = "".join(secrets.choice(_LETTERS) for _ in range(_SUFFIX))
@@ -270,9 +268,13 @@ class Pools:
             self._wake_after(key, CHANGED_MEANWHILE.total_seconds())
             return
         memory.changed_since = None
-        for notice in pool_notices(pool.status, status, memory.told, now()):
-            memory.told[notice.reason] = now()
-            await self._recorder.record(pool.metadata, notice)
+        await self._tell(pool.metadata, pool.status, status)
+
+    async def _tell(self, metadata: ObjectMeta, before: SandboxPoolStatus, status: SandboxPoolStatus) -> None:
+        told = self._memory(metadata).told
+        for notice in pool_notices(before, status, told, now()):
+            told[notice.reason] = now()
+            await self._recorder.record(metadata, notice)
 
 
 def _read(raw: Json) -> SandboxPool:

@@ -1,5 +1,6 @@
 """What a pod's status means: statuses as the kubelet and the scheduler write them, and the PodRunning condition."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -128,6 +129,24 @@ def test_an_image_that_can_not_be_pulled_is_told_in_the_same_words_while_the_kub
     messages = {pod_verdict(pod_view(pod(state=waiting(*state)))).message for state in states}
     assert len(messages) == 1
     assert said in messages.pop()
+
+
+def test_a_toolbox_that_the_gate_waits_for_is_told_as_that_whatever_it_is_called() -> None:
+    said = 'failed to resolve reference "docker.io/library/toolbox@sha256:0123": not found'
+    for reason, words in (("ErrImagePull", said), ("ImagePullBackOff", f'Back-off pulling image "toolbox": E: {said}')):
+        gate = [{"name": "gate", "state": waiting(reason, words)}]
+        found = pod_verdict(pod_view(pod(state=waiting("PodInitializing"), initContainerStatuses=gate)))
+        assert found.reason is Reason.TOOLBOX_PULL_FAILED
+        assert said in found.message
+
+
+def test_the_toolbox_is_known_by_the_kubelets_words_where_the_runtime_names_it_in_another_way() -> None:
+    reference = "example.com/toolbox:28@sha256:0123"
+    said = 'failed to resolve reference "example.com/toolbox@sha256:0123": not found'
+    waits = waiting("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {said}')
+    found = pod_verdict(replace(pod_view(pod(state=waits)), toolbox_image=reference))
+    assert found.reason is Reason.TOOLBOX_PULL_FAILED
+    assert said in found.message
 
 
 def test_a_pod_that_runs_or_says_why_it_waits_needs_no_events() -> None:

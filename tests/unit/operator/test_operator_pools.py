@@ -22,7 +22,7 @@ from caisson.core.template import MadeFrom, read_template, write_template
 from caisson.core.verdict import verdict
 from caisson.shell.clock import now
 from caisson.shell.collections import NETWORK_POLICIES, PODS, SERVICES, Collection
-from caisson.shell.errors import CaissonError, KubeError, KubeUnreachable, kube_error
+from caisson.shell.errors import CaissonError, Conflict, KubeError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult
 from caisson.shell.store import Key
 from tests.unit.operator.builders import (
@@ -546,6 +546,7 @@ class TestClaims:
         await world.reconcile(3)
         assert world.owners() == {name: "Sandbox/demo"}
         assert world.condition() == ("True", "Ready")
+        assert len(world.kube.status_writes) == 2
 
     async def test_a_pod_that_is_gone_by_then_is_given_up(self, world: PoolWorld) -> None:
         await world.fill()
@@ -718,6 +719,33 @@ class TestTrouble:
         (told,) = world.kube.events
         assert (told["type"], told["reason"]) == ("Warning", "ClaimRefused")
         assert "admission webhook denied the request: no" in told["message"]
+
+    @pytest.mark.parametrize("status", [404, 422])
+    async def test_a_webhook_that_answers_as_if_the_pod_had_changed_is_told_as_one_that_refuses(
+        self, world: PoolWorld, status: int
+    ) -> None:
+        (name,) = await world.fill()
+
+        def deny() -> None:
+            raise kube_error("PATCH pods", status, "Denied", "admission webhook denied the request: no")
+
+        world.kube.before_patch = deny
+        await world.reconcile(4)
+        assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
+        assert [event["reason"] for event in world.kube.events] == ["ClaimRefused"]
+
+    async def test_one_that_answers_with_a_conflict_is_asked_again_after_a_pause(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+
+        def deny() -> None:
+            raise kube_error("PATCH pods", 409, "Conflict", "admission webhook denied the request: no")
+
+        world.kube.before_patch = deny
+        for _ in range(3):
+            with pytest.raises(Conflict):
+                await world.reconcile()
+        assert world.owners() == {name: "SandboxPool/warm"}
+        assert len(world.kube.status_writes) == 1
 
     async def test_a_pod_that_can_not_be_read_is_replaced(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
