@@ -152,11 +152,10 @@ def _all_states(status: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _waiting(status: dict[str, Any]) -> Waiting | None:
     *inits, main = [s.get("waiting") for s in _all_states(status)]
-    found = next((waiting for waiting in inits if waiting is not None), None)
-    if found is None and main is None:
-        return None
-    told = found or main or {}
-    return Waiting(told.get("reason", ""), told.get("message", ""), is_init=found is not None)
+    for waiting, is_init in [*((w, True) for w in inits), (main, False)]:
+        if waiting is not None:
+            return Waiting(waiting.get("reason", ""), waiting.get("message", ""), is_init)
+    return None
 
 
 def _terminated(status: dict[str, Any]) -> Terminated | None:

@@ -9,7 +9,7 @@ from caisson.api.pool import SandboxPoolStatus
 from caisson.api.reasons import ConditionType, Outlook, Reason
 from caisson.api.sandbox import Crash, Origin, SandboxStatus
 from caisson.core.advice import UNIVERSAL
-from caisson.core.verdict import verdict
+from caisson.core.verdict import Verdict, verdict
 
 _PROGRESS_DELAY = timedelta(seconds=3)
 _EVENT_MESSAGE_BYTES = 1024
@@ -77,10 +77,10 @@ def announcement(old: SandboxStatus, new: SandboxStatus) -> Notice | None:
     return Notice("Warning", reason, message, key=f"expires.{int(ends_at.timestamp())}")
 
 
-def notices(old: SandboxStatus, new: SandboxStatus, not_taken: str | None = None) -> tuple[Notice, ...]:
+def notices(old: SandboxStatus, new: SandboxStatus, not_taken: Verdict | None = None) -> tuple[Notice, ...]:
     """Return what to tell of a transition: what became of the Sandbox, and what about its Docker is worth knowing.
 
-    `not_taken` is what the API server said when it would not let a pod of the pool be taken.
+    `not_taken` is why the API server would not let a pod of the pool be taken.
     """
     crash = new.crash if new.crash is not None and (old.crash is None or old.crash.at != new.crash.at) else None
     return (*_change(old, new, crash), *_warnings(old, new), *_pool(old, new, not_taken))
@@ -106,13 +106,13 @@ def pool_notices(
     return tuple(filter(is_news, _change(old, new, None)))
 
 
-def _pool(old: SandboxStatus, new: SandboxStatus, not_taken: str | None) -> Iterator[Notice]:
+def _pool(old: SandboxStatus, new: SandboxStatus, not_taken: Verdict | None) -> Iterator[Notice]:
     if old.pool == new.pool or new.pool is None or new.pool.origin is not Origin.COLD:
         return
     if not_taken is None:
         yield Notice("Normal", Reason.POOL_EMPTY, verdict("True", Reason.POOL_EMPTY).message)
     else:
-        yield Notice("Warning", Reason.CLAIM_REFUSED, verdict("True", Reason.CLAIM_REFUSED, said=not_taken).message)
+        yield Notice("Warning", not_taken.reason, not_taken.message)
 
 
 def _warnings(old: SandboxStatus, new: SandboxStatus) -> Iterator[Notice]:

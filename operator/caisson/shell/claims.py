@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from caisson.api.reasons import Reason
 from caisson.api.sandbox import PLURAL, Origin, Sandbox
 from caisson.config import Config
 from caisson.core.owned import controller_of, is_owned_by, owner_reference
@@ -24,7 +25,7 @@ from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
 from caisson.shell.metrics import Metrics
-from caisson.shell.refusals import refusal
+from caisson.shell.refusals import create_failure, refusal
 from caisson.shell.status import write_status
 from caisson.shell.store import Key, Store
 
@@ -85,7 +86,8 @@ class Claims:
                 if error.status not in _MAY_HAVE_CHANGED or await self._is_unchanged(key, claim):
                     said = refusal(error)
                     log.warning("claim refused", namespace=key.namespace, name=key.name, pod=claim.pod_name, said=said)
-                    memory.claim_refusal = sandbox.metadata.generation, said
+                    problem = Reason.CLAIM_REFUSED, said
+                    memory.claim_failure = create_failure(problem, sandbox.metadata.generation, memory.claim_failure)
             else:
                 self._pods.put(pod)
         pod_key = Key(key.namespace, claim.pod_name)

@@ -29,8 +29,8 @@ class Memory:
     claimed_at: datetime | None = None
     """When this process took the pod out of its pool."""
 
-    claim_refusal: tuple[int, str] | None = None
-    """The generation for which the API server would not let a pod be taken, and what it said."""
+    claim_failure: CreateFailure | None = None
+    """Why the API server would not let a pod be taken."""
 
     start: Start | None = None
     """The start that is measured, if this process made the pod."""
@@ -40,12 +40,6 @@ class Memory:
 
     status_changed_since: datetime | None = None
     """Since when the status differs from what is written."""
-
-    def why_not_taken(self, generation: int) -> str | None:
-        """Return what the API server said when it would not let a pod be taken for this generation."""
-        if self.claim_refusal is None or self.claim_refusal[0] != generation:
-            return None
-        return self.claim_refusal[1]
 
     def close(self) -> None:
         """End what goes on in the background."""

@@ -127,23 +127,19 @@ class Pools:
         except ValidationError as error:
             await self._write_invalid(raw, error)
             return
-        memory, rendered = self._memory(pool.metadata), self._render(pool)
-        current, conflict = rendered.current, rendered.conflict
+        memory, current = self._memory(pool.metadata), self._render(pool).current
         if current is not None and current != memory.current:
             # What failed was made from something else.
             memory.current, memory.failures = current, replace(memory.failures, count=0)
         policy = await self._see_to_policy(key, pool, memory)
-        if conflict is None and not policy.in_place:
-            conflict = policy.problem or verdict("False", Reason.POOL_FILLING)
-        seen = self._observe(pool, current, conflict, policy.problem, memory)
-        decision = decide_pool(seen, now())
+        decision = decide_pool(self._observe(pool, policy, memory), now())
         for member in decision.delete:
             await self._delete(key, member)
         for _ in range(decision.create):
             if not await self._create(pool, memory):
                 break
         if decision.create or decision.delete:
-            decision = decide_pool(self._observe(pool, current, conflict, policy.problem, memory), now())
+            decision = decide_pool(self._observe(pool, policy, memory), now())
         await self._write(key, pool, decision.status, stored_status(raw, pool.status), memory)
         wake_at = earliest(decision.wake_at, *memory.promising.values(), now() + LOOKED_AT_EVERY)
         assert wake_at is not None  # noqa: S101
@@ -185,15 +181,12 @@ class Pools:
         failure = memory.kept_failures.get(Kept.NETWORK_POLICY)
         return network_state(pool, pool.spec.template.spec, known, failure, self._config, now())
 
-    def _observe(
-        self,
-        pool: SandboxPool,
-        current: str | None,
-        conflict: Verdict | None,
-        concern: Verdict | None,
-        memory: _Memory,
-    ) -> PoolObservation:
-        members = self._members.of(pool, current)
+    def _observe(self, pool: SandboxPool, policy: KeptState, memory: _Memory) -> PoolObservation:
+        rendered = self._render(pool)
+        conflict = rendered.conflict
+        if conflict is None and not policy.in_place:
+            conflict = policy.problem or verdict("False", Reason.POOL_FILLING)
+        members = self._members.of(pool, rendered.current)
         for member in members:
             # One that was deleted on purpose has ended, too.
             has_failed = member.standing is Standing.FAILED and not member.terminating
@@ -206,7 +199,7 @@ class Pools:
         memory.promising = {m.pod_uid: due for m in members if (due := proven_at(m, memory.failures)) is not None}
         if was_taken or any(due <= at for due in memory.promising.values()):
             memory.failures, memory.promising = replace(memory.failures, count=0), {}
-        return PoolObservation(pool, members, conflict, concern, memory.create_failure, memory.failures)
+        return PoolObservation(pool, members, conflict, policy.problem, memory.create_failure, memory.failures)
 
     async def _write_invalid(self, raw: Json, error: ValidationError) -> None:
         """Say which field can't be read. What there is of the pool stays as it is."""

@@ -17,6 +17,7 @@ from caisson.core.owned import controller_of, is_owned_by
 from caisson.core.plan import Action, ApplyObject, ClaimPod, DeleteObject, Kept, earliest
 from caisson.core.podview import pod_view
 from caisson.core.template import read_template, with_template
+from caisson.core.verdict import Verdict
 from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices
 from caisson.shell.actions import Actions
 from caisson.shell.clock import now
@@ -163,7 +164,7 @@ class Reconciler:
         filled = with_template(sandbox, pool.spec.template.spec)
         if pod is not None:
             return _Pooled(filled)
-        if memory.why_not_taken(sandbox.metadata.generation) is not None:
+        if _not_taken(sandbox, memory) is not None:
             # It would be again. One of its own may be allowed.
             return _Pooled(filled)
         warm, soon = self._pools.offer(sandbox, pool)
@@ -188,8 +189,7 @@ class Reconciler:
                 pool = decision.status.pool
                 if pool is not None and pool != known.pool and pool.origin is Origin.COLD:
                     self._metrics.claimed(Origin.COLD)
-                not_taken = memory.why_not_taken(seen.sandbox.metadata.generation)
-                for told in notices(known, decision.status, not_taken):
+                for told in notices(known, decision.status, _not_taken(seen.sandbox, memory)):
                     if told.crash is not None:
                         self._metrics.crashed(told.crash.reason)
                     await self._recorder.record(seen.sandbox.metadata, told)
@@ -243,6 +243,12 @@ class Reconciler:
         if memory is not None:
             memory.close()
         self._forget(key)
+
+
+def _not_taken(sandbox: Sandbox, memory: Memory) -> Verdict | None:
+    """Why the API server would not let a pod be taken for this generation of the spec."""
+    failure = memory.claim_failure
+    return failure.told if failure is not None and failure.generation == sandbox.metadata.generation else None
 
 
 def _claimed_lately(sandbox: Sandbox) -> datetime | None:
