@@ -111,6 +111,13 @@ class ToolboxDelivery(StrEnum):
     COPY = "Copy"
 
 
+class Isolation(StrEnum):
+    """What keeps a pod from running on anything but gVisor before any code of its user runs."""
+
+    TRIPWIRE = "Tripwire"
+    INIT_CONTAINER = "InitContainer"
+
+
 class Amounts(ConfigModel):
     """Amounts of compute resources."""
 
@@ -388,6 +395,12 @@ class Config(ConfigModel):
     """How a toolbox gets into a sandbox. ImageVolume: as an image volume, which Kubernetes has from 1.35 on. Copy: an
     init container copies it to the node's disk, about 250 MB and a second for each pod. Auto: ImageVolume where the
     cluster's version has it, else Copy."""
+
+    isolation: Isolation = Isolation.TRIPWIRE
+    """What keeps a pod from running on anything but gVisor. Tripwire: two sysctls that gVisor ignores and that make
+    every other runtime fail before the first container exists. InitContainer: an init container that inspects the
+    kernel, for runtimes that apply sysctls themselves, such as CRI-O. It is weaker (see SECURITY.md) and adds up to a
+    second to each start. A change applies to new pods."""
 
     require_guarded_namespaces: bool = True
     """Refuse to make pods in a namespace where Caisson's admission policy does not hold."""

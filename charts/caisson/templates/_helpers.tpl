@@ -90,6 +90,33 @@ seccompProfile:
 {{- $images | toJson -}}
 {{- end -}}
 
+{{- /* CEL: the sysctls of a pod that no runtime but gVisor starts. The operator sets them (core/tripwire.py), and a test compares both. */ -}}
+{{- define "caisson.tripwire" -}}
+[{'name': 'kernel.shm_rmid_forced', 'value': 'only-on-gvisor'}, {'name': 'net.ipv4.tcp_syncookies', 'value': 'only-on-gvisor'}]
+{{- end -}}
+
+{{- define "caisson.usesTripwire" -}}
+{{- if eq (dig "isolation" "Tripwire" .Values.config) "Tripwire" }}true{{ end -}}
+{{- end -}}
+
+{{- /* The namespaces for sandboxes, as the matchConstraints of a policy select them. */ -}}
+{{- define "caisson.guardedNamespaces" -}}
+{{- if eq .Values.admissionPolicies.guard "AllNamespaces" -}}
+matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: NotIn
+    values: {{ include "caisson.systemNamespaces" . }}
+{{- else -}}
+matchLabels:
+  caisson.dev/sandboxes: "true"
+{{- end -}}
+{{- end -}}
+
+{{- /* CEL: whether the request comes from a controller of the cluster itself, such as the garbage collector or the volume binder. */ -}}
+{{- define "caisson.byTheCluster" -}}
+('system:serviceaccounts:kube-system' in request.userInfo.?groups.orValue([]) || request.userInfo.username in ['system:kube-controller-manager', 'system:kube-scheduler'])
+{{- end -}}
+
 {{- /* A CEL expression: does a name match the administrator's pattern for objects of this kind? Without one it does not. */ -}}
 {{- define "caisson.nameMatches" -}}
 {{- $pattern := dig "sandboxes" .pattern "" .config -}}

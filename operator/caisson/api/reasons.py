@@ -334,10 +334,10 @@ class Reason(StrEnum):
     NOT_VERIFIED = "NotVerified", Outlook.PROGRESS, "Nobody has looked at the pod's kernel."
     NOT_GVISOR = (
         "NotGVisor",
-        Outlook.FINAL,
-        "The container started on a kernel that is not gVisor's. It was ended before any code of the user ran.",
-        "The handler of the RuntimeClass is not runsc on that node. Ask the administrator to correct the handler or the"
-        " node's containerd configuration, then delete and apply the Sandbox.",
+        Outlook.RETRIED,
+        "The node does not run the pod on gVisor, so Caisson ended the pod. It creates another one after 10 minutes.",
+        "The handler of the RuntimeClass is not runsc on that node. Ask the administrator to correct the RuntimeClass"
+        " or the node's containerd configuration. To try again sooner, change spec: set suspend: true, then false.",
     )
 
     # The Docker daemon

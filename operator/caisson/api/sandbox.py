@@ -250,6 +250,25 @@ class Suspension(ApiModel):
     """The generation of the spec in which it began; one for Idle holds for no other."""
 
 
+class IsolationFailure(ApiModel):
+    """A pod that its node did not run on gVisor. Caisson deleted it and waits before it creates the next one."""
+
+    pod_uid: Annotated[str, Field(alias="podUID", max_length=64)]
+    """UID of the pod."""
+
+    node_name: Annotated[str | None, Field(max_length=253)] = None
+    """The node of the pod."""
+
+    runtime_class_name: Annotated[str, Field(max_length=253)]
+    """The RuntimeClass of the pod. If the Sandbox asks for another one, the next pod is created immediately."""
+
+    generation: Annotated[int, Field(ge=0)]
+    """The generation of the spec. If spec changes, the next pod is created immediately."""
+
+    at: Time
+    """When Caisson observed it. The next pod is created 10 minutes later."""
+
+
 class SandboxStatus(ApiModel):
     """What Caisson says of the Sandbox."""
 
@@ -291,6 +310,9 @@ class SandboxStatus(ApiModel):
 
     suspension: Suspension | None = None
     """Why the Sandbox is suspended. Not set where it is not."""
+
+    isolation_failure: IsolationFailure | None = None
+    """Why no pod is created at the moment, if the last one did not run on gVisor."""
 
     expires_at: Time | None = None
     """When the time of lifetime.ttlSeconds, or of the administrator's, is up. Not set where it has no end."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from caisson.api.reasons import ConditionType, Reason
-from caisson.api.sandbox import Crash, DockerStatus, Origin, PoolStatus, SandboxStatus
+from caisson.api.sandbox import Crash, DockerStatus, IsolationFailure, Origin, PoolStatus, SandboxStatus
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
 from caisson.core.attempt import attempt
@@ -30,7 +30,7 @@ from caisson.core.plan import (
     Step,
     earliest,
 )
-from caisson.core.pod import render_pod
+from caisson.core.pod import render_pod, runtime_class_name
 from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
 from caisson.core.service import render_service
@@ -45,7 +45,8 @@ _GONE_AFTER = timedelta(seconds=60)
 _POOL_AGAIN = timedelta(seconds=5)
 """A look costs no request; a pool tells nobody that it is there."""
 _WARM_SOON = timedelta(milliseconds=100)
-_EVENTS_AFTER = timedelta(seconds=5)
+_EVENTS_AFTER = timedelta(seconds=2)
+"""A runtime that applies the tripwire is reported 0.7 to 1.5 s after the creation of the pod."""
 _EVENTS_CEILING_SECONDS = 60
 
 
@@ -72,6 +73,9 @@ class _State:
     origin: Origin | None = None
     """Where the pod of a Sandbox with poolRef comes from, where that is decided here."""
 
+    isolation_failure: IsolationFailure | None = None
+    """The pod that did not run on gVisor, while Caisson waits for it to be corrected."""
+
 
 def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     """Return what to write and what to do. Pure: the same observation at the same time gives the same decision."""
@@ -86,6 +90,8 @@ def decide(seen: Observation, config: Config, now: datetime) -> Decision:
         service = kept_state(sandbox, kind, wanted, kept.get(kind), failures.get(kind), now)
     if life.stop is not None:
         state = _stopped(seen, life.stop, now)
+    elif seen.pod is None and (failure := _unexpired_failure(seen, config, now)) is not None:
+        state = _not_isolated(seen, failure, Step(wake_at=_retry_at(failure)))
     elif seen.pod is None:
         state = _without_pod(seen, network, config, now)
     else:
@@ -231,15 +237,14 @@ def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) ->
         # Of an earlier Sandbox of this name; the garbage collector takes it away, which wakes us.
         return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step())
     if pod.terminating:
-        return _waiting(seen, *_ending(pod, now))
+        return _terminating(seen, pod, config, now)
     events = seen.pod_events.events if seen.pod_events is not None else ()
     pod_running = pod_verdict(pod, events)
     # One from a pool is what the pool's template was when it was made.
     if pod.pool is None and pod.spec_hash != spec_hash(seen.sandbox.spec):
         return _replace(seen, pod, config)
     if pod_running.status != "True":
-        step = _replace_or_wait(seen, pod, pod_running, now)
-        return _waiting(seen, pod_running, step)
+        return _not_running(seen, pod, pod_running, config, now)
     return _running(seen, pod, pod_running, config, now)
 
 
@@ -263,16 +268,64 @@ def _replace(seen: Observation, pod: PodView, config: Config) -> _State:
     return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step(DeletePod(pod.name, pod.uid)))
 
 
+def _terminating(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
+    ending, step = _ending(pod, now)
+    failure = _unexpired_failure(seen, config, now)
+    return _waiting(seen, ending, step) if failure is None else _not_isolated(seen, failure, step)
+
+
+def _not_running(seen: Observation, pod: PodView, pod_running: Verdict, config: Config, now: datetime) -> _State:
+    if pod_running.reason is Reason.NOT_GVISOR and not is_finished(pod):
+        return _delete_not_isolated(seen, pod, config, now)
+    return _waiting(seen, pod_running, _replace_or_wait(seen, pod, pod_running, now))
+
+
 def _running(seen: Observation, pod: PodView, pod_running: Verdict, config: Config, now: datetime) -> _State:
     isolated = isolation_verdict(seen, pod, pod_running)
-    waiting = _waiting(seen, pod_running, Step(), isolated)
     if isolated.status == "False":
-        return waiting
+        return _delete_not_isolated(seen, pod, config, now)
+    waiting = _waiting(seen, pod_running, Step(), isolated)
     if not seen.sandbox.spec.docker.enabled:
         step = Step() if isolated.status == "True" else _verify(seen, pod, now)
         return _State(pod_running, isolated, waiting.docker_ready, None, None, step)
     docker = docker_state(seen, pod, config, now)
     return _State(pod_running, isolated, docker.verdict, docker.docker, docker.crash, docker.step)
+
+
+def _delete_not_isolated(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
+    """Delete a pod that does not run on gVisor: the kubelet would retry for as long as it exists.
+
+    The status is written first, so that an operator that restarts in between does not create the same pod again.
+    """
+    known = seen.sandbox.status.isolation_failure
+    if known is not None and known.pod_uid == pod.uid:
+        return _not_isolated(seen, known, Step(DeletePod(pod.name, pod.uid)))
+    failure = IsolationFailure(
+        pod_uid=pod.uid,
+        node_name=pod.node,
+        runtime_class_name=runtime_class_name(seen.sandbox.spec, config),
+        generation=seen.sandbox.metadata.generation,
+        at=now.replace(microsecond=0),
+    )
+    return _not_isolated(seen, failure, Step())
+
+
+def _not_isolated(seen: Observation, failure: IsolationFailure, step: Step) -> _State:
+    """The state from the moment that a pod did not run on gVisor until the next one is created."""
+    found = verdict("False", Reason.NOT_GVISOR, f"The node was {failure.node_name}." if failure.node_name else "")
+    return replace(_waiting(seen, found, step), isolation_failure=failure)
+
+
+def _unexpired_failure(seen: Observation, config: Config, now: datetime) -> IsolationFailure | None:
+    """Return the isolation failure that keeps the next pod from being created; None if nothing does."""
+    sandbox, failure = seen.sandbox, seen.sandbox.status.isolation_failure
+    if failure is None or failure.generation != sandbox.metadata.generation or now >= _retry_at(failure):
+        return None
+    return failure if failure.runtime_class_name == runtime_class_name(sandbox.spec, config) else None
+
+
+def _retry_at(failure: IsolationFailure) -> datetime:
+    return failure.at + timedelta(seconds=REPLACED_AFTER_SECONDS[Reason.NOT_GVISOR])
 
 
 def _waiting(seen: Observation, pod_running: Verdict, step: Step, isolated: Verdict | None = None) -> _State:
@@ -319,11 +372,11 @@ def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now:
 
 
 def _look_at_events(seen: Observation, pod: PodView, now: datetime) -> Step:
-    """Ask after a pod that waits without saying for what; the longer it waits, the less often."""
+    """Look up why a pod waits that does not report it: 2 s and 4 s after its creation, then less and less often."""
     due = pod.created_at + _EVENTS_AFTER
     if seen.pod_events is not None and seen.pod_events.pod_uid == pod.uid:
         age = (seen.pod_events.at - pod.created_at).total_seconds()
-        due = seen.pod_events.at + timedelta(seconds=min(max(age, 5.0), _EVENTS_CEILING_SECONDS))
+        due = seen.pod_events.at + timedelta(seconds=min(max(age, 2.0), _EVENTS_CEILING_SECONDS))
     return Step(LookAtEvents(pod.uid)) if now >= due else Step(wake_at=due)
 
 
@@ -350,6 +403,7 @@ def _status(
         docker=state.docker,
         crash=state.crash,
         suspension=life.stop.suspension if life.stop is not None else None,
+        isolation_failure=state.isolation_failure,
         expires_at=life.expires_at,
         expiry_announced=life.announced,
     )

@@ -8,7 +8,7 @@ from caisson.core.verdict import Verdict, verdict
 
 
 def isolation_verdict(seen: Observation, pod: PodView | None, pod_running: Verdict) -> Verdict:
-    """Return the Isolated condition: from the gate's end, this session's report, or what the status has of this pod."""
+    """Return the Isolated condition: from the pod's own state, this session's report, or the status of this pod."""
     if pod_running.reason in (Reason.NOT_GVISOR, Reason.RUNTIME_HANDLER_NOT_ALLOWED):
         return pod_running
     if pod is None:

@@ -158,7 +158,8 @@ def preload_outcome(before: PreloadState, session: SessionReported | SessionLost
 def _is_final(status: SandboxStatus, found: Verdict) -> bool:
     if found.reason in CRASH_REASONS:
         return status.crash is not None and status.crash.restart == 0
-    return found.reason.outlook is Outlook.FINAL
+    # Another pod of the pool may get another node; a Sandbox waits for the correction.
+    return found.reason.outlook is Outlook.FINAL or found.reason is Reason.NOT_GVISOR
 
 
 def _preloading(

@@ -6,7 +6,7 @@ from typing import Any
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox, SandboxSpec
 from caisson.api.template import Entrypoint, ResourceList
-from caisson.config import Config
+from caisson.config import Config, Isolation
 from caisson.core.allowance import ConfigurationConflict, check_allowance, effective_resources
 from caisson.core.control import script, stop_command
 from caisson.core.networkpolicy import network_labels
@@ -14,14 +14,15 @@ from caisson.core.owned import Owner, own_labels, owner_reference
 from caisson.core.podview import CONTAINER_NAME, SPEC_HASH_ANNOTATION
 from caisson.core.podvolumes import volumes
 from caisson.core.spechash import spec_hash
-from caisson.core.toolbox import gate, toolbox_mount, toolbox_volume
+from caisson.core.toolbox import init_containers, toolbox_mount, toolbox_volume
+from caisson.core.tripwire import tripwire
 
 DOCKER_CAPABILITIES = (
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_ADMIN",
     "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE",
 )  # fmt: skip
-"""What dockerd and its containers need. They hold inside gVisor only; on another runtime they are root on the node,
-which is why nothing starts there before the gate has looked."""
+"""What dockerd and its containers need. Inside gVisor they apply to its own kernel. On any other runtime they are root
+on the node, so every pod carries the tripwire, or the init container that replaces it."""
 
 
 _PROBE_DELAY_SECONDS = 5
@@ -65,7 +66,8 @@ def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> 
             "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
             **_placement(config),
             **_pull_secrets(spec),
-            "initContainers": [gate(spec, config, resources)],
+            **_isolation(config),
+            **_init_containers(spec, config, resources),
             "containers": [
                 {
                     **_container(sandbox, config, resources),
@@ -101,16 +103,30 @@ def _pull_secrets(spec: SandboxSpec) -> dict[str, Any]:
     return {"imagePullSecrets": [{"name": reference.name} for reference in spec.image_pull_secrets]}
 
 
+def _isolation(config: Config) -> dict[str, Any]:
+    if config.isolation is not Isolation.TRIPWIRE:
+        return {}
+    return {"securityContext": {"sysctls": tripwire()}}
+
+
+def _init_containers(spec: SandboxSpec, config: Config, resources: dict[str, Any]) -> dict[str, Any]:
+    containers = init_containers(spec, config, resources)
+    return {"initContainers": containers} if containers else {}
+
+
+def runtime_class_name(spec: SandboxSpec, config: Config) -> str:
+    """Return the RuntimeClass that a spec asks for, allowed or not."""
+    return spec.runtime_class_name or config.allowed_runtime_classes[0]
+
+
 def _runtime_class(spec: SandboxSpec, config: Config) -> str:
-    allowed = config.allowed_runtime_classes
-    if spec.runtime_class_name is None:
-        return allowed[0]
-    if spec.runtime_class_name not in allowed:
+    allowed, name = config.allowed_runtime_classes, runtime_class_name(spec, config)
+    if name not in allowed:
         raise ConfigurationConflict(
             Reason.RUNTIME_CLASS_NOT_ALLOWED,
-            f"spec.runtimeClassName: {spec.runtime_class_name} is not allowed here; use one of {', '.join(allowed)}",
+            f"spec.runtimeClassName: {name} is not allowed here; use one of {', '.join(allowed)}",
         )
-    return spec.runtime_class_name
+    return name
 
 
 def _container(sandbox: Sandbox, config: Config, resources: dict[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,18 @@ from collections.abc import Callable, Iterable
 
 from caisson.api.reasons import Reason
 from caisson.core.podview import CONTAINER_NAME, GATE_NAME, PodEvent, PodView
+from caisson.core.tripwire import is_tripped
 from caisson.core.verdict import Verdict, verdict
 
 GATE_EXIT_CODE = 86
 _GATE_MARK = "caisson-gate: NotGVisor"
 
-REPLACED_AFTER_SECONDS = {Reason.EVICTED: 30, Reason.POD_LOST: 30, Reason.CONTAINER_START_FAILED: 300}
+REPLACED_AFTER_SECONDS = {
+    Reason.EVICTED: 30,
+    Reason.POD_LOST: 30,
+    Reason.CONTAINER_START_FAILED: 300,
+    Reason.NOT_GVISOR: 600,
+}
 """Ends of a pod that need not be the sandbox's doing: a new pod takes its place, later where the same may well come of
 it. All other ends are final."""
 
@@ -40,7 +46,8 @@ _START_REASONS = frozenset(
 )
 _CANNOT_RUN = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
-_TELLING_EVENTS = frozenset({"FailedCreatePodSandBox", "Failed"}) | _MOUNT_EVENTS
+_SANDBOX_EVENT = "FailedCreatePodSandBox"
+_TELLING_EVENTS = frozenset({_SANDBOX_EVENT, "Failed"}) | _MOUNT_EVENTS
 """What the node says of a pod that does not start. Others, as the scheduler's, may be long over."""
 _OF_A_PULL = re.compile(rf"Failed to pull image |Error: (?:{'|'.join(sorted(_PULL_REASONS))})$")
 """What the kubelet tells of a pull, in Events. The pod's status says it better, a moment later."""
@@ -90,9 +97,11 @@ def _terminating(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
 def _mutated(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     """For clusters without the admission policy, which would not have let such a pod in."""
     added = [name for name in pod.containers if name not in (GATE_NAME, CONTAINER_NAME)]
-    if not added:
-        return None
-    return verdict("False", Reason.POD_MUTATED, said=f"it has the containers {', '.join(added)} besides Caisson's")
+    if added:
+        return verdict("False", Reason.POD_MUTATED, said=f"it has the containers {', '.join(added)} besides Caisson's")
+    if not pod.has_isolation:
+        return verdict("False", Reason.POD_MUTATED, said="spec.securityContext.sysctls is not what Caisson created")
+    return None
 
 
 def _evicted(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
@@ -171,6 +180,17 @@ def _start_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     return verdict("False", Reason.CONTAINER_START_FAILED, said=pod.waiting.message)
 
 
+def _tripped(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
+    """The node's runtime applied the tripwire, so it is not gVisor.
+
+    Tenants can write Events, so this applies only to a pod that never ran, and only to its own Sandbox.
+    """
+    never_ran = tells_nothing(pod) and pod.running_since is None and pod.terminated is None
+    if not never_ran or not any(e.reason == _SANDBOX_EVENT and is_tripped(e.message) for e in events):
+        return None
+    return verdict("False", Reason.NOT_GVISOR)
+
+
 def _events_tell(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
     told = [e for e in events if e.reason in _TELLING_EVENTS and not _OF_A_PULL.match(e.message)]
     if not told or not tells_nothing(pod):
@@ -197,5 +217,6 @@ _CHAIN: tuple[Check, ...] = (
     _unschedulable,
     _pull_failed,
     _start_failed,
+    _tripped,
     _events_tell,
 )

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from caisson.core.owned import POOL_LABEL, controller_of
+from caisson.core.tripwire import tripwire
 
 CONTAINER_NAME = "sandbox"
 GATE_NAME = "gate"
@@ -56,6 +57,9 @@ class PodView:
     host_ip: str | None
     node: str | None
     toolbox_image: str | None
+    has_isolation: bool
+    """The tripwire or the gate is in its spec, without which no pod of a Sandbox may run."""
+
     unschedulable: str | None
     """The scheduler's message, where it found no node."""
 
@@ -119,6 +123,7 @@ def pod_view(pod: dict[str, Any]) -> PodView:
         host_ip=status.get("hostIP"),
         node=pod.get("spec", {}).get("nodeName"),
         toolbox_image=_toolbox_image(pod.get("spec", {})),
+        has_isolation=_has_isolation(pod.get("spec", {})),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
         scheduled_at=parse_time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
         running="running" in state,
@@ -132,8 +137,15 @@ def pod_view(pod: dict[str, Any]) -> PodView:
 
 
 def _toolbox_image(spec: dict[str, Any]) -> str | None:
-    # The gate runs from the toolbox's image, however the toolbox itself gets in.
-    return next((c.get("image") for c in spec.get("initContainers") or () if c["name"] == GATE_NAME), None)
+    """Read the toolbox's image: from its image volume, or from the init container that copies it."""
+    volumes = (v.get("image", {}) for v in spec.get("volumes") or () if v["name"] == TOOLBOX_VOLUME)
+    reference = next((image.get("reference") for image in volumes), None)
+    return reference or next((c.get("image") for c in spec.get("initContainers") or () if c["name"] == GATE_NAME), None)
+
+
+def _has_isolation(spec: dict[str, Any]) -> bool:
+    sysctls = (spec.get("securityContext") or {}).get("sysctls")
+    return sysctls == tripwire() or any(c["name"] == GATE_NAME for c in spec.get("initContainers") or ())
 
 
 def _containers(spec: dict[str, Any]) -> tuple[str, ...]:

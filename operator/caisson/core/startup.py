@@ -20,7 +20,7 @@ class Phase(StrEnum):
     """Until the pod has a node."""
 
     POD = "pod"
-    """Until its container runs: image, sandbox, gate."""
+    """Until its container runs: image, sandbox, init container if there is one."""
 
     EXEC = "exec"
     """Until the in-pod script has answered: waiting for a turn, and the session."""

@@ -1,10 +1,10 @@
-"""The toolbox of a Sandbox: which one, how it gets into the pod, and the gate, which runs from its own image."""
+"""The toolbox of a Sandbox: which one it is, how it gets into the pod, and the init container that some pods need."""
 
 from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import SandboxSpec
-from caisson.config import Config, Toolbox, ToolboxDelivery
+from caisson.config import Config, Isolation, Toolbox, ToolboxDelivery
 from caisson.core.allowance import ConfigurationConflict
 from caisson.core.podview import GATE_NAME, TOOLBOX_VOLUME
 
@@ -27,25 +27,28 @@ def toolbox_of(spec: SandboxSpec, config: Config) -> Toolbox:
     )
 
 
-def gate(spec: SandboxSpec, config: Config, resources: Json) -> Json:
-    """Return the init container that looks at the kernel, from an image in which there is nothing of the user's.
+def init_containers(spec: SandboxSpec, config: Config, resources: Json) -> list[Json]:
+    """Return the init containers: the gate if it copies the toolbox or replaces the tripwire, otherwise none.
 
-    All containers of a gVisor pod share one kernel, so what it sees holds for the next. The gate that is PID 1 of the
-    sandbox can't be relied on alone: a VOLUME of the user's image may lie over the toolbox there, and only the kubelet
-    knows the image's own entrypoint.
+    The gate runs from the toolbox's own image, which contains nothing of the user's. All containers of a gVisor pod
+    share one kernel, so its finding holds for the next container. PID 1 of the sandbox can't replace it: a VOLUME of
+    the user's image may cover the toolbox, and with `entrypoint: Image` PID 1 is the user's program.
     """
+    copies = config.toolbox_delivery is ToolboxDelivery.COPY
+    if not copies and config.isolation is Isolation.TRIPWIRE:
+        return []
     container: Json = {
         "name": GATE_NAME,
         "image": toolbox_of(spec, config).image,
         "command": ["/bin/busybox", "sh", "/libexec/gate", "--check"],
-        # Without a limit of its own the pod as a whole would have none, and it is the pod's that holds for gVisor.
+        # Without limits of its own, the pod as a whole would have none, and gVisor is held to those of the pod.
         "resources": resources,
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
-    if config.toolbox_delivery is ToolboxDelivery.COPY:
+    if copies:
         container["command"] += ["--copy-to", _COPY_PATH]
         container["volumeMounts"] = [{"name": TOOLBOX_VOLUME, "mountPath": _COPY_PATH}]
-    return container
+    return [container]
 
 
 def toolbox_volume(spec: SandboxSpec, config: Config) -> Json:

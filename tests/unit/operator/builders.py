@@ -76,6 +76,7 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodView:
         host_ip="10.1.0.1",
         node="node-1",
         toolbox_image=CONFIG.toolboxes[0].image,
+        has_isolation=True,
         unschedulable=None,
         scheduled_at=NOW,
         running=True,

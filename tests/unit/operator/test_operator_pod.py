@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from caisson.api.sandbox import SandboxSpec
 from caisson.api.template import Entrypoint
+from caisson.config import Isolation
 from caisson.core.allowance import memory_storage_bytes
 from caisson.core.control import start_command, stop_command
 from caisson.core.pod import DOCKER_CAPABILITIES, render_pod
@@ -136,7 +137,7 @@ _SPECS = st.fixed_dictionaries(
 
 _POD_FIELDS = {
     "runtimeClassName", "restartPolicy", "automountServiceAccountToken", "enableServiceLinks",
-    "terminationGracePeriodSeconds", "initContainers", "containers", "volumes",
+    "terminationGracePeriodSeconds", "securityContext", "containers", "volumes",
 }  # fmt: skip
 
 
@@ -172,17 +173,30 @@ def test_no_spec_gets_more_than_the_one_shape(spec: SandboxSpec) -> None:
 
 
 @given(_SPECS)
-def test_the_gate_goes_before_any_code_of_the_user(spec: SandboxSpec) -> None:
+def test_every_pod_carries_the_tripwire_and_no_init_container(spec: SandboxSpec) -> None:
     inner = render_pod(make_sandbox(spec), CONFIG)["spec"]
+    assert inner["securityContext"] == {
+        "sysctls": [
+            {"name": "kernel.shm_rmid_forced", "value": "only-on-gvisor"},
+            {"name": "net.ipv4.tcp_syncookies", "value": "only-on-gvisor"},
+        ]
+    }
+    if spec.entrypoint is not Entrypoint.IMAGE:
+        assert inner["containers"][0]["command"] == ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/gate"]
+        assert inner["containers"][0]["args"][0] == "--"
+
+
+@given(_SPECS)
+def test_the_gate_replaces_the_tripwire_if_so_configured(spec: SandboxSpec) -> None:
+    config = CONFIG.model_copy(update={"isolation": Isolation.INIT_CONTAINER})
+    inner = render_pod(make_sandbox(spec), config)["spec"]
+    assert "securityContext" not in inner
     (gate,) = inner["initContainers"]
     assert gate["image"] in {toolbox.image for toolbox in CONFIG.toolboxes}
     assert gate["command"] == ["/bin/busybox", "sh", "/libexec/gate", "--check"]
     # Nothing of the user's may lie in its way.
     assert set(gate) == {"name", "image", "command", "resources", "securityContext"}
     assert gate["resources"] == inner["containers"][0]["resources"]
-    if spec.entrypoint is not Entrypoint.IMAGE:
-        assert inner["containers"][0]["command"] == ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/gate"]
-        assert inner["containers"][0]["args"][0] == "--"
 
 
 @given(_SPECS)

@@ -149,6 +149,52 @@ def test_the_toolbox_is_known_by_the_kubelets_words_where_the_runtime_names_it_i
     assert said in found.message
 
 
+TRIPPED = (
+    'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to start sandbox "0": OCI runtime create'
+    " failed: runc create failed: unable to start container process: error during container init: write {}: invalid"
+    " argument"
+)
+
+
+@pytest.mark.parametrize("prefix", ["", "(combined from similar events): "])
+@pytest.mark.parametrize("path", ["/proc/sys/kernel/shm_rmid_forced", "/proc/sys/net/ipv4/tcp_syncookies"])
+def test_a_runtime_that_applies_the_tripwire_is_not_gvisor(path: str, prefix: str) -> None:
+    view = pod_view(pod(state=waiting("ContainerCreating")))
+    tripped = PodEvent("FailedCreatePodSandBox", prefix + TRIPPED.format(path), NOW)
+    # Whatever was recorded after it, by the kubelet or by a tenant.
+    events = [tripped, PodEvent("FailedCreatePodSandBox", "boom", NOW)]
+    assert pod_verdict(view, events).reason is Reason.NOT_GVISOR
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pod("Running", RUNS),
+        pod("Pending", RUNS),
+        pod("Failed", ended(0)),
+        pod(no_node=True),
+        pod(state=waiting("ErrImagePull")),
+    ],
+    ids=["running", "just-started", "ended", "not-scheduled", "pulling"],
+)
+def test_an_event_of_the_tripwire_counts_for_a_pod_that_never_ran(status: Json) -> None:
+    event = PodEvent("FailedCreatePodSandBox", TRIPPED.format("/proc/sys/kernel/shm_rmid_forced"), NOW)
+    assert pod_verdict(pod_view(status), [event]).reason is not Reason.NOT_GVISOR
+
+
+@pytest.mark.parametrize("reason", ["Failed", "FailedMount", "BackOff"])
+def test_an_event_of_another_reason_does_not_trip(reason: str) -> None:
+    view = pod_view(pod(state=waiting("ContainerCreating")))
+    event = PodEvent(reason, TRIPPED.format("/proc/sys/kernel/shm_rmid_forced"), NOW)
+    assert pod_verdict(view, [event]).reason is not Reason.NOT_GVISOR
+
+
+def test_the_toolbox_of_a_pod_is_its_image_volume() -> None:
+    raw = pod()
+    raw["spec"] = {"volumes": [{"name": "caisson-toolbox", "image": {"reference": "toolbox:29"}}]}
+    assert pod_view(raw).toolbox_image == "toolbox:29"
+
+
 def test_a_pod_that_runs_or_says_why_it_waits_needs_no_events() -> None:
     telling = [name for name, (status, _, _) in STATES.items() if not tells_nothing(pod_view(status))]
     assert sorted(set(STATES) - set(telling)) == ["creating"]

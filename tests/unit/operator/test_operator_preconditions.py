@@ -94,3 +94,9 @@ def test_a_container_that_somebody_put_beside_ours_is_told() -> None:
     assert found.reason is Reason.POD_MUTATED
     assert "istio-init, istio-proxy" in found.message
     assert pod_verdict(make_pod(containers=("gate", "sandbox"))).reason is Reason.POD_RUNNING
+
+
+def test_a_pod_that_lost_the_tripwire_is_mutated() -> None:
+    found = pod_verdict(make_pod(has_isolation=False))
+    assert found.reason is Reason.POD_MUTATED
+    assert "sysctls" in found.message

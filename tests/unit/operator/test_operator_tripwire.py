@@ -1,0 +1,145 @@
+"""A pod that does not run on gVisor is deleted, and the next one waits until something may have been corrected."""
+
+from pathlib import Path
+from typing import Any
+
+from caisson.api.reasons import Reason
+from caisson.api.sandbox import Sandbox
+from caisson.config import Isolation, ToolboxDelivery
+from caisson.core.member import PreloadState, Standing, member_state, virtual_sandbox
+from caisson.core.observation import Observation, PodEvents
+from caisson.core.plan import CreatePod, DeletePod
+from caisson.core.pod import render_pod
+from caisson.core.podview import PodEvent, PodView
+from caisson.core.report import Cause
+from caisson.core.template import MadeFrom
+from caisson.core.tripwire import tripwire
+from tests.unit.operator.builders import (
+    CONFIG,
+    NOW,
+    POD_UID,
+    after,
+    choose,
+    choose_by,
+    ended_pod,
+    failed_report,
+    make_pod,
+    make_sandbox,
+    make_spec,
+    pending_pod,
+    reported,
+    written,
+)
+
+CHECKOUT = Path(__file__).parents[3]
+
+EVENT = PodEvent("FailedCreatePodSandBox", "write /proc/sys/kernel/shm_rmid_forced: invalid argument", NOW)
+TRIPPED: dict[str, Any] = {"pod_events": PodEvents(POD_UID, (EVENT,), after(2))}
+RETRY_SECONDS = 600
+
+
+def ready(sandbox: Sandbox) -> tuple[str, str]:
+    """Return status and reason of the Ready condition."""
+    condition = sandbox.status.condition("Ready")
+    assert condition is not None
+    return condition.status, condition.reason
+
+
+def not_isolated(spec: dict[str, Any] | None = None) -> Sandbox:
+    """Return a Sandbox whose status says that its pod did not run on gVisor, observed 2 s after NOW."""
+    sandbox = make_sandbox(make_spec(**(spec or {})))
+    return written(sandbox, choose(sandbox, pending_pod(spec=sandbox.spec), after(2), **TRIPPED))
+
+
+def test_the_status_is_written_before_the_pod_is_deleted() -> None:
+    pod = pending_pod()
+    first = choose(make_sandbox(), pod, after(2), **TRIPPED)
+    assert first.step.action is None
+    sandbox = written(make_sandbox(), first)
+    assert ready(sandbox) == ("False", Reason.NOT_GVISOR)
+    isolated = sandbox.status.condition("Isolated")
+    assert isolated is not None
+    assert (isolated.status, isolated.reason) == ("False", Reason.NOT_GVISOR)
+    assert choose(sandbox, pod, after(2), **TRIPPED).step.action == DeletePod("demo", POD_UID)
+
+
+def test_the_reason_stays_while_the_pod_terminates() -> None:
+    sandbox = not_isolated()
+    decision = choose(sandbox, pending_pod(terminating=True, gone_by=after(33)), after(3))
+    assert decision.status == sandbox.status
+    assert decision.step.action is None
+
+
+def test_no_pod_is_created_until_the_retry_is_due() -> None:
+    sandbox = not_isolated()
+    decision = choose(sandbox, None, after(3))
+    assert decision.status.conditions == sandbox.status.conditions
+    assert decision.status.isolation_failure == sandbox.status.isolation_failure
+    assert (decision.step.action, decision.step.wake_at) == (None, after(2 + RETRY_SECONDS))
+    due = choose(sandbox, None, after(2 + RETRY_SECONDS))
+    assert isinstance(due.step.action, CreatePod)
+    assert due.status.isolation_failure is None
+
+
+def test_a_changed_spec_is_tried_immediately() -> None:
+    sandbox = not_isolated()
+    changed = sandbox.model_copy(update={"metadata": sandbox.metadata.model_copy(update={"generation": 2})})
+    assert isinstance(choose(changed, None, after(3)).step.action, CreatePod)
+
+
+def test_another_runtime_class_is_tried_immediately() -> None:
+    """The spec names none, and the administrator changes the default."""
+    other = CONFIG.model_copy(update={"allowed_runtime_classes": ("gvisor-second",)})
+    assert isinstance(choose_by(other, not_isolated(), None, after(3)).step.action, CreatePod)
+    named = not_isolated({"runtimeClassName": "gvisor-second"})
+    assert choose_by(other, named, None, after(3)).step.action is None
+
+
+def test_a_second_pod_that_fails_is_recorded_again() -> None:
+    sandbox = not_isolated()
+    second = pending_pod(uid="second", created_at=after(700))
+    tripped = PodEvents("second", (EVENT,), after(702))
+    found = choose(sandbox, second, after(702), pod_events=tripped).status.isolation_failure
+    assert found is not None
+    assert (found.pod_uid, found.at) == ("second", after(702))
+
+
+def test_a_pod_that_the_exec_check_finds_on_another_kernel_is_deleted() -> None:
+    session = reported(failed_report(cause=Cause.NOT_GVISOR))
+    sandbox = written(make_sandbox(), choose(make_sandbox(), make_pod(), session=session))
+    assert ready(sandbox) == ("False", Reason.NOT_GVISOR)
+    assert choose(sandbox, make_pod(), session=session).step.action == DeletePod("demo", POD_UID)
+
+
+def test_a_pod_that_its_gate_ended_is_replaced_after_the_same_time() -> None:
+    pod = ended_pod(86, message="caisson-gate: NotGVisor: Linux 6.1")
+    first = choose(make_sandbox(), pod)
+    sandbox = written(make_sandbox(), first)
+    assert ready(sandbox) == ("False", Reason.NOT_GVISOR)
+    assert choose(sandbox, pod, after(RETRY_SECONDS - 1)).step.action is None
+    assert choose(sandbox, pod, after(RETRY_SECONDS)).step.action == DeletePod("demo", POD_UID)
+
+
+def test_a_pool_counts_such_a_pod_as_a_failure() -> None:
+    sandbox = virtual_sandbox("default", "demo", "pool", make_spec())
+    pod: PodView = pending_pod(owner_uid="pool", owner_kind="SandboxPool", pool="warm")
+    seen = Observation(sandbox, pod, **TRIPPED)
+    decision = member_state(seen, MadeFrom(make_spec(), ()), PreloadState(), CONFIG, after(2))
+    assert decision.standing is Standing.FAILED
+    assert decision.problem is not None
+    assert decision.problem.reason is Reason.NOT_GVISOR
+
+
+def test_a_copied_toolbox_comes_with_the_tripwire_and_the_gate() -> None:
+    copied = CONFIG.model_copy(update={"toolbox_delivery": ToolboxDelivery.COPY})
+    inner = render_pod(make_sandbox(), copied)["spec"]
+    assert inner["securityContext"]["sysctls"] == tripwire()
+    assert [container["name"] for container in inner["initContainers"]] == ["gate"]
+    without = copied.model_copy(update={"isolation": Isolation.INIT_CONTAINER})
+    assert "securityContext" not in render_pod(make_sandbox(), without)["spec"]
+
+
+def test_the_admission_policies_compare_with_the_same_list() -> None:
+    expected = str(tripwire())
+    policies = (CHECKOUT / "manifests" / "install.yaml").read_text(encoding="utf-8")
+    assert policies.count(expected) == 3
