@@ -123,7 +123,9 @@ if ! kube get networkpolicy "$server" "$client" >/dev/null 2>&1; then
     exit 1
 fi
 
-# The toolbox's image is one that the nodes have, with a busybox in it.
+# The toolbox's image is one that the nodes have, with a busybox in it: an image volume, or what an init container copies.
+toolbox_image=$(field "$server" '.spec.volumes[?(@.name=="caisson-toolbox")].image.reference')
+[ -n "$toolbox_image" ] || toolbox_image=$(field "$server" '.spec.initContainers[0].image')
 kube apply --filename - >/dev/null <<POD || could_not_tell "the pod $pod was not taken"
 apiVersion: v1
 kind: Pod
@@ -137,7 +139,7 @@ spec:
   tolerations: $(field "$server" .spec.tolerations)
   containers:
     - name: pod
-      image: "$(field "$server" '.spec.initContainers[0].image')"
+      image: "$toolbox_image"
       command: [/bin/busybox, httpd, -f, -p, "8080", -h, /libexec]
 POD
 until_ready pod "$pod"

@@ -65,7 +65,7 @@ class Crds(ValuesModel):
 
 
 class AdmissionPolicies(ValuesModel):
-    """The two ValidatingAdmissionPolicies."""
+    """The ValidatingAdmissionPolicies."""
 
     enabled: bool
     """Install them with the release."""
@@ -231,7 +231,7 @@ class Values(ValuesModel):
     """The custom resource definition."""
 
     admission_policies: AdmissionPolicies
-    """The two ValidatingAdmissionPolicies."""
+    """The ValidatingAdmissionPolicies."""
 
     rbac: Rbac
     """Roles."""

@@ -36,6 +36,12 @@ class Kubectl:
     kubeconfig: Path
     namespace: str
 
+    def as_controller(self, *arguments: str) -> str:
+        """Run kubectl as one of the cluster's own controllers, which the policies let change what others can't."""
+        account = "--as=system:serviceaccount:kube-system:e2e-controller"
+        groups = ("system:masters", "system:serviceaccounts:kube-system")
+        return self(*arguments, account, *(f"--as-group={group}" for group in groups))
+
     def __call__(self, *arguments: str, stdin: str | None = None, timeout: float = PATIENCE_SECONDS) -> str:
         """Run kubectl and return its output. Raises Refused."""
         return _run(self.kubeconfig, "--namespace", self.namespace, *arguments, stdin=stdin, timeout=timeout)

@@ -35,6 +35,43 @@ SEVENTEEN = [
 ]
 MANAGED = {"app.kubernetes.io/managed-by": "caisson"}
 OTHER = {"name": "other", "image": "debian:trixie-slim"}
+GATE: Json = {
+    "name": "gate",
+    "image": "caisson.dev/toolbox:26",
+    "command": ["/bin/busybox", "sh", "/libexec/gate", "--check"],
+    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+}
+"""The init container of the pods that the previous release created."""
+
+
+TRIPWIRE = [
+    {"name": "kernel.shm_rmid_forced", "value": "only-on-gvisor"},
+    {"name": "net.ipv4.tcp_syncookies", "value": "only-on-gvisor"},
+]
+DAMAGED_TRIPWIRES: dict[str, list[Json]] = {
+    # The kubelet converts slashes, and the last value wins: this pod runs on runc.
+    "overridden-by-slashes": [
+        *TRIPWIRE,
+        {"name": "kernel/shm_rmid_forced", "value": "0"},
+        {"name": "net/ipv4/tcp_syncookies", "value": "1"},
+    ],
+    "with-another": [*TRIPWIRE, {"name": "kernel.msgmax", "value": "1"}],
+    "empty": [sysctl | {"value": ""} for sysctl in TRIPWIRE],
+    "after-a-digit": [sysctl | {"value": "0 only-on-gvisor"} for sysctl in TRIPWIRE],
+    "digit-and-newline": [sysctl | {"value": "0\n"} for sysctl in TRIPWIRE],
+    "one-of-the-two": TRIPWIRE[:1],
+    "reversed": TRIPWIRE[::-1],
+}
+"""Lists that runc accepts, or that come close."""
+
+REQUIRED, PREFERRED = (f"{kind}DuringSchedulingIgnoredDuringExecution" for kind in ("required", "preferred"))
+TERM = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}}
+
+
+def anti_affinity(**fields: Any) -> Json:
+    """Make the affinity of a pod that keeps others from its node."""
+    return {"podAntiAffinity": {REQUIRED: [TERM | fields]}}
+
 
 REFUSED: dict[str, tuple[Json, str]] = {
     "no-runtime-class": (pod(runtimeClassName=None), "spec.runtimeClassName"),
@@ -76,6 +113,34 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "unconfined-pod": (pod(securityContext={"seccompProfile": {"type": "Unconfined"}}), "Unconfined"),
     "unconfined-apparmor": (pod(context(appArmorProfile={"type": "Unconfined"})), "Unconfined"),
     "sysctl": (pod(securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}), "sysctls"),
+    **{
+        f"tripwire-{name}": (pod(securityContext={"sysctls": sysctls}), "spec.securityContext.sysctls")
+        for name, sysctls in DAMAGED_TRIPWIRES.items()
+    },
+    "anti-affinity-to-another-namespace": (pod(affinity=anti_affinity(namespaces=["theirs"])), "spec.affinity"),
+    "anti-affinity-to-all-namespaces": (pod(affinity=anti_affinity(namespaceSelector={})), "spec.affinity"),
+    "anti-affinity-to-its-own-and-another": (
+        pod(affinity=anti_affinity(namespaces=["e2e-admission", "theirs"])),
+        "spec.affinity",
+    ),
+    "affinity-to-another-namespace": (
+        pod(affinity={"podAffinity": {REQUIRED: [TERM | {"namespaces": ["theirs"]}]}}),
+        "spec.affinity",
+    ),
+    "preferred-anti-affinity-to-another-namespace": (
+        pod(
+            affinity={
+                "podAntiAffinity": {
+                    PREFERRED: [
+                        {"weight": 1, "podAffinityTerm": TERM | {"namespaceSelector": {"matchLabels": {"a": "b"}}}}
+                    ]
+                }
+            }
+        ),
+        "spec.affinity",
+    ),
+    "system-node-critical": (pod(priorityClassName="system-node-critical"), "spec.priorityClassName"),
+    "system-cluster-critical": (pod(priorityClassName="system-cluster-critical"), "spec.priorityClassName"),
     "node-name": (pod(nodeName="caisson-local"), "spec.nodeName"),
     "gvisor-annotation": (pod(annotations={"dev.gvisor.internal.nvproxy": "true"}), "metadata.annotations"),
     "gvisor-flag": (pod(annotations={"dev.gvisor.flag.network": "host"}), "metadata.annotations"),
@@ -108,6 +173,9 @@ ALLOWED: dict[str, Json] = {
     "ordinary-annotation": pod(annotations={"example.com/dev.gvisor.x": "y"}),
     "own-mount": pod(annotations={"dev.gvisor.spec.mount.docker.share": "container"}),
     "port": pod({"ports": [{"containerPort": 80}]}),
+    "tripwire": pod(securityContext={"sysctls": TRIPWIRE}),
+    "anti-affinity": pod(affinity=anti_affinity()),
+    "anti-affinity-by-its-own-name": pod(affinity=anti_affinity(namespaces=["e2e-admission"])),
 }
 
 
@@ -286,9 +354,17 @@ class TestARunningSandbox:
                 {"container": {"env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}},
                 "no environment from Secrets",
             ),
-            ({"spec": {"initContainers": []}}, "before it the gate"),
-            # The token comes as a volume of all containers, the gate too.
-            ({"spec": {"automountServiceAccountToken": True}}, "before it the gate"),
+            ({"spec": {"initContainers": [GATE | {"image": "debian:trixie-slim"}]}}, "at most the gate"),
+            ({"spec": {"initContainers": [GATE | {"name": "other"}]}}, "at most the gate"),
+            ({"spec": {"initContainers": [GATE, GATE | {"name": "second"}]}}, "at most the gate"),
+            ({"spec": {"initContainers": [GATE | {"terminationMessagePath": "/libexec/gate"}]}}, "default path"),
+            ({"container": {"terminationMessagePath": "/opt/caisson/libexec/gate"}}, "default path"),
+            ({"spec": {"securityContext": {}}}, "the two sysctls"),
+            *(
+                ({"spec": {"securityContext": {"sysctls": sysctls}}}, "sysctls")
+                for sysctls in DAMAGED_TRIPWIRES.values()
+            ),
+            ({"spec": {"automountServiceAccountToken": True}}, "caisson: "),
             ({"spec": {"serviceAccountName": "builder"}}, "no service account"),
         ],
         ids=lambda value: (
@@ -299,7 +375,7 @@ class TestARunningSandbox:
         made = sandbox.get("pod", "demo")
         metadata = {key: made["metadata"][key] for key in ("name", "labels", "annotations", "ownerReferences")}
         shape = ("runtimeClassName", "restartPolicy", "automountServiceAccountToken")
-        kept = ("initContainers", "containers", "volumes", *shape)
+        kept = ("securityContext", "containers", "volumes", *shape)
         spec = {key: made["spec"][key] for key in kept}
         spec["containers"] = [made["spec"]["containers"][0] | change.get("container", {})]
         spec["volumes"] = [*spec["volumes"], *filter(None, [change.get("volume")])]
@@ -313,6 +389,32 @@ class TestARunningSandbox:
         with pytest.raises(Refused, match="denied request: caisson: ") as caught:
             create(sandbox, body, OPERATOR)
         assert said in str(caught.value)
+
+    @pytest.mark.parametrize("spec", [{}, {"securityContext": {}, "initContainers": [GATE]}], ids=["new", "previous"])
+    def test_the_operators_token_creates_pods_of_this_and_of_the_previous_release(
+        self, sandbox: Kubectl, spec: Json
+    ) -> None:
+        made = sandbox.get("pod", "demo")
+        metadata = {key: made["metadata"][key] for key in ("name", "labels", "annotations", "ownerReferences")}
+        shape = ("runtimeClassName", "restartPolicy", "automountServiceAccountToken")
+        own = {key: made["spec"][key] for key in ("securityContext", "containers", "volumes", *shape)}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": own | spec}
+        # Admission comes before storage, where the name is taken.
+        with pytest.raises(Refused, match="AlreadyExists"):
+            create(sandbox, body, OPERATOR)
+
+    @pytest.mark.parametrize("user", [(), (TENANT,)], ids=["administrator", "tenant"])
+    @pytest.mark.parametrize("request_", ["exec?command=true&container=gate", "attach?container=gate"])
+    def test_nobody_enters_the_gate(self, sandbox: Kubectl, request_: str, user: tuple[str, ...]) -> None:
+        # kubectl itself refuses to attach to a container that the pod does not have.
+        path = f"/api/v1/namespaces/{sandbox.namespace}/pods/demo/{request_}&stdout=true"
+        with pytest.raises(Refused, match="denied request: caisson: container: gate"):
+            sandbox("get", "--raw", path, *user)
+
+    def test_nobody_debugs_the_gate(self, sandbox: Kubectl) -> None:
+        container = {"name": "debug-gate", "image": "debian:trixie-slim", "targetContainerName": "gate"}
+        with pytest.raises(Refused, match="targetContainerName"):
+            self._debug(sandbox, container)
 
 
 OWNED = {"name": "demo", "labels": MANAGED | {"caisson.dev/sandbox": "demo"}}
@@ -379,12 +481,70 @@ def test_the_operators_token_deletes_no_claim_and_nobody_elses_service(kubectl: 
 
 
 def test_the_operators_token_touches_nobody_elses_policy(kubectl: Kubectl) -> None:
-    metadata = {"name": "demo", "labels": MANAGED}
+    metadata = {"name": "demo"}
     kubectl.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": POLICY})
     with pytest.raises(Refused, match="changes and deletes what belongs to Sandboxes"):
         kubectl("delete", OPERATOR, "networkpolicy", "demo")
     with pytest.raises(Refused, match="changes and deletes what belongs to Sandboxes"):
         kubectl("patch", OPERATOR, "networkpolicy", "demo", "--type=merge", "-p", '{"spec": {"egress": [{}]}}')
+
+
+OBJECTS: dict[str, tuple[str, Json]] = {
+    "Service": ("v1", HEADLESS),
+    "NetworkPolicy": ("networking.k8s.io/v1", POLICY),
+    "PersistentVolumeClaim": ("v1", EMPTY),
+}
+
+
+@pytest.mark.parametrize("user", [(), (TENANT,)], ids=["administrator", "tenant"])
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_nobody_but_the_operator_creates_objects_with_its_label(
+    guarded: Kubectl, kind: str, user: tuple[str, ...]
+) -> None:
+    version, spec = OBJECTS[kind]
+    body = {"apiVersion": version, "kind": kind, "metadata": {"name": "squatter"}, "spec": spec}
+    with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
+        create(guarded, body | {"metadata": {"name": "squatter", "labels": MANAGED}}, "--dry-run=server", *user)
+    create(guarded, body, "--output=name", *user)
+    with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
+        guarded("label", kind, "squatter", "app.kubernetes.io/managed-by=caisson", *user)
+    guarded("label", kind, "squatter", "app.kubernetes.io/managed-by=somebody", *user)
+    guarded("delete", kind, "squatter", "--wait=false")
+
+
+@pytest.mark.parametrize("user", [(), (TENANT,)], ids=["administrator", "tenant"])
+def test_nobody_but_the_operator_changes_its_objects(guarded: Kubectl, user: tuple[str, ...]) -> None:
+    storage = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "1Gi", "storageClassName": "none"}}
+    guarded.sandbox("owner", docker={"storage": storage}, ports=[{"name": "web", "containerPort": 80}])
+    for kind, name in (("service", "owner"), ("networkpolicy", "owner"), ("pvc", "owner-docker")):
+        eventually(lambda kind=kind, name=name: guarded.exists(kind, name), lambda kind=kind: f"no {kind}")  # type: ignore[misc]
+        for change in ({"labels": {"app.kubernetes.io/managed-by": None}}, {"labels": {"more": "x"}}):
+            with pytest.raises(Refused, match="is changed by the operator alone"):
+                guarded("patch", kind, name, "--type=merge", "-p", json.dumps({"metadata": change}), *user)
+        with pytest.raises(Refused, match="is changed by the operator alone"):
+            guarded("patch", kind, name, "--type=merge", "-p", '{"metadata": {"ownerReferences": null}}', *user)
+    with pytest.raises(Refused, match="is changed by the operator alone"):
+        guarded("patch", "networkpolicy", "owner", "--type=merge", "-p", '{"spec": {"egress": [{}]}}', *user)
+    with pytest.raises(Refused, match="is changed by the operator alone"):
+        guarded("patch", "service", "owner", "--type=merge", "-p", '{"spec": {"selector": {"a": "b"}}}', *user)
+    # A storage driver records on a claim what it does, and a controller of the cluster binds it.
+    guarded("annotate", "pvc", "owner-docker", "driver=busy", "--overwrite", *user)
+    guarded.as_controller("label", "pvc", "owner-docker", "more=x", "--overwrite")
+    guarded("delete", "sbx", "owner")
+
+
+def test_no_expression_of_a_policy_has_a_type_error(kubectl: Kubectl) -> None:
+    def policies() -> list[Json]:
+        found = kubectl.get_all("validatingadmissionpolicies")
+        return [policy for policy in found if policy["metadata"]["name"].startswith("caisson-")]
+
+    def is_checked(policy: Json) -> bool:
+        status = policy.get("status", {})
+        return status.get("observedGeneration") == policy["metadata"]["generation"] and "typeChecking" in status
+
+    assert len(policies()) == 4
+    eventually(lambda: all(map(is_checked, policies())), lambda: json.dumps([p.get("status") for p in policies()]))
+    assert {p["metadata"]["name"]: p["status"]["typeChecking"] for p in policies() if p["status"]["typeChecking"]} == {}
 
 
 def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:

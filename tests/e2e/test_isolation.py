@@ -1,5 +1,6 @@
 """No code of the user runs on anything but gVisor, and without Docker there is nothing to take."""
 
+import time
 from typing import Any
 
 import pytest
@@ -19,15 +20,65 @@ ON_RUNC = {
 
 
 @pytest.mark.parametrize("spec", ON_RUNC.values(), ids=ON_RUNC)
-def test_a_pod_on_runc_ends_before_any_code_of_the_user_runs(kubectl: Kubectl, spec: dict[str, Any]) -> None:
-    kubectl.sandbox("demo", runtimeClassName="mislabelled", **spec)
-    status = kubectl.until_reason("demo", "NotGVisor")
+def test_no_container_of_a_pod_on_runc_ever_exists(kubectl: Kubectl, spec: dict[str, Any]) -> None:
+    with kubectl.watch("pods") as changes:
+        kubectl.sandbox("demo", runtimeClassName="mislabelled", **spec)
+        status = kubectl.until_reason("demo", "NotGVisor")
+        eventually(lambda: not kubectl.exists("pod", "demo"), lambda: kubectl("get", "pods", "-o", "yaml"))
+        pods = [change["object"] for change in changes()]
+    assert {pod["metadata"]["uid"] for pod in pods} == {status["isolationFailure"]["podUID"]}
+    states = [state for pod in pods for state in pod["status"].get("containerStatuses", ())]
+    assert states
+    assert {state.get("containerID") for state in states} == {None}
+    assert "Running" not in {pod["status"]["phase"] for pod in pods}
     assert condition(status, "Isolated")["status"] == "False"
-    assert "gVisor" in condition(status, "Isolated")["message"]
-    # The gate went first, and the container with the user's image was never made.
-    containers = kubectl.get("pod", "demo")["status"]["containerStatuses"]
-    assert [container.get("containerID") for container in containers] == [None]
-    eventually(lambda: kubectl.get("pod", "demo")["status"]["phase"] == "Failed", lambda: "the pod has not failed")
+    assert status["isolationFailure"]["nodeName"] in condition(status, "Ready")["message"]
+
+
+def test_a_pod_on_another_runtime_is_tried_again_if_the_spec_changes(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", runtimeClassName="mislabelled", docker={"enabled": False})
+    kubectl.until_reason("demo", "NotGVisor")
+    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod is not deleted")
+    time.sleep(3)
+    assert not kubectl.exists("pod", "demo")
+    kubectl.sandbox("demo", runtimeClassName="gvisor", docker={"enabled": False})
+    assert "isolationFailure" not in kubectl.until_ready("demo")
+
+
+def test_a_forged_event_of_the_tripwire_ends_a_pending_pod_of_its_author_alone(kubectl: Kubectl) -> None:
+    kubectl.sandbox("runs", docker={"enabled": False})
+    running = kubectl.until_ready("runs")["podUID"]
+    message = "write /proc/sys/kernel/shm_rmid_forced: invalid argument"
+    pod = {"apiVersion": "v1", "kind": "Pod", "namespace": kubectl.namespace, "name": "runs", "uid": running}
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "forged"},
+        "involvedObject": pod,
+        "type": "Warning",
+    }
+    kubectl.apply(event | {"reason": "FailedCreatePodSandBox", "message": message, "firstTimestamp": None})
+    kubectl("label", "sbx", "runs", "looked-at=again")
+    time.sleep(3)
+    assert kubectl.until_ready("runs")["podUID"] == running
+
+
+def test_a_pool_backs_off_from_a_node_that_does_not_run_gvisor(kubectl: Kubectl) -> None:
+    template = {"spec": {"image": "debian:trixie-slim", "runtimeClassName": "mislabelled"}}
+    metadata = {"name": "warm"}
+    spec = {"replicas": 2, "template": template}
+    kubectl.apply({"apiVersion": "caisson.dev/v1alpha1", "kind": "SandboxPool", "metadata": metadata, "spec": spec})
+
+    def failure() -> dict[str, Any]:
+        return dict(kubectl.get("sbxp", "warm").get("status", {}).get("lastFailure", {}))
+
+    eventually(lambda: failure().get("reason") == "NotGVisor", lambda: kubectl("get", "sbxp", "-o", "yaml"))
+    with kubectl.watch("pods") as changes:
+        time.sleep(20)
+        created = {change["object"]["metadata"]["uid"] for change in changes() if change["type"] == "ADDED"}
+    # Without a back-off there is a new pod every 3 s.
+    assert len(created) <= 5
+    kubectl("delete", "sbxp", "warm")
 
 
 def test_an_image_with_volumes_over_the_toolbox_fools_its_author_alone(kubectl: Kubectl) -> None:

@@ -48,7 +48,7 @@ def test_the_policy_is_there_before_the_pod_and_is_kept(kubectl: Kubectl) -> Non
     until_right(kubectl)
 
     opened = {"spec": {"egress": [{}], "podSelector": {"matchLabels": {"app": "theirs"}}}}
-    kubectl("patch", "networkpolicy", "demo", "--type=merge", "-p", json.dumps(opened))
+    kubectl.as_controller("patch", "networkpolicy", "demo", "--type=merge", "-p", json.dumps(opened))
     until_right(kubectl)
 
     network: Json = {"egress": "Closed", "allow": [{"cidr": "fd12::/16", "ports": [{"port": 80, "endPort": 90}]}]}
