@@ -10,8 +10,8 @@ Range = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
-"""IPv4 addresses in IPv6 notation (RFC 4291). No network carries them, but Go's parsers read them as IPv4. The API server
-rejects NetworkPolicies that name such a range."""
+"""IPv4 addresses in IPv6 notation (RFC 4291). No network carries them, but Go's parsers read them as IPv4. The API
+server rejects NetworkPolicies that name such a range."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 """IPv4 addresses behind a translator (RFC 6052), including private ones if the translator allows them."""
