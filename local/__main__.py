@@ -49,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_operator(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    install = actions.add_parser("install", help="install it by the chart, or upgrade it, and wait until it is ready")
+    install = actions.add_parser(
+        "install", help="build and load its image, install it or upgrade it by the chart, and wait until it is ready"
+    )
     install.add_argument("--values", type=Path, action="append", help=f"a file of values; default: {_VALUES}")
     actions.add_parser("stop", help="scale it to nothing, and wait until it has ended")
     actions.add_parser("kill", help="end it by SIGKILL, and keep it from being restarted")

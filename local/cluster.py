@@ -70,8 +70,8 @@ def down(paths: Paths) -> None:
         say(f"kept: the build cache, so that the next start is quick; remove it with: rm -rf {paths.cache}")
 
 
-def images(paths: Paths, wanted: tuple[Image | Base, ...]) -> None:
-    """Build images, and load them if the cluster is up."""
+def images(paths: Paths, wanted: tuple[Image | Base, ...]) -> dict[str, Path]:
+    """Build images, load them if the cluster is up, and return their archives by reference."""
     archives = _archives(paths, wanted)
     with locked(paths.checkout, "this cluster"):
         init = namespaces.find_init(paths)
@@ -79,6 +79,7 @@ def images(paths: Paths, wanted: tuple[Image | Base, ...]) -> None:
             say("the cluster is not up: the images are in the cache, `make up images` loads them")
         else:
             load(paths, init, archives)
+    return archives
 
 
 def archive(paths: Paths, image: Image | Base) -> Path:

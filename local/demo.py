@@ -6,7 +6,7 @@ import subprocess
 
 from local import cluster, operator
 from local.errors import LocalError
-from local.images import select
+from local.images import OPERATOR, select
 from local.paths import Paths
 from local.progress import say
 from local.toolchain import find_kubectl
@@ -39,10 +39,11 @@ def demo(paths: Paths) -> None:
     """Run the demonstration; running it again repeats what is quick and skips what is done."""
     _show("make up images")
     cluster.up(paths)
-    cluster.images(paths, select([]))
+    archives = cluster.images(paths, select([]))
     kubectl = _Kubectl(paths)
     values = paths.checkout / "local" / "values.yaml"
-    _show(shlex.join(["helm", *operator.install_command(paths, [values.relative_to(paths.checkout)])]))
+    command = operator.install_command(archives[OPERATOR.reference], [values.relative_to(paths.checkout)])
+    _show(shlex.join(["helm", *command]))
     operator.install(paths, [values])
     kubectl("label", "namespace", "default", "caisson.dev/sandboxes=true", "--overwrite")
     kubectl("apply", "-f", "manifests/samples/sandbox.yaml")

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from local.cluster import kubectl
+from local.cluster import images, kubectl
 from local.command import run
 from local.errors import LocalError
-from local.image_build import build_images
 from local.images import OPERATOR
 from local.namespaces import require_init
 from local.paths import Paths
@@ -25,11 +24,11 @@ _END_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 
 
-def install_command(paths: Paths, values: Sequence[Path]) -> list[str]:
-    """The helm command that installs or upgrades, without the path of helm."""
+def install_command(image: Path, values: Sequence[Path]) -> list[str]:
+    """Return the helm command that installs or upgrades, without the path of helm. `image` is the image's archive."""
     files = [word for file in values for word in ("--values", str(file))]
     # The tag stays the same from build to build; this makes a new build a new pod.
-    built = f"podAnnotations.caisson\\.dev/image={build_images(paths, [OPERATOR], {})[OPERATOR.reference].stem}"
+    built = f"podAnnotations.caisson\\.dev/image={image.stem}"
     return [
         *("upgrade", "--install", RELEASE, "charts/caisson", "--namespace", NAMESPACE, "--create-namespace"),
         *files,
@@ -38,12 +37,14 @@ def install_command(paths: Paths, values: Sequence[Path]) -> list[str]:
 
 
 def install(paths: Paths, values: Sequence[Path]) -> None:
-    """Install the operator by the chart, or upgrade it, and wait until it is ready."""
+    """Build and load the operator's image, install or upgrade by the chart, and wait until the operator is ready."""
     require_init(paths)
-    helm, command = find_tool(paths, "helm"), install_command(paths, values)
+    # Without the new image on the node, the new pod would run the image that was loaded before, under the same tag.
+    image = images(paths, (OPERATOR,))[OPERATOR.reference]
+    helm = find_tool(paths, "helm")
     with Progress("operator", 1).step("helm upgrade --install") as step:
         try:
-            run([helm, *command], cwd=paths.checkout, env={"KUBECONFIG": str(paths.kubeconfig)})
+            run([helm, *install_command(image, values)], cwd=paths.checkout, env={"KUBECONFIG": str(paths.kubeconfig)})
         except LocalError as error:
             raise LocalError(f"{error}\n{_last_words(paths)}", "python3 -m local operator logs") from error
         step.outcome = "ready"

@@ -246,7 +246,7 @@ class Values(ValuesModel):
     """The operator's compute resources."""
 
     priority_class_name: ObjectName
-    """The operator's priority class."""
+    """The operator's PriorityClass, which must exist; when empty, the chart creates one."""
 
     node_selector: Labels
     """Labels of the nodes on which the operator runs."""

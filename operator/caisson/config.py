@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from ipaddress import IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Network
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -12,6 +12,7 @@ from caisson.api.base import Quantity
 from caisson.api.network import Cidr, EgressPort, EgressRange
 from caisson.api.quantity import parse_quantity
 from caisson.api.registry import MIRROR_PATTERN
+from caisson.util.cidr import covers, parse_address
 
 RESERVED_PREFIX = "caisson.dev/"
 _GVISOR_PREFIX = "dev.gvisor."
@@ -77,7 +78,7 @@ def _check_range(value: str) -> str:
 
 def _check_address(value: str) -> str:
     try:
-        return str(ip_address(value))
+        return str(parse_address(value))
     except ValueError as error:
         raise ValueError(f"{value!r} is not an address such as 169.254.169.254 or fd00:ec2::254: {error}") from error
 
@@ -236,7 +237,8 @@ class AllowedRange(EgressRange):
     model_config = ConfigDict(extra="forbid")
 
     cidr: Cidr
-    """The range of addresses. It can't cover a metadata address."""
+    """The range of addresses. It can't cover a metadata address in any notation: `::/0` and `64:ff9b::/96` contain IPv4
+    addresses, too."""
 
     ports: tuple[AllowedPort, ...] = ()
     """The ports; all of all protocols when empty."""
@@ -263,11 +265,12 @@ class SandboxNetwork(ConfigModel):
 
     @model_validator(mode="after")
     def _metadata_stays_closed(self) -> Self:
-        for allowed in self.allowed_egress:
+        for number, allowed in enumerate(self.allowed_egress):
             for address in self.metadata_addresses:
-                if ip_address(address) in ip_network(allowed.cidr):
+                if covers(allowed.cidr, address):
                     raise ValueError(
-                        f"allowedEgress: {allowed.cidr} covers {address}, a metadata address: name smaller ranges"
+                        f"allowedEgress[{number}].cidr: {allowed.cidr} covers {address}, a metadata address, in one of"
+                        " its notations: name smaller ranges without it, or remove the entry"
                     )
         return self
 

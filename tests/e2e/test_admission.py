@@ -140,6 +140,7 @@ REFUSED: dict[str, tuple[Json, str]] = {
         "spec.affinity",
     ),
     "system-node-critical": (pod(priorityClassName="system-node-critical"), "spec.priorityClassName"),
+    "the-operators-class": (pod(priorityClassName="caisson"), "spec.priorityClassName"),
     "system-cluster-critical": (pod(priorityClassName="system-cluster-critical"), "spec.priorityClassName"),
     "node-name": (pod(nodeName="caisson-local"), "spec.nodeName"),
     "gvisor-annotation": (pod(annotations={"dev.gvisor.internal.nvproxy": "true"}), "metadata.annotations"),

@@ -29,6 +29,31 @@ for process in filter(str.isdigit, os.listdir("/proc")):
     except FileNotFoundError:
         pass
 """
+_LOSE_CONTAINERS = """
+import os, signal, time
+def matching(holds):
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            name, line = (open(f"/proc/{process}/{file}").read().strip() for file in ("comm", "cmdline"))
+        except OSError:
+            continue
+        if holds(name, line.replace(chr(0), " ")):
+            yield int(process)
+def send(processes, number):
+    for process in processes:
+        try:
+            os.kill(process, number)
+            print(process)
+        except ProcessLookupError:
+            pass
+runtime = list(matching(lambda name, line: name == "containerd"))
+send(runtime, signal.SIGSTOP)
+of_gvisor = ("exe", "runsc", "containerd-shim")
+send(list(matching(lambda name, line: name.startswith(of_gvisor) and "runsc" in line)), signal.SIGKILL)
+time.sleep(1)
+send(runtime, signal.SIGKILL)
+"""
+"""What a restart of the node leaves: the runtime finds that its containers are gone, and did not see them end."""
 _COMPACT = """
 import json, sys, urllib.request
 def ask(path, **body):
@@ -132,6 +157,44 @@ def test_edited_and_deleted_while_the_operator_is_away(
     record("edited, deleted and made again while the operator was away", time.monotonic() - came_back)
     assert kubectl.exec("edited", "printenv", "COLOUR").strip() == "blue"
     assert {pod["metadata"]["name"] for pod in kubectl.get_all("pods")} == {"edited", "again", "new"}
+
+
+def test_a_pod_that_the_kubelet_preempts_is_recreated(
+    cluster: LocalCluster, kubectl: Kubectl, operator: OperatorProcess, record: Record
+) -> None:
+    cores = int(kubectl.get("node", NODE)["status"]["allocatable"]["cpu"])
+    kubectl.sandbox("demo", docker={"enabled": False}, resources={"requests": {"cpu": f"{cores * 500}m"}})
+    before = kubectl.until_ready("demo")["podUID"]
+    system = Kubectl(cluster.kubeconfig, "kube-system")
+    needs = {"requests": {"cpu": f"{cores * 750}m"}}
+    container = {"name": "c", "image": "debian:trixie-slim", "command": ["sleep", "600"], "resources": needs}
+    # Not by the scheduler, which would delete the pod instead.
+    spec = {"nodeName": NODE, "priorityClassName": "system-node-critical", "terminationGracePeriodSeconds": 0}
+    critical = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "critical"}, "spec": spec}
+    system.apply(critical | {"spec": spec | {"containers": [container]}})
+    try:
+        status = kubectl.until_reason("demo", "PodLost")
+        preempted = time.monotonic()
+        assert "Preempting" in condition(status, "Ready")["message"]
+        (ended,) = kubectl.get("pod", "demo")["status"]["containerStatuses"]
+        assert "terminated" in ended["state"]
+    finally:
+        system("delete", "pod", "critical")
+    kubectl.until("demo", lambda s: _is_another(s, before), "Ready in another pod")
+    record("preempted by the kubelet", time.monotonic() - preempted)
+
+
+def test_a_container_that_the_runtime_lost_is_recreated(
+    cluster: LocalCluster, kubectl: Kubectl, operator: OperatorProcess, record: Record
+) -> None:
+    kubectl.sandbox("demo", docker={"enabled": False})
+    before = kubectl.until_ready("demo")["podUID"]
+    assert inside(cluster, _LOSE_CONTAINERS).strip()
+    lost = time.monotonic()
+    status = kubectl.until_reason("demo", "PodLost")
+    assert "lost track of the container" in condition(status, "Ready")["message"]
+    kubectl.until("demo", lambda s: _is_another(s, before), "Ready in another pod")
+    record("container lost by the runtime", time.monotonic() - lost)
 
 
 def _is_another(status: Json, before: str | None) -> bool:

@@ -318,13 +318,15 @@ class Reason(StrEnum):
         Outlook.FINAL,
         "The container's command has ended, and with it the sandbox.",
         "For a sandbox that waits for you, leave out command and entrypoint: Image. `kubectl logs` shows what it"
-        " printed. Delete and apply the Sandbox to start it again.",
+        " printed. To start it again, set spec.suspend to true and then to false: storage of type PersistentVolumeClaim"
+        " stays. Deleting the Sandbox deletes that storage.",
     )
     POD_LOST = (
         "PodLost",
         Outlook.RETRIED,
-        "The node failed, shut down or was lost with the pod. A new pod takes its place once it is gone.",
-        "A node that does not come back holds on to its pods: `kubectl delete node` gives them up.",
+        "The node shut down, restarted, failed or was lost with the pod, or it ended the pod to make room for another.",
+        "Caisson creates a new pod 30 seconds after the old one has ended. A node that does not come back holds on to"
+        " its pods: `kubectl delete node` gives them up.",
     )
     POD_UNKNOWN = "PodUnknown", Outlook.RETRIED, "Caisson could not look at the pod. It looks again."
 

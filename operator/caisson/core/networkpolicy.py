@@ -17,6 +17,7 @@ from caisson.core.owned import MANAGED_BY, MANAGED_BY_LABEL, SANDBOX_LABEL, Owne
 from caisson.core.plan import Kept
 from caisson.core.ranges import PRIVATE, allowed, everywhere, private, refusals
 from caisson.core.verdict import verdict
+from caisson.util.cidr import parse_range
 
 Json = dict[str, Any]
 
@@ -121,7 +122,7 @@ def _peers(egress: Egress, metadata: tuple[str, ...], denied: tuple[str, ...]) -
 
 
 def _to(entry: EgressRange) -> Json:
-    rule: Json = {"to": [{"ipBlock": {"cidr": entry.cidr}}]}
+    rule: Json = {"to": [{"ipBlock": {"cidr": str(parse_range(entry.cidr))}}]}
     if entry.ports:
         rule["ports"] = [
             {"port": p.port, "protocol": p.protocol.value} | ({"endPort": p.end_port} if p.end_port is not None else {})

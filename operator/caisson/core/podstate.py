@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from caisson.api.reasons import Reason
-from caisson.core.podview import CONTAINER_NAME, GATE_NAME, PodEvent, PodView
+from caisson.core.podview import CONTAINER_NAME, GATE_NAME, Disruption, PodEvent, PodView, Terminated
 from caisson.core.tripwire import is_tripped
 from caisson.core.verdict import Verdict, verdict
 
@@ -45,6 +45,12 @@ _START_REASONS = frozenset(
     },
 )
 _CANNOT_RUN = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
+_CONTAINER_LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
+"""The container's end when nobody observed it: as containerd reports it after a reboot, and the kubelet if containerd
+has forgotten the container. The sandbox controls its exit code and its message, but not this reason."""
+_DEADLINE = "DeadlineExceeded"
+"""The pod's reason after its activeDeadlineSeconds, which Caisson does not set: a new pod would reach it again."""
+_BY_KUBELET = "TerminationByKubelet"
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
 _SANDBOX_EVENT = "FailedCreatePodSandBox"
 _TELLING_EVENTS = frozenset({_SANDBOX_EVENT, "Failed"}) | _MOUNT_EVENTS
@@ -123,6 +129,43 @@ def _killed_by_memory(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     if end is None or end.reason != "OOMKilled":
         return None
     return verdict("False", Reason.SANDBOX_OOM_KILLED)
+
+
+def _disrupted(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    """The node or the cluster ended the container: its exit code says nothing about the sandbox.
+
+    The kubelet sets the phase Succeeded only if the container had exited with 0 before.
+    """
+    end = pod.terminated
+    if pod.phase == "Succeeded" or end is None:
+        return None
+    if end.reason in _CONTAINER_LOST:
+        return verdict("False", Reason.POD_LOST, said=f"the node lost track of the container ({end.reason})")
+    if pod.phase != "Failed" or pod.reason == _DEADLINE:
+        return None
+    if pod.reason:
+        return verdict("False", Reason.POD_LOST, said=f"{pod.reason}: {pod.message}")
+    disruption = pod.disruption
+    if disruption is None or not _precedes(disruption, end):
+        return None
+    return verdict("False", Reason.POD_LOST, said=f"{disruption.reason}: {disruption.message}")
+
+
+def _precedes(disruption: Disruption, end: Terminated) -> bool:
+    """Report whether the disruption came before the container's end, and so can be its cause.
+
+    The kubelet writes the condition after it has ended the container, and only then. Others (eviction, preemption,
+    taints) write it before they delete the pod, also to a pod that ended by itself long ago.
+    """
+    if disruption.reason == _BY_KUBELET or disruption.since is None or end.finished_at is None:
+        return True
+    return disruption.since <= end.finished_at
+
+
+def _deadline_exceeded(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+    if pod.reason != _DEADLINE:
+        return None
+    return verdict("False", Reason.CONTAINER_EXITED, said=f"{pod.reason}: {pod.message}")
 
 
 def _could_not_run(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
@@ -209,7 +252,9 @@ _CHAIN: tuple[Check, ...] = (
     _evicted,
     _not_gvisor,
     _killed_by_memory,
+    _disrupted,
     _could_not_run,
+    _deadline_exceeded,
     _exited,
     _lost,
     _unknown,

@@ -30,6 +30,16 @@ class Terminated:
     exit_code: int
     reason: str
     message: str
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Disruption:
+    """Who in the cluster ends the pod, in the words of its condition DisruptionTarget."""
+
+    reason: str
+    message: str
+    since: datetime | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,9 @@ class PodView:
 
     ready: bool
     ready_changed_at: datetime | None
+
+    disruption: Disruption | None = None
+    """Set when a component of the cluster has decided to end the pod."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,15 @@ def pod_view(pod: dict[str, Any]) -> PodView:
         containers=_containers(pod.get("spec", {})),
         ready=ready.get("status") == "True",
         ready_changed_at=parse_time(ready.get("lastTransitionTime")),
+        disruption=_disruption(conditions.get("DisruptionTarget", {})),
     )
+
+
+def _disruption(condition: dict[str, Any]) -> Disruption | None:
+    if condition.get("status") != "True":
+        return None
+    since = parse_time(condition.get("lastTransitionTime"))
+    return Disruption(condition.get("reason", ""), condition.get("message", ""), since)
 
 
 def _toolbox_image(spec: dict[str, Any]) -> str | None:
@@ -174,5 +195,6 @@ def _terminated(status: dict[str, Any]) -> Terminated | None:
     *inits, main = [s.get("terminated") for s in _all_states(status)]
     for end in [t for t in inits if t and t["exitCode"] != 0] + [main]:
         if end:
-            return Terminated(end["exitCode"], end.get("reason", ""), end.get("message", ""))
+            finished_at = parse_time(end.get("finishedAt"))
+            return Terminated(end["exitCode"], end.get("reason", ""), end.get("message", ""), finished_at)
     return None

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
-from typing import Any, TypeVar
+from ipaddress import collapse_addresses
+from typing import Any
 
 from caisson.api.network import EgressRange, Network
 from caisson.config import SandboxNetwork
+from caisson.util.cidr import Range, covers, overlap, parse_range, reachable_as
 
 Json = dict[str, Any]
-
-_Range = TypeVar("_Range", IPv4Network, IPv6Network)
 
 PRIVATE = (
     "10.0.0.0/8",
@@ -23,36 +22,17 @@ PRIVATE = (
 )
 """Where clusters, nodes and what is behind them are: RFC 1918, RFC 6598, RFC 4193 and what is link-local."""
 
-_TRANSLATED = IPv6Network("64:ff9b::/96")
-"""Where an IPv6-only network has IPv4 addresses (RFC 6052), private ones too if its translator lets them."""
-_MAPPED = IPv6Network("::ffff:0:0/96")
-"""IPv4 addresses as programs write them, Go's parsers among them; not to be found on a network."""
-
-_UNREADABLE = tuple(map(IPv6Network, ("::/96", "64:ff9b:1::/48", "2002::/16")))
-"""Where IPv4 addresses may be, too: RFC 4291 (obsolete), RFC 8215 (where in it, only its network knows), RFC 3056."""
-
 
 @lru_cache(maxsize=16)
 def everywhere(*, but: tuple[str, ...]) -> tuple[Json, ...]:
     """Return the peers that are all addresses but those of some ranges, IPv4 addresses in IPv6 ones included."""
-    excluded_4 = [network for network in map(ip_network, but) if isinstance(network, IPv4Network)]
-    excluded_6 = [network for network in map(ip_network, but) if isinstance(network, IPv6Network)]
-    excluded_6 += [_within(_TRANSLATED, network) for network in excluded_4]
-    excluded_6 += _UNREADABLE if excluded_4 else ()
-    blocks = (_block(IPv4Network("0.0.0.0/0"), excluded_4), _block(IPv6Network("::/0"), excluded_6))
-    return tuple(block for block in blocks if block is not None)
+    return _blocks(("0.0.0.0/0", "::/0"), but)
 
 
 @lru_cache(maxsize=16)
 def private(*, but: tuple[str, ...]) -> tuple[Json, ...]:
     """Return the peers that are all private addresses but some."""
-    blocks = []
-    for whole in map(ip_network, PRIVATE):
-        if isinstance(whole, IPv4Network):
-            blocks.append(_block(whole, [n for n in map(ip_network, but) if isinstance(n, IPv4Network)]))
-        else:
-            blocks.append(_block(whole, [n for n in map(ip_network, but) if isinstance(n, IPv6Network)]))
-    return tuple(block for block in blocks if block is not None)
+    return _blocks(PRIVATE, but)
 
 
 def allowed(network: Network, config: SandboxNetwork) -> tuple[EgressRange, ...]:
@@ -69,37 +49,32 @@ def refusals(network: Network, config: SandboxNetwork) -> Iterator[str]:
 
 
 def _refused_for(entry: EgressRange, config: SandboxNetwork) -> str | None:
-    asked = ip_network(entry.cidr)
     for address in config.metadata_addresses:
-        if _covers(asked, address):
+        if covers(entry.cidr, address):
             return f"{address}, a metadata address, which no Sandbox reaches"
     for denied in config.denied_egress:
-        if _covers(asked, denied):
+        if covers(entry.cidr, denied):
             return f"addresses of {denied}, which the administrator denies to Sandboxes"
     return None
 
 
-def _covers(asked: IPv4Network | IPv6Network, forbidden: str) -> bool:
-    """Tell whether one range has addresses of another, however they are written."""
-    network = ip_network(forbidden)
-    if isinstance(network, IPv6Network):
-        return isinstance(asked, IPv6Network) and asked.overlaps(network)
-    if isinstance(asked, IPv4Network):
-        return asked.overlaps(network)
-    known = [_within(prefix, network) for prefix in (_TRANSLATED, _MAPPED)]
-    return any(asked.overlaps(range_) for range_ in (*known, *_UNREADABLE))
+def _blocks(wholes: Iterable[str], but: Iterable[str]) -> tuple[Json, ...]:
+    excluded = [form for text in but for form in reachable_as(parse_range(text))]
+    blocks = (_block(parse_range(whole), excluded) for whole in wholes)
+    return tuple(block for block in blocks if block is not None)
 
 
-def _within(prefix: IPv6Network, network: IPv4Network) -> IPv6Network:
-    return IPv6Network((int(prefix.network_address) | int(network.network_address), 96 + network.prefixlen))
-
-
-def _block(whole: _Range, excluded: Iterable[_Range]) -> Json | None:
+def _block(whole: Range, excluded: Iterable[Range]) -> Json | None:
     """Return the peer that is a range without others; None where nothing is left of it."""
-    touching = list(collapse_addresses([network for network in excluded if network.overlaps(whole)]))
-    if any(whole.subnet_of(network) for network in touching):
+    touching = _collapsed([network for network in excluded if overlap(network, whole)])
+    if any(network.prefixlen <= whole.prefixlen for network in touching):
         return None
     block: Json = {"cidr": str(whole)}
     if touching:
         block["except"] = [str(network) for network in touching]
     return {"ipBlock": block}
+
+
+def _collapsed(networks: Iterable[Range]) -> list[Range]:
+    """Return the same addresses in as few ranges as possible. The ranges are of one version."""
+    return list(collapse_addresses(networks))  # type: ignore[type-var]

@@ -173,6 +173,31 @@ class TestPod:
         assert choose(told, pod, after(129)).step.wake_at == after(130)
         assert choose(told, pod, after(130)).step.action == DeletePod("demo", POD_UID)
 
+    @pytest.mark.parametrize(
+        "pod",
+        [
+            replace(ended_pod(143, "Error"), reason="Terminated"),
+            replace(ended_pod(137, "Error"), reason="Preempting"),
+            ended_pod(255, "Unknown"),
+            ended_pod(137, "ContainerStatusUnknown"),
+        ],
+        ids=["shutdown", "preempted", "restart", "lost"],
+    )
+    def test_a_pod_that_its_node_ended_is_replaced_after_30_seconds(self, pod: PodView) -> None:
+        first = choose(ready_sandbox(), pod, after(100))
+        assert reason(first) == ("False", Reason.POD_LOST)
+        assert (first.step.action, first.step.wake_at) == (None, after(130))
+        assert choose(written(ready_sandbox(), first), pod, after(130)).step.action == DeletePod("demo", POD_UID)
+
+    def test_a_pod_that_an_earlier_version_called_exited_is_replaced_too(self) -> None:
+        own_end = choose(ready_sandbox(), ended_pod(143, "Error"), after(100))
+        assert reason(own_end) == ("False", Reason.CONTAINER_EXITED)
+        pod = replace(ended_pod(143, "Error"), reason="Terminated")
+        sandbox = written(ready_sandbox(), own_end)
+        decision = choose(sandbox, pod, after(5000))
+        sandbox = written(sandbox, decision)
+        assert choose(sandbox, pod, after(5030)).step.action == DeletePod("demo", POD_UID)
+
     def test_a_pod_that_fails_at_once_again_and_again_is_replaced_after_a_pause_each_time(self) -> None:
         """PodRunning was never True between, so the time of its transition is that of the first failure."""
         pod = make_pod(phase="Failed", running=False, ready=False, reason="OutOfcpu", terminated=None)

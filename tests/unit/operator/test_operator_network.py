@@ -82,11 +82,11 @@ def test_the_default_is_rendered_as_it_is_documented() -> None:
                         "ipBlock": {
                             "cidr": "::/0",
                             "except": [
-                                "::/96",
+                                *("::/96", "::ffff:0:0:0/96"),
                                 # The same of IPv4, as IPv6-only networks have it.
                                 *("64:ff9b::a00:0/104", "64:ff9b::6440:0/106", "64:ff9b::a9fe:0/112"),
                                 *("64:ff9b::ac10:0/108", "64:ff9b::c0a8:0/112"),
-                                *("64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10"),
+                                *("64:ff9b:1::/48", "2001::/32", "2002::/16", "fc00::/7", "fe80::/10"),
                             ],
                         }
                     },
@@ -303,6 +303,10 @@ def test_what_the_administrator_denies_is_open_to_nobody_but_by_his_own_word(ran
         ("2002:a9fe:a9fe::/48", "169.254.169.254"),
         ("::169.254.169.254/128", "169.254.169.254"),
         ("64:ff9b::a9fe:0/112", "169.254.169.254"),
+        ("::ffff:0:a9fe:a9fe/128", "169.254.169.254"),
+        ("2001:0:a9fe:a9fe::/64", "169.254.169.254"),
+        ("::/0", "169.254.169.254"),
+        ("2002:a00::/32", "169.254.169.254"),
         ("10.1.0.0/16", "10.0.0.0/8"),
     ],
 )
@@ -327,9 +331,96 @@ def test_what_can_be_read_in_two_ways_is_no_range(cidr: str) -> None:
         Network.model_validate({"allow": [{"cidr": cidr}]})
 
 
-def test_the_administrator_is_told_of_an_exception_that_opens_a_metadata_address() -> None:
-    with pytest.raises(ValidationError, match=r"covers 169\.254\.169\.254, a metadata address"):
-        SandboxNetwork.model_validate({"allowedEgress": [{"cidr": "169.254.0.0/16"}]})
+@pytest.mark.parametrize("ports", [[], [{"port": 5000}]])
+@pytest.mark.parametrize(
+    "cidr",
+    [
+        "169.254.0.0/16",
+        "0.0.0.0/0",
+        "::/0",
+        "::ffff:0:0/96",
+        "::ffff:169.254.169.254/128",
+        "::fffe:0:0/95",  # wider than the notation that it contains
+        "::169.254.169.254/128",
+        "::ffff:0:a9fe:a9fe/128",
+        "64:ff9b::/96",
+        "64:ff9b::a9fe:a9fe/128",
+        "64:ff9b:1::/48",
+        "2001::/32",
+        "2001:0:a9fe:a9fe::/64",
+        "2002::/16",
+        "2002:a9fe:a9fe::/48",
+    ],
+)
+def test_allowed_egress_over_a_metadata_address_is_rejected(cidr: str, ports: list[Json]) -> None:
+    rules = {
+        "metadataAddresses": ["169.254.169.254"],
+        "allowedEgress": [{"cidr": "10.0.0.0/8"}, {"cidr": cidr, "ports": ports}],
+    }
+    with pytest.raises(ValidationError, match=r"allowedEgress\[1\]\.cidr: .* covers 169\.254\.169\.254") as caught:
+        SandboxNetwork.model_validate(rules)
+    assert "name smaller ranges" in str(caught.value)
+
+
+@pytest.mark.parametrize("cidr", ["2001:db8::/32", "64:ff9b::808:808/128", "169.254.20.10/32", "::ffff:8.8.8.8/128"])
+def test_allowed_egress_beside_the_metadata_addresses_is_accepted(cidr: str) -> None:
+    SandboxNetwork.model_validate({"allowedEgress": [{"cidr": cidr}]})
+
+
+def test_allowed_egress_may_cover_everything_without_metadata_addresses() -> None:
+    SandboxNetwork.model_validate({"metadataAddresses": [], "allowedEgress": [{"cidr": "::/0"}, {"cidr": "0.0.0.0/0"}]})
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.1/8", "fd00::1/8", "10.0.0.0", "::ffff:10.0.0.1/104"])
+@pytest.mark.parametrize("field", ["allowedEgress", "deniedEgress"])
+def test_administrators_ranges_with_host_bits_are_rejected(field: str, cidr: str) -> None:
+    with pytest.raises(ValidationError, match=field):
+        SandboxNetwork.model_validate({field: [cidr] if field == "deniedEgress" else [{"cidr": cidr}]})
+
+
+@pytest.mark.parametrize(
+    "notation", ["::ffff:169.254.169.254", "::169.254.169.254", "::ffff:0:a9fe:a9fe", "64:ff9b::a9fe:a9fe"]
+)
+def test_metadata_addresses_in_ipv6_notation_close_ipv4(notation: str) -> None:
+    config = with_network(metadataAddresses=[notation])
+    policy = policy_of(make_sandbox(make_spec(network={"egress": "Open"}), namespace="team-a"), config)
+    assert policy == policy_of(
+        make_sandbox(make_spec(network={"egress": "Open"}), namespace="team-a"),
+        with_network(metadataAddresses=["169.254.169.254"]),
+    )
+    with pytest.raises(ValidationError, match="allowedEgress"):
+        SandboxNetwork.model_validate({"metadataAddresses": [notation], "allowedEgress": [{"cidr": "169.254.0.0/16"}]})
+
+
+@pytest.mark.parametrize("address", ["::1", "fd00:ec2::254", "fe80::a9fe:a9fe"])
+def test_other_metadata_addresses_stay_as_they_are(address: str) -> None:
+    assert SandboxNetwork.model_validate({"metadataAddresses": [address]}).metadata_addresses == (address,)
+
+
+def test_denied_ranges_in_ipv6_notation_close_ipv4() -> None:
+    sandbox = make_sandbox(make_spec(network={"egress": "Open"}), namespace="team-a")
+    written, plain = (
+        policy_of(sandbox, with_network(deniedEgress=[cidr])) for cidr in ("::ffff:10.0.0.0/104", "10.0.0.0/8")
+    )
+    assert written == plain
+    network = Network.model_validate({"allow": [{"cidr": "10.1.0.0/16"}]})
+    assert list(refusals(network, SandboxNetwork.model_validate({"deniedEgress": ["::ffff:10.0.0.0/104"]})))
+
+
+def test_allowed_ranges_in_ipv6_notation_are_rendered_as_ipv4() -> None:
+    # The API server rejects, or network plugins disagree about, an ipBlock in this notation.
+    config = with_network(allowedEgress=[{"cidr": "::ffff:8.8.8.8/128"}])
+    egress = policy_of(make_sandbox(make_spec(network={"egress": "Closed"})), config)["spec"]["egress"]
+    assert egress[1:] == [{"to": [{"ipBlock": {"cidr": "8.8.8.8/32"}}]}]
+
+
+def test_denying_a_translators_range_leaves_ipv4_open() -> None:
+    config = with_network(deniedEgress=["64:ff9b::/96"])
+    sandbox = make_sandbox(make_spec(network={"egress": "Open"}), namespace="team-a")
+    source = Party("10.244.1.5", "team-a", render_pod(sandbox, CONFIG)["metadata"]["labels"])
+    enforcer = Enforcer((policy_of(sandbox, config),), ranges_find_pods=True)
+    assert enforcer.lets(source, Party("8.8.8.8"), 443)
+    assert not enforcer.lets(source, Party("64:ff9b::808:808"), 443)
 
 
 def around(address: str) -> Iterator[str]:
@@ -338,7 +429,7 @@ def around(address: str) -> Iterator[str]:
     for length in range(parsed.max_prefixlen + 1):
         yield str(ip_network((address, length), strict=False))
     if parsed.version == 4:
-        for prefix in ("::ffff:0:0", "64:ff9b::"):
+        for prefix in ("::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::"):
             written = IPv6Address(int(IPv6Address(prefix)) | int(parsed))
             yield from (str(IPv6Network((written, length), strict=False)) for length in range(90, 129))
 
@@ -360,6 +451,13 @@ _NETWORKS = st.fixed_dictionaries(
 _RULES = st.fixed_dictionaries({"deniedEgress": st.lists(_RANGES, max_size=3)})
 
 
+_NOTATIONS = (
+    *("::a9fe:a9fe", "::ffff:0:a9fe:a9fe", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:a9fe:a9:fe00::"),
+    *("2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1", "2001::5601:5601"),
+)
+"""169.254.169.254 as networks may carry it in IPv6."""
+
+
 @settings(max_examples=100, deadline=None)
 @given(_NETWORKS, _RULES, st.booleans())
 def test_whatever_the_spec_says_no_metadata_address_is_reached(
@@ -370,7 +468,7 @@ def test_whatever_the_spec_says_no_metadata_address_is_reached(
     policy = policy_of(sandbox, config)
     source = Party("10.244.1.5", "team-a", render_pod(sandbox, CONFIG)["metadata"]["labels"])
     enforcer = Enforcer((policy,), ranges_find_pods)
-    for address in METADATA_ADDRESSES:
+    for address in (*METADATA_ADDRESSES, *_NOTATIONS):
         for port, protocol in ((80, "TCP"), (53, "UDP"), (53, "TCP"), (988, "TCP")):
             assert not enforcer.lets(source, Party(address), port, protocol)
     assert enforcer.lets(source, NAME_SERVER, 53, "UDP")

@@ -34,12 +34,18 @@ def waiting(reason: str, message: str = "") -> Json:
     return {"waiting": {"reason": reason, "message": message}}
 
 
-def ended(code: int, reason: str = "Error", message: str = "") -> Json:
-    """Return the state of a container that has ended."""
-    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+def ended(code: int, reason: str = "Error", message: str = "", at: str | None = "2026-03-01T13:00:00Z") -> Json:
+    """Return the state of a container that has ended; the kubelet knows no time of an end that it did not see."""
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message, "finishedAt": at}}
+
+
+def disruption(reason: str, at: str = "2026-03-01T12:59:58Z", status: str = "True") -> list[Json]:
+    """Return the conditions of a pod that a component of the cluster ends."""
+    return [{"type": "DisruptionTarget", "status": status, "reason": reason, "message": "m", "lastTransitionTime": at}]
 
 
 RUNS: Json = {"running": {"startedAt": "2026-03-01T12:00:01Z"}}
+BY_KUBELET = disruption("TerminationByKubelet", "2026-03-01T13:00:02Z")
 UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]
 
 STATES: dict[str, tuple[Json, str, Reason]] = {
@@ -84,6 +90,108 @@ STATES: dict[str, tuple[Json, str, Reason]] = {
     ),
     "not-admitted": (pod("Failed", reason="OutOfcpu", message="too little"), "False", Reason.POD_LOST),
     "node-shutdown": (pod("Failed", reason="Terminated"), "False", Reason.POD_LOST),
+    # The kubelet ends a pod: pkg/kubelet/{nodeshutdown,preemption,eviction} write a reason and the condition at once.
+    "shutdown": (
+        pod("Failed", ended(143), reason="Terminated", conditions=BY_KUBELET), "False", Reason.POD_LOST,
+    ),
+    "shutdown-of-an-idle-sandbox": (
+        pod("Failed", ended(0, "Completed"), reason="Terminated", conditions=BY_KUBELET), "False", Reason.POD_LOST,
+    ),
+    "shutdown-of-an-older-kubelet": (pod("Failed", ended(137), reason="Shutdown"), "False", Reason.POD_LOST),
+    "shutdown-after-the-command-was-done": (
+        pod("Succeeded", ended(0, "Completed"), reason="Terminated", conditions=BY_KUBELET),
+        "False", Reason.CONTAINER_EXITED,
+    ),
+    "preempted-by-the-kubelet": (
+        pod("Failed", ended(137), reason="Preempting", conditions=BY_KUBELET), "False", Reason.POD_LOST,
+    ),
+    "evicted-with-an-end": (
+        pod("Failed", ended(137), reason="Evicted", message="The node was low on resource: memory.",
+            conditions=BY_KUBELET),
+        "False", Reason.EVICTED,
+    ),
+    "evicted-for-storage-with-an-end": (
+        pod("Failed", ended(137), reason="Evicted", message='Container sandbox exceeded its local ephemeral storage '
+            'limit "1Gi".'),
+        "False", Reason.STORAGE_LIMIT_EXCEEDED,
+    ),
+    "rejected-after-a-restart-of-the-node": (
+        pod("Failed", ended(255), reason="UnexpectedAdmissionError"), "False", Reason.POD_LOST,
+    ),
+    "rejected-while-the-node-shuts-down": (pod("Failed", reason="NodeShutdown"), "False", Reason.POD_LOST),
+    "condition-of-the-kubelet-alone": (
+        pod("Failed", ended(137), conditions=disruption("TerminationByKubelet", "2026-03-01T13:00:02Z")),
+        "False", Reason.POD_LOST,
+    ),
+    # The node restarted, or its runtime lost the container: containerd, then the kubelet.
+    "restart-of-the-node": (pod("Failed", ended(255, "Unknown")), "False", Reason.POD_LOST),
+    "container-lost": (pod("Failed", ended(137, "ContainerStatusUnknown", at=None)), "False", Reason.POD_LOST),
+    "gate-lost": (
+        pod(
+            "Failed",
+            waiting("PodInitializing"),
+            initContainerStatuses=[{"name": "gate", "state": ended(137, "ContainerStatusUnknown", at=None)}],
+        ),
+        "False", Reason.POD_LOST,
+    ),
+    "container-lost-while-it-started": (
+        pod(
+            "Failed",
+            containerStatuses=[
+                {
+                    "name": "sandbox",
+                    "state": waiting("ContainerCreating"),
+                    "lastState": ended(137, "ContainerStatusUnknown", at=None),
+                },
+            ],
+        ),
+        "False",
+        Reason.POD_LOST,
+    ),
+    # The control plane writes the condition, then deletes the pod, which need not come about. The pod garbage collector
+    # sets the phase as well.
+    "preempted-by-the-scheduler": (
+        pod("Failed", ended(137), conditions=disruption("PreemptionByScheduler")), "False", Reason.POD_LOST,
+    ),
+    "evicted-by-the-api": (
+        pod("Failed", ended(143), conditions=disruption("EvictionByEvictionAPI")), "False", Reason.POD_LOST,
+    ),
+    "evicted-for-a-taint": (
+        pod("Failed", ended(143), conditions=disruption("DeletionByTaintManager")), "False", Reason.POD_LOST,
+    ),
+    "evicted-for-a-taint-of-a-device": (
+        pod("Failed", ended(143), conditions=disruption("DeletionByDeviceTaintManager")), "False", Reason.POD_LOST,
+    ),
+    "node-deleted": (pod("Failed", RUNS, conditions=disruption("DeletionByPodGC")), "False", Reason.POD_LOST),
+    # The sandbox's own doing, whatever happened to the node then.
+    "exited-before-the-node-was-deleted": (
+        pod("Failed", ended(3), conditions=disruption("DeletionByPodGC", "2026-03-01T14:00:00Z")),
+        "False", Reason.CONTAINER_EXITED,
+    ),
+    "exited-before-a-taint": (
+        pod("Failed", ended(3), conditions=disruption("DeletionByTaintManager", "2026-03-01T14:00:00Z")),
+        "False", Reason.CONTAINER_EXITED,
+    ),
+    "exited-after-a-disruption-that-did-not-come-about": (
+        pod("Failed", ended(3), conditions=disruption("PreemptionByScheduler", status="False")),
+        "False", Reason.CONTAINER_EXITED,
+    ),
+    "oom-before-the-shutdown": (
+        pod("Failed", ended(137, "OOMKilled"), reason="Terminated", conditions=BY_KUBELET),
+        "False", Reason.SANDBOX_OOM_KILLED,
+    ),
+    "not-gvisor-before-the-shutdown": (
+        pod("Failed", ended(86, message="caisson-gate: NotGVisor: Linux"), reason="Terminated"),
+        "False", Reason.NOT_GVISOR,
+    ),
+    "deadline": (
+        pod("Failed", ended(137), reason="DeadlineExceeded", message="Pod was active on the node longer than it may"),
+        "False", Reason.CONTAINER_EXITED,
+    ),
+    "deadline-before-it-ran": (pod("Failed", reason="DeadlineExceeded"), "False", Reason.CONTAINER_EXITED),
+    "runs-while-it-is-evicted": (
+        pod("Running", RUNS, conditions=disruption("EvictionByEvictionAPI")), "True", Reason.POD_RUNNING,
+    ),
     "unknown": (pod("Unknown", RUNS, reason="NodeLost"), "Unknown", Reason.POD_UNKNOWN),
 }  # fmt: skip
 
@@ -93,6 +201,30 @@ def test_a_status_is_understood(name: str) -> None:
     status, truth, reason = STATES[name]
     verdict = pod_verdict(pod_view(status))
     assert (verdict.status, verdict.reason) == (truth, reason)
+
+
+@given(
+    st.sampled_from(
+        [("Failed", 1, "Error"), ("Failed", 255, "Error"), ("Failed", 137, "Error"), ("Succeeded", 0, "Completed")]
+    ),
+    st.sampled_from(["Unknown", "ContainerStatusUnknown", "Terminated", "NodeShutdown", "DisruptionTarget", "Evicted"])
+    | st.text(max_size=200),
+)
+def test_a_sandbox_can_not_forge_the_loss_of_its_node(end: tuple[str, int, str], message: str) -> None:
+    phase, code, reason = end
+    found = pod_verdict(pod_view(pod(phase, ended(code, reason, message))))
+    assert found.reason is Reason.CONTAINER_EXITED
+
+
+def test_the_loss_of_a_pod_names_who_ended_it_and_not_what_the_sandbox_wrote() -> None:
+    for state, status, words in (
+        (ended(143, message="forged"), {"reason": "Terminated", "message": "imminent node shutdown"}, "node shutdown"),
+        (ended(255, "Unknown", "forged"), {}, "lost track of the container (Unknown)"),
+        (ended(143, message="forged"), {"conditions": disruption("EvictionByEvictionAPI")}, "EvictionByEvictionAPI: m"),
+    ):
+        message = pod_verdict(pod_view(pod("Failed", state, **status))).message
+        assert words in message
+        assert "forged" not in message
 
 
 def test_a_deleted_pod_is_terminating_whatever_else_it_is() -> None:

@@ -1,0 +1,1 @@
+"""Pure functions that know nothing of Caisson's resources."""
