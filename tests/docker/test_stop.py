@@ -82,3 +82,10 @@ def test_a_toolbox_that_is_copied_works_as_one_that_is_mounted(operator: LocalCl
     assert not any("image" in volume for volume in pod["spec"]["volumes"])
     assert kubectl.shell("demo", f"{IMPORT}; docker run --rm hello /busybox echo it ran").strip() == "it ran"
     assert "Read-only" in kubectl.shell("demo", "touch /opt/caisson/bin/dockerd 2>&1 || true")
+    # The init container that copies it does not exist on another runtime either.
+    with kubectl.watch("pods") as changes:
+        kubectl.sandbox("mislabelled", runtimeClassName="mislabelled")
+        kubectl.until_reason("mislabelled", "NotGVisor")
+        pods = [change["object"] for change in changes() if change["object"]["metadata"]["name"] == "mislabelled"]
+    states = [state for pod in pods for state in pod["status"].get("initContainerStatuses", ())]
+    assert {state.get("containerID") for state in states} == {None}
