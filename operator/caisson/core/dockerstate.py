@@ -121,7 +121,19 @@ def _after_report(
         hint=reason.guidance,
         at=at.replace(microsecond=0),
     )
+    if known.pid is None and known.restarts == docker.restarts and _is_same_crash(state.crash, crash):
+        # The answer to an earlier write was lost, and the status contains this report already.
+        return state
     return _crashed(sandbox, docker, crash)
+
+
+def _is_same_crash(stored: Crash | None, crash: Crash) -> bool:
+    """Tell whether two crashes come from the same report.
+
+    `at` comes from this operator's clock, so a sandbox can't forge it. The back-off is one second or longer, so two
+    reports never have the same `at`.
+    """
+    return stored is not None and (stored.at, stored.pid, stored.exit_code) == (crash.at, crash.pid, crash.exit_code)
 
 
 def _crashed(sandbox: Sandbox, docker: DockerStatus, crash: Crash) -> DockerState:

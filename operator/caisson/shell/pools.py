@@ -76,6 +76,9 @@ class _Memory:
     told: dict[Reason, datetime] = field(default_factory=dict)
     """When an Event of what was last recorded."""
 
+    announced_status: SandboxPoolStatus | None = None
+    """The stored status up to which this process recorded Events."""
+
     changed_since: datetime | None = None
 
 
@@ -122,6 +125,7 @@ class Pools:
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             self._memories.pop(key, None)
             return
+        await self._announce(ObjectMeta.model_validate(raw["metadata"]), readable_status(SandboxPoolStatus, raw))
         try:
             pool = _read(raw)
         except ValidationError as error:
@@ -208,7 +212,7 @@ class Pools:
         patch = merge_patch(stored_status(raw, known), as_json(wanted))
         if not patch or await write_status(self._kube, self._pools, PLURAL, metadata, patch) is None:
             return
-        await self._tell(metadata, known, wanted)
+        await self._announce(metadata, wanted)
 
     async def _create(self, pool: SandboxPool, memory: _Memory) -> bool:
         suffix = "".join(secrets.choice(_LETTERS) for _ in range(_SUFFIX))
@@ -261,12 +265,14 @@ class Pools:
             self._wake_after(key, CHANGED_MEANWHILE.total_seconds())
             return
         memory.changed_since = None
-        await self._tell(pool.metadata, pool.status, status)
+        await self._announce(pool.metadata, status)
 
-    async def _tell(self, metadata: ObjectMeta, before: SandboxPoolStatus, status: SandboxPoolStatus) -> None:
-        told = self._memory(metadata).told
-        for notice in pool_notices(before, status, told, now()):
-            told[notice.reason] = now()
+    async def _announce(self, metadata: ObjectMeta, status: SandboxPoolStatus) -> None:
+        """Record the Events of what changed in the stored status since the last call, as for a Sandbox."""
+        memory = self._memory(metadata)
+        before, memory.announced_status = memory.announced_status, status
+        for notice in pool_notices(before or status, status, memory.told, now()):
+            memory.told[notice.reason] = now()
             await self._recorder.record(metadata, notice)
 
 

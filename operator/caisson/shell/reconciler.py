@@ -18,7 +18,7 @@ from caisson.core.plan import Action, ApplyObject, ClaimPod, DeleteObject, Kept,
 from caisson.core.podview import pod_view
 from caisson.core.template import read_template, with_template
 from caisson.core.verdict import Verdict
-from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices
+from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices, recent_notices
 from caisson.shell.actions import Actions
 from caisson.shell.clock import now
 from caisson.shell.health import Health
@@ -84,6 +84,8 @@ class Reconciler:
                 self._health.gone(key)
             return
         memory = self._memory(key, raw)
+        metadata = ObjectMeta.model_validate(raw["metadata"])
+        await self._announce(metadata, memory, readable_status(SandboxStatus, raw))
         try:
             sandbox = _read(raw)
         except ValidationError as error:
@@ -109,6 +111,10 @@ class Reconciler:
     def _observe(self, key: Key, sandbox: Sandbox, memory: Memory) -> Observation:
         own, others = self._own_pods(key, sandbox)
         pod = pod_view(own) if own is not None else None
+        if pod is not None and pod.uid == memory.claiming and pod.owner_uid == sandbox.metadata.uid:
+            # The pod itself shows that the claim succeeded, also if the answer to the claim was lost.
+            memory.claiming, memory.claimed_at = None, now()
+            self._metrics.claimed(Origin.WARM)
         pooled = self._pooled(sandbox, own, memory)
         session: Session | None = memory.session
         events: PodEvents | None = memory.pod_events
@@ -164,7 +170,7 @@ class Reconciler:
         filled = with_template(sandbox, pool.spec.template.spec)
         if pod is not None:
             return _Pooled(filled)
-        if _not_taken(sandbox, memory) is not None:
+        if _not_taken(sandbox.metadata, memory) is not None:
             # It would be again. One of its own may be allowed.
             return _Pooled(filled)
         warm, soon = self._pools.offer(sandbox, pool)
@@ -186,17 +192,29 @@ class Reconciler:
             elif not await self._patch(seen, memory, decision.status, patch):
                 wake_at = earliest(wake_at, now() + CHANGED_MEANWHILE)
             else:
-                pool = decision.status.pool
-                if pool is not None and pool != known.pool and pool.origin is Origin.COLD:
-                    self._metrics.claimed(Origin.COLD)
-                for told in notices(known, decision.status, _not_taken(seen.sandbox, memory)):
-                    if told.crash is not None:
-                        self._metrics.crashed(told.crash.reason)
-                    await self._recorder.record(seen.sandbox.metadata, told)
+                await self._announce(seen.sandbox.metadata, memory, decision.status)
                 # What was just written may be what the next step goes by.
                 wake_at = now()
         if wake_at is not None:
             self._wake_after(key, (wake_at - now()).total_seconds())
+
+    async def _announce(self, metadata: ObjectMeta, memory: Memory, status: SandboxStatus) -> None:
+        """Record the Events and metrics of what changed in the stored status since the last call.
+
+        They depend on the stored status and not on the answer to a write, so they are recorded once even if that
+        answer is lost. At its first look, an operator makes up for what an earlier one may have left out.
+        """
+        before, memory.announced_status = memory.announced_status, status
+        if before is None:
+            new = recent_notices(status, now() - _LATELY)
+        else:
+            new = notices(before, status, _not_taken(metadata, memory))
+            if status.pool is not None and status.pool != before.pool and status.pool.origin is Origin.COLD:
+                self._metrics.claimed(Origin.COLD)
+        for notice in new:
+            if notice.crash is not None:
+                self._metrics.crashed(notice.crash.reason)
+            await self._recorder.record(metadata, notice)
 
     async def _patch(self, seen: Observation, memory: Memory, status: SandboxStatus, patch: Json) -> bool:
         """Write the status. Returns False when the Sandbox is gone or has changed by now."""
@@ -245,10 +263,10 @@ class Reconciler:
         self._forget(key)
 
 
-def _not_taken(sandbox: Sandbox, memory: Memory) -> Verdict | None:
+def _not_taken(metadata: ObjectMeta, memory: Memory) -> Verdict | None:
     """Why the API server would not let a pod be taken for this generation of the spec."""
     failure = memory.claim_failure
-    return failure.told if failure is not None and failure.generation == sandbox.metadata.generation else None
+    return failure.told if failure is not None and failure.generation == metadata.generation else None
 
 
 def _claimed_lately(sandbox: Sandbox) -> datetime | None:

@@ -370,7 +370,10 @@ class PoolKube(FakeKube):
         if plural == "sandboxes":
             return await super().patch_status(plural, namespace, name, patch)
         self.pool = merged(self.pool, {"status": patch["status"]})
-        return self._stamp(self.pool)
+        answer = self._stamp(self.pool)
+        if self.lost_answers:
+            raise self.lost_answers.pop(0)
+        return answer
 
     def run(self, name: str) -> None:
         """Let the kubelet start a pod, and find it good."""
@@ -510,6 +513,19 @@ class TestClaims:
         assert sorted(world.owners().values()) == ["Sandbox/demo", "SandboxPool/warm"]
         assert world.condition() == ("True", "Ready")
         assert len(names) == 2
+
+    async def test_a_claim_counts_once_when_an_answer_is_lost(self) -> None:
+        for lost_answers in ("lost_answers", "after_patch"):
+            world = PoolWorld(replicas=1)
+            (name,) = await world.fill()
+            setattr(world.kube, lost_answers, [KubeUnreachable("lost")])
+            with pytest.raises(KubeUnreachable):
+                await world.reconcile()
+            world.watches_deliver()
+            await world.reconcile(3)
+            assert world.owners() == {name: "Sandbox/demo"}
+            assert [event["reason"] for event in world.kube.events] == ["Ready"]
+            assert world.metrics.registry.get_sample_value("caisson_pool_claims_total", {"origin": "Warm"}) == 1
 
     async def test_a_pod_that_another_took_is_not_taken(self) -> None:
         world = PoolWorld(replicas=2)
@@ -673,6 +689,16 @@ class TestTrouble:
             writes.append(copy.deepcopy(world.kube.pool["status"]))
         assert "warm-… is forbidden: exceeded quota" in str(writes[1])
         assert writes[1] == writes[2]
+
+    async def test_a_trouble_has_one_event_when_the_answer_to_its_write_is_lost(self, world: PoolWorld) -> None:
+        world.kube.pod_errors = [kube_error("POST", 403, "Forbidden", "{name} is forbidden: exceeded quota")]
+        world.kube.lost_answers = [KubeUnreachable("lost")]
+        with pytest.raises(KubeUnreachable):
+            await world.pools.reconcile(POOL_KEY)
+        world.watches_deliver()
+        for _ in range(2):
+            await world.pools.reconcile(POOL_KEY)
+        assert [event["reason"] for event in world.kube.events] == ["PodRejected"]
 
     async def test_another_template_gets_another_chance(self, world: PoolWorld) -> None:
         await self.fail(world, await world.fill())
