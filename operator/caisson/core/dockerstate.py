@@ -66,6 +66,11 @@ def docker_state(seen: Observation, pod: PodView, config: Config, now: datetime)
     return replace(state, step=step)
 
 
+def look_session(sandbox: Sandbox, docker: DockerStatus | None, config: Config, pod: PodView) -> OpenSession:
+    """Return the session that finds out whether a daemon that was ready still runs; if it does, nothing changes."""
+    return _start(sandbox, config, pod, docker.restarts if docker is not None else 0)
+
+
 def restart_number(restart: Restart, reason: Reason, restarts: int, failures: int) -> int:
     """Return the number of the restart that answers a crash, 0 when none does."""
     worth_it = reason.outlook is Outlook.RETRIED

@@ -18,8 +18,8 @@ from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
 from caisson.core.backoff import exponential
 from caisson.core.control import preload_command
-from caisson.core.decide import decide_member
-from caisson.core.dockerstate import vouched_until
+from caisson.core.decide import Decision, decide_member
+from caisson.core.dockerstate import look_session, vouched_until
 from caisson.core.observation import Observation, SessionLost, SessionReported, SessionRunning
 from caisson.core.plan import NOTHING, Expected, OpenSession, Step, earliest
 from caisson.core.pod import first_probe_within, render_pod
@@ -125,7 +125,7 @@ def member_state(
         problem = found if found.reason.outlook is Outlook.RETRIED else None
         return MemberDecision(status, Standing.PENDING, problem, decision.step)
     if made_from.preload and not preload.done:
-        return _preloading(seen, made_from, preload, decision.status, now)
+        return _preloading(seen, made_from, preload, decision, config, now)
     if pod.ready:
         return MemberDecision(status, Standing.AVAILABLE, None, decision.step)
     until = _until_probed(seen, pod, status, config)
@@ -162,17 +162,35 @@ def _is_final(status: SandboxStatus, found: Verdict) -> bool:
 
 
 def _preloading(
-    seen: Observation, made_from: MadeFrom, preload: PreloadState, status: SandboxStatus, now: datetime
+    seen: Observation, made_from: MadeFrom, preload: PreloadState, decision: Decision, config: Config, now: datetime
 ) -> MemberDecision:
     pod = seen.pod
     assert pod is not None  # noqa: S101
     problem = None if preload.problem is None else verdict("False", Reason.PRELOAD_FAILED, said=preload.problem)
+    step = _preload_step(seen, pod, made_from, preload, decision, config, now)
+    return MemberDecision(decision.status, Standing.PRELOADING, problem, step)
+
+
+def _preload_step(
+    seen: Observation,
+    pod: PodView,
+    made_from: MadeFrom,
+    preload: PreloadState,
+    decision: Decision,
+    config: Config,
+    now: datetime,
+) -> Step:
     if isinstance(seen.session, SessionRunning):
-        return MemberDecision(status, Standing.PRELOADING, problem, NOTHING)
+        return NOTHING
+    if decision.step.action is not None or isinstance(seen.session, SessionLost):
+        # The pod turned unready, or the last look at dockerd was lost: dockerd comes first.
+        return decision.step
+    if preload.at is not None and (seen.looked_at is None or seen.looked_at <= preload.at):
+        # The last attempt failed. If dockerd died meanwhile, no further attempt can succeed.
+        return Step(look_session(seen.sandbox, decision.status.docker, config, pod))
     if preload.at is not None:
         due = preload.at + exponential(preload.tries, first=5, ceiling=_PRELOAD_CEILING_SECONDS)
         if now < due:
-            return MemberDecision(status, Standing.PRELOADING, problem, Step(wake_at=due))
+            return Step(wake_at=earliest(due, decision.step.wake_at))
     command = tuple(preload_command(pod.uid, made_from.preload))
-    session = OpenSession(pod.name, pod.uid, pod.node or "", command, _PRELOAD_TIMEOUT_SECONDS, Expected.PRELOAD)
-    return MemberDecision(status, Standing.PRELOADING, problem, Step(session))
+    return Step(OpenSession(pod.name, pod.uid, pod.node or "", command, _PRELOAD_TIMEOUT_SECONDS, Expected.PRELOAD))

@@ -27,11 +27,13 @@ from caisson.shell.exec import ExecError, ExecResult
 from caisson.shell.store import Key
 from tests.unit.operator.builders import (
     CONFIG,
+    KILLED,
     NOW,
     RUNNING,
     after,
     ended_pod,
     failed_report,
+    lost,
     make_pod,
     make_sandbox,
     make_spec,
@@ -293,10 +295,41 @@ class TestMembers:
 
     def test_an_image_that_can_not_be_pulled_is_told_and_tried_again_later(self) -> None:
         failed = PreloadState(problem="postgres:16: no such host", tries=2, at=NOW)
-        found = self.ready(preload=failed)
+        found = self.ready(preload=failed, looked_at=after(1))
         assert found.problem.reason == Reason.PRELOAD_FAILED
         assert "no such host" in found.problem.message
         assert (found.step.action, found.step.wake_at) == (None, after(10))
+        again = self.ready(preload=failed, looked_at=after(1), at=after(10))
+        assert again.step.action.expected is Expected.PRELOAD
+
+    @pytest.mark.parametrize("tries", [1, 9])
+    def test_dockerd_is_looked_at_before_the_next_preload_attempt(self, tries: int) -> None:
+        failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=tries, at=after(100))
+        for looked_at in (None, after(50)):
+            found = self.state(make_pod(), self.ready().status, failed, after(9999), looked_at=looked_at)
+            assert (found.standing, found.step.action.expected) == (Standing.PRELOADING, Expected.START)
+
+    def test_dockerd_is_looked_at_when_the_pod_turns_unready_between_preload_attempts(self) -> None:
+        failed = PreloadState(problem="timeout", tries=9, at=after(100))
+        dead = make_pod(ready=False, ready_changed_at=after(150))
+        found = self.state(dead, self.ready().status, failed, after(160), looked_at=after(110))
+        assert found.step.action.expected is Expected.START
+
+    def test_a_lost_look_at_dockerd_is_repeated_before_the_images(self) -> None:
+        failed = PreloadState(problem="timeout", tries=1, at=NOW)
+        seen = {"status": self.ready().status, "preload": failed, "session": lost(at=after(9))}
+        assert self.state(make_pod(), at=after(9), **seen).step.wake_at == after(10)
+        assert self.state(make_pod(), at=after(10), **seen).step.action.expected is Expected.START
+
+    def test_a_dockerd_that_died_while_it_preloads_is_restarted_or_fails(self) -> None:
+        failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=1, at=NOW)
+        died = self.state(make_pod(), self.ready().status, failed, session=reported(failed_report(**KILLED)))
+        assert (died.standing, died.problem.reason) == (Standing.PENDING, Reason.DOCKERD_KILLED)
+        restart = self.state(make_pod(), died.status, failed, after(60))
+        assert restart.step.action.expected is Expected.START
+        final = failed_report(stderr="unknown flag: --x", exit_code=125)
+        gone = self.state(make_pod(), self.ready().status, failed, session=reported(final))
+        assert gone.standing is Standing.FAILED
 
 
 class PoolKube(FakeKube):
@@ -427,14 +460,14 @@ class PoolWorld(World):
             if pod["metadata"]["name"] not in self.kube.all_pods:
                 self.pods.remove(pod)
 
-    async def fill(self) -> list[str]:
-        """Bring the pool's pods to where they can be taken, and return their names."""
+    async def fill(self, *answers: ExecResult | Exception) -> list[str]:
+        """Bring the pool's pods to where they can be taken, and return their names. See `look` for the answers."""
         await self.pools.reconcile(POOL_KEY)
         names = sorted(self.kube.all_pods)
         for name in names:
             self.kube.run(name)
         self.watches_deliver()
-        await self.look(names)
+        await self.look(names, *answers)
         return names
 
     async def dies_at_the_claim(self) -> None:
@@ -447,10 +480,10 @@ class PoolWorld(World):
         with pytest.raises(KubeUnreachable):
             await self.reconcile()
 
-    async def look(self, names: list[str]) -> None:
-        """Look at pods of the pool, as after a restart of the operator too."""
+    async def look(self, names: list[str], *answers: ExecResult | Exception) -> None:
+        """Look at pods of the pool, as after a restart of the operator too. The sessions of each get these answers."""
         for name in names:
-            self.executor.answers = [READY_ANSWER]
+            self.executor.answers = list(answers or (READY_ANSWER,))
             for _ in range(3):
                 await self.members.reconcile(Key("default", name))
                 for _ in range(5):
@@ -973,27 +1006,35 @@ class TestOffer:
         assert world.owners() == {}
 
 
+PRELOADED_ANSWER = ExecResult(0, line("preloaded"), b"")
+
+
 class TestPreload:
     async def test_a_pod_is_offered_once_the_images_are_there(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
-        (name,) = await world.fill()
-        assert world.pools.offer(make_sandbox(), make_pool(preload=["postgres:16"]))[0] is None
-        world.members._known[Key("default", name)].preload = PreloadState()
-        world.executor.answers = [ExecResult(0, line("preloaded"), b"")]
+        pool = make_pool(preload=["postgres:16"])
+        await world.pools.reconcile(POOL_KEY)
+        (name,) = world.kube.all_pods
+        world.kube.run(name)
+        world.watches_deliver()
+        world.executor.answers = [READY_ANSWER, PRELOADED_ANSWER]
+        for _ in range(3):
+            assert world.pools.offer(make_sandbox(), pool)[0] is None
+            await world.members.reconcile(Key("default", name))
+            await asyncio.sleep(0.01)
         await world.members.reconcile(Key("default", name))
-        await asyncio.sleep(0.01)
-        await world.members.reconcile(Key("default", name))
-        warm, _ = world.pools.offer(make_sandbox(), make_pool(preload=["postgres:16"]))
+        warm, _ = world.pools.offer(make_sandbox(), pool)
         assert warm is not None
         assert warm.pod.name == name
 
     async def test_a_session_that_is_lost_over_it_says_nothing_of_docker(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
-        (name,) = await world.fill()
+        (name,) = await world.fill(READY_ANSWER, ExecError("broken"), READY_ANSWER)
         known, key = world.members._known[Key("default", name)], Key("default", name)
         for _ in range(LOST_SESSIONS_TOLD + 1):
-            known.preload = replace(known.preload, at=None)
-            world.executor.answers = [ExecError("broken")]
+            await world.members.reconcile(key)
+            known.preload = replace(known.preload, at=NOW)
+            world.executor.answers = [ExecError("broken"), READY_ANSWER]
             for _ in range(2):
                 await world.members.reconcile(key)
                 await asyncio.sleep(0.01)
@@ -1001,4 +1042,5 @@ class TestPreload:
         assert known.problem is not None
         assert known.problem.reason is Reason.PRELOAD_FAILED
         assert "broken" in known.problem.message
-        assert {command[3] for command in world.executor.commands[1:]} == {"preload"}
+        verbs = [command[3] for command in world.executor.commands]
+        assert verbs == ["start", "preload"] * (LOST_SESSIONS_TOLD + 2) + ["start"]
