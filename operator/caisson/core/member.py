@@ -185,12 +185,12 @@ def _preload_step(
     if decision.step.action is not None or isinstance(seen.session, SessionLost):
         # The pod turned unready, or the last look at dockerd was lost: dockerd comes first.
         return decision.step
-    if preload.at is not None and (seen.looked_at is None or seen.looked_at <= preload.at):
-        # The last attempt failed. If dockerd died meanwhile, no further attempt can succeed.
-        return Step(look_session(seen.sandbox, decision.status.docker, config, pod))
     if preload.at is not None:
         due = preload.at + exponential(preload.tries, first=5, ceiling=_PRELOAD_CEILING_SECONDS)
         if now < due:
             return Step(wake_at=earliest(due, decision.step.wake_at))
+        if seen.looked_at is None or seen.looked_at <= preload.at:
+            # The last attempt failed. If that is because dockerd died, no further attempt can succeed.
+            return Step(look_session(seen.sandbox, decision.status.docker, config, pod))
     command = tuple(preload_command(pod.uid, made_from.preload))
     return Step(OpenSession(pod.name, pod.uid, pod.node or "", command, _PRELOAD_TIMEOUT_SECONDS, Expected.PRELOAD))

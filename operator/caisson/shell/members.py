@@ -34,7 +34,12 @@ from caisson.shell.store import Key, OwnerKey, Store, key_of, owner_key
 
 Json = dict[str, Any]
 
-_SOON = timedelta(seconds=10)
+_VERIFIED_WITHIN = timedelta(seconds=20)
+"""How long after its start an operator is given to verify the pods that were ready before: two short sessions for each,
+a few at a time on each node. Longer than that, a Sandbox does not wait for them."""
+
+_CLOCKS_DIFFER_BY = timedelta(seconds=1)
+"""The API server cuts the fraction of a second off the time at which it creates a pod."""
 
 
 @dataclass
@@ -49,9 +54,6 @@ class _Known:
     ready_since: datetime | None = None
     until: datetime | None = None
     """Where it can be taken before the kubelet has called it ready: for how long."""
-
-    since: datetime = field(default_factory=now)
-    """When this process first looked."""
 
     def take_over(self, decision: MemberDecision, pod: PodView, at: datetime) -> bool:
         """Know what was decided; tell whether a session's report was new in it."""
@@ -88,9 +90,12 @@ class Members:
         self._wake, self._wake_after, self._pool_changed = wake, wake_after, pool_changed
         self._reservations = reservations
         self._known: dict[Key, _Known] = {}
+        self._began: datetime | None = None
+        """When this process, as the leader, first looked at a pool's pod or needed one."""
 
     async def reconcile(self, key: Key) -> None:
         """Look at a pod of a pool, and do the one next thing for it."""
+        self._begin()
         raw = self._pods.get(key)
         owner = _pool_key(raw) if raw is not None else None
         made_from = read_template(raw) if raw is not None else None
@@ -133,6 +138,7 @@ class Members:
 
         It is the one that its status names, if that is still the pool's; or that which has been ready the longest.
         """
+        self._begin()
         found: list[tuple[datetime, WarmPod]] = []
         soon = False
         for raw in self._owned(pool):
@@ -144,12 +150,12 @@ class Members:
                 return WarmPod(view, sandbox.status), False
             if not member.current or self._sandboxes.is_indexed(uid):
                 continue
-            if not (view.ready or (known is not None and known.until is not None and now() < known.until)):
-                # Whatever this process knew when it looked last.
-                continue
-            if known is not None and member.standing is Standing.AVAILABLE and member.ready_since is not None:
+            # The kubelet's word counts, whatever this process knew when it looked last.
+            is_ready = view.ready or (known is not None and known.until is not None and now() < known.until)
+            is_available = member.standing is Standing.AVAILABLE and is_ready
+            if known is not None and is_available and member.ready_since is not None:
                 found.append((member.ready_since, WarmPod(view, known.status)))
-            elif _is_new(known, view):
+            elif self._is_being_verified(member, view):
                 soon = True
         if not found:
             return None, soon
@@ -159,6 +165,21 @@ class Members:
     def is_free(self, pod_uid: str) -> bool:
         """Tell whether nobody has taken a pod, or is about to."""
         return pod_uid not in self._reservations and not self._sandboxes.is_indexed(pod_uid)
+
+    def _begin(self) -> None:
+        self._began = self._began or now()
+
+    def _is_being_verified(self, member: Member, pod: PodView) -> bool:
+        """Tell whether a pod, which may have been available before this process began, may prove so in a moment.
+
+        What makes a pod available is known only to the process that looked: that dockerd answers, and that the images
+        are there. The next operator asks again, which changes nothing in the pod.
+        """
+        assert self._began is not None  # noqa: S101
+        is_of_before = self._began - pod.created_at > _CLOCKS_DIFFER_BY
+        is_undecided = member.standing in {Standing.PENDING, Standing.PRELOADING} and member.problem is None
+        may_be_ready = pod.ready or awaits_first_probe(pod)
+        return is_of_before and is_undecided and may_be_ready and now() - self._began < _VERIFIED_WITHIN
 
     def _owned(self, pool: SandboxPool) -> list[Json]:
         owner = OwnerKey(pool.metadata.namespace, pool_api.KIND, pool.metadata.name)
@@ -213,14 +234,6 @@ def _is_as_good_as_claimed(known: _Known | None, pod: PodView) -> bool:
     """Tell whether a pod, which a Sandbox's status names already, can still be given to it."""
     has_failed = known is not None and known.standing is Standing.FAILED
     return (pod.ready or awaits_first_probe(pod)) and not has_failed
-
-
-def _is_new(known: _Known | None, pod: PodView) -> bool:
-    """Tell whether this process has yet to find out what a pod of before it is good for, and may before long."""
-    if known is None:
-        return True
-    is_of_before = known.since - pod.created_at > _SOON
-    return is_of_before and known.standing is Standing.PENDING and not known.problem and now() - known.since < _SOON
 
 
 def _pool_key(raw: Json) -> Key | None:

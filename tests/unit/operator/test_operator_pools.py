@@ -43,12 +43,13 @@ from tests.unit.operator.builders import (
 )
 from tests.unit.operator.fakes import READY_ANSWER, FakeKube, World, merged
 from tests.unit.operator.policies import selects
-from tests.unit.operator.test_operator_report import line
+from tests.unit.operator.test_operator_report import b64, line
 
 Json = dict[str, Any]
 
 POOL_KEY = Key("default", "warm")
 POOL_UID = "33333333-3333-3333-3333-333333333333"
+PRELOADED_ANSWER = ExecResult(0, line("preloaded"), b"")
 
 
 def raw_pool(replicas: int = 1, **spec: Any) -> Json:
@@ -295,7 +296,7 @@ class TestMembers:
 
     def test_an_image_that_can_not_be_pulled_is_told_and_tried_again_later(self) -> None:
         failed = PreloadState(problem="postgres:16: no such host", tries=2, at=NOW)
-        found = self.ready(preload=failed, looked_at=after(1))
+        found = self.ready(preload=failed)
         assert found.problem.reason == Reason.PRELOAD_FAILED
         assert "no such host" in found.problem.message
         assert (found.step.action, found.step.wake_at) == (None, after(10))
@@ -317,7 +318,7 @@ class TestMembers:
 
     def test_a_lost_look_at_dockerd_is_repeated_before_the_images(self) -> None:
         failed = PreloadState(problem="timeout", tries=1, at=NOW)
-        seen = {"status": self.ready().status, "preload": failed, "session": lost(at=after(9))}
+        seen: Json = {"status": self.ready().status, "preload": failed, "session": lost(at=after(9))}
         assert self.state(make_pod(), at=after(9), **seen).step.wake_at == after(10)
         assert self.state(make_pod(), at=after(10), **seen).step.action.expected is Expected.START
 
@@ -765,6 +766,42 @@ class TestTrouble:
         await world.reconcile()
         assert world.owners() == {name: "Sandbox/demo"}
 
+    @pytest.mark.parametrize("is_probed", [True, False], ids=["probed", "not-probed-yet"])
+    async def test_after_a_restart_a_sandbox_waits_for_preloaded_pods(self, is_probed: bool) -> None:
+        world = PoolWorld(replicas=1, preload=["postgres:16"])
+        (name,) = await world.fill(READY_ANSWER, PRELOADED_ANSWER)
+        if not is_probed:
+            world.kube.turns_unready(name, 0)
+        world.operator_restarts()
+        await world.reconcile()
+        for answer in (READY_ANSWER, PRELOADED_ANSWER):
+            assert "pool" not in world.kube.sandbox["status"]
+            world.executor.answers = [answer]
+            await world.members.reconcile(Key("default", name))
+            await asyncio.sleep(0.01)
+            await world.reconcile()
+        await world.members.reconcile(Key("default", name))
+        await world.reconcile()
+        assert world.owners() == {name: "Sandbox/demo"}
+
+    async def test_a_sandbox_does_not_wait_longer_for_pods_that_are_not_verified(self, world: PoolWorld) -> None:
+        await world.fill()
+        world.operator_restarts()
+        await world.reconcile()
+        assert "pool" not in world.kube.sandbox["status"]
+        world.members._began = now() - timedelta(seconds=20)
+        await world.reconcile()
+        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
+
+    async def test_a_sandbox_does_not_wait_for_pods_whose_images_are_missing(self) -> None:
+        world = PoolWorld(replicas=1, preload=["postgres:16"])
+        (name,) = await world.fill(READY_ANSWER, PRELOADED_ANSWER)
+        world.operator_restarts()
+        failed = ExecResult(1, line("preloadFailed", image64=b64("postgres:16"), stderr64=b64("no such host")), b"")
+        await world.look([name], READY_ANSWER, failed, READY_ANSWER)
+        await world.reconcile()
+        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
+
     async def test_where_no_pod_may_be_taken_one_is_started(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
 
@@ -983,7 +1020,7 @@ class TestOffer:
     async def test_one_that_is_new_to_the_cluster_is_not_waited_for(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         known = world.members._known[Key("default", name)]
-        known.standing, known.since = Standing.PENDING, now()
+        known.standing = Standing.PENDING
         world.kube.all_pods[name]["metadata"]["creationTimestamp"] = f"{now():%Y-%m-%dT%H:%M:%SZ}"
         world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
@@ -1006,9 +1043,6 @@ class TestOffer:
         assert world.owners() == {}
 
 
-PRELOADED_ANSWER = ExecResult(0, line("preloaded"), b"")
-
-
 class TestPreload:
     async def test_a_pod_is_offered_once_the_images_are_there(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
@@ -1029,18 +1063,17 @@ class TestPreload:
 
     async def test_a_session_that_is_lost_over_it_says_nothing_of_docker(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
-        (name,) = await world.fill(READY_ANSWER, ExecError("broken"), READY_ANSWER)
+        (name,) = await world.fill()
         known, key = world.members._known[Key("default", name)], Key("default", name)
         for _ in range(LOST_SESSIONS_TOLD + 1):
-            await world.members.reconcile(key)
-            known.preload = replace(known.preload, at=NOW)
-            world.executor.answers = [ExecError("broken"), READY_ANSWER]
-            for _ in range(2):
+            # Long ago, so that the next attempt is due.
+            known.preload, known.memory.looked_at = replace(known.preload, at=NOW), NOW
+            world.executor.answers = [READY_ANSWER, ExecError("broken")]
+            for _ in range(4):
                 await world.members.reconcile(key)
                 await asyncio.sleep(0.01)
-        await world.members.reconcile(key)
         assert known.problem is not None
         assert known.problem.reason is Reason.PRELOAD_FAILED
         assert "broken" in known.problem.message
         verbs = [command[3] for command in world.executor.commands]
-        assert verbs == ["start", "preload"] * (LOST_SESSIONS_TOLD + 2) + ["start"]
+        assert verbs == ["start", "preload"] * (LOST_SESSIONS_TOLD + 2)
