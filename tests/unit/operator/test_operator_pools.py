@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -526,6 +527,19 @@ class TestClaims:
         assert len(world.kube.status_writes) == 2
         assert world.owners() == {next(iter(world.kube.all_pods)): "Sandbox/demo"}
 
+    async def test_of_two_pods_the_one_in_an_unreadable_status_is_kept(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        await world.reconcile(3)
+        twin = copy.deepcopy(world.kube.all_pods[name])
+        twin["metadata"] |= {"name": "a-twin", "uid": "uid of the twin"}
+        world.kube.all_pods["a-twin"] = twin
+        world.kube._stamp(twin)
+        world.kube.sandbox["status"]["docker"]["restarts"] = "of another version"
+        world.kube._stamp(world.kube.sandbox)
+        world.operator_restarts()
+        await world.reconcile(3)
+        assert list(world.kube.all_pods) == [name]
+
     async def test_an_operator_that_dies_in_between_goes_on_with_the_same_pod(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         await world.dies_at_the_claim()
@@ -920,6 +934,59 @@ class TestCold:
         await world.reconcile(3)
         assert "demo" in world.kube.all_pods
         assert world.condition() != ("False", "PodTerminating")
+
+    @pytest.mark.parametrize("pool_is_there", [True, False], ids=["pool", "no-pool"])
+    @pytest.mark.parametrize("origin", [Origin.COLD, Origin.WARM])
+    async def test_a_pod_is_kept_when_its_template_can_not_be_read(self, origin: Origin, pool_is_there: bool) -> None:
+        """As after a rollback of the operator."""
+        world = PoolWorld(replicas=int(origin is Origin.WARM), template={"image": "debian:trixie"})
+        if origin is Origin.WARM:
+            await world.fill()
+        await world.reconcile(3)
+        (name,) = (pod for pod, owner in world.owners().items() if owner == "Sandbox/demo")
+        world.kube.run(name)
+        world.watches_deliver()
+        world.executor.answers = [READY_ANSWER]
+        await world.reconcile(5)
+        assert world.condition() == ("True", "Ready")
+        self.damage_template(world, name)
+        world.kube.pool["spec"]["template"]["spec"]["image"] = "other"
+        world.kube._stamp(world.kube.pool)
+        policy = copy.deepcopy(world.kube.policies["demo"])
+        world.operator_restarts()
+        if not pool_is_there:
+            world.pool_store.remove(world.kube.pool)
+        sessions = len(world.executor.commands)
+        await world.reconcile(3)
+        assert world.owners()[name] == "Sandbox/demo"
+        assert world.condition() == ("True", "Ready")
+        told = next(c for c in world.kube.sandbox["status"]["conditions"] if c["type"] == "PodRunning")
+        assert "can't read which template" in told["message"]
+        # dockerd dies: no session starts it with the settings of another template.
+        world.kube.turns_unready(name, 60)
+        world.watches_deliver()
+        await world.reconcile(3)
+        assert world.condition() == ("Unknown", "PodTemplateUnreadable")
+        assert (world.owners()[name], len(world.executor.commands)) == ("Sandbox/demo", sessions)
+        assert world.kube.policies["demo"] == policy
+
+    @staticmethod
+    def damage_template(world: PoolWorld, name: str) -> None:
+        pod = world.kube.all_pods[name]
+        written = json.loads(pod["metadata"]["annotations"]["caisson.dev/pool-template"])
+        written["spec"]["entrypoint"] = "OfANewerVersion"
+        pod["metadata"]["annotations"]["caisson.dev/pool-template"] = json.dumps(written)
+        world.kube._stamp(pod)
+
+    async def test_a_pod_is_kept_when_this_version_reads_its_template_differently(self) -> None:
+        world = PoolWorld(replicas=0)
+        await world.reconcile(3)
+        pod = world.kube.all_pods["demo"]
+        pod["metadata"]["annotations"]["caisson.dev/spec-hash"] = "0123456789abcdef"
+        world.kube.run("demo")
+        world.operator_restarts()
+        await world.reconcile(3)
+        assert "demo" in world.kube.all_pods
 
     async def test_what_a_suspended_one_is_reached_by_outlives_its_pool(self) -> None:
         world = PoolWorld(replicas=0, template={"ports": [{"name": "web", "containerPort": 8080}]})

@@ -436,10 +436,12 @@ async def test_the_next_operator_records_a_crash_that_was_only_written(
     with pytest.raises(RuntimeError):
         await world.reconcile()
     monkeypatch.undo()
-    for _ in range(2):
+    for crashes in (1, None):
         world.operator_restarts()
         await world.reconcile()
         assert events_of(world, "DockerdKilled") == 1
+        labels = {"reason": "DockerdKilled"}
+        assert world.metrics.registry.get_sample_value("caisson_crashes_total", labels) == crashes
 
 
 async def test_the_next_operator_does_not_repeat_older_events(world: World) -> None:
