@@ -5,6 +5,7 @@ Until one takes it, it is treated as if a Sandbox of the pod's own name had it, 
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -44,6 +45,26 @@ class Standing(Enum):
     PRELOADING = "has Docker, and pulls images"
     AVAILABLE = "can be taken"
     FAILED = "will not become ready"
+
+
+class Revision(Enum):
+    """How a pod of a pool compares with the pod that Caisson would create now."""
+
+    CURRENT = "is the same"
+    OUTDATED = "has the pool's template, and differs by the configuration or the version of Caisson"
+    OTHER_TEMPLATE = "has another template, or one that can't be read"
+
+
+@dataclass(frozen=True)
+class DesiredPod:
+    """What the pods of a pool should be created from."""
+
+    made_from: MadeFrom
+    written: str
+    """`made_from` as it is written on a pod."""
+
+    hash: str
+    """Names the template, the configuration and the rendered pod."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +116,35 @@ def render_member(pool: SandboxPool, config: Config, pod_name: str) -> Json:
     sandbox = virtual_sandbox(own.namespace, pod_name, own.uid, pool.spec.template.spec)
     manifest = render_pod(sandbox, config, pool)
     # The configuration counts as well, unlike with a pod that somebody works in: nothing is lost by replacing this one.
-    shape = [written, manifest["spec"], config.model_dump_json(by_alias=True, include={"sandboxes", "toolboxes"})]
+    # Fields at their default are left out, so that a new version of Caisson with more fields leaves pods alone.
+    configured = config.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, include={"sandboxes", "toolboxes"}
+    )
+    shape = [written, manifest["spec"], configured]
     hashed = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
     manifest["metadata"]["annotations"] |= {TEMPLATE_ANNOTATION: written, TEMPLATE_HASH_ANNOTATION: hashed}
     return manifest
+
+
+def desired_pod(pool: SandboxPool, config: Config) -> DesiredPod:
+    """Return what the pods of a pool should be created from. Raises ConfigurationConflict if there may be none."""
+    rendered = render_member(pool, config, pool.metadata.name)
+    hashed = template_hash(rendered)
+    assert hashed is not None  # noqa: S101
+    made_from = MadeFrom(pool.spec.template.spec, pool.spec.preload)
+    return DesiredPod(made_from, rendered["metadata"]["annotations"][TEMPLATE_ANNOTATION], hashed)
+
+
+def revision_of(pod: Json, made_from: Callable[[], MadeFrom | None], desired: DesiredPod) -> Revision:
+    """Compare a pod (core/v1, as JSON) with the desired one.
+
+    `made_from` is called only if the text on the pod differs, because reading that text costs much more.
+    """
+    written = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
+    # Another version of Caisson may write the same template differently.
+    if written != desired.written and made_from() != desired.made_from:
+        return Revision.OTHER_TEMPLATE
+    return Revision.CURRENT if template_hash(pod) == desired.hash else Revision.OUTDATED
 
 
 def template_hash(pod: Json) -> str | None:

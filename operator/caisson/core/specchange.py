@@ -34,7 +34,7 @@ def note_on_spec(sandbox: Sandbox, pod: PodView) -> str:
 
 def _fits(sandbox: Sandbox, pod: PodView) -> bool | None:
     """Compare the hashes; None if the pod's hash can't be read."""
-    if sandbox.spec.pool_ref is not None:
+    if sandbox.spec.pool_ref is not None or pod.pool is not None:
         # The template on the pod itself is its spec, and nothing else in the Sandbox shapes the pod.
         return True
     if pod.spec_hash is None or not _HASH.fullmatch(pod.spec_hash):

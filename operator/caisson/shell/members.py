@@ -10,12 +10,14 @@ from caisson.api.pool import SandboxPool
 from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.config import Config
 from caisson.core.member import (
+    DesiredPod,
     MemberDecision,
     PreloadState,
+    Revision,
     Standing,
     member_state,
     preload_outcome,
-    template_hash,
+    revision_of,
     virtual_sandbox,
 )
 from caisson.core.observation import Observation, SessionLost, SessionReported, WarmPod
@@ -48,6 +50,7 @@ class _Known:
 
     memory: Memory
     status: SandboxStatus
+    made_from: MadeFrom
     standing: Standing = Standing.PENDING
     preload: PreloadState = field(default_factory=PreloadState)
     problem: Verdict | None = None
@@ -102,7 +105,7 @@ class Members:
         if raw is None or owner is None or made_from is None:
             self._forget(key)
             return
-        view, known = pod_view(raw), self._of(key, raw)
+        view, known = pod_view(raw), self._of(key, raw, made_from)
         session = known.memory.session
         if isinstance(session, SessionReported | SessionLost):
             known.preload, its_own = preload_outcome(known.preload, session)
@@ -129,37 +132,39 @@ class Members:
         if decision.step.wake_at is not None:
             self._wake_after(key, (decision.step.wake_at - at).total_seconds())
 
-    def of(self, pool: SandboxPool, current: str | None) -> tuple[Member, ...]:
-        """Return the pods that a pool owns; `current` is the hash of what they should be made from."""
-        return tuple(self._member(raw, pod_view(raw), current) for raw in self._owned(pool))
+    def of(self, pool: SandboxPool, desired: DesiredPod | None) -> tuple[Member, ...]:
+        """Return the pods that a pool owns; `desired` is what they should be made from, None if that is not known."""
+        return tuple(self._member(raw, pod_view(raw), desired) for raw in self._owned(pool))
 
-    def offer(self, sandbox: Sandbox, pool: SandboxPool, current: str | None) -> tuple[WarmPod | None, bool]:
+    def offer(self, sandbox: Sandbox, pool: SandboxPool, desired: DesiredPod | None) -> tuple[WarmPod | None, bool]:
         """Return a pod that the Sandbox can take, and else whether there may be one in a moment.
 
-        It is the one that its status names, if that is still the pool's; or that which has been ready the longest.
+        It is the one that its status names, if that is still the pool's; or that which has been ready the longest. One
+        that is outdated, until a rollout replaces it, comes last.
         """
         self._begin()
-        found: list[tuple[datetime, WarmPod]] = []
+        found: list[tuple[bool, datetime, WarmPod]] = []
         soon = False
         for raw in self._owned(pool):
             uid, view = raw["metadata"]["uid"], pod_view(raw)
-            known, member = self._known.get(key_of(raw)), self._member(raw, view, current)
+            known, member = self._known.get(key_of(raw)), self._member(raw, view, desired)
             if member.terminating or is_finished(view) or uid in self._reservations:
                 continue
             if uid == sandbox.status.pod_uid and _is_as_good_as_claimed(known, view):
                 return WarmPod(view, sandbox.status), False
-            if not member.current or self._sandboxes.is_indexed(uid):
+            if member.revision is Revision.OTHER_TEMPLATE or self._sandboxes.is_indexed(uid):
                 continue
             # The kubelet's word counts, whatever this process knew when it looked last.
             is_ready = view.ready or (known is not None and known.until is not None and now() < known.until)
             is_available = member.standing is Standing.AVAILABLE and is_ready
             if known is not None and is_available and member.ready_since is not None:
-                found.append((member.ready_since, WarmPod(view, known.status)))
+                is_outdated = member.revision is not Revision.CURRENT
+                found.append((is_outdated, member.ready_since, WarmPod(view, known.status)))
             elif self._is_being_verified(member, view):
                 soon = True
         if not found:
             return None, soon
-        _, chosen = min(found, key=lambda each: each[0])
+        *_, chosen = min(found, key=lambda each: each[:2])
         return chosen, False
 
     def is_free(self, pod_uid: str) -> bool:
@@ -186,7 +191,7 @@ class Members:
         # One of an earlier pool of this name is on its way out.
         return [raw for raw in self._pods.indexed(owner) if is_owned_by(raw, pool)]
 
-    def _member(self, raw: Json, view: PodView, current: str | None) -> Member:
+    def _member(self, raw: Json, view: PodView, desired: DesiredPod | None) -> Member:
         known = self._known.get(key_of(raw))
         same = known if known is not None and known.memory.uid == view.uid else None
         return Member(
@@ -195,10 +200,9 @@ class Members:
             resource_version=view.resource_version,
             created_at=view.created_at,
             terminating=view.terminating,
-            # One that is known was read; to read all of them again for each claim would be most of its cost.
-            current=current is not None
-            and template_hash(raw) == current
-            and (same is not None or read_template(raw) is not None),
+            revision=revision_of(raw, lambda: same.made_from if same else read_template(raw), desired)
+            if desired is not None
+            else Revision.OTHER_TEMPLATE,
             standing=same.standing if same else Standing.PENDING,
             ready_since=same.ready_since if same else None,
             problem=same.problem if same else None,
@@ -216,12 +220,13 @@ class Members:
             looked_at=memory.looked_at,
         )
 
-    def _of(self, key: Key, raw: Json) -> _Known:
+    def _of(self, key: Key, raw: Json, made_from: MadeFrom) -> _Known:
         uid = raw["metadata"]["uid"]
         known = self._known.get(key)
         if known is None or known.memory.uid != uid:
             self._forget(key)
-            known = self._known[key] = _Known(Memory(uid, lambda: self._wake(key)), SandboxStatus())
+            known = self._known[key] = _Known(Memory(uid, lambda: self._wake(key)), SandboxStatus(), made_from)
+        known.made_from = made_from
         return known
 
     def _forget(self, key: Key) -> None:

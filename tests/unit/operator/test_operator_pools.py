@@ -13,7 +13,16 @@ import pytest
 from caisson.api.pool import SandboxPool
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Origin, SandboxStatus
-from caisson.core.member import PreloadState, Standing, member_state, render_member, template_hash, virtual_sandbox
+from caisson.config import Config, Sandboxes
+from caisson.core.member import (
+    PreloadState,
+    Revision,
+    Standing,
+    member_state,
+    render_member,
+    template_hash,
+    virtual_sandbox,
+)
 from caisson.core.observation import LOST_SESSIONS_TOLD, CreateFailure, Observation
 from caisson.core.owned import POOL_LABEL, SANDBOX_LABEL, controller_of
 from caisson.core.plan import Expected, Kept
@@ -72,7 +81,7 @@ def make_pool(replicas: int = 1, **spec: Any) -> SandboxPool:
 def member(name: str, standing: Standing = Standing.AVAILABLE, **fields: Any) -> Member:
     """Make a pod of the pool."""
     ready = NOW if standing is Standing.AVAILABLE else None
-    ordinary = Member(name, f"uid of {name}", "7", NOW, False, True, standing, ready)
+    ordinary = Member(name, f"uid of {name}", "7", NOW, False, Revision.CURRENT, standing, ready)
     return replace(ordinary, **fields)
 
 
@@ -101,18 +110,37 @@ class TestHowMany:
     def test_scaled_to_nothing_all_go(self) -> None:
         assert decided(0, member("a"), member("b", Standing.PENDING)) == (0, ["a", "b"])
 
-    def test_what_another_template_made_goes_and_is_replaced(self) -> None:
-        assert decided(1, member("a", current=False)) == (1, ["a"])
+    @pytest.mark.parametrize("revision", [Revision.OUTDATED, Revision.OTHER_TEMPLATE])
+    def test_an_outdated_pod_is_deleted_when_its_replacement_is_available(self, revision: Revision) -> None:
+        old = member("old", revision=revision)
+        assert decided(1, old) == (1, [])
+        assert decided(1, old, member("new", Standing.PENDING)) == (0, [])
+        assert decided(1, old, member("new")) == (0, ["old"])
+
+    def test_outdated_pods_that_are_of_no_use_are_replaced_first(self) -> None:
+        outdated = [
+            member("usable", revision=Revision.OUTDATED),
+            member("pending", Standing.PENDING, revision=Revision.OUTDATED),
+            member("other", revision=Revision.OTHER_TEMPLATE),
+        ]
+        assert decided(3, *outdated, member("new"))[1] == ["pending"]
+        assert decided(3, *outdated, member("new"), member("newer"))[1] == ["other", "pending"]
+        assert decided(0, *outdated)[1] == ["usable", "other", "pending"]
+
+    def test_a_failed_outdated_pod_goes_at_once(self) -> None:
+        problem = verdict("False", Reason.CONTAINER_EXITED)
+        failed = member("failed", Standing.FAILED, revision=Revision.OUTDATED, problem=problem)
+        assert decided(1, failed) == (1, ["failed"])
 
     def test_while_no_pod_may_be_made_those_there_are_counted_and_none_can_be_taken(self) -> None:
         conflict = verdict("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
-        there = (member("a", current=False), member("b", current=False))
+        there = (member("a", revision=Revision.OTHER_TEMPLATE), member("b", revision=Revision.OTHER_TEMPLATE))
         status = decide_pool(PoolObservation(make_pool(2), there, conflict), NOW).status
         assert (status.replicas, status.ready_replicas) == (2, 0)
 
     def test_while_no_pod_may_be_made_none_goes_and_none_is_made(self) -> None:
         conflict = verdict("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
-        assert decided(2, member("a", current=False), conflict=conflict) == (0, [])
+        assert decided(2, member("a", revision=Revision.OTHER_TEMPLATE), conflict=conflict) == (0, [])
 
     def test_one_that_is_going_is_neither_counted_nor_deleted_again(self) -> None:
         assert decided(1, member("a", terminating=True)) == (1, [])
@@ -131,7 +159,7 @@ class TestHowMany:
         assert proven_at(member("a", **later), Failures()) is None
         assert proven_at(member("a", **(later | {"created_at": NOW})), failures) is None
         assert proven_at(member("a", Standing.PENDING, **later), failures) is None
-        assert proven_at(member("a", current=False, **later), failures) is None
+        assert proven_at(member("a", revision=Revision.OTHER_TEMPLATE, **later), failures) is None
 
     def test_what_the_api_server_refuses_is_asked_for_less_and_less(self) -> None:
         refused = CreateFailure(Reason.POD_REJECTED, "quota", 1, NOW, 3)
@@ -224,6 +252,19 @@ class TestTemplate:
         other = CONFIG.model_copy(update={"toolboxes": CONFIG.toolboxes[1:]})
         assert template_hash(render_member(pool, CONFIG, "x")) != template_hash(render_member(pool, other, "x"))
 
+    def test_a_new_field_of_the_configuration_with_a_default_changes_no_hash(self) -> None:
+        class NewerSandboxes(Sandboxes):
+            new_field: int = 7
+
+        class NewerConfig(Config):
+            sandboxes: NewerSandboxes = NewerSandboxes()
+
+        newer = NewerConfig.model_validate(CONFIG.model_dump(by_alias=True))
+        before, later = (template_hash(render_member(make_pool(), config, "x")) for config in (CONFIG, newer))
+        assert before == later
+        changed = newer.model_copy(update={"sandboxes": newer.sandboxes.model_copy(update={"new_field": 8})})
+        assert template_hash(render_member(make_pool(), changed, "x")) != before
+
     def test_the_pod_is_the_pools_and_has_the_shape_of_a_sandboxs(self) -> None:
         pod = render_member(make_pool(), CONFIG, "warm-abcde")
         owner = controller_of(pod)
@@ -288,6 +329,11 @@ class TestMembers:
 
     def test_one_whose_dockerd_is_started_again_has_not(self) -> None:
         assert self.state(make_pod(), session=reported(failed_report())).standing is Standing.PENDING
+
+    @pytest.mark.parametrize("spec_hash", [None, "0123456789abcdef"])
+    def test_a_pod_whose_spec_hash_differs_is_as_good_as_any(self, spec_hash: str | None) -> None:
+        found = self.state(make_pod(spec_hash=spec_hash), session=reported(ready_report()))
+        assert (found.standing, found.problem) == (Standing.AVAILABLE, None)
 
     def test_images_are_pulled_before_it_can_be_taken(self) -> None:
         found = self.ready(preload=PreloadState())
@@ -490,6 +536,24 @@ class PoolWorld(World):
                 await self.members.reconcile(Key("default", name))
                 for _ in range(5):
                     await asyncio.sleep(0)
+
+    def damage_template(self, name: str) -> None:
+        """Let the template on a pod be one that this version can't read."""
+        pod = self.kube.all_pods[name]
+        written = json.loads(pod["metadata"]["annotations"]["caisson.dev/pool-template"])
+        written["spec"]["entrypoint"] = "OfANewerVersion"
+        pod["metadata"]["annotations"]["caisson.dev/pool-template"] = json.dumps(written)
+        self.kube._stamp(pod)
+
+    async def replace_some(self) -> None:
+        """Let the pool act, and its new pods become ready."""
+        before = set(self.kube.all_pods)
+        await self.pools.reconcile(POOL_KEY)
+        names = sorted(set(self.kube.all_pods) - before)
+        for name in names:
+            self.kube.run(name)
+        self.watches_deliver()
+        await self.look(names)
 
     def owners(self) -> dict[str, str]:
         """Return whose each pod is."""
@@ -863,9 +927,11 @@ class TestTrouble:
         world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
         await world.members.reconcile(Key("default", name))
+        assert world.members._known == {}
+        await world.replace_some()
+        assert name in world.kube.all_pods
         await world.pools.reconcile(POOL_KEY)
         assert name not in world.kube.all_pods
-        assert world.members._known == {}
 
     async def test_a_status_that_can_not_be_read_is_written_anew(self, world: PoolWorld) -> None:
         world.kube.pool["status"] = {"replicas": "many", "left": "over"}
@@ -949,7 +1015,7 @@ class TestCold:
         world.executor.answers = [READY_ANSWER]
         await world.reconcile(5)
         assert world.condition() == ("True", "Ready")
-        self.damage_template(world, name)
+        world.damage_template(name)
         world.kube.pool["spec"]["template"]["spec"]["image"] = "other"
         world.kube._stamp(world.kube.pool)
         policy = copy.deepcopy(world.kube.policies["demo"])
@@ -969,14 +1035,6 @@ class TestCold:
         assert world.condition() == ("Unknown", "PodTemplateUnreadable")
         assert (world.owners()[name], len(world.executor.commands)) == ("Sandbox/demo", sessions)
         assert world.kube.policies["demo"] == policy
-
-    @staticmethod
-    def damage_template(world: PoolWorld, name: str) -> None:
-        pod = world.kube.all_pods[name]
-        written = json.loads(pod["metadata"]["annotations"]["caisson.dev/pool-template"])
-        written["spec"]["entrypoint"] = "OfANewerVersion"
-        pod["metadata"]["annotations"]["caisson.dev/pool-template"] = json.dumps(written)
-        world.kube._stamp(pod)
 
     async def test_a_pod_is_kept_when_this_version_reads_its_template_differently(self) -> None:
         world = PoolWorld(replicas=0)
@@ -1069,10 +1127,10 @@ class TestOffer:
 
     async def test_a_pool_that_was_made_anew_gets_what_it_says(self, world: PoolWorld) -> None:
         await world.fill()
-        before = world.pools._render(make_pool()).current
+        before = world.pools._render(make_pool()).desired
         anew = make_pool(template={"image": "another"})
         anew = anew.model_copy(update={"metadata": anew.metadata.model_copy(update={"uid": "another"})})
-        assert world.pools._render(anew).current not in (before, None)
+        assert world.pools._render(anew).desired not in (before, None)
 
     async def test_a_claim_of_a_pod_that_has_ended_is_void(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
