@@ -283,13 +283,13 @@ def _unmanaged(seen: Observation, pod: PodView) -> _State:
     """
     status = seen.sandbox.status
     unreadable = verdict("Unknown", Reason.POD_TEMPLATE_UNREADABLE)
-    known = status.condition(ConditionType.DOCKER_READY) if status.pod_uid == pod.uid else None
+    stored = status.condition(ConditionType.DOCKER_READY) if status.pod_uid == pod.uid else None
     docker_ready = unreadable
-    if known is not None and (
-        known.reason == Reason.DOCKER_DISABLED
-        or (known.reason == Reason.DOCKER_READY and (pod.ready or awaits_first_probe(pod)))
+    if stored is not None and (
+        stored.reason == Reason.DOCKER_DISABLED
+        or (stored.reason == Reason.DOCKER_READY and (pod.ready or awaits_first_probe(pod)))
     ):
-        docker_ready = Verdict(known.status, Reason(known.reason), known.message)
+        docker_ready = Verdict(stored.status, Reason(stored.reason), stored.message)
     pod_running = verdict("True", Reason.POD_RUNNING, unreadable.message)
     isolated = isolation_verdict(seen, pod, pod_running)
     return _State(pod_running, isolated, docker_ready, status.docker, status.crash, Step())

@@ -60,7 +60,7 @@ class DesiredPod:
     """What the pods of a pool should be created from."""
 
     made_from: MadeFrom
-    written: str
+    annotation: str
     """`made_from` as it is written on a pod."""
 
     hash: str
@@ -129,10 +129,9 @@ def render_member(pool: SandboxPool, config: Config, pod_name: str) -> Json:
 def desired_pod(pool: SandboxPool, config: Config) -> DesiredPod:
     """Return what the pods of a pool should be created from. Raises ConfigurationConflict if there may be none."""
     rendered = render_member(pool, config, pool.metadata.name)
-    hashed = template_hash(rendered)
-    assert hashed is not None  # noqa: S101
+    annotations = rendered["metadata"]["annotations"]
     made_from = MadeFrom(pool.spec.template.spec, pool.spec.preload)
-    return DesiredPod(made_from, rendered["metadata"]["annotations"][TEMPLATE_ANNOTATION], hashed)
+    return DesiredPod(made_from, annotations[TEMPLATE_ANNOTATION], annotations[TEMPLATE_HASH_ANNOTATION])
 
 
 def revision_of(pod: Json, made_from: Callable[[], MadeFrom | None], desired: DesiredPod) -> Revision:
@@ -140,9 +139,9 @@ def revision_of(pod: Json, made_from: Callable[[], MadeFrom | None], desired: De
 
     `made_from` is called only if the text on the pod differs, because reading that text costs much more.
     """
-    written = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
+    annotation = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
     # Another version of Caisson may write the same template differently.
-    if written != desired.written and made_from() != desired.made_from:
+    if annotation != desired.annotation and made_from() != desired.made_from:
         return Revision.OTHER_TEMPLATE
     return Revision.CURRENT if template_hash(pod) == desired.hash else Revision.OUTDATED
 

@@ -50,9 +50,9 @@ def _is_changed(sandbox: Sandbox, pod: PodView, pod_running: Verdict) -> bool:
     if status.observed_generation != sandbox.metadata.generation:
         return True
     # The status of this generation is written before the pod is gone, or while the change can't be applied.
-    ready, known = status.condition(ConditionType.READY), status.condition(ConditionType.POD_RUNNING)
+    ready, stored = status.condition(ConditionType.READY), status.condition(ConditionType.POD_RUNNING)
     was_invalid = ready is not None and ready.reason == Reason.INVALID_SPEC
-    return was_invalid or (known is not None and known.status == "False" and _is_pending(known.reason, pod_running))
+    return was_invalid or (stored is not None and stored.status == "False" and _is_pending(stored.reason, pod_running))
 
 
 def _is_pending(reason: str, pod_running: Verdict) -> bool:

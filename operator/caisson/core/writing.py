@@ -14,6 +14,8 @@ from caisson.core.verdict import Verdict, verdict
 _PROGRESS_DELAY = timedelta(seconds=3)
 _EVENT_MESSAGE_BYTES = 1024
 _TOLD_AGAIN_AFTER = timedelta(minutes=5)
+_REASONS = frozenset(Reason)
+"""A stored status may carry a reason of another version of Caisson, which announces it itself."""
 
 
 AnyStatus = SandboxStatus | SandboxPoolStatus
@@ -139,7 +141,7 @@ def _warnings(old: SandboxStatus, new: SandboxStatus) -> Iterator[Notice]:
     known = {w.reason for w in (old.docker and old.docker.warnings) or ()}
     ready = new.condition(ConditionType.DOCKER_READY)
     for warning in (new.docker and new.docker.warnings) or ():
-        if warning.reason not in known | UNIVERSAL:
+        if warning.reason in _REASONS - known - UNIVERSAL:
             key = _key(warning.reason, ready.last_transition_time) if ready is not None else None
             yield Notice("Warning", Reason(warning.reason), warning.message, key=key)
 
@@ -151,7 +153,7 @@ def _key(word: str, at: datetime) -> str:
 def _change(old: AnyStatus, new: AnyStatus, crash: Crash | None) -> Iterator[Notice]:
     """What became of the whole. Progress is not of note."""
     ready, before = new.condition(ConditionType.READY), old.condition(ConditionType.READY)
-    if ready is None:
+    if ready is None or ready.reason not in _REASONS:
         return
     reason = Reason(ready.reason)
     if crash is not None and crash.reason != reason:

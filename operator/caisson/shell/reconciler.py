@@ -182,13 +182,13 @@ class Reconciler:
         made_from = read_template(pod) if pod is not None else None
         if made_from is not None:
             return _Pooled(with_template(sandbox, made_from.template))
-        if pod is not None:
+        if pod is not None and is_owned_by(pod, sandbox):
             return _Pooled(sandbox, unreadable=True)
         if pool is None:
             return _Pooled(sandbox, missing=True)
         filled = with_template(sandbox, pool.spec.template.spec)
-        if _not_taken(sandbox.metadata, memory) is not None:
-            # It would be again. One of its own may be allowed.
+        if pod is not None or _not_taken(sandbox.metadata, memory) is not None:
+            # The name is another pod's, or the claim would be refused again. One of its own may be allowed.
             return _Pooled(filled)
         warm, soon = self._pools.offer(sandbox, pool)
         return _Pooled(filled, warm, soon)

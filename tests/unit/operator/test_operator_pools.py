@@ -1026,8 +1026,8 @@ class TestCold:
         await world.reconcile(3)
         assert world.owners()[name] == "Sandbox/demo"
         assert world.condition() == ("True", "Ready")
-        told = next(c for c in world.kube.sandbox["status"]["conditions"] if c["type"] == "PodRunning")
-        assert "can't read which template" in told["message"]
+        running = next(c for c in world.kube.sandbox["status"]["conditions"] if c["type"] == "PodRunning")
+        assert "can't read which template" in running["message"]
         # dockerd dies: no session starts it with the settings of another template.
         world.kube.turns_unready(name, 60)
         world.watches_deliver()

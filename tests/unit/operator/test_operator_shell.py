@@ -454,6 +454,17 @@ async def test_the_next_operator_does_not_repeat_older_events(world: World) -> N
     assert world.kube.events == []
 
 
+async def test_a_stored_reason_of_another_version_is_no_error(world: World) -> None:
+    await becomes_ready(world)
+    status = world.kube.sandbox["status"]
+    next(c for c in status["conditions"] if c["type"] == "Ready")["reason"] = "OfANewerVersion"
+    status["docker"]["warnings"] = [{"reason": "OfANewerVersion", "message": "no"}]
+    world.kube.events.clear()
+    world.operator_restarts()
+    await world.reconcile(2)
+    assert world.condition() == ("True", "Ready")
+
+
 async def test_a_session_that_ends_in_an_unforeseen_error_is_a_lost_one(world: World) -> None:
     """Or the Sandbox would wait for ever for a session that has ended."""
     await world.reconcile(2)
