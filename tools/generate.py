@@ -90,6 +90,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
     Reason.WAITING_FOR_POD: (_C.DOCKER_READY,),
     Reason.DOCKER_STARTING: (_C.DOCKER_READY,),
     Reason.EXEC_FAILED: (_C.ISOLATED, _C.DOCKER_READY),
+    Reason.POD_TEMPLATE_UNREADABLE: (_C.DOCKER_READY,),
     **dict.fromkeys(CRASH_REASONS, (_C.DOCKER_READY,)),
     **dict.fromkeys(WARNING_REASONS, ()),
 }

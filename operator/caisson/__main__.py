@@ -142,7 +142,7 @@ class Operator:
         kube, pods, reservations = self._kube, self._pods, Reservations()
         preconditions = Preconditions(kube, config)
         keeper = Keeper(kube, self._kept)
-        claims = Claims(kube, config, self._sandboxes, pods, reservations, keeper, self.metrics, self._left_pool)
+        claims = Claims(kube, config, self._sandboxes, pods, reservations, keeper, self._left_pool)
         actions = Actions(kube, self._sessions, claims, preconditions, pods, keeper)
         members = Members(
             config,

@@ -85,6 +85,9 @@ class SandboxPoolStatus(ApiModel):
     ready_replicas: Annotated[int, Field(ge=0)] = 0
     """How many of them a Sandbox can take right now."""
 
+    updated_replicas: Annotated[int, Field(ge=0)] = 0
+    """How many of `replicas` were created from the current template, preload and configuration."""
+
     selector: Annotated[str | None, Field(max_length=512)] = None
     """Selects the pool's pods, for the scale subresource."""
 

@@ -198,6 +198,14 @@ class Reason(StrEnum):
         "An image in spec.preload can't be pulled in the sandboxes of the pool, so none of them counts as ready.",
         "Check the spelling in spec.preload, and spec.template.spec.docker.registry; the message is Docker's.",
     )
+    POD_TEMPLATE_UNREADABLE = (
+        "PodTemplateUnreadable",
+        Outlook.FINAL,
+        "This version of Caisson can't read which template of the pool the pod was created from. It keeps the pod, and"
+        " does not start Docker or change the network and ports.",
+        "Ask the administrator to upgrade the operator to the version that created the pod, or delete the Sandbox and"
+        " apply it again.",
+    )
     TEMPLATE_TOO_LARGE = (
         "TemplateTooLarge",
         Outlook.FINAL,

@@ -31,10 +31,10 @@ from caisson.core.plan import (
     earliest,
 )
 from caisson.core.pod import render_pod, runtime_class_name
-from caisson.core.podstate import REPLACED_AFTER_SECONDS, is_finished, pod_verdict, tells_nothing
+from caisson.core.podstate import REPLACED_AFTER_SECONDS, awaits_first_probe, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
 from caisson.core.service import render_service
-from caisson.core.spechash import spec_hash
+from caisson.core.specchange import must_replace, note_on_spec
 from caisson.core.startup import startup_status
 from caisson.core.template import TEMPLATE_ANNOTATION, write_template
 from caisson.core.verdict import Verdict, verdict
@@ -51,7 +51,7 @@ _EVENTS_CEILING_SECONDS = 60
 
 
 _UNTOUCHED = KeptState(Step(), in_place=False)
-"""What there is stays where the template is gone that says what it should be."""
+"""What there is stays if the template that says what it should be is gone or can't be read."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,10 @@ def decide(seen: Observation, config: Config, now: datetime) -> Decision:
     sandbox, kept, failures = seen.sandbox, seen.kept, seen.kept_failures
     policy, kind = Kept.NETWORK_POLICY, Kept.SERVICE
     network = service = _UNTOUCHED
-    if not seen.pool_missing:
+    template_is_missing = seen.pool_missing or seen.template_unreadable
+    if not template_is_missing:
         network = network_state(sandbox, sandbox.spec, kept.get(policy), failures.get(policy), config, now)
-    if life.is_over or not seen.pool_missing:
+    if life.is_over or not template_is_missing:
         wanted = None if life.is_over else render_service(sandbox)
         service = kept_state(sandbox, kind, wanted, kept.get(kind), failures.get(kind), now)
     if life.stop is not None:
@@ -240,12 +241,11 @@ def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) ->
         return _terminating(seen, pod, config, now)
     events = seen.pod_events.events if seen.pod_events is not None else ()
     pod_running = pod_verdict(pod, events)
-    # One from a pool is what the pool's template was when it was made.
-    if pod.pool is None and pod.spec_hash != spec_hash(seen.sandbox.spec):
+    if must_replace(seen.sandbox, pod, pod_running):
         return _replace(seen, pod, config)
     if pod_running.status != "True":
         return _not_running(seen, pod, pod_running, config, now)
-    return _running(seen, pod, pod_running, config, now)
+    return _unmanaged(seen, pod) if seen.template_unreadable else _running(seen, pod, config, now)
 
 
 def _own_pod(seen: Observation) -> PodView | None:
@@ -280,7 +280,8 @@ def _not_running(seen: Observation, pod: PodView, pod_running: Verdict, config: 
     return _waiting(seen, pod_running, _replace_or_wait(seen, pod, pod_running, now))
 
 
-def _running(seen: Observation, pod: PodView, pod_running: Verdict, config: Config, now: datetime) -> _State:
+def _running(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
+    pod_running = verdict("True", Reason.POD_RUNNING, note_on_spec(seen.sandbox, pod))
     isolated = isolation_verdict(seen, pod, pod_running)
     if isolated.status == "False":
         return _delete_not_isolated(seen, pod, config, now)
@@ -290,6 +291,25 @@ def _running(seen: Observation, pod: PodView, pod_running: Verdict, config: Conf
         return _State(pod_running, isolated, waiting.docker_ready, None, None, step)
     docker = docker_state(seen, pod, config, now)
     return _State(pod_running, isolated, docker.verdict, docker.docker, docker.crash, docker.step)
+
+
+def _unmanaged(seen: Observation, pod: PodView) -> _State:
+    """The state of a pod whose template can't be read: it keeps running, with what is known of it.
+
+    No session starts Docker in it, because other settings might hide the images and containers that are there.
+    """
+    status = seen.sandbox.status
+    unreadable = verdict("Unknown", Reason.POD_TEMPLATE_UNREADABLE)
+    stored = status.condition(ConditionType.DOCKER_READY) if status.pod_uid == pod.uid else None
+    docker_ready = unreadable
+    if stored is not None and (
+        stored.reason == Reason.DOCKER_DISABLED
+        or (stored.reason == Reason.DOCKER_READY and (pod.ready or awaits_first_probe(pod)))
+    ):
+        docker_ready = Verdict(stored.status, Reason(stored.reason), stored.message)
+    pod_running = verdict("True", Reason.POD_RUNNING, unreadable.message)
+    isolated = isolation_verdict(seen, pod, pod_running)
+    return _State(pod_running, isolated, docker_ready, status.docker, status.crash, Step())
 
 
 def _delete_not_isolated(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:

@@ -66,6 +66,11 @@ def docker_state(seen: Observation, pod: PodView, config: Config, now: datetime)
     return replace(state, step=step)
 
 
+def look_session(sandbox: Sandbox, docker: DockerStatus | None, config: Config, pod: PodView) -> OpenSession:
+    """Return the session that finds out whether a daemon that was ready still runs; if it does, nothing changes."""
+    return _start(sandbox, config, pod, docker.restarts if docker is not None else 0)
+
+
 def restart_number(restart: Restart, reason: Reason, restarts: int, failures: int) -> int:
     """Return the number of the restart that answers a crash, 0 when none does."""
     worth_it = reason.outlook is Outlook.RETRIED
@@ -121,7 +126,19 @@ def _after_report(
         hint=reason.guidance,
         at=at.replace(microsecond=0),
     )
+    if known.pid is None and known.restarts == docker.restarts and _is_same_crash(state.crash, crash):
+        # The answer to an earlier write was lost, and the status contains this report already.
+        return state
     return _crashed(sandbox, docker, crash)
+
+
+def _is_same_crash(stored: Crash | None, crash: Crash) -> bool:
+    """Tell whether two crashes come from the same report.
+
+    `at` comes from this operator's clock, so a sandbox can't forge it. The back-off is one second or longer, so two
+    reports never have the same `at`.
+    """
+    return stored is not None and (stored.at, stored.pid, stored.exit_code) == (crash.at, crash.pid, crash.exit_code)
 
 
 def _crashed(sandbox: Sandbox, docker: DockerStatus, crash: Crash) -> DockerState:

@@ -75,11 +75,18 @@ def expires_at(sandbox: Sandbox, config: Config) -> datetime | None:
     """Return when a Sandbox's time is up; None: never."""
     lifetime = config.sandboxes.lifetime
     wanted = sandbox.spec.lifetime.ttl_seconds or lifetime.default_seconds or lifetime.maximum_seconds
-    if wanted is None or sandbox.metadata.creation_timestamp is None:
-        return None
     # A maximum that was lowered holds for Sandboxes that are there already.
-    seconds = min(wanted, lifetime.maximum_seconds or wanted)
-    return sandbox.metadata.creation_timestamp + timedelta(seconds=seconds)
+    return _after_creation(sandbox, wanted and min(wanted, lifetime.maximum_seconds or wanted))
+
+
+def _latest_end(sandbox: Sandbox, config: Config) -> datetime | None:
+    """Return the end that holds whatever the spec says. The administrator's default could end the Sandbox too early."""
+    return _after_creation(sandbox, config.sandboxes.lifetime.maximum_seconds)
+
+
+def _after_creation(sandbox: Sandbox, seconds: int | None) -> datetime | None:
+    created_at = sandbox.metadata.creation_timestamp
+    return None if seconds is None or created_at is None else created_at + timedelta(seconds=seconds)
 
 
 def lifetime_state(seen: Observation, config: Config, now: datetime) -> LifetimeState:
@@ -88,7 +95,7 @@ def lifetime_state(seen: Observation, config: Config, now: datetime) -> Lifetime
     if (told := _expiry(status)) is not None:
         end = Stop(Verdict("False", Reason.EXPIRED, told.message), is_written=True, suspension=None)
         return LifetimeState(end, status.expires_at, status.expiry_announced, None)
-    ends_at = expires_at(seen.sandbox, config)
+    ends_at = _latest_end(seen.sandbox, config) if seen.lifetime_unreadable else expires_at(seen.sandbox, config)
     stop = _stop(seen, ends_at, now)
     if ends_at is None or now >= ends_at:
         return LifetimeState(stop, ends_at, status.expiry_announced if ends_at is not None else None, None)

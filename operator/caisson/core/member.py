@@ -5,6 +5,7 @@ Until one takes it, it is treated as if a Sandbox of the pod's own name had it, 
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -18,8 +19,8 @@ from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
 from caisson.core.backoff import exponential
 from caisson.core.control import preload_command
-from caisson.core.decide import decide_member
-from caisson.core.dockerstate import vouched_until
+from caisson.core.decide import Decision, decide_member
+from caisson.core.dockerstate import look_session, vouched_until
 from caisson.core.observation import Observation, SessionLost, SessionReported, SessionRunning
 from caisson.core.plan import NOTHING, Expected, OpenSession, Step, earliest
 from caisson.core.pod import first_probe_within, render_pod
@@ -44,6 +45,26 @@ class Standing(Enum):
     PRELOADING = "has Docker, and pulls images"
     AVAILABLE = "can be taken"
     FAILED = "will not become ready"
+
+
+class Revision(Enum):
+    """How a pod of a pool compares with the pod that Caisson would create now."""
+
+    CURRENT = "is the same"
+    OUTDATED = "has the pool's template, and differs by the configuration or the version of Caisson"
+    OTHER_TEMPLATE = "has another template, or one that can't be read"
+
+
+@dataclass(frozen=True)
+class DesiredPod:
+    """What the pods of a pool should be created from."""
+
+    made_from: MadeFrom
+    annotation: str
+    """`made_from` as it is written on a pod."""
+
+    hash: str
+    """Names the template, the configuration and the rendered pod."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +116,34 @@ def render_member(pool: SandboxPool, config: Config, pod_name: str) -> Json:
     sandbox = virtual_sandbox(own.namespace, pod_name, own.uid, pool.spec.template.spec)
     manifest = render_pod(sandbox, config, pool)
     # The configuration counts as well, unlike with a pod that somebody works in: nothing is lost by replacing this one.
-    shape = [written, manifest["spec"], config.model_dump_json(by_alias=True, include={"sandboxes", "toolboxes"})]
+    # Fields at their default are left out, so that a new version of Caisson with more fields leaves pods alone.
+    configured = config.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, include={"sandboxes", "toolboxes"}
+    )
+    shape = [written, manifest["spec"], configured]
     hashed = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
     manifest["metadata"]["annotations"] |= {TEMPLATE_ANNOTATION: written, TEMPLATE_HASH_ANNOTATION: hashed}
     return manifest
+
+
+def desired_pod(pool: SandboxPool, config: Config) -> DesiredPod:
+    """Return what the pods of a pool should be created from. Raises ConfigurationConflict if there may be none."""
+    rendered = render_member(pool, config, pool.metadata.name)
+    annotations = rendered["metadata"]["annotations"]
+    made_from = MadeFrom(pool.spec.template.spec, pool.spec.preload)
+    return DesiredPod(made_from, annotations[TEMPLATE_ANNOTATION], annotations[TEMPLATE_HASH_ANNOTATION])
+
+
+def revision_of(pod: Json, made_from: Callable[[], MadeFrom | None], desired: DesiredPod) -> Revision:
+    """Compare a pod (core/v1, as JSON) with the desired one.
+
+    `made_from` is called only if the text on the pod differs, because reading that text costs much more.
+    """
+    annotation = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
+    # Another version of Caisson may write the same template differently.
+    if annotation != desired.annotation and made_from() != desired.made_from:
+        return Revision.OTHER_TEMPLATE
+    return Revision.CURRENT if template_hash(pod) == desired.hash else Revision.OUTDATED
 
 
 def template_hash(pod: Json) -> str | None:
@@ -125,7 +170,7 @@ def member_state(
         problem = found if found.reason.outlook is Outlook.RETRIED else None
         return MemberDecision(status, Standing.PENDING, problem, decision.step)
     if made_from.preload and not preload.done:
-        return _preloading(seen, made_from, preload, decision.status, now)
+        return _preloading(seen, made_from, preload, decision, config, now)
     if pod.ready:
         return MemberDecision(status, Standing.AVAILABLE, None, decision.step)
     until = _until_probed(seen, pod, status, config)
@@ -163,17 +208,35 @@ def _is_final(status: SandboxStatus, found: Verdict) -> bool:
 
 
 def _preloading(
-    seen: Observation, made_from: MadeFrom, preload: PreloadState, status: SandboxStatus, now: datetime
+    seen: Observation, made_from: MadeFrom, preload: PreloadState, decision: Decision, config: Config, now: datetime
 ) -> MemberDecision:
     pod = seen.pod
     assert pod is not None  # noqa: S101
     problem = None if preload.problem is None else verdict("False", Reason.PRELOAD_FAILED, said=preload.problem)
+    step = _preload_step(seen, pod, made_from, preload, decision, config, now)
+    return MemberDecision(decision.status, Standing.PRELOADING, problem, step)
+
+
+def _preload_step(
+    seen: Observation,
+    pod: PodView,
+    made_from: MadeFrom,
+    preload: PreloadState,
+    decision: Decision,
+    config: Config,
+    now: datetime,
+) -> Step:
     if isinstance(seen.session, SessionRunning):
-        return MemberDecision(status, Standing.PRELOADING, problem, NOTHING)
+        return NOTHING
+    if decision.step.action is not None or isinstance(seen.session, SessionLost):
+        # The pod turned unready, or the last look at dockerd was lost: dockerd comes first.
+        return decision.step
     if preload.at is not None:
         due = preload.at + exponential(preload.tries, first=5, ceiling=_PRELOAD_CEILING_SECONDS)
         if now < due:
-            return MemberDecision(status, Standing.PRELOADING, problem, Step(wake_at=due))
+            return Step(wake_at=earliest(due, decision.step.wake_at))
+        if seen.looked_at is None or seen.looked_at <= preload.at:
+            # The last attempt failed. If that is because dockerd died, no further attempt can succeed.
+            return Step(look_session(seen.sandbox, decision.status.docker, config, pod))
     command = tuple(preload_command(pod.uid, made_from.preload))
-    session = OpenSession(pod.name, pod.uid, pod.node or "", command, _PRELOAD_TIMEOUT_SECONDS, Expected.PRELOAD)
-    return MemberDecision(status, Standing.PRELOADING, problem, Step(session))
+    return Step(OpenSession(pod.name, pod.uid, pod.node or "", command, _PRELOAD_TIMEOUT_SECONDS, Expected.PRELOAD))

@@ -122,6 +122,12 @@ class Observation:
     pool_missing: bool = False
     """There is no pool of the name in poolRef, and no pod that came from it."""
 
+    template_unreadable: bool = False
+    """The pod does not say, in a way that this version reads, which template of a pool it was created from."""
+
+    lifetime_unreadable: bool = False
+    """The lifetime in a spec that can't be read can't be read either."""
+
     claimed_at: datetime | None = None
     """When this process took the pod out of its pool."""
 

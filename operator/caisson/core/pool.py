@@ -7,7 +7,7 @@ from caisson.api.pool import PoolFailure, SandboxPool, SandboxPoolStatus
 from caisson.api.reasons import ConditionType, Reason
 from caisson.core.backoff import exponential
 from caisson.core.conditions import conditions
-from caisson.core.member import Standing
+from caisson.core.member import Revision, Standing
 from caisson.core.observation import CreateFailure
 from caisson.core.owned import MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL, SANDBOX_LABEL
 from caisson.core.plan import earliest
@@ -33,9 +33,7 @@ class Member:
     resource_version: str
     created_at: datetime
     terminating: bool
-    current: bool
-    """It is made from what the pool's template says now."""
-
+    revision: Revision
     standing: Standing
     ready_since: datetime | None = None
     problem: Verdict | None = None
@@ -84,18 +82,80 @@ def selector(pool: str) -> str:
 def decide_pool(seen: PoolObservation, now: datetime) -> PoolDecision:
     """Return what to write and what to do. Pure, as the decision about a Sandbox is."""
     alive = [m for m in seen.members if not m.terminating]
-    wanted = seen.pool.spec.replicas
-    # While none may be made, it is not known what they should be made from; those that there are stay.
-    good = [m for m in alive if (m.current or seen.conflict) and m.standing is not Standing.FAILED]
-    # Those that are of use, the longest there, stay.
-    good.sort(key=lambda m: (m.standing is not Standing.AVAILABLE, m.created_at, m.pod_name))
-    kept, surplus = good[:wanted], good[wanted:]
-    unfit = [m for m in alive if not m.current or m.standing is Standing.FAILED]
-    available = [m for m in kept if m.standing is Standing.AVAILABLE and m.current]
-    create, wake_at = _to_create(seen, wanted - len(kept), len(kept) - len(available), now)
-    return PoolDecision(
-        _status(seen, kept, available, now), create, tuple(surplus) + (() if seen.conflict else tuple(unfit)), wake_at
-    )
+    good = [m for m in alive if m.standing is not Standing.FAILED]
+    # While no pod may be created, it is not known what pods should be created from, so all of them stay.
+    current = sorted((m for m in good if m.revision is Revision.CURRENT or seen.conflict), key=_least_useful_last)
+    outdated = [] if seen.conflict else [m for m in good if m.revision is not Revision.CURRENT]
+    outdated.sort(key=_least_useful_last)
+    replicas = seen.pool.spec.replicas
+    kept, surplus = current[:replicas], current[replicas:]
+    room = _room_for_outdated(seen, kept, outdated)
+    waiting, replaced = outdated[:room], outdated[room:]
+    pods = _Pods(kept, waiting)
+    missing = replicas - len(kept)
+    if waiting:
+        # A pod that found no node takes what becomes free; one more would find none either.
+        surge = 0 if _is_unschedulable(kept) else _step_of_rollout(replicas)
+        missing = min(missing, replicas + surge - len(kept) - len(waiting))
+    create, wake_at = _to_create(seen, missing, sum(m.standing is not Standing.AVAILABLE for m in kept), now)
+    failed = [] if seen.conflict else [m for m in alive if m.standing is Standing.FAILED]
+    return PoolDecision(_status(seen, pods, now), create, (*surplus, *replaced, *failed), wake_at)
+
+
+@dataclass(frozen=True)
+class _Pods:
+    """The pods that stay."""
+
+    current: list[Member]
+    outdated: list[Member]
+    """Those that wait until they are replaced."""
+
+    @property
+    def all(self) -> list[Member]:
+        return self.current + self.outdated
+
+    @property
+    def available(self) -> list[Member]:
+        """Those that a Sandbox can take."""
+        return [m for m in self.all if _is_available(m)]
+
+
+def _is_available(member: Member) -> bool:
+    """Tell whether a Sandbox can take a pod. One with another template is not what the user asks for."""
+    return member.standing is Standing.AVAILABLE and member.revision is not Revision.OTHER_TEMPLATE
+
+
+def _least_useful_last(member: Member) -> tuple[bool, bool, datetime, str]:
+    """The order in which pods stay: those that can be taken and were created first."""
+    is_pending = member.standing is not Standing.AVAILABLE
+    return not _is_available(member), is_pending, member.created_at, member.pod_name
+
+
+def _step_of_rollout(replicas: int) -> int:
+    """Return how many pods a rollout creates in addition to `replicas`, or replaces in place, at a time."""
+    return max(1, min(_MOST_PENDING, replicas // 4))
+
+
+def _room_for_outdated(seen: PoolObservation, current: list[Member], outdated: list[Member]) -> int:
+    """Return how many outdated pods stay: those whose replacements are not available yet."""
+    replicas, available = seen.pool.spec.replicas, sum(map(_is_available, current))
+    room = replicas - available
+    if _lacks_room(seen, current):
+        # There is no room for a pod in addition, so the outdated ones make room, but never the last that can be taken.
+        least = int(not available and any(map(_is_available, outdated)))
+        room = max(room - _step_of_rollout(replicas), least)
+    return max(0, min(room, replicas))
+
+
+def _lacks_room(seen: PoolObservation, current: list[Member]) -> bool:
+    """Tell whether a quota or the nodes prevent another pod."""
+    refused = _refused(seen)
+    is_refused = refused is not None and refused.reason is Reason.POD_REJECTED
+    return is_refused or _is_unschedulable(current)
+
+
+def _is_unschedulable(current: list[Member]) -> bool:
+    return any(m.problem is not None and m.problem.reason is Reason.UNSCHEDULABLE for m in current)
 
 
 def _to_create(seen: PoolObservation, missing: int, pending: int, now: datetime) -> tuple[int, datetime | None]:
@@ -119,35 +179,47 @@ def _may_create_at(seen: PoolObservation) -> datetime | None:
     return due
 
 
-def _status(seen: PoolObservation, kept: list[Member], available: list[Member], now: datetime) -> SandboxPoolStatus:
+def _status(seen: PoolObservation, pods: _Pods, now: datetime) -> SandboxPoolStatus:
     generation = seen.pool.metadata.generation
-    verdicts = {ConditionType.READY: _ready(seen, kept, available)}
-    since = [m.ready_since for m in available if m.ready_since is not None]
+    verdicts = {ConditionType.READY: _ready(seen, pods)}
+    since = [m.ready_since for m in pods.available if m.ready_since is not None]
     return SandboxPoolStatus(
         observed_generation=generation,
-        replicas=len(kept),
-        ready_replicas=len(available),
+        replicas=len(pods.all),
+        ready_replicas=len(pods.available),
+        updated_replicas=sum(m.revision is Revision.CURRENT for m in pods.all),
         selector=selector(seen.pool.metadata.name),
         oldest_ready_since=earliest(*since),
-        last_failure=_last_failure(seen, kept, now),
+        last_failure=_last_failure(seen, pods.all, now),
         conditions=conditions(seen.pool.status, verdicts, generation, now),
     )
 
 
-def _ready(seen: PoolObservation, kept: list[Member], available: list[Member]) -> Verdict:
+def _ready(seen: PoolObservation, pods: _Pods) -> Verdict:
     if (wrong := seen.conflict or seen.concern) is not None:
         return wrong
-    if len(available) >= seen.pool.spec.replicas:
-        return verdict("True", Reason.POOL_READY)
+    if len(pods.available) >= seen.pool.spec.replicas:
+        return verdict("True", Reason.POOL_READY, _rollout(seen, pods))
     if (failed := _refused(seen)) is not None:
         return failed.told
-    if (hindered := _hindered(kept)) is not None:
+    if (hindered := _hindered(pods.all)) is not None:
         _, problem = hindered
         return Verdict("False", problem.reason, problem.message)
     last = seen.failures.last
     if seen.failures.count and last is not None:
         return Verdict("False", Reason(last.reason), last.message)
-    return verdict("False", Reason.POOL_FILLING, _progress(kept))
+    return verdict("False", Reason.POOL_FILLING, _rollout(seen, pods) or _progress(pods.current))
+
+
+def _rollout(seen: PoolObservation, pods: _Pods) -> str:
+    """Say that pods are being replaced, and whether that works; empty if there is nothing to replace."""
+    if not pods.outdated:
+        return ""
+    is_stuck = _refused(seen) is not None or seen.failures.count or _hindered(pods.current) is not None
+    trouble = " A replacement did not become ready: see status.lastFailure." if is_stuck else ""
+    return (
+        f"Some were created from an earlier template or configuration; Caisson replaces them a few at a time.{trouble}"
+    )
 
 
 def _progress(kept: list[Member]) -> str:
@@ -189,7 +261,7 @@ def _failure(known: PoolFailure | None, problem: Verdict, pod_name: str | None, 
 def proven_at(member: Member, failures: Failures) -> datetime | None:
     """Return when a pod excuses the failures, if it is of use until then; None: never. One of before says nothing."""
     is_later = failures.at is None or member.created_at > failures.at
-    if not failures.count or not is_later or not member.current or member.ready_since is None:
+    if not failures.count or not is_later or member.revision is not Revision.CURRENT or member.ready_since is None:
         return None
     return member.ready_since + _PROVEN_AFTER if member.standing is Standing.AVAILABLE else None
 

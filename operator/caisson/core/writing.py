@@ -14,6 +14,8 @@ from caisson.core.verdict import Verdict, verdict
 _PROGRESS_DELAY = timedelta(seconds=3)
 _EVENT_MESSAGE_BYTES = 1024
 _TOLD_AGAIN_AFTER = timedelta(minutes=5)
+_REASONS = frozenset(Reason)
+"""A stored status may carry a reason of another version of Caisson, which announces it itself."""
 
 
 AnyStatus = SandboxStatus | SandboxPoolStatus
@@ -31,7 +33,7 @@ class Notice:
     """The crash that is told here for the first time."""
 
     key: str | None = None
-    """A name for what is told before the status says that it was: told twice, it is recorded once."""
+    """Names the Event. An Event with the same name is recorded only once, also by the next operator."""
 
 
 def as_json(status: AnyStatus) -> dict[str, Any]:
@@ -86,6 +88,26 @@ def notices(old: SandboxStatus, new: SandboxStatus, not_taken: Verdict | None = 
     return (*_change(old, new, crash), *_warnings(old, new), *_pool(old, new, not_taken))
 
 
+def recent_notices(status: SandboxStatus, since: datetime) -> tuple[Notice, ...]:
+    """Return what an earlier operator may have stored after `since` without recording its Event.
+
+    It contains only notices with a key, because their Events exist at most once.
+    """
+
+    def changed(type_: ConditionType) -> bool:
+        condition = status.condition(type_)
+        return condition is not None and condition.last_transition_time >= since
+
+    is_recent_crash = status.crash is not None and status.crash.at >= since
+    before = SandboxStatus(
+        conditions=() if changed(ConditionType.READY) or is_recent_crash else status.conditions,
+        crash=None if is_recent_crash else status.crash,
+        docker=None if changed(ConditionType.DOCKER_READY) else status.docker,
+        pool=status.pool,
+    )
+    return tuple(notice for notice in notices(before, status) if notice.key is not None)
+
+
 def pool_notices(
     old: SandboxPoolStatus, new: SandboxPoolStatus, told: Mapping[Reason, datetime], now: datetime
 ) -> tuple[Notice, ...]:
@@ -117,19 +139,34 @@ def _pool(old: SandboxStatus, new: SandboxStatus, not_taken: Verdict | None) -> 
 
 def _warnings(old: SandboxStatus, new: SandboxStatus) -> Iterator[Notice]:
     known = {w.reason for w in (old.docker and old.docker.warnings) or ()}
+    ready = new.condition(ConditionType.DOCKER_READY)
     for warning in (new.docker and new.docker.warnings) or ():
-        if warning.reason not in known | UNIVERSAL:
-            yield Notice("Warning", Reason(warning.reason), warning.message)
+        if warning.reason in _REASONS - known - UNIVERSAL:
+            key = _key(warning.reason, ready.last_transition_time) if ready is not None else None
+            yield Notice("Warning", Reason(warning.reason), warning.message, key=key)
+
+
+def _key(word: str, at: datetime) -> str:
+    return f"{word.lower()}.{int(at.timestamp())}"
 
 
 def _change(old: AnyStatus, new: AnyStatus, crash: Crash | None) -> Iterator[Notice]:
     """What became of the whole. Progress is not of note."""
     ready, before = new.condition(ConditionType.READY), old.condition(ConditionType.READY)
-    if ready is None:
+    if ready is None or ready.reason not in _REASONS:
         return
     reason = Reason(ready.reason)
+    if crash is not None and crash.reason != reason:
+        # The Sandbox has recovered, or its pod is gone: this reason describes something else.
+        crash = None
     if (before is not None and before.reason == reason and crash is None) or reason.outlook is Outlook.PROGRESS:
         return
+    key = None
+    if crash is not None:
+        key = _key("crash", crash.at)
+    elif ready.status == "True":
+        # A condition is True for one reason only, so the time of its transition identifies the transition.
+        key = _key(reason, ready.last_transition_time)
     message = ready.message.encode()[:_EVENT_MESSAGE_BYTES].decode(errors="ignore")
     level: Level = "Normal" if reason.outlook in {Outlook.GOOD, Outlook.WANTED} else "Warning"
-    yield Notice(level, reason, message, crash)
+    yield Notice(level, reason, message, crash, key)

@@ -12,19 +12,17 @@ from typing import Any
 import structlog
 
 from caisson.api.reasons import Reason
-from caisson.api.sandbox import PLURAL, Origin, Sandbox
+from caisson.api.sandbox import PLURAL, Sandbox
 from caisson.config import Config
-from caisson.core.owned import controller_of, is_owned_by, owner_reference
+from caisson.core.owned import controller_of, owner_reference
 from caisson.core.plan import ClaimPod
 from caisson.core.pod import pod_labels
 from caisson.core.writing import as_json, merge_patch
-from caisson.shell.clock import now
 from caisson.shell.collections import PODS
 from caisson.shell.errors import KubeError, NotFound
 from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
-from caisson.shell.metrics import Metrics
 from caisson.shell.refusals import create_failure, refusal
 from caisson.shell.status import write_status
 from caisson.shell.store import Key, Store
@@ -68,11 +66,10 @@ class Claims:
         pods: Store,
         reservations: Reservations,
         keeper: Keeper,
-        metrics: Metrics,
         left: Callable[[Key, Key], None],
     ) -> None:
         """`left` is called with the key of a pod that has left its pool, or may have, and that of the pool."""
-        self._kube, self._config, self._keeper, self._metrics, self._left = kube, config, keeper, metrics, left
+        self._kube, self._config, self._keeper, self._left = kube, config, keeper, left
         self._sandboxes, self._pods, self._reservations = sandboxes, pods, reservations
 
     async def take(self, key: Key, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> None:
@@ -80,6 +77,7 @@ class Claims:
         with self._reservations.holding(claim.pod_uid):
             if not await self._prepare(sandbox, memory, claim):
                 return
+            memory.claiming = claim.pod_uid
             try:
                 pod = await self._kube.patch(PODS, key.namespace, claim.pod_name, self._patch(sandbox, claim))
             except KubeError as error:
@@ -90,13 +88,8 @@ class Claims:
                     memory.claim_failure = create_failure(problem, sandbox.metadata.generation, memory.claim_failure)
             else:
                 self._pods.put(pod)
-        pod_key = Key(key.namespace, claim.pod_name)
-        found = self._pods.get(pod_key)
-        if found is not None and is_owned_by(found, sandbox):
-            memory.claimed_at = now()
-            self._metrics.claimed(Origin.WARM)
         assert sandbox.spec.pool_ref is not None  # noqa: S101
-        self._left(pod_key, Key(key.namespace, sandbox.spec.pool_ref.name))
+        self._left(Key(key.namespace, claim.pod_name), Key(key.namespace, sandbox.spec.pool_ref.name))
 
     async def _prepare(self, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
         """Write the claim, and the policy beside it. Returns whether both are there."""

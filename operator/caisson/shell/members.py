@@ -10,12 +10,14 @@ from caisson.api.pool import SandboxPool
 from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.config import Config
 from caisson.core.member import (
+    DesiredPod,
     MemberDecision,
     PreloadState,
+    Revision,
     Standing,
     member_state,
     preload_outcome,
-    template_hash,
+    revision_of,
     virtual_sandbox,
 )
 from caisson.core.observation import Observation, SessionLost, SessionReported, WarmPod
@@ -34,7 +36,12 @@ from caisson.shell.store import Key, OwnerKey, Store, key_of, owner_key
 
 Json = dict[str, Any]
 
-_SOON = timedelta(seconds=10)
+_VERIFIED_WITHIN = timedelta(seconds=20)
+"""How long after its start an operator is given to verify the pods that were ready before: two short sessions for each,
+a few at a time on each node. Longer than that, a Sandbox does not wait for them."""
+
+_CLOCKS_DIFFER_BY = timedelta(seconds=1)
+"""The API server cuts the fraction of a second off the time at which it creates a pod."""
 
 
 @dataclass
@@ -43,15 +50,13 @@ class _Known:
 
     memory: Memory
     status: SandboxStatus
+    made_from: MadeFrom
     standing: Standing = Standing.PENDING
     preload: PreloadState = field(default_factory=PreloadState)
     problem: Verdict | None = None
     ready_since: datetime | None = None
     until: datetime | None = None
     """Where it can be taken before the kubelet has called it ready: for how long."""
-
-    since: datetime = field(default_factory=now)
-    """When this process first looked."""
 
     def take_over(self, decision: MemberDecision, pod: PodView, at: datetime) -> bool:
         """Know what was decided; tell whether a session's report was new in it."""
@@ -88,16 +93,19 @@ class Members:
         self._wake, self._wake_after, self._pool_changed = wake, wake_after, pool_changed
         self._reservations = reservations
         self._known: dict[Key, _Known] = {}
+        self._began: datetime | None = None
+        """When this process, as the leader, first looked at a pool's pod or needed one."""
 
     async def reconcile(self, key: Key) -> None:
         """Look at a pod of a pool, and do the one next thing for it."""
+        self._begin()
         raw = self._pods.get(key)
         owner = _pool_key(raw) if raw is not None else None
         made_from = read_template(raw) if raw is not None else None
         if raw is None or owner is None or made_from is None:
             self._forget(key)
             return
-        view, known = pod_view(raw), self._of(key, raw)
+        view, known = pod_view(raw), self._of(key, raw, made_from)
         session = known.memory.session
         if isinstance(session, SessionReported | SessionLost):
             known.preload, its_own = preload_outcome(known.preload, session)
@@ -124,48 +132,66 @@ class Members:
         if decision.step.wake_at is not None:
             self._wake_after(key, (decision.step.wake_at - at).total_seconds())
 
-    def of(self, pool: SandboxPool, current: str | None) -> tuple[Member, ...]:
-        """Return the pods that a pool owns; `current` is the hash of what they should be made from."""
-        return tuple(self._member(raw, pod_view(raw), current) for raw in self._owned(pool))
+    def of(self, pool: SandboxPool, desired: DesiredPod | None) -> tuple[Member, ...]:
+        """Return the pods that a pool owns; `desired` is what they should be made from, None if that is not known."""
+        return tuple(self._member(raw, pod_view(raw), desired) for raw in self._owned(pool))
 
-    def offer(self, sandbox: Sandbox, pool: SandboxPool, current: str | None) -> tuple[WarmPod | None, bool]:
+    def offer(self, sandbox: Sandbox, pool: SandboxPool, desired: DesiredPod | None) -> tuple[WarmPod | None, bool]:
         """Return a pod that the Sandbox can take, and else whether there may be one in a moment.
 
-        It is the one that its status names, if that is still the pool's; or that which has been ready the longest.
+        It is the one that its status names, if that is still the pool's; or that which has been ready the longest. One
+        that is outdated, until a rollout replaces it, comes last.
         """
-        found: list[tuple[datetime, WarmPod]] = []
+        self._begin()
+        found: list[tuple[bool, datetime, WarmPod]] = []
         soon = False
         for raw in self._owned(pool):
             uid, view = raw["metadata"]["uid"], pod_view(raw)
-            known, member = self._known.get(key_of(raw)), self._member(raw, view, current)
+            known, member = self._known.get(key_of(raw)), self._member(raw, view, desired)
             if member.terminating or is_finished(view) or uid in self._reservations:
                 continue
             if uid == sandbox.status.pod_uid and _is_as_good_as_claimed(known, view):
                 return WarmPod(view, sandbox.status), False
-            if not member.current or self._sandboxes.is_indexed(uid):
+            if member.revision is Revision.OTHER_TEMPLATE or self._sandboxes.is_indexed(uid):
                 continue
-            if not (view.ready or (known is not None and known.until is not None and now() < known.until)):
-                # Whatever this process knew when it looked last.
-                continue
-            if known is not None and member.standing is Standing.AVAILABLE and member.ready_since is not None:
-                found.append((member.ready_since, WarmPod(view, known.status)))
-            elif _is_new(known, view):
+            # The kubelet's word counts, whatever this process knew when it looked last.
+            is_ready = view.ready or (known is not None and known.until is not None and now() < known.until)
+            is_available = member.standing is Standing.AVAILABLE and is_ready
+            if known is not None and is_available and member.ready_since is not None:
+                is_outdated = member.revision is not Revision.CURRENT
+                found.append((is_outdated, member.ready_since, WarmPod(view, known.status)))
+            elif self._is_being_verified(member, view):
                 soon = True
         if not found:
             return None, soon
-        _, chosen = min(found, key=lambda each: each[0])
+        *_, chosen = min(found, key=lambda each: each[:2])
         return chosen, False
 
     def is_free(self, pod_uid: str) -> bool:
         """Tell whether nobody has taken a pod, or is about to."""
         return pod_uid not in self._reservations and not self._sandboxes.is_indexed(pod_uid)
 
+    def _begin(self) -> None:
+        self._began = self._began or now()
+
+    def _is_being_verified(self, member: Member, pod: PodView) -> bool:
+        """Tell whether a pod, which may have been available before this process began, may prove so in a moment.
+
+        What makes a pod available is known only to the process that looked: that dockerd answers, and that the images
+        are there. The next operator asks again, which changes nothing in the pod.
+        """
+        assert self._began is not None  # noqa: S101
+        is_of_before = self._began - pod.created_at > _CLOCKS_DIFFER_BY
+        is_undecided = member.standing in {Standing.PENDING, Standing.PRELOADING} and member.problem is None
+        may_be_ready = pod.ready or awaits_first_probe(pod)
+        return is_of_before and is_undecided and may_be_ready and now() - self._began < _VERIFIED_WITHIN
+
     def _owned(self, pool: SandboxPool) -> list[Json]:
         owner = OwnerKey(pool.metadata.namespace, pool_api.KIND, pool.metadata.name)
         # One of an earlier pool of this name is on its way out.
         return [raw for raw in self._pods.indexed(owner) if is_owned_by(raw, pool)]
 
-    def _member(self, raw: Json, view: PodView, current: str | None) -> Member:
+    def _member(self, raw: Json, view: PodView, desired: DesiredPod | None) -> Member:
         known = self._known.get(key_of(raw))
         same = known if known is not None and known.memory.uid == view.uid else None
         return Member(
@@ -174,10 +200,9 @@ class Members:
             resource_version=view.resource_version,
             created_at=view.created_at,
             terminating=view.terminating,
-            # One that is known was read; to read all of them again for each claim would be most of its cost.
-            current=current is not None
-            and template_hash(raw) == current
-            and (same is not None or read_template(raw) is not None),
+            revision=revision_of(raw, lambda: same.made_from if same else read_template(raw), desired)
+            if desired is not None
+            else Revision.OTHER_TEMPLATE,
             standing=same.standing if same else Standing.PENDING,
             ready_since=same.ready_since if same else None,
             problem=same.problem if same else None,
@@ -195,12 +220,13 @@ class Members:
             looked_at=memory.looked_at,
         )
 
-    def _of(self, key: Key, raw: Json) -> _Known:
+    def _of(self, key: Key, raw: Json, made_from: MadeFrom) -> _Known:
         uid = raw["metadata"]["uid"]
         known = self._known.get(key)
         if known is None or known.memory.uid != uid:
             self._forget(key)
-            known = self._known[key] = _Known(Memory(uid, lambda: self._wake(key)), SandboxStatus())
+            known = self._known[key] = _Known(Memory(uid, lambda: self._wake(key)), SandboxStatus(), made_from)
+        known.made_from = made_from
         return known
 
     def _forget(self, key: Key) -> None:
@@ -213,14 +239,6 @@ def _is_as_good_as_claimed(known: _Known | None, pod: PodView) -> bool:
     """Tell whether a pod, which a Sandbox's status names already, can still be given to it."""
     has_failed = known is not None and known.standing is Standing.FAILED
     return (pod.ready or awaits_first_probe(pod)) and not has_failed
-
-
-def _is_new(known: _Known | None, pod: PodView) -> bool:
-    """Tell whether this process has yet to find out what a pod of before it is good for, and may before long."""
-    if known is None:
-        return True
-    is_of_before = known.since - pod.created_at > _SOON
-    return is_of_before and known.standing is Standing.PENDING and not known.problem and now() - known.since < _SOON
 
 
 def _pool_key(raw: Json) -> Key | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from caisson.api.sandbox import SandboxStatus
 from caisson.core.observation import CreateFailure, IdleAnswer, PodEvents, Session
 from caisson.core.plan import Kept
 from caisson.core.startup import Start
@@ -26,6 +27,12 @@ class Memory:
     idle: IdleAnswer | None = None
     pod_events: PodEvents | None = None
     looked_at: datetime | None = None
+    announced_status: SandboxStatus | None = None
+    """The stored status up to which this process recorded Events and metrics."""
+
+    claiming: str | None = None
+    """The UID of the pod that this process claims, until the pod belongs to the Sandbox."""
+
     claimed_at: datetime | None = None
     """When this process took the pod out of its pool."""
 

@@ -16,7 +16,7 @@ from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
 from caisson.core.conditions import invalid
 from caisson.core.kept import KeptState
-from caisson.core.member import Standing, render_member, template_hash
+from caisson.core.member import DesiredPod, Revision, Standing, desired_pod, render_member
 from caisson.core.networkpolicy import network_state, policy_name
 from caisson.core.observation import CreateFailure, WarmPod
 from caisson.core.plan import ApplyObject, DeleteObject, Kept, earliest
@@ -48,10 +48,10 @@ _SUFFIX = 5
 
 @dataclass(frozen=True)
 class _Rendered:
-    """What pods of a pool should be made from, as a hash; or why there may be none. Claims can't wait for it."""
+    """What pods of a pool should be made from; or why there may be none. Claims can't wait for it."""
 
     generation: int
-    current: str | None = None
+    desired: DesiredPod | None = None
     conflict: Verdict | None = None
 
 
@@ -63,8 +63,8 @@ class _Memory:
     create_failure: CreateFailure | None = None
     kept_failures: dict[Kept, CreateFailure] = field(default_factory=dict)
     failures: Failures = field(default_factory=Failures)
-    current: str | None = None
-    """What its pods should be made from, as a hash."""
+    desired: DesiredPod | None = None
+    """What its pods should be made from."""
 
     rendered: _Rendered | None = None
     counted: set[str] = field(default_factory=set)
@@ -75,6 +75,9 @@ class _Memory:
 
     told: dict[Reason, datetime] = field(default_factory=dict)
     """When an Event of what was last recorded."""
+
+    announced_status: SandboxPoolStatus | None = None
+    """The stored status up to which this process recorded Events."""
 
     changed_since: datetime | None = None
 
@@ -114,7 +117,7 @@ class Pools:
 
     def offer(self, sandbox: Sandbox, pool: SandboxPool) -> tuple[WarmPod | None, bool]:
         """Return a pod for a Sandbox, and else whether there may be one in a moment."""
-        return self._members.offer(sandbox, pool, self._render(pool).current)
+        return self._members.offer(sandbox, pool, self._render(pool).desired)
 
     async def reconcile(self, key: Key) -> None:
         """Make or delete what there is too little or too much of, and write the status where that changed."""
@@ -122,15 +125,16 @@ class Pools:
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             self._memories.pop(key, None)
             return
+        await self._announce(ObjectMeta.model_validate(raw["metadata"]), readable_status(SandboxPoolStatus, raw))
         try:
             pool = _read(raw)
         except ValidationError as error:
             await self._write_invalid(raw, error)
             return
-        memory, current = self._memory(pool.metadata), self._render(pool).current
-        if current is not None and current != memory.current:
+        memory, desired = self._memory(pool.metadata), self._render(pool).desired
+        if desired is not None and desired != memory.desired:
             # What failed was made from something else.
-            memory.current, memory.failures = current, replace(memory.failures, count=0)
+            memory.desired, memory.failures = desired, replace(memory.failures, count=0)
         policy = await self._see_to_policy(key, pool, memory)
         decision = decide_pool(self._observe(pool, policy, memory), now())
         for member in decision.delete:
@@ -156,8 +160,7 @@ class Pools:
         memory, generation = self._memory(pool.metadata), pool.metadata.generation
         if memory.rendered is None or memory.rendered.generation != generation:
             try:
-                current = template_hash(render_member(pool, self._config, pool.metadata.name))
-                memory.rendered = _Rendered(generation, current)
+                memory.rendered = _Rendered(generation, desired_pod(pool, self._config))
             except ConfigurationConflict as problem:
                 found = verdict("False", problem.reason, said=str(problem))
                 memory.rendered = _Rendered(generation, conflict=found)
@@ -186,11 +189,11 @@ class Pools:
         conflict = rendered.conflict
         if conflict is None and not policy.in_place:
             conflict = policy.problem or verdict("False", Reason.POOL_FILLING)
-        members = self._members.of(pool, rendered.current)
+        members = self._members.of(pool, rendered.desired)
         for member in members:
             # One that was deleted on purpose has ended, too.
             has_failed = member.standing is Standing.FAILED and not member.terminating
-            if has_failed and member.current and member.pod_uid not in memory.counted:
+            if has_failed and member.revision is Revision.CURRENT and member.pod_uid not in memory.counted:
                 memory.counted.add(member.pod_uid)
                 memory.failures = failed_member(memory.failures, member, now())
         present, at = {member.pod_uid for member in members}, now()
@@ -208,7 +211,7 @@ class Pools:
         patch = merge_patch(stored_status(raw, known), as_json(wanted))
         if not patch or await write_status(self._kube, self._pools, PLURAL, metadata, patch) is None:
             return
-        await self._tell(metadata, known, wanted)
+        await self._announce(metadata, wanted)
 
     async def _create(self, pool: SandboxPool, memory: _Memory) -> bool:
         suffix = "".join(secrets.choice(_LETTERS) for _ in range(_SUFFIX))
@@ -261,12 +264,14 @@ class Pools:
             self._wake_after(key, CHANGED_MEANWHILE.total_seconds())
             return
         memory.changed_since = None
-        await self._tell(pool.metadata, pool.status, status)
+        await self._announce(pool.metadata, status)
 
-    async def _tell(self, metadata: ObjectMeta, before: SandboxPoolStatus, status: SandboxPoolStatus) -> None:
-        told = self._memory(metadata).told
-        for notice in pool_notices(before, status, told, now()):
-            told[notice.reason] = now()
+    async def _announce(self, metadata: ObjectMeta, status: SandboxPoolStatus) -> None:
+        """Record the Events of what changed in the stored status since the last call, as for a Sandbox."""
+        memory = self._memory(metadata)
+        before, memory.announced_status = memory.announced_status, status
+        for notice in pool_notices(before or status, status, memory.told, now()):
+            memory.told[notice.reason] = now()
             await self._recorder.record(metadata, notice)
 
 

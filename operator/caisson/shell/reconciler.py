@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 import structlog
 from pydantic import ValidationError
 
-from caisson.api.sandbox import KIND, PLURAL, Lifetime, ObjectMeta, Origin, Sandbox, SandboxSpec, SandboxStatus
+from caisson.api.sandbox import (
+    KIND,
+    PLURAL,
+    Lifetime,
+    ObjectMeta,
+    OnExpiry,
+    Origin,
+    Sandbox,
+    SandboxSpec,
+    SandboxStatus,
+)
 from caisson.config import Config
 from caisson.core.decide import Decision, decide, decide_invalid
 from caisson.core.observation import Observation, PodEvents, Session, SessionReported, WarmPod
@@ -18,7 +28,7 @@ from caisson.core.plan import Action, ApplyObject, ClaimPod, DeleteObject, Kept,
 from caisson.core.podview import pod_view
 from caisson.core.template import read_template, with_template
 from caisson.core.verdict import Verdict
-from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices
+from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices, recent_notices
 from caisson.shell.actions import Actions
 from caisson.shell.clock import now
 from caisson.shell.health import Health
@@ -29,7 +39,7 @@ from caisson.shell.pools import Pools
 from caisson.shell.queue import LOOKED_AT_EVERY
 from caisson.shell.recorder import Recorder
 from caisson.shell.status import CHANGED_MEANWHILE, first_problem, readable_status, stored_status, write_status
-from caisson.shell.store import Key, OwnerKey, Store
+from caisson.shell.store import Key, OwnerKey, Store, claimed_pod
 
 Json = dict[str, Any]
 
@@ -45,6 +55,8 @@ class _Pooled(NamedTuple):
     warm: WarmPod | None = None
     soon: bool = False
     missing: bool = False
+    unreadable: bool = False
+    """The pod is there, but not the template that it was created from."""
 
 
 class Reconciler:
@@ -84,6 +96,8 @@ class Reconciler:
                 self._health.gone(key)
             return
         memory = self._memory(key, raw)
+        metadata = ObjectMeta.model_validate(raw["metadata"])
+        await self._announce(metadata, memory, readable_status(SandboxStatus, raw))
         try:
             sandbox = _read(raw)
         except ValidationError as error:
@@ -109,6 +123,10 @@ class Reconciler:
     def _observe(self, key: Key, sandbox: Sandbox, memory: Memory) -> Observation:
         own, others = self._own_pods(key, sandbox)
         pod = pod_view(own) if own is not None else None
+        if pod is not None and pod.uid == memory.claiming and pod.owner_uid == sandbox.metadata.uid:
+            # The pod itself shows that the claim succeeded, also if the answer to the claim was lost.
+            memory.claiming, memory.claimed_at = None, now()
+            self._metrics.claimed(Origin.WARM)
         pooled = self._pooled(sandbox, own, memory)
         session: Session | None = memory.session
         events: PodEvents | None = memory.pod_events
@@ -119,6 +137,7 @@ class Reconciler:
             warm=pooled.warm,
             warm_soon=pooled.soon,
             pool_missing=pooled.missing,
+            template_unreadable=pooled.unreadable,
             claimed_at=memory.claimed_at or _claimed_lately(sandbox),
             kept={kind: thing for kind, store in self._kept.items() if (thing := store.get(key)) is not None},
             create_failure=memory.create_failure,
@@ -141,8 +160,12 @@ class Reconciler:
         """
         named = self._pods.indexed(OwnerKey(key.namespace, KIND, key.name))
         mine = [pod for pod in named if is_owned_by(pod, sandbox)]
+        uid = sandbox.status.pod_uid
+        if uid is None and len(mine) > 1:
+            # If the rest of the status can't be read, this part may be readable.
+            uid = claimed_pod(self._sandboxes.get(key) or {})
         # The one that the status speaks of is the one that the user knows.
-        mine.sort(key=lambda pod: (pod["metadata"]["uid"] != sandbox.status.pod_uid, pod["metadata"]["name"]))
+        mine.sort(key=lambda pod: (pod["metadata"]["uid"] != uid, pod["metadata"]["name"]))
         if mine:
             return mine[0], mine[1:]
         of_the_name = self._pods.get(key)
@@ -159,13 +182,13 @@ class Reconciler:
         made_from = read_template(pod) if pod is not None else None
         if made_from is not None:
             return _Pooled(with_template(sandbox, made_from.template))
+        if pod is not None and is_owned_by(pod, sandbox):
+            return _Pooled(sandbox, unreadable=True)
         if pool is None:
             return _Pooled(sandbox, missing=True)
         filled = with_template(sandbox, pool.spec.template.spec)
-        if pod is not None:
-            return _Pooled(filled)
-        if _not_taken(sandbox, memory) is not None:
-            # It would be again. One of its own may be allowed.
+        if pod is not None or _not_taken(sandbox.metadata, memory) is not None:
+            # The name is another pod's, or the claim would be refused again. One of its own may be allowed.
             return _Pooled(filled)
         warm, soon = self._pools.offer(sandbox, pool)
         return _Pooled(filled, warm, soon)
@@ -186,17 +209,29 @@ class Reconciler:
             elif not await self._patch(seen, memory, decision.status, patch):
                 wake_at = earliest(wake_at, now() + CHANGED_MEANWHILE)
             else:
-                pool = decision.status.pool
-                if pool is not None and pool != known.pool and pool.origin is Origin.COLD:
-                    self._metrics.claimed(Origin.COLD)
-                for told in notices(known, decision.status, _not_taken(seen.sandbox, memory)):
-                    if told.crash is not None:
-                        self._metrics.crashed(told.crash.reason)
-                    await self._recorder.record(seen.sandbox.metadata, told)
+                await self._announce(seen.sandbox.metadata, memory, decision.status)
                 # What was just written may be what the next step goes by.
                 wake_at = now()
         if wake_at is not None:
             self._wake_after(key, (wake_at - now()).total_seconds())
+
+    async def _announce(self, metadata: ObjectMeta, memory: Memory, status: SandboxStatus) -> None:
+        """Record the Events and metrics of what changed in the stored status since the last call.
+
+        They depend on the stored status and not on the answer to a write, so they are recorded once even if that
+        answer is lost. At its first look, an operator makes up for what an earlier one may have left out.
+        """
+        before, memory.announced_status = memory.announced_status, status
+        if before is None:
+            new = recent_notices(status, now() - _LATELY)
+        else:
+            new = notices(before, status, _not_taken(metadata, memory))
+            if status.pool is not None and status.pool != before.pool and status.pool.origin is Origin.COLD:
+                self._metrics.claimed(Origin.COLD)
+        for notice in new:
+            is_first = await self._recorder.record(metadata, notice)
+            if is_first and notice.crash is not None:
+                self._metrics.crashed(notice.crash.reason)
 
     async def _patch(self, seen: Observation, memory: Memory, status: SandboxStatus, patch: Json) -> bool:
         """Write the status. Returns False when the Sandbox is gone or has changed by now."""
@@ -219,12 +254,18 @@ class Reconciler:
         return True
 
     async def _settle_invalid(self, key: Key, raw: Json, memory: Memory, error: ValidationError) -> None:
+        spec, lifetime = raw.get("spec") or {}, _readable_lifetime(raw)
         bare = Sandbox.model_construct(
             metadata=ObjectMeta.model_validate(raw["metadata"]),
-            spec=SandboxSpec.model_construct(image="", **_readable_lifetime(raw)),
+            spec=SandboxSpec.model_construct(
+                image="",
+                # Of the two ends, the one with a way back.
+                lifetime=lifetime or Lifetime(on_expiry=OnExpiry.SUSPEND),
+                suspend=spec.get("suspend") is True,
+            ),
             status=readable_status(SandboxStatus, raw),
         )
-        seen = self._observe(key, bare, memory)
+        seen = replace(self._observe(key, bare, memory), lifetime_unreadable=lifetime is None)
         decision = decide_invalid(seen, self._config, first_problem(error), now())
         if decision.step.action is not None:
             await self._actions.perform(key, bare, memory, decision.step.action)
@@ -245,10 +286,10 @@ class Reconciler:
         self._forget(key)
 
 
-def _not_taken(sandbox: Sandbox, memory: Memory) -> Verdict | None:
+def _not_taken(metadata: ObjectMeta, memory: Memory) -> Verdict | None:
     """Why the API server would not let a pod be taken for this generation of the spec."""
     failure = memory.claim_failure
-    return failure.told if failure is not None and failure.generation == sandbox.metadata.generation else None
+    return failure.told if failure is not None and failure.generation == metadata.generation else None
 
 
 def _claimed_lately(sandbox: Sandbox) -> datetime | None:
@@ -279,11 +320,9 @@ def _read(raw: Json) -> Sandbox:
     return Sandbox.model_validate(raw | {"status": readable_status(SandboxStatus, raw)})
 
 
-def _readable_lifetime(raw: Json) -> Json:
-    """What a spec that can't be read says of when it ends, as far as that can be read."""
-    spec = raw.get("spec") or {}
+def _readable_lifetime(raw: Json) -> Lifetime | None:
+    """Return when a Sandbox whose spec can't be read ends; None if that part can't be read either."""
     try:
-        lifetime = Lifetime.model_validate(spec.get("lifetime") or {})
+        return Lifetime.model_validate((raw.get("spec") or {}).get("lifetime") or {})
     except ValidationError:
-        lifetime = Lifetime()
-    return {"lifetime": lifetime, "suspend": spec.get("suspend") is True}
+        return None

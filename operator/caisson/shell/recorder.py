@@ -23,20 +23,21 @@ class Recorder:
         """Record Events of resources of this kind through this connection."""
         self._kube, self._kind = kube, kind
 
-    async def record(self, metadata: ObjectMeta, notice: Notice) -> None:
-        """Write the log line and the Event of a transition."""
+    async def record(self, metadata: ObjectMeta, notice: Notice) -> bool:
+        """Write the Event and the log line of a transition. Returns False if that was done before."""
         bound = log.bind(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, reason=str(notice.reason))
         if notice.crash is not None:
             crash = notice.crash.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"stdout", "hint"})
             bound = bound.bind(crash=crash)
-        write = bound.info if notice.level == "Normal" else bound.warning
-        write(f"{self._kind.lower()} transition", message=notice.message)
         try:
             await self._kube.create_event(metadata.namespace, _event(self._kind, metadata, notice))
         except AlreadyExists:
-            bound.info("event was recorded before")
+            return False
         except CaissonError as error:
             bound.warning("event not recorded", error=str(error))
+        write = bound.info if notice.level == "Normal" else bound.warning
+        write(f"{self._kind.lower()} transition", message=notice.message)
+        return True
 
 
 def _event(kind: str, metadata: ObjectMeta, notice: Notice) -> dict[str, Any]:

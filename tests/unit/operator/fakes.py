@@ -67,6 +67,8 @@ class FakeKube:
         self.guard_asked_with: Json = {}
         self.handler: str | None = "runsc"
         self.patch_errors: list[CaissonError] = []
+        self.lost_answers: list[CaissonError] = []
+        """What the next writes of a status raise after they were applied."""
         self.has_finalizer: set[Collection] = set()
         self.pruned: set[str] = set()
 
@@ -151,7 +153,10 @@ class FakeKube:
         self.status_writes.append(patch["status"])
         kept = {field: value for field, value in patch["status"].items() if field not in self.pruned}
         self.sandbox = merged(self.sandbox, {"status": kept})
-        return self._stamp(self.sandbox)
+        answer = self._stamp(self.sandbox)
+        if self.lost_answers:
+            raise self.lost_answers.pop(0)
+        return answer
 
     async def create_event(self, namespace: str, event: Json) -> None:
         """Keep the Event, once."""
@@ -225,9 +230,7 @@ class World:
         sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), self.metrics)
         preconditions, reservations = Preconditions(kube, self.config), Reservations()
         keeper = Keeper(kube, self.kept)
-        claims = Claims(
-            kube, self.config, self.sandboxes, self.pods, reservations, keeper, self.metrics, lambda *_: None
-        )
+        claims = Claims(kube, self.config, self.sandboxes, self.pods, reservations, keeper, lambda *_: None)
         actions = Actions(kube, sessions, claims, preconditions, self.pods, keeper)
 
         def wish(_: Key, seconds: float) -> None:

@@ -1,12 +1,14 @@
 """What is decided about a Sandbox: a table of states, each test a sentence about one of them."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from caisson.api.reasons import ConditionType, Reason
-from caisson.api.sandbox import Sandbox, SandboxSpec
+from caisson.api.sandbox import Sandbox, SandboxSpec, SandboxStatus
 from caisson.config import Config
+from caisson.core.conditions import invalid
 from caisson.core.decide import Decision
 from caisson.core.observation import CreateFailure, PodEvents
 from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession
@@ -44,6 +46,19 @@ def reason(decision: Decision, type_: ConditionType = ConditionType.READY) -> tu
     found = decision.status.condition(type_)
     assert found is not None
     return found.status, found.reason
+
+
+def message(decision: Decision, type_: str) -> str:
+    """Return the message of a condition."""
+    found = decision.status.condition(type_)
+    assert found is not None
+    return found.message
+
+
+def with_spec(sandbox: Sandbox, *, generation: int, **spec: Any) -> Sandbox:
+    """Return a Sandbox with another spec and generation."""
+    metadata = sandbox.metadata.model_copy(update={"generation": generation})
+    return sandbox.model_copy(update={"metadata": metadata, "spec": make_spec(**spec)})
 
 
 def attempt(decision: Decision) -> int:
@@ -92,8 +107,45 @@ class TestPod:
         )
 
     def test_a_changed_spec_replaces_the_pod(self) -> None:
-        decision = choose(make_sandbox(make_spec(image="alpine")), make_pod())
+        decision = choose(with_spec(ready_sandbox(), generation=2, image="alpine"), make_pod())
         assert decision.step.action == DeletePod("demo", POD_UID)
+
+    def test_a_replacement_continues_after_its_status_is_written(self) -> None:
+        changed = with_spec(ready_sandbox(), generation=2, image="alpine")
+        later = written(changed, choose(changed, make_pod()))
+        assert later.status.observed_generation == 2
+        assert choose(later, make_pod()).step.action == DeletePod("demo", POD_UID)
+
+    def test_a_change_that_was_not_allowed_is_applied_when_it_is(self) -> None:
+        changed = with_spec(ready_sandbox(), generation=2, runtimeClassName="other")
+        refused = written(changed, choose(changed, make_pod()))
+        assert choose(refused, make_pod()).step.action is None
+        config = CONFIG.model_copy(update={"allowed_runtime_classes": ("gvisor", "other")})
+        assert choose_by(config, refused, make_pod()).step.action == DeletePod("demo", POD_UID)
+
+    def test_a_change_that_could_not_be_read_is_applied_when_it_can_be(self) -> None:
+        ready = ready_sandbox()
+        unread = ready.model_copy(update={"status": invalid(ready.status, 2, "image: no", NOW)})
+        changed = with_spec(unread, generation=2, image="alpine")
+        assert choose(changed, make_pod()).step.action == DeletePod("demo", POD_UID)
+
+    def test_a_spec_that_another_version_reads_differently_keeps_the_pod(self) -> None:
+        """A rollback of the CRD drops fields: the hash differs, and the generation does not."""
+        before = ready_sandbox(spec=make_spec(env=[{"name": "A", "value": "b"}]))
+        pod = make_pod(before.spec)
+        rolled_back = with_spec(before, generation=1)
+        for status in (before.status, SandboxStatus()):
+            decision = choose(rolled_back.model_copy(update={"status": status}), pod)
+            assert not isinstance(decision.step.action, DeletePod)
+            assert "delete the pod" in message(decision, "PodRunning")
+        assert reason(choose(rolled_back, pod)) == ("True", Reason.READY)
+
+    @pytest.mark.parametrize("damaged", [None, "", "59c8b5", "not a hash at all"])
+    def test_a_pod_whose_spec_hash_can_not_be_read_is_kept(self, damaged: str | None) -> None:
+        changed = with_spec(ready_sandbox(), generation=2, image="alpine")
+        decision = choose(changed, make_pod(spec_hash=damaged))
+        assert not isinstance(decision.step.action, DeletePod)
+        assert "caisson.dev/spec-hash" in message(decision, "PodRunning")
 
     @pytest.mark.parametrize(
         "docker",

@@ -588,6 +588,19 @@ class TestASpecThatCanNotBeRead:
         assert world.condition() == ("False", "Expired")
         assert world.kube.pod is None
 
+    @pytest.mark.parametrize(("seconds", "is_kept"), [(3600, True), (7200, False)])
+    async def test_a_lifetime_that_can_not_be_read_ends_at_the_maximum(self, seconds: int, is_kept: bool) -> None:
+        world = await self.with_a_pod(lifetime={"ttlSeconds": 86400, "onExpiry": "OfANewerVersion"})
+        limits = {"sandboxes": {"lifetime": {"defaultSeconds": 60, "maximumSeconds": 7200}}}
+        world.config = Config.model_validate(CONFIG.model_dump(by_alias=True) | limits)
+        created = datetime.now(UTC) - timedelta(seconds=seconds)
+        world.kube.sandbox["metadata"]["creationTimestamp"] = created.strftime("%Y-%m-%dT%H:%M:%SZ")
+        world.kube._stamp(world.kube.sandbox)
+        world.operator_restarts()
+        await world.reconcile(4)
+        assert (world.kube.pod is not None) is is_kept
+        assert ("suspension" in world.kube.sandbox["status"]) is not is_kept
+
     async def test_it_can_be_suspended(self) -> None:
         world = await self.with_a_pod(suspend=True)
         await world.reconcile(3)

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,16 @@ import pytest
 from caisson.api.pool import SandboxPool
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Origin, SandboxStatus
-from caisson.core.member import PreloadState, Standing, member_state, render_member, template_hash, virtual_sandbox
+from caisson.config import Config, Sandboxes
+from caisson.core.member import (
+    PreloadState,
+    Revision,
+    Standing,
+    member_state,
+    render_member,
+    template_hash,
+    virtual_sandbox,
+)
 from caisson.core.observation import LOST_SESSIONS_TOLD, CreateFailure, Observation
 from caisson.core.owned import POOL_LABEL, SANDBOX_LABEL, controller_of
 from caisson.core.plan import Expected, Kept
@@ -27,11 +37,13 @@ from caisson.shell.exec import ExecError, ExecResult
 from caisson.shell.store import Key
 from tests.unit.operator.builders import (
     CONFIG,
+    KILLED,
     NOW,
     RUNNING,
     after,
     ended_pod,
     failed_report,
+    lost,
     make_pod,
     make_sandbox,
     make_spec,
@@ -41,12 +53,13 @@ from tests.unit.operator.builders import (
 )
 from tests.unit.operator.fakes import READY_ANSWER, FakeKube, World, merged
 from tests.unit.operator.policies import selects
-from tests.unit.operator.test_operator_report import line
+from tests.unit.operator.test_operator_report import b64, line
 
 Json = dict[str, Any]
 
 POOL_KEY = Key("default", "warm")
 POOL_UID = "33333333-3333-3333-3333-333333333333"
+PRELOADED_ANSWER = ExecResult(0, line("preloaded"), b"")
 
 
 def raw_pool(replicas: int = 1, **spec: Any) -> Json:
@@ -68,7 +81,7 @@ def make_pool(replicas: int = 1, **spec: Any) -> SandboxPool:
 def member(name: str, standing: Standing = Standing.AVAILABLE, **fields: Any) -> Member:
     """Make a pod of the pool."""
     ready = NOW if standing is Standing.AVAILABLE else None
-    ordinary = Member(name, f"uid of {name}", "7", NOW, False, True, standing, ready)
+    ordinary = Member(name, f"uid of {name}", "7", NOW, False, Revision.CURRENT, standing, ready)
     return replace(ordinary, **fields)
 
 
@@ -97,18 +110,37 @@ class TestHowMany:
     def test_scaled_to_nothing_all_go(self) -> None:
         assert decided(0, member("a"), member("b", Standing.PENDING)) == (0, ["a", "b"])
 
-    def test_what_another_template_made_goes_and_is_replaced(self) -> None:
-        assert decided(1, member("a", current=False)) == (1, ["a"])
+    @pytest.mark.parametrize("revision", [Revision.OUTDATED, Revision.OTHER_TEMPLATE])
+    def test_an_outdated_pod_is_deleted_when_its_replacement_is_available(self, revision: Revision) -> None:
+        old = member("old", revision=revision)
+        assert decided(1, old) == (1, [])
+        assert decided(1, old, member("new", Standing.PENDING)) == (0, [])
+        assert decided(1, old, member("new")) == (0, ["old"])
+
+    def test_outdated_pods_that_are_of_no_use_are_replaced_first(self) -> None:
+        outdated = [
+            member("usable", revision=Revision.OUTDATED),
+            member("pending", Standing.PENDING, revision=Revision.OUTDATED),
+            member("other", revision=Revision.OTHER_TEMPLATE),
+        ]
+        assert decided(3, *outdated, member("new"))[1] == ["pending"]
+        assert decided(3, *outdated, member("new"), member("newer"))[1] == ["other", "pending"]
+        assert decided(0, *outdated)[1] == ["usable", "other", "pending"]
+
+    def test_a_failed_outdated_pod_goes_at_once(self) -> None:
+        problem = verdict("False", Reason.CONTAINER_EXITED)
+        failed = member("failed", Standing.FAILED, revision=Revision.OUTDATED, problem=problem)
+        assert decided(1, failed) == (1, ["failed"])
 
     def test_while_no_pod_may_be_made_those_there_are_counted_and_none_can_be_taken(self) -> None:
         conflict = verdict("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
-        there = (member("a", current=False), member("b", current=False))
+        there = (member("a", revision=Revision.OTHER_TEMPLATE), member("b", revision=Revision.OTHER_TEMPLATE))
         status = decide_pool(PoolObservation(make_pool(2), there, conflict), NOW).status
         assert (status.replicas, status.ready_replicas) == (2, 0)
 
     def test_while_no_pod_may_be_made_none_goes_and_none_is_made(self) -> None:
         conflict = verdict("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
-        assert decided(2, member("a", current=False), conflict=conflict) == (0, [])
+        assert decided(2, member("a", revision=Revision.OTHER_TEMPLATE), conflict=conflict) == (0, [])
 
     def test_one_that_is_going_is_neither_counted_nor_deleted_again(self) -> None:
         assert decided(1, member("a", terminating=True)) == (1, [])
@@ -127,7 +159,7 @@ class TestHowMany:
         assert proven_at(member("a", **later), Failures()) is None
         assert proven_at(member("a", **(later | {"created_at": NOW})), failures) is None
         assert proven_at(member("a", Standing.PENDING, **later), failures) is None
-        assert proven_at(member("a", current=False, **later), failures) is None
+        assert proven_at(member("a", revision=Revision.OTHER_TEMPLATE, **later), failures) is None
 
     def test_what_the_api_server_refuses_is_asked_for_less_and_less(self) -> None:
         refused = CreateFailure(Reason.POD_REJECTED, "quota", 1, NOW, 3)
@@ -220,6 +252,19 @@ class TestTemplate:
         other = CONFIG.model_copy(update={"toolboxes": CONFIG.toolboxes[1:]})
         assert template_hash(render_member(pool, CONFIG, "x")) != template_hash(render_member(pool, other, "x"))
 
+    def test_a_new_field_of_the_configuration_with_a_default_changes_no_hash(self) -> None:
+        class NewerSandboxes(Sandboxes):
+            new_field: int = 7
+
+        class NewerConfig(Config):
+            sandboxes: NewerSandboxes = NewerSandboxes()
+
+        newer = NewerConfig.model_validate(CONFIG.model_dump(by_alias=True))
+        before, later = (template_hash(render_member(make_pool(), config, "x")) for config in (CONFIG, newer))
+        assert before == later
+        changed = newer.model_copy(update={"sandboxes": newer.sandboxes.model_copy(update={"new_field": 8})})
+        assert template_hash(render_member(make_pool(), changed, "x")) != before
+
     def test_the_pod_is_the_pools_and_has_the_shape_of_a_sandboxs(self) -> None:
         pod = render_member(make_pool(), CONFIG, "warm-abcde")
         owner = controller_of(pod)
@@ -285,6 +330,11 @@ class TestMembers:
     def test_one_whose_dockerd_is_started_again_has_not(self) -> None:
         assert self.state(make_pod(), session=reported(failed_report())).standing is Standing.PENDING
 
+    @pytest.mark.parametrize("spec_hash", [None, "0123456789abcdef"])
+    def test_a_pod_whose_spec_hash_differs_is_as_good_as_any(self, spec_hash: str | None) -> None:
+        found = self.state(make_pod(spec_hash=spec_hash), session=reported(ready_report()))
+        assert (found.standing, found.problem) == (Standing.AVAILABLE, None)
+
     def test_images_are_pulled_before_it_can_be_taken(self) -> None:
         found = self.ready(preload=PreloadState())
         assert found.standing is Standing.PRELOADING
@@ -297,6 +347,37 @@ class TestMembers:
         assert found.problem.reason == Reason.PRELOAD_FAILED
         assert "no such host" in found.problem.message
         assert (found.step.action, found.step.wake_at) == (None, after(10))
+        again = self.ready(preload=failed, looked_at=after(1), at=after(10))
+        assert again.step.action.expected is Expected.PRELOAD
+
+    @pytest.mark.parametrize("tries", [1, 9])
+    def test_dockerd_is_looked_at_before_the_next_preload_attempt(self, tries: int) -> None:
+        failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=tries, at=after(100))
+        for looked_at in (None, after(50)):
+            found = self.state(make_pod(), self.ready().status, failed, after(9999), looked_at=looked_at)
+            assert (found.standing, found.step.action.expected) == (Standing.PRELOADING, Expected.START)
+
+    def test_dockerd_is_looked_at_when_the_pod_turns_unready_between_preload_attempts(self) -> None:
+        failed = PreloadState(problem="timeout", tries=9, at=after(100))
+        dead = make_pod(ready=False, ready_changed_at=after(150))
+        found = self.state(dead, self.ready().status, failed, after(160), looked_at=after(110))
+        assert found.step.action.expected is Expected.START
+
+    def test_a_lost_look_at_dockerd_is_repeated_before_the_images(self) -> None:
+        failed = PreloadState(problem="timeout", tries=1, at=NOW)
+        seen: Json = {"status": self.ready().status, "preload": failed, "session": lost(at=after(9))}
+        assert self.state(make_pod(), at=after(9), **seen).step.wake_at == after(10)
+        assert self.state(make_pod(), at=after(10), **seen).step.action.expected is Expected.START
+
+    def test_a_dockerd_that_died_while_it_preloads_is_restarted_or_fails(self) -> None:
+        failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=1, at=NOW)
+        died = self.state(make_pod(), self.ready().status, failed, session=reported(failed_report(**KILLED)))
+        assert (died.standing, died.problem.reason) == (Standing.PENDING, Reason.DOCKERD_KILLED)
+        restart = self.state(make_pod(), died.status, failed, after(60))
+        assert restart.step.action.expected is Expected.START
+        final = failed_report(stderr="unknown flag: --x", exit_code=125)
+        gone = self.state(make_pod(), self.ready().status, failed, session=reported(final))
+        assert gone.standing is Standing.FAILED
 
 
 class PoolKube(FakeKube):
@@ -370,7 +451,10 @@ class PoolKube(FakeKube):
         if plural == "sandboxes":
             return await super().patch_status(plural, namespace, name, patch)
         self.pool = merged(self.pool, {"status": patch["status"]})
-        return self._stamp(self.pool)
+        answer = self._stamp(self.pool)
+        if self.lost_answers:
+            raise self.lost_answers.pop(0)
+        return answer
 
     def run(self, name: str) -> None:
         """Let the kubelet start a pod, and find it good."""
@@ -424,14 +508,14 @@ class PoolWorld(World):
             if pod["metadata"]["name"] not in self.kube.all_pods:
                 self.pods.remove(pod)
 
-    async def fill(self) -> list[str]:
-        """Bring the pool's pods to where they can be taken, and return their names."""
+    async def fill(self, *answers: ExecResult | Exception) -> list[str]:
+        """Bring the pool's pods to where they can be taken, and return their names. See `look` for the answers."""
         await self.pools.reconcile(POOL_KEY)
         names = sorted(self.kube.all_pods)
         for name in names:
             self.kube.run(name)
         self.watches_deliver()
-        await self.look(names)
+        await self.look(names, *answers)
         return names
 
     async def dies_at_the_claim(self) -> None:
@@ -444,14 +528,32 @@ class PoolWorld(World):
         with pytest.raises(KubeUnreachable):
             await self.reconcile()
 
-    async def look(self, names: list[str]) -> None:
-        """Look at pods of the pool, as after a restart of the operator too."""
+    async def look(self, names: list[str], *answers: ExecResult | Exception) -> None:
+        """Look at pods of the pool, as after a restart of the operator too. The sessions of each get these answers."""
         for name in names:
-            self.executor.answers = [READY_ANSWER]
+            self.executor.answers = list(answers or (READY_ANSWER,))
             for _ in range(3):
                 await self.members.reconcile(Key("default", name))
                 for _ in range(5):
                     await asyncio.sleep(0)
+
+    def damage_template(self, name: str) -> None:
+        """Let the template on a pod be one that this version can't read."""
+        pod = self.kube.all_pods[name]
+        written = json.loads(pod["metadata"]["annotations"]["caisson.dev/pool-template"])
+        written["spec"]["entrypoint"] = "OfANewerVersion"
+        pod["metadata"]["annotations"]["caisson.dev/pool-template"] = json.dumps(written)
+        self.kube._stamp(pod)
+
+    async def replace_some(self) -> None:
+        """Let the pool act, and its new pods become ready."""
+        before = set(self.kube.all_pods)
+        await self.pools.reconcile(POOL_KEY)
+        names = sorted(set(self.kube.all_pods) - before)
+        for name in names:
+            self.kube.run(name)
+        self.watches_deliver()
+        await self.look(names)
 
     def owners(self) -> dict[str, str]:
         """Return whose each pod is."""
@@ -489,6 +591,19 @@ class TestClaims:
         assert len(world.kube.status_writes) == 2
         assert world.owners() == {next(iter(world.kube.all_pods)): "Sandbox/demo"}
 
+    async def test_of_two_pods_the_one_in_an_unreadable_status_is_kept(self, world: PoolWorld) -> None:
+        (name,) = await world.fill()
+        await world.reconcile(3)
+        twin = copy.deepcopy(world.kube.all_pods[name])
+        twin["metadata"] |= {"name": "a-twin", "uid": "uid of the twin"}
+        world.kube.all_pods["a-twin"] = twin
+        world.kube._stamp(twin)
+        world.kube.sandbox["status"]["docker"]["restarts"] = "of another version"
+        world.kube._stamp(world.kube.sandbox)
+        world.operator_restarts()
+        await world.reconcile(3)
+        assert list(world.kube.all_pods) == [name]
+
     async def test_an_operator_that_dies_in_between_goes_on_with_the_same_pod(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         await world.dies_at_the_claim()
@@ -510,6 +625,19 @@ class TestClaims:
         assert sorted(world.owners().values()) == ["Sandbox/demo", "SandboxPool/warm"]
         assert world.condition() == ("True", "Ready")
         assert len(names) == 2
+
+    async def test_a_claim_counts_once_when_an_answer_is_lost(self) -> None:
+        for lost_answers in ("lost_answers", "after_patch"):
+            world = PoolWorld(replicas=1)
+            (name,) = await world.fill()
+            setattr(world.kube, lost_answers, [KubeUnreachable("lost")])
+            with pytest.raises(KubeUnreachable):
+                await world.reconcile()
+            world.watches_deliver()
+            await world.reconcile(3)
+            assert world.owners() == {name: "Sandbox/demo"}
+            assert [event["reason"] for event in world.kube.events] == ["Ready"]
+            assert world.metrics.registry.get_sample_value("caisson_pool_claims_total", {"origin": "Warm"}) == 1
 
     async def test_a_pod_that_another_took_is_not_taken(self) -> None:
         world = PoolWorld(replicas=2)
@@ -674,6 +802,16 @@ class TestTrouble:
         assert "warm-… is forbidden: exceeded quota" in str(writes[1])
         assert writes[1] == writes[2]
 
+    async def test_a_trouble_has_one_event_when_the_answer_to_its_write_is_lost(self, world: PoolWorld) -> None:
+        world.kube.pod_errors = [kube_error("POST", 403, "Forbidden", "{name} is forbidden: exceeded quota")]
+        world.kube.lost_answers = [KubeUnreachable("lost")]
+        with pytest.raises(KubeUnreachable):
+            await world.pools.reconcile(POOL_KEY)
+        world.watches_deliver()
+        for _ in range(2):
+            await world.pools.reconcile(POOL_KEY)
+        assert [event["reason"] for event in world.kube.events] == ["PodRejected"]
+
     async def test_another_template_gets_another_chance(self, world: PoolWorld) -> None:
         await self.fail(world, await world.fill())
         await world.pools.reconcile(POOL_KEY)
@@ -705,6 +843,42 @@ class TestTrouble:
         await world.look([name])
         await world.reconcile()
         assert world.owners() == {name: "Sandbox/demo"}
+
+    @pytest.mark.parametrize("is_probed", [True, False], ids=["probed", "not-probed-yet"])
+    async def test_after_a_restart_a_sandbox_waits_for_preloaded_pods(self, is_probed: bool) -> None:
+        world = PoolWorld(replicas=1, preload=["postgres:16"])
+        (name,) = await world.fill(READY_ANSWER, PRELOADED_ANSWER)
+        if not is_probed:
+            world.kube.turns_unready(name, 0)
+        world.operator_restarts()
+        await world.reconcile()
+        for answer in (READY_ANSWER, PRELOADED_ANSWER):
+            assert "pool" not in world.kube.sandbox["status"]
+            world.executor.answers = [answer]
+            await world.members.reconcile(Key("default", name))
+            await asyncio.sleep(0.01)
+            await world.reconcile()
+        await world.members.reconcile(Key("default", name))
+        await world.reconcile()
+        assert world.owners() == {name: "Sandbox/demo"}
+
+    async def test_a_sandbox_does_not_wait_longer_for_pods_that_are_not_verified(self, world: PoolWorld) -> None:
+        await world.fill()
+        world.operator_restarts()
+        await world.reconcile()
+        assert "pool" not in world.kube.sandbox["status"]
+        world.members._began = now() - timedelta(seconds=20)
+        await world.reconcile()
+        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
+
+    async def test_a_sandbox_does_not_wait_for_pods_whose_images_are_missing(self) -> None:
+        world = PoolWorld(replicas=1, preload=["postgres:16"])
+        (name,) = await world.fill(READY_ANSWER, PRELOADED_ANSWER)
+        world.operator_restarts()
+        failed = ExecResult(1, line("preloadFailed", image64=b64("postgres:16"), stderr64=b64("no such host")), b"")
+        await world.look([name], READY_ANSWER, failed, READY_ANSWER)
+        await world.reconcile()
+        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
 
     async def test_where_no_pod_may_be_taken_one_is_started(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
@@ -753,9 +927,11 @@ class TestTrouble:
         world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
         await world.members.reconcile(Key("default", name))
+        assert world.members._known == {}
+        await world.replace_some()
+        assert name in world.kube.all_pods
         await world.pools.reconcile(POOL_KEY)
         assert name not in world.kube.all_pods
-        assert world.members._known == {}
 
     async def test_a_status_that_can_not_be_read_is_written_anew(self, world: PoolWorld) -> None:
         world.kube.pool["status"] = {"replicas": "many", "left": "over"}
@@ -824,6 +1000,51 @@ class TestCold:
         await world.reconcile(3)
         assert "demo" in world.kube.all_pods
         assert world.condition() != ("False", "PodTerminating")
+
+    @pytest.mark.parametrize("pool_is_there", [True, False], ids=["pool", "no-pool"])
+    @pytest.mark.parametrize("origin", [Origin.COLD, Origin.WARM])
+    async def test_a_pod_is_kept_when_its_template_can_not_be_read(self, origin: Origin, pool_is_there: bool) -> None:
+        """As after a rollback of the operator."""
+        world = PoolWorld(replicas=int(origin is Origin.WARM), template={"image": "debian:trixie"})
+        if origin is Origin.WARM:
+            await world.fill()
+        await world.reconcile(3)
+        (name,) = (pod for pod, owner in world.owners().items() if owner == "Sandbox/demo")
+        world.kube.run(name)
+        world.watches_deliver()
+        world.executor.answers = [READY_ANSWER]
+        await world.reconcile(5)
+        assert world.condition() == ("True", "Ready")
+        world.damage_template(name)
+        world.kube.pool["spec"]["template"]["spec"]["image"] = "other"
+        world.kube._stamp(world.kube.pool)
+        policy = copy.deepcopy(world.kube.policies["demo"])
+        world.operator_restarts()
+        if not pool_is_there:
+            world.pool_store.remove(world.kube.pool)
+        sessions = len(world.executor.commands)
+        await world.reconcile(3)
+        assert world.owners()[name] == "Sandbox/demo"
+        assert world.condition() == ("True", "Ready")
+        running = next(c for c in world.kube.sandbox["status"]["conditions"] if c["type"] == "PodRunning")
+        assert "can't read which template" in running["message"]
+        # dockerd dies: no session starts it with the settings of another template.
+        world.kube.turns_unready(name, 60)
+        world.watches_deliver()
+        await world.reconcile(3)
+        assert world.condition() == ("Unknown", "PodTemplateUnreadable")
+        assert (world.owners()[name], len(world.executor.commands)) == ("Sandbox/demo", sessions)
+        assert world.kube.policies["demo"] == policy
+
+    async def test_a_pod_is_kept_when_this_version_reads_its_template_differently(self) -> None:
+        world = PoolWorld(replicas=0)
+        await world.reconcile(3)
+        pod = world.kube.all_pods["demo"]
+        pod["metadata"]["annotations"]["caisson.dev/spec-hash"] = "0123456789abcdef"
+        world.kube.run("demo")
+        world.operator_restarts()
+        await world.reconcile(3)
+        assert "demo" in world.kube.all_pods
 
     async def test_what_a_suspended_one_is_reached_by_outlives_its_pool(self) -> None:
         world = PoolWorld(replicas=0, template={"ports": [{"name": "web", "containerPort": 8080}]})
@@ -906,10 +1127,10 @@ class TestOffer:
 
     async def test_a_pool_that_was_made_anew_gets_what_it_says(self, world: PoolWorld) -> None:
         await world.fill()
-        before = world.pools._render(make_pool()).current
+        before = world.pools._render(make_pool()).desired
         anew = make_pool(template={"image": "another"})
         anew = anew.model_copy(update={"metadata": anew.metadata.model_copy(update={"uid": "another"})})
-        assert world.pools._render(anew).current not in (before, None)
+        assert world.pools._render(anew).desired not in (before, None)
 
     async def test_a_claim_of_a_pod_that_has_ended_is_void(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
@@ -924,7 +1145,7 @@ class TestOffer:
     async def test_one_that_is_new_to_the_cluster_is_not_waited_for(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         known = world.members._known[Key("default", name)]
-        known.standing, known.since = Standing.PENDING, now()
+        known.standing = Standing.PENDING
         world.kube.all_pods[name]["metadata"]["creationTimestamp"] = f"{now():%Y-%m-%dT%H:%M:%SZ}"
         world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
@@ -950,14 +1171,18 @@ class TestOffer:
 class TestPreload:
     async def test_a_pod_is_offered_once_the_images_are_there(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
-        (name,) = await world.fill()
-        assert world.pools.offer(make_sandbox(), make_pool(preload=["postgres:16"]))[0] is None
-        world.members._known[Key("default", name)].preload = PreloadState()
-        world.executor.answers = [ExecResult(0, line("preloaded"), b"")]
+        pool = make_pool(preload=["postgres:16"])
+        await world.pools.reconcile(POOL_KEY)
+        (name,) = world.kube.all_pods
+        world.kube.run(name)
+        world.watches_deliver()
+        world.executor.answers = [READY_ANSWER, PRELOADED_ANSWER]
+        for _ in range(3):
+            assert world.pools.offer(make_sandbox(), pool)[0] is None
+            await world.members.reconcile(Key("default", name))
+            await asyncio.sleep(0.01)
         await world.members.reconcile(Key("default", name))
-        await asyncio.sleep(0.01)
-        await world.members.reconcile(Key("default", name))
-        warm, _ = world.pools.offer(make_sandbox(), make_pool(preload=["postgres:16"]))
+        warm, _ = world.pools.offer(make_sandbox(), pool)
         assert warm is not None
         assert warm.pod.name == name
 
@@ -966,13 +1191,14 @@ class TestPreload:
         (name,) = await world.fill()
         known, key = world.members._known[Key("default", name)], Key("default", name)
         for _ in range(LOST_SESSIONS_TOLD + 1):
-            known.preload = replace(known.preload, at=None)
-            world.executor.answers = [ExecError("broken")]
-            for _ in range(2):
+            # Long ago, so that the next attempt is due.
+            known.preload, known.memory.looked_at = replace(known.preload, at=NOW), NOW
+            world.executor.answers = [READY_ANSWER, ExecError("broken")]
+            for _ in range(4):
                 await world.members.reconcile(key)
                 await asyncio.sleep(0.01)
-        await world.members.reconcile(key)
         assert known.problem is not None
         assert known.problem.reason is Reason.PRELOAD_FAILED
         assert "broken" in known.problem.message
-        assert {command[3] for command in world.executor.commands[1:]} == {"preload"}
+        verbs = [command[3] for command in world.executor.commands]
+        assert verbs == ["start", "preload"] * (LOST_SESSIONS_TOLD + 2)

@@ -15,7 +15,7 @@ from caisson.core.observation import SessionLost, SessionReported, SessionRunnin
 from caisson.core.plan import Expected, OpenSession
 from caisson.core.writing import merge_patch
 from caisson.shell.configfile import load_config
-from caisson.shell.errors import ConfigError, KubeError, KubeUnreachable, kube_error
+from caisson.shell.errors import CaissonError, ConfigError, KubeError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor, _exit_code
 from caisson.shell.memory import Memory
 from caisson.shell.metrics import Metrics
@@ -27,6 +27,7 @@ from tests.unit.operator.builders import make_sandbox, make_spec, raw_sandbox
 from tests.unit.operator.fakes import (
     KEY,
     KILLED_ANSWER,
+    READY_ANSWER,
     UNREACHABLE,
     FakeExecutor,
     World,
@@ -376,6 +377,92 @@ async def test_a_crash_is_counted_once_though_it_could_not_be_written_at_first(w
     assert world.kube.sandbox["status"]["docker"]["failures"] == 1
     assert world.kube.sandbox["status"]["crash"]["signal"] == 9
     assert [e["reason"] for e in world.kube.events] == ["DockerdKilled"]
+
+
+LOST_ANSWERS = [UNREACHABLE, kube_error("PATCH sandboxes/status", 504, "Timeout", "the request timed out")]
+
+
+def events_of(world: World, reason: str) -> int:
+    return sum(event["reason"] == reason for event in world.kube.events)
+
+
+async def starts_and_is_killed(world: World) -> None:
+    """Let dockerd be killed while it starts, up to the write that reports it."""
+    await world.reconcile(2)
+    world.pods.put(world.kube.pod_runs())
+    world.executor.answers = [KILLED_ANSWER]
+    await world.reconcile()
+
+
+@pytest.mark.parametrize("error", LOST_ANSWERS, ids=["reset", "timeout"])
+async def test_a_crash_counts_once_when_the_answer_to_its_write_is_lost(world: World, error: CaissonError) -> None:
+    await starts_and_is_killed(world)
+    world.kube.lost_answers = [error]
+    with pytest.raises(type(error)):
+        await world.reconcile()
+    # The watch is late: the next write finds another version.
+    await world.reconcile()
+    world.watches_deliver()
+    await world.reconcile(2)
+    assert world.kube.sandbox["status"]["docker"]["failures"] == 1
+    assert world.kube.sandbox["status"]["crash"]["restart"] == 1
+    assert events_of(world, "DockerdKilled") == 1
+    assert world.metrics.registry.get_sample_value("caisson_crashes_total", {"reason": "DockerdKilled"}) == 1
+
+
+async def test_ready_has_one_event_when_the_answer_to_its_write_is_lost(world: World) -> None:
+    await world.reconcile(2)
+    world.pods.put(world.kube.pod_runs())
+    world.executor.answers = [READY_ANSWER]
+    await world.reconcile()
+    world.kube.lost_answers = [UNREACHABLE]
+    with pytest.raises(KubeUnreachable):
+        await world.reconcile()
+    world.watches_deliver()
+    await world.reconcile(3)
+    assert events_of(world, "Ready") == 1
+    assert len(world.kube.status_writes) == 2
+
+
+async def test_the_next_operator_records_a_crash_that_was_only_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await starts_and_is_killed(world)
+
+    async def dies(*_: object) -> None:
+        raise RuntimeError("the process is killed")
+
+    monkeypatch.setattr(world.kube, "create_event", dies)
+    with pytest.raises(RuntimeError):
+        await world.reconcile()
+    monkeypatch.undo()
+    for crashes in (1, None):
+        world.operator_restarts()
+        await world.reconcile()
+        assert events_of(world, "DockerdKilled") == 1
+        labels = {"reason": "DockerdKilled"}
+        assert world.metrics.registry.get_sample_value("caisson_crashes_total", labels) == crashes
+
+
+async def test_the_next_operator_does_not_repeat_older_events(world: World) -> None:
+    await becomes_ready(world)
+    condition = next(c for c in world.kube.sandbox["status"]["conditions"] if c["type"] == "Ready")
+    condition["lastTransitionTime"] = "2026-03-01T12:00:00Z"
+    world.kube.events.clear()
+    world.operator_restarts()
+    await world.reconcile()
+    assert world.kube.events == []
+
+
+async def test_a_stored_reason_of_another_version_is_no_error(world: World) -> None:
+    await becomes_ready(world)
+    status = world.kube.sandbox["status"]
+    next(c for c in status["conditions"] if c["type"] == "Ready")["reason"] = "OfANewerVersion"
+    status["docker"]["warnings"] = [{"reason": "OfANewerVersion", "message": "no"}]
+    world.kube.events.clear()
+    world.operator_restarts()
+    await world.reconcile(2)
+    assert world.condition() == ("True", "Ready")
 
 
 async def test_a_session_that_ends_in_an_unforeseen_error_is_a_lost_one(world: World) -> None:

@@ -1,0 +1,62 @@
+"""Whether a pod must be replaced because the user changed the spec that it was created from.
+
+A pod that has another hash than the spec is no proof of that. Another version of Caisson may read the same spec
+differently: after a rollback, for example, the API server drops fields that the earlier CRD does not have.
+"""
+
+import re
+
+from caisson.api.reasons import ConditionType, Outlook, Reason
+from caisson.api.sandbox import Sandbox
+from caisson.core.podview import SPEC_HASH_ANNOTATION, PodView
+from caisson.core.spechash import spec_hash
+from caisson.core.verdict import Verdict
+
+_HASH = re.compile(r"[0-9a-f]{16}")
+
+
+def must_replace(sandbox: Sandbox, pod: PodView, pod_running: Verdict) -> bool:
+    """Tell whether the user changed the spec so that the pod no longer fits it."""
+    return _fits(sandbox, pod) is False and _is_changed(sandbox, pod, pod_running)
+
+
+def note_on_spec(sandbox: Sandbox, pod: PodView) -> str:
+    """Return what a user must know about a pod that is not replaced, empty if it fits the spec."""
+    match _fits(sandbox, pod):
+        case True:
+            return ""
+        case False:
+            problem = "This version of Caisson reads the spec differently from the version that created the pod."
+        case None:
+            problem = f"The pod's annotation {SPEC_HASH_ANNOTATION} can't be read."
+    return f"{problem} The pod is kept. To apply the current spec, delete the pod."
+
+
+def _fits(sandbox: Sandbox, pod: PodView) -> bool | None:
+    """Compare the hashes; None if the pod's hash can't be read."""
+    if sandbox.spec.pool_ref is not None or pod.pool is not None:
+        # The template on the pod itself is its spec, and nothing else in the Sandbox shapes the pod.
+        return True
+    if pod.spec_hash is None or not _HASH.fullmatch(pod.spec_hash):
+        return None
+    return pod.spec_hash == spec_hash(sandbox.spec)
+
+
+def _is_changed(sandbox: Sandbox, pod: PodView, pod_running: Verdict) -> bool:
+    status = sandbox.status
+    if status.observed_generation is None:
+        # The status was lost or can't be read. A pod that never ran contains no work.
+        return pod.running_since is None
+    if status.observed_generation != sandbox.metadata.generation:
+        return True
+    # The status of this generation is written before the pod is gone, or while the change can't be applied.
+    ready, stored = status.condition(ConditionType.READY), status.condition(ConditionType.POD_RUNNING)
+    was_invalid = ready is not None and ready.reason == Reason.INVALID_SPEC
+    return was_invalid or (stored is not None and stored.status == "False" and _is_pending(stored.reason, pod_running))
+
+
+def _is_pending(reason: str, pod_running: Verdict) -> bool:
+    """Tell whether PodRunning reports a replacement, or what prevents it, and not the state of the pod."""
+    if reason not in list(Reason) or reason == pod_running.reason:
+        return False
+    return reason == Reason.POD_TERMINATING or Reason(reason).outlook is Outlook.FINAL
