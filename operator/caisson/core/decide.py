@@ -283,9 +283,9 @@ def _not_running(seen: Observation, pod: PodView, pod_running: Verdict, config: 
 def _running(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
     pod_running = verdict("True", Reason.POD_RUNNING, note_on_spec(seen.sandbox, pod))
     isolated = isolation_verdict(seen, pod, pod_running)
-    if isolated.status == "False":
-        return _delete_not_isolated(seen, pod, config, now)
     waiting = _waiting(seen, pod_running, Step(), isolated)
+    if isolated.status == "False":
+        return waiting if _was_verified(seen, pod) else _delete_not_isolated(seen, pod, config, now)
     if not seen.sandbox.spec.docker.enabled:
         step = Step() if isolated.status == "True" else _verify(seen, pod, now)
         return _State(pod_running, isolated, waiting.docker_ready, None, None, step)
@@ -310,6 +310,17 @@ def _unmanaged(seen: Observation, pod: PodView) -> _State:
     pod_running = verdict("True", Reason.POD_RUNNING, unreadable.message)
     isolated = isolation_verdict(seen, pod, pod_running)
     return _State(pod_running, isolated, docker_ready, status.docker, status.crash, Step())
+
+
+def _was_verified(seen: Observation, pod: PodView) -> bool:
+    """Return whether the kernel of this pod was found to be gVisor's before.
+
+    A pod's kernel does not change. A later report of another one comes from the sandbox, and nothing that a sandbox
+    reports makes Caisson delete it.
+    """
+    status = seen.sandbox.status
+    startup = status.startup if status.pod_uid == pod.uid else None
+    return startup is not None and (startup.docker_answered_at or startup.ready_at) is not None
 
 
 def _delete_not_isolated(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:

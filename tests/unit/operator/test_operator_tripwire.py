@@ -11,11 +11,12 @@ from caisson.core.observation import Observation, PodEvents
 from caisson.core.plan import CreatePod, DeletePod
 from caisson.core.pod import render_pod
 from caisson.core.podview import PodEvent, PodView
-from caisson.core.report import Cause
+from caisson.core.report import Cause, Report
 from caisson.core.template import MadeFrom
 from caisson.core.tripwire import tripwire
 from tests.unit.operator.builders import (
     CONFIG,
+    KERNEL,
     NOW,
     POD_UID,
     after,
@@ -27,6 +28,8 @@ from tests.unit.operator.builders import (
     make_sandbox,
     make_spec,
     pending_pod,
+    plain,
+    ready_sandbox,
     reported,
     written,
 )
@@ -36,6 +39,7 @@ CHECKOUT = Path(__file__).parents[3]
 EVENT = PodEvent("FailedCreatePodSandBox", "write /proc/sys/kernel/shm_rmid_forced: invalid argument", NOW)
 TRIPPED: dict[str, Any] = {"pod_events": PodEvents(POD_UID, (EVENT,), after(2))}
 RETRY_SECONDS = 600
+VERIFIED = reported(Report(KERNEL))
 
 
 def ready(sandbox: Sandbox) -> tuple[str, str]:
@@ -109,6 +113,22 @@ def test_a_pod_that_the_exec_check_finds_on_another_kernel_is_deleted() -> None:
     sandbox = written(make_sandbox(), choose(make_sandbox(), make_pod(), session=session))
     assert ready(sandbox) == ("False", Reason.NOT_GVISOR)
     assert choose(sandbox, make_pod(), session=session).step.action == DeletePod("demo", POD_UID)
+
+
+def test_a_sandbox_that_was_ready_and_reports_another_kernel_keeps_its_pod() -> None:
+    lie = reported(failed_report(cause=Cause.NOT_GVISOR), after(60))
+    for sandbox, pod in (
+        (ready_sandbox(), make_pod()),
+        (
+            written(make_sandbox(plain()), choose(make_sandbox(plain()), make_pod(plain()), session=VERIFIED)),
+            make_pod(plain()),
+        ),
+    ):
+        first = choose(sandbox, pod, after(60), session=lie)
+        assert first.step.action is None
+        later = written(sandbox, first)
+        assert ready(later) == ("False", Reason.NOT_GVISOR)
+        assert choose(later, pod, after(61)).step.action is None
 
 
 def test_a_pod_that_its_gate_ended_is_replaced_after_the_same_time() -> None:
