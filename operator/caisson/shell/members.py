@@ -25,6 +25,7 @@ from caisson.core.podstate import awaits_first_probe, is_finished
 from caisson.core.podview import PodView, pod_view
 from caisson.core.pool import Member
 from caisson.core.template import MadeFrom, read_template
+from caisson.core.unreadable import has_unknown_owner, is_unreadable
 from caisson.core.verdict import Verdict
 from caisson.shell.actions import Actions
 from caisson.shell.claims import Reservations
@@ -163,7 +164,7 @@ class Members:
     def _owned(self, pool: SandboxPool) -> list[Json]:
         owner = OwnerKey(pool.metadata.namespace, pool_api.KIND, pool.metadata.name)
         # One of an earlier pool of this name is on its way out.
-        return [raw for raw in self._pods.indexed(owner) if is_owned_by(raw, pool)]
+        return [raw for raw in self._pods.indexed(owner) if is_owned_by(raw, pool) or has_unknown_owner(raw)]
 
     def _member(self, raw: Json, view: PodView, current: str | None) -> Member:
         known = self._known.get(key_of(raw))
@@ -175,9 +176,13 @@ class Members:
             created_at=view.created_at,
             terminating=view.terminating,
             # One that is known was read; to read all of them again for each claim would be most of its cost.
-            current=current is not None
-            and template_hash(raw) == current
-            and (same is not None or read_template(raw) is not None),
+            # Nothing says that one which is not read is made from something else.
+            current=is_unreadable(raw)
+            or (
+                current is not None
+                and template_hash(raw) == current
+                and (same is not None or read_template(raw) is not None)
+            ),
             standing=same.standing if same else Standing.PENDING,
             ready_since=same.ready_since if same else None,
             problem=same.problem if same else None,
