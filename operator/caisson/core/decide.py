@@ -118,9 +118,11 @@ def decide_unread(seen: Observation, config: Config, problem: Verdict, now: date
         status = status.model_copy(update={"expires_at": life.expires_at})
         return Decision(status, Step(wake_at=life.wake_at))
     state = _stopped(seen, life.stop, now)
-    return Decision(
-        _status(seen, state, life, now, None), Step(state.step.action, earliest(state.step.wake_at, life.wake_at))
-    )
+    status = _status(seen, state, life, now, None)
+    if life.stop.suspension is not None and problem.reason is Reason.NAMESPACE_OVER_LIMIT:
+        # It would not come back either. A spec that makes no sense is told about when it should.
+        status = not_read(status, seen.sandbox.metadata.generation, problem, now)
+    return Decision(status, Step(state.step.action, earliest(state.step.wake_at, life.wake_at)))
 
 
 def _stopped(seen: Observation, stop: Stop, now: datetime) -> _State:

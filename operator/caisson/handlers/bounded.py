@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Any, Self
 
 import aiohttp
+import kopf
 from aiohttp.connector import Connection
 
 from caisson.core.unreadable import is_identified
@@ -22,6 +23,47 @@ _LARGE_BYTES = 64 * 2**10
 _BYTES_PER_SECOND = 32 * 2**20
 """How fast large objects are passed on: times kopf's idle timeout, it is what kopf holds of them."""
 _KINDS = {kind.plural: kind for kind in (SANDBOXES, POOLS)}
+
+
+class BoundedSession:
+    """What kopf uses of an aiohttp session, opened when it is needed.
+
+    kopf goes on with a session that it has closed, when one watch fails while another is open. With a plain one it then
+    waits for new credentials that never come, and never ends.
+    """
+
+    closed = False
+
+    def __init__(self, connection: kopf.ConnectionInfo) -> None:
+        """Connect with these credentials; nothing is opened yet."""
+        self._connection = connection
+        # A megabyte of one character compresses to nothing: what is bounded is what arrives.
+        self.headers = connection.as_http_headers() | {"Accept-Encoding": "identity"}
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to close."""
+        return self._session is not None
+
+    async def request(self, **options: Any) -> aiohttp.ClientResponse:
+        """Make a request, as aiohttp does."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.as_ssl_context())
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                headers=self.headers,
+                proxy=self._connection.proxy_url,
+                trust_env=self._connection.trust_env,
+                response_class=BoundedResponse,
+            )
+        return await self._session.request(**options)
+
+    async def close(self) -> None:
+        """Close what is open."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
 
 class BoundedResponse(aiohttp.ClientResponse):

@@ -11,7 +11,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -20,7 +20,7 @@ from kubernetes.aio import client
 
 from caisson.api import pool
 from caisson.api.sandbox import GROUP, PLURAL, VERSION
-from caisson.handlers.bounded import BoundedResponse
+from caisson.handlers.bounded import BoundedSession
 
 Event = dict[str, Any]
 
@@ -61,12 +61,20 @@ def settings(*, has_watch_lists: bool) -> kopf.OperatorSettings:
     return chosen
 
 
-def _registry(configuration: client.Configuration, deliver: Callable[[str, Event], None]) -> kopf.OperatorRegistry:
+def _registry(
+    configuration: client.Configuration, deliver: Callable[[str, Event], None], sessions: list[BoundedSession]
+) -> kopf.OperatorRegistry:
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    async def login(**_: Any) -> kopf.AiohttpSession:
-        return _session(configuration)
+    def login(**_: Any) -> kopf.AiohttpSession:
+        session = BoundedSession(_connection(configuration))
+        sessions[:] = [session, *(before for before in sessions if before.is_open)]
+        return kopf.AiohttpSession(
+            server=configuration.host,
+            aiohttp_session=cast("aiohttp.ClientSession", session),
+            expiration=datetime.now(UTC) + _CREDENTIALS_LAST,
+        )
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def sandbox(event: kopf.RawEvent, **_: Any) -> None:
@@ -79,31 +87,22 @@ def _registry(configuration: client.Configuration, deliver: Callable[[str, Event
     return handlers
 
 
-def _session(configuration: client.Configuration) -> kopf.AiohttpSession:
-    """Hand the official client's credentials to kopf, for a while: a service account's token is renewed in its file."""
+def _connection(configuration: client.Configuration) -> kopf.ConnectionInfo:
+    """Return the official client's credentials as kopf has them: a service account's token is renewed in its file."""
     if configuration.refresh_api_key_hook is not None:
         configuration.refresh_api_key_hook(configuration)
     scheme, _, token = configuration.api_key.get("BearerToken", "").partition(" ")
-    connection = kopf.ConnectionInfo(
+    return kopf.ConnectionInfo(
         server=configuration.host,
         ca_path=configuration.ssl_ca_cert,
         insecure=not configuration.verify_ssl,
         proxy_url=configuration.proxy,
+        trust_env=True,  # as the official client does
         scheme=scheme or None,
         token=token or None,
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
     )
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=connection.as_ssl_context()),
-        # A megabyte of one character compresses to nothing: what is bounded is what arrives.
-        headers=connection.as_http_headers() | {"Accept-Encoding": "identity"},
-        proxy=connection.proxy_url,
-        trust_env=True,  # as the official client does
-        response_class=BoundedResponse,
-    )
-    expiration = datetime.now(UTC) + _CREDENTIALS_LAST
-    return kopf.AiohttpSession(server=connection.server, aiohttp_session=session, expiration=expiration)
 
 
 async def watch_sandboxes(
@@ -127,20 +126,26 @@ async def watch_sandboxes(
     def hand_over(plural: str, event: Event) -> None:
         loop.call_soon_threadsafe(deliver, plural, event)
 
+    sessions: list[BoundedSession] = []
+
     async def operate() -> None:
         # Of asyncio's kind: kopf waits for one of threading's in a thread that nothing ends, and would end never.
         stop, inner = asyncio.Event(), asyncio.get_running_loop()
         stopping.append(lambda: inner.call_soon_threadsafe(stop.set))
-        await kopf.operator(
-            registry=_registry(configuration, hand_over),
-            settings=settings(has_watch_lists=has_watch_lists),
-            standalone=True,
-            # kopf would ask the system for the user's name, and a container's user may have none.
-            identity=Identity("caisson"),
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            stop_flag=stop,
-        )
+        try:
+            await kopf.operator(
+                registry=_registry(configuration, hand_over, sessions),
+                settings=settings(has_watch_lists=has_watch_lists),
+                standalone=True,
+                # kopf would ask the system for the user's name, and a container's user may have none.
+                identity=Identity("caisson"),
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                stop_flag=stop,
+            )
+        finally:
+            for session in sessions:
+                await session.close()
 
     def run() -> None:
         error: BaseException | None = None

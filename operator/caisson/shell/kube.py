@@ -135,6 +135,11 @@ class Kube:
         """Return an object, whoever owns it."""
         return await self._call("GET", kind.path(namespace, name))
 
+    async def find(self, kind: Collection, namespace: str, name: str) -> Json | None:
+        """Return an object, whoever owns it, or None if there is none. It is a list of one, as the roles allow it."""
+        page = await self._call("GET", kind.path(namespace), query={"fieldSelector": f"metadata.name={name}"})
+        return next(iter(page.get("items") or ()), None)
+
     async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
         """Apply a JSON merge patch and return the object. A `metadata.uid` in it is a precondition."""
         path = kind.path(namespace, name)
@@ -306,8 +311,11 @@ class Kube:
             answer = await _read(response, limit_bytes)
             if len(answer) > limit_bytes:
                 raise AnswerTooLarge(f"{method} {path}: the answer exceeds {limit_bytes} bytes")
-            return dict(json.loads(answer))
-        except (aiohttp.ClientError, TimeoutError, ValueError, TypeError, RecursionError) as error:
+            found = json.loads(answer)
+            if not isinstance(found, dict):
+                raise ValueError("the answer is not an object")
+            return found
+        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             raise KubeUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
         finally:
             response.release()

@@ -210,11 +210,12 @@ class Pools:
         if says_so_already(stub):
             return
         try:
-            raw = await self._kube.get(POOLS, key.namespace, key.name)
-        except (NotFound, AnswerTooLarge):
-            # The watch is about to report the deletion; the store has reported the size.
+            raw = await self._kube.find(POOLS, key.namespace, key.name)
+        except AnswerTooLarge:
+            # The store has reported it.
             return
-        if raw["metadata"]["uid"] == stub["metadata"]["uid"]:
+        # If it is gone, or another one, the watch is about to report that.
+        if raw is not None and raw["metadata"]["uid"] == stub["metadata"]["uid"]:
             await self._write_unread(raw, replace(unreadable_verdict(stub), status="False"))
 
     async def _write_unread(self, raw: Json, problem: Verdict) -> None:

@@ -24,7 +24,7 @@ from caisson.core.writing import announcement, as_json, may_wait_until, merge_pa
 from caisson.shell.actions import Actions
 from caisson.shell.clock import now
 from caisson.shell.collections import SANDBOXES
-from caisson.shell.errors import AnswerTooLarge, NotFound
+from caisson.shell.errors import AnswerTooLarge
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
@@ -231,14 +231,12 @@ class Reconciler:
     async def _settle_unreadable(self, key: Key, stub: Json, memory: Memory) -> None:
         """Report that a Sandbox is not read. Its lifetime holds as far as it can be read for a moment."""
         try:
-            raw = await self._kube.get(SANDBOXES, key.namespace, key.name)
-        except NotFound:
-            # The watch is about to report the deletion.
-            return
+            raw = await self._kube.find(SANDBOXES, key.namespace, key.name)
         except AnswerTooLarge:
             # The store has reported it. To write a status, what it was before must be known.
             return
-        if raw["metadata"]["uid"] == memory.uid:
+        # If it is gone, or another one, the watch is about to report that.
+        if raw is not None and raw["metadata"]["uid"] == memory.uid:
             problem = unreadable_verdict(stub)
             await self._settle_unread(key, raw, memory, replace(problem, status="False"))
 

@@ -9,7 +9,6 @@ import structlog
 
 from caisson.shell.budget import Budget
 from caisson.shell.collections import Collection
-from caisson.shell.errors import NotFound
 from caisson.shell.kube import Kube
 from caisson.shell.store import Store
 
@@ -49,12 +48,10 @@ class Rereader:
             assert isinstance(holder, Store)  # noqa: S101  nothing else uses the budget
             kind, changed = self._stores[holder]
             try:
-                thing = await self._kube.get(kind, key.namespace, key.name)
-                if holder.put(thing):
+                thing = await self._kube.find(kind, key.namespace, key.name)
+                # If it is gone, the watch is about to report that.
+                if thing is not None and holder.put(thing):
                     changed(thing)
-            except NotFound:
-                # The watch is about to report the deletion.
-                continue
             except Exception as error:  # noqa: BLE001  the next round tries again
                 log.warning("object not read again", kind=kind.kind, object=str(key), error=repr(error))
                 return
