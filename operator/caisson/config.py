@@ -423,7 +423,7 @@ class Config(ConfigModel):
 
     bytes_in_all: Annotated[int, Field(ge=2**22, le=2**40)] = 160 * 2**20
     """How many bytes of objects the operator holds of all namespaces together. Beyond it, the largest namespace is over
-    its limit. Raise it together with the operator's memory limit, by half as much."""
+    its limit. If you raise it, raise the operator's memory limit by twice as much."""
 
     leader_election: LeaderElection = LeaderElection()
     """Which of several operators works."""

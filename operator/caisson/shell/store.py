@@ -369,7 +369,7 @@ def _version(thing: Json, before: _Kept | None) -> int:
 
 
 def _text(thing: Json) -> bytes:
-    return json.dumps(thing, separators=(",", ":")).encode()
+    return json.dumps(thing, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
 
 
 def _seconds(timestamp: object) -> float:
