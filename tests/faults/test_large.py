@@ -36,8 +36,8 @@ def crowded(cluster: LocalCluster, kubectl: Kubectl) -> Kubectl:
 
 
 def test_started_among_large_objects(cluster: LocalCluster, crowded: Kubectl, operator: OperatorProcess) -> None:
-    with namespace(cluster, "caisson.dev/sandboxes=true") as elsewhere:
-        create(crowded, large_pod("large"))
+    with namespace(cluster) as unguarded, namespace(cluster, "caisson.dev/sandboxes=true") as elsewhere:
+        create(unguarded, large_pod("large"))
         operator.restart()
         elsewhere.sandbox("small", docker={"enabled": False})
         elsewhere.until_ready("small")

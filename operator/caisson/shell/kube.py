@@ -30,6 +30,7 @@ from caisson.shell.errors import (
     ConfigError,
     KubeError,
     KubeUnreachable,
+    NotFound,
     NotLeading,
     kube_error,
 )
@@ -201,6 +202,11 @@ class Kube:
             except _NoWatchList as error:
                 self._has_watch_lists = False
                 log.info("the API server has no watch-lists: listing by the page", error=str(error))
+            except NotFound:
+                raise
+            except CaissonError as error:
+                # What keeps watches from working need not keep lists from it.
+                log.warning("watch-list broke: listing by the page", kind=kind.plural, error=str(error))
         async with aclosing(self._pages(kind, namespace)) as events:
             async for event in events:
                 yield event
@@ -218,7 +224,7 @@ class Kube:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
-        async with aclosing(self._stream(kind, namespace, query)) as events:
+        async with aclosing(self._stream(kind, namespace, query, _QUIET_SECONDS)) as events:
             async for event in events:
                 yield event
 
@@ -231,7 +237,7 @@ class Kube:
             "timeoutSeconds": str(_LIST_SECONDS),
         }
         try:
-            async with aclosing(self._stream(kind, namespace, query)) as events:
+            async with aclosing(self._stream(kind, namespace, query, _TIMEOUT_SECONDS)) as events:
                 async for event in events:
                     if event["type"] == "ERROR":
                         raise CaissonError(f"list {kind.plural}: {event['object'].get('message')}")
@@ -249,8 +255,10 @@ class Kube:
             raise
         raise KubeUnreachable(f"list {kind.plural}: the stream ended before the list did")
 
-    async def _stream(self, kind: Collection, namespace: str | None, query: dict[str, str]) -> AsyncGenerator[Json]:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_SECONDS, sock_read=_QUIET_SECONDS)
+    async def _stream(
+        self, kind: Collection, namespace: str | None, query: dict[str, str], quiet_seconds: int
+    ) -> AsyncGenerator[Json]:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_SECONDS, sock_read=quiet_seconds)
         path = kind.path(namespace)
         response = await self._send("GET", path, query, None, None, timeout)
         try:
@@ -272,14 +280,14 @@ class Kube:
             query["limit"] = str(limit)
             try:
                 page = await self._call("GET", path, query=query)
-                found = page["items"] or ()
+                found = _items(page, path)
             except AnswerTooLarge:
                 if limit > 1:
                     limit //= 2
                     continue
                 page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=_MAX_METADATA_BYTES)
                 size = MAX_OBJECT_BYTES  # and more
-                found = [stub_of(item, kind.kind, Reason.OBJECT_TOO_LARGE, size) for item in page["items"]]
+                found = [stub_of(item, kind.kind, Reason.OBJECT_TOO_LARGE, size) for item in _items(page, path)]
             for item in found:
                 yield {"type": "ADDED", "object": item}
             more = page["metadata"].get("continue")
@@ -410,6 +418,13 @@ def watch_event(kind: Collection, line: bytes | TooLong) -> Json:
 
 def _is_event(event: object) -> bool:
     return isinstance(event, dict) and isinstance(event.get("type"), str) and isinstance(event.get("object"), dict)
+
+
+def _items(page: Json, path: str) -> list[Json]:
+    """Return what is on a page of a list. Raises KubeUnreachable for an answer that is none."""
+    if not isinstance(page.get("metadata"), dict) or not isinstance(page.get("items") or [], list):
+        raise KubeUnreachable(f"list {path}: the answer is not a list")
+    return page.get("items") or []
 
 
 def _selecting(kind: Collection) -> dict[str, str]:

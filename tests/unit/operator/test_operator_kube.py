@@ -250,6 +250,15 @@ async def test_a_list_that_breaks_off_has_no_end() -> None:
             await anext(items)
 
 
+@pytest.mark.parametrize("status", [200, 500, 429])
+async def test_a_list_by_the_page_helps_when_a_watch_list_breaks(status: int) -> None:
+    """It was no sign that there are none."""
+    server = Pages([pod("a"), pod("b")], answering(status, "{}"))
+    async with served(server.answer) as kube:
+        assert (await listed(kube))[-3:] == ["ADDED a", "ADDED b", "end 7"]
+        assert kube.has_watch_lists
+
+
 class Pages:
     """A server without watch-lists: `refusal` answers them, and there are lists by the page."""
 
