@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from caisson.api.reasons import Reason
+from caisson.api.sandbox import SandboxSpec
+from caisson.config import Config
 from caisson.core.unreadable import (
     has_unknown_owner,
     is_identified,
@@ -400,3 +403,18 @@ def test_the_limits_hold_whatever_happens(steps: list[tuple[str, int, int, str]]
     waiting = {kept for kept, found in held.store._objects.items() if found.reason is not None}
     accounts = held.budget._accounts.values()
     assert {found.key for account in accounts for found in account.dropped.values()} == waiting
+
+
+# The API and the configuration
+
+
+def test_what_an_older_crd_let_in_can_be_read() -> None:
+    docker = {"flags": ["--label=" + "x" * 1000] * 64}
+    spec = SandboxSpec.model_validate({"image": "x", "command": ["c"], "args": ["x" * 4096] * 256, "docker": docker})
+    assert spec.args is not None
+    assert len(spec.args) == 256
+
+
+def test_a_namespace_can_not_have_more_than_all_have_together() -> None:
+    with pytest.raises(ValidationError, match=r"bytesPerNamespace .* exceeds bytesInAll"):
+        Config.model_validate({"toolboxes": [{"version": "1", "image": "x"}], "bytesPerNamespace": 2**30})
