@@ -38,6 +38,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
     Reason.READY: (_C.READY,),
     Reason.INVALID_SPEC: (_C.READY,),
     Reason.SERVICE_REJECTED: (_C.READY,),
+    **dict.fromkeys((Reason.OBJECT_TOO_LARGE, Reason.NAMESPACE_OVER_LIMIT), (_C.POD_RUNNING, _C.READY)),
     Reason.EXPIRES_SOON: (),
     **dict.fromkeys(
         (Reason.POOL_READY, Reason.POOL_FILLING, Reason.PRELOAD_FAILED, Reason.TEMPLATE_TOO_LARGE), (_C.READY,)
@@ -336,6 +337,7 @@ def _metrics() -> Iterator[str]:
     metrics = Metrics()
     # One series of each, for its labels.
     metrics.counts(tuple)
+    metrics.holds(float, tuple)
     metrics.leads("caisson", bool)
     metrics.delivered("pods")
     metrics.requested("GET", "", 200, 0.0)

@@ -17,7 +17,7 @@ from kubernetes.aio.config import ConfigException
 
 from caisson import __version__, logs
 from caisson.api import pool
-from caisson.api.sandbox import PLURAL
+from caisson.api.sandbox import KIND, PLURAL
 from caisson.config import Config
 from caisson.core.backoff import exponential
 from caisson.core.owned import POOL_LABEL
@@ -25,8 +25,9 @@ from caisson.core.plan import Kept
 from caisson.handlers.http import serve_metrics, serve_probes
 from caisson.handlers.sandboxes import watch_sandboxes
 from caisson.shell.actions import Actions
+from caisson.shell.budget import Budget
 from caisson.shell.claims import Claims, Reservations
-from caisson.shell.collections import KEPT, PODS
+from caisson.shell.collections import KEPT, PODS, POOLS, SANDBOXES
 from caisson.shell.configfile import load_config
 from caisson.shell.delivery import resolve_delivery
 from caisson.shell.errors import ConfigError, LeaseLost
@@ -43,6 +44,7 @@ from caisson.shell.pools import Pools
 from caisson.shell.preconditions import Preconditions
 from caisson.shell.queue import WorkQueue
 from caisson.shell.reconciler import Reconciler
+from caisson.shell.rereader import Rereader
 from caisson.shell.resync import Resync
 from caisson.shell.sessions import SessionLimits, Sessions
 from caisson.shell.store import Key, Store, claimed_pod, key_of, owner_key
@@ -52,6 +54,8 @@ log = structlog.get_logger("caisson")
 _WATCH_CEILING_SECONDS = 60
 _SANDBOX_WATCH = "the watch of Sandboxes"
 _REFILL_AFTER_SECONDS = 0.5
+_LISTED_AFTER_SECONDS = 10.0
+"""How long initial events may last, before they are checked against a list."""
 _LEASE_LOST = 75  # EX_TEMPFAIL of sysexits.h
 _CONFIGURATION_FAILED = 78  # EX_CONFIG of sysexits.h
 
@@ -68,8 +72,11 @@ class Operator:
         self._lease = _lease(config, Kube(self._api, self.metrics))
         leading = self._lease.held if self._lease is not None else _always
         self._kube = Kube(self._api, self.metrics, leading)
-        self._sandboxes, self._pods = Store(index=claimed_pod), Store(index=owner_key)
-        self._kept, self._pools = {kind: Store() for kind in Kept}, Store()
+        budget = Budget(config.bytes_per_namespace, config.bytes_in_all)
+        self._sandboxes = Store(claimed_pod, kind=KIND, budget=budget, dropped=self._sandbox_changed)
+        self._pods = Store(owner_key, kind=PODS.kind, budget=budget, dropped=self._pod_changed)
+        self._kept = {kind: Store(kind=kind, budget=budget, dropped=self._kept_changed) for kind in Kept}
+        self._pools = Store(kind=pool.KIND, budget=budget, dropped=self._pool_changed)
         self.metrics.has_workers(config.workers)
         self.metrics.leads(config.leader_election.lease_name, leading)
         self.metrics.counts(self._sandboxes.all)
@@ -79,24 +86,25 @@ class Operator:
         )
         limits = SessionLimits(config.sessions, config.sessions_per_namespace)
         self._sessions = Sessions(self._executor, limits, Pace(config.starts_per_node), self.metrics, leading)
+        self._listing: asyncio.TimerHandle | None = None
         self._controllers: dict[str, Callable[[Key], Awaitable[None]]] = {}
         scopes = config.namespaces or (None,)
         period = config.resync_period_seconds
+        ours = ((SANDBOXES, self._sandboxes, self._sandbox_changed), (POOLS, self._pools, self._pool_changed))
+        managed = (
+            (PODS, self._pods, self._pod_changed),
+            *((KEPT[kind], store, self._kept_changed) for kind, store in self._kept.items()),
+        )
+        stores = {store: (kind, changed) for kind, store, changed in (*ours, *managed)}
+        self._rereader = Rereader(self._kube, budget, stores)
+        self.metrics.holds(lambda: budget.bytes, lambda: (why for store in stores for why in store.unreadable()))
         self._resyncs = [
-            Resync(self._kube, plural, scope, store, changed, period)
-            for plural, store, changed in (
-                (PLURAL, self._sandboxes, self._sandbox_changed),
-                (pool.PLURAL, self._pools, self._pool_changed),
-            )
-            for scope in scopes
+            Resync(self._kube, kind, scope, store, changed, period) for kind, store, changed in ours for scope in scopes
         ]
         self._lists: list[ObjectWatch | Resync] = [
             *(
                 ObjectWatch(self._kube, kind, scope, store, changed, self.health, self.metrics, period)
-                for kind, store, changed in (
-                    (PODS, self._pods, self._pod_changed),
-                    *((KEPT[kind], store, self._kept_changed) for kind, store in self._kept.items()),
-                )
+                for kind, store, changed in managed
                 for scope in scopes
             ),
             *self._resyncs,
@@ -117,6 +125,7 @@ class Operator:
                     await part.synced.wait()
                 self._make_controllers(await resolve_delivery(self._config, self._kube))
                 group.create_task(self._watch())
+                group.create_task(self._rereader.run())
                 log.info("operator in sync", version=__version__, namespaces=list(self._config.namespaces) or "all")
                 if self._lease is not None:
                     await self._lease.acquire()
@@ -226,7 +235,12 @@ class Operator:
             # One that lasts works, though there may be nothing for it to tell.
             lasts = loop.call_later(_WATCH_CEILING_SECONDS, self.health.working, _SANDBOX_WATCH)
             try:
-                await watch_sandboxes(self._connection, self._config.namespaces, self._deliver)
+                await watch_sandboxes(
+                    self._connection,
+                    self._config.namespaces,
+                    self._deliver,
+                    has_watch_lists=self._kube.has_watch_lists,
+                )
                 error: Exception | None = None
             except Exception as caught:  # noqa: BLE001  whatever it is, there must be a watch
                 error = caught
@@ -241,12 +255,19 @@ class Operator:
             log.error("sandbox watch ended", error=repr(error), retry_in_seconds=pause)
             await asyncio.sleep(pause)
             # The new watch tells of no deletion that happened in between.
-            for resync in self._resyncs:
-                resync.hurry()
+            self._list_now()
+
+    def _list_now(self) -> None:
+        self._listing = None
+        for resync in self._resyncs:
+            resync.hurry()
 
     def _deliver(self, plural: str, event: dict[str, Any]) -> None:
         thing = dict(event["object"])
         self.health.working(_SANDBOX_WATCH)
+        if event["type"] is None and self._listing is None:
+            # kopf begins anew, and tells neither of deletions in between nor of the rest of initial events that broke.
+            self._listing = asyncio.get_running_loop().call_later(_LISTED_AFTER_SECONDS, self._list_now)
         self.metrics.delivered(plural)
         store, changed = self._pools, self._pool_changed
         if plural == PLURAL:

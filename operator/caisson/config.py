@@ -432,8 +432,26 @@ class Config(ConfigModel):
     resync_period_seconds: Annotated[int, Field(ge=10, le=3600)] = 300
     """How often Sandboxes and pods are listed, beside being watched: what a watch lost is found then at the latest."""
 
+    bytes_per_namespace: Annotated[int, Field(ge=2**22, le=2**40)] = 64 * 2**20
+    """How many bytes of objects the operator holds of one namespace: Sandboxes, pools, and their pods, NetworkPolicies
+    and Services. A usual Sandbox takes about 8 KiB with all that belongs to it. The oldest objects come first; the
+    others are NamespaceOverLimit."""
+
+    bytes_in_all: Annotated[int, Field(ge=2**22, le=2**40)] = 160 * 2**20
+    """How many bytes of objects the operator holds of all namespaces together. Beyond it, the largest namespace is over
+    its limit. If you raise it, raise the operator's memory limit by twice as much."""
+
     leader_election: LeaderElection = LeaderElection()
     """Which of several operators works."""
+
+    @model_validator(mode="after")
+    def _bytes_in_order(self) -> Self:
+        if self.bytes_per_namespace > self.bytes_in_all:
+            raise ValueError(
+                f"bytesPerNamespace ({self.bytes_per_namespace}) exceeds bytesInAll ({self.bytes_in_all}): lower it, or"
+                " raise bytesInAll"
+            )
+        return self
 
     @model_validator(mode="after")
     def _no_duplicates(self) -> Self:

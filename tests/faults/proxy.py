@@ -238,6 +238,8 @@ class Proxy:
             connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=self.authority), limit=0),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
+            # Twice as much is the longest line that aiohttp reads.
+            read_bufsize=8 * 2**20,
         )
         application = web.Application(client_max_size=16 * 2**20)
         application.router.add_route("*", "/{path:.*}", self._handle)
@@ -287,8 +289,10 @@ class Proxy:
         try:
             while line := await answer.content.readline():
                 await self._flows.wait()
-                for event in self._rewrite(json.loads(line)):
-                    await response.write(json.dumps(event).encode() + b"\n")
+                event = json.loads(line)
+                for rewritten in self._rewrite(event):
+                    # What is passed on has the length that it had.
+                    await response.write(line if rewritten is event else json.dumps(rewritten).encode() + b"\n")
         finally:
             self._streams.discard(transport)
         return response

@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.conftest import namespace
 from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
 from tests.hostile.conftest import cases, fit
+from tests.hostile.large import create, large_pod, large_policy
 
 SMALL = {"limits": {"memory": "256Mi"}, "requests": {"cpu": "10m", "memory": "32Mi"}}
 CROWD = 20
@@ -97,6 +99,56 @@ def test_a_foreign_pod_of_its_name_is_not_touched(arena: Kubectl) -> None:
     arena("delete", "sbx", "foreign")
     assert arena.get("pod", "foreign")["metadata"]["uid"] == uid
     arena("delete", "pod", "foreign", "--grace-period=1")
+
+
+def reports(cluster: LocalCluster, name: str) -> list[Json]:
+    """Return what the operator logged about an object that it does not read."""
+    return [line for line in cluster.operator_log() if "not read" in line["event"] and line.get("name") == name]
+
+
+def test_objects_too_large_to_read_are_reported_once_and_hold_up_nobody(arena: Kubectl, cluster: LocalCluster) -> None:
+    with namespace(cluster) as elsewhere:
+        create(elsewhere, large_policy("huge-policy"), large_pod("huge-pod"))
+        eventually(lambda: bool(reports(cluster, "huge-pod")), lambda: "the pod is not reported")
+        plain(arena, "beside-large")
+        arena.until_ready("beside-large")
+        elsewhere("annotate", "networkpolicy", "huge-policy", "touched=yes")
+        elsewhere("delete", "networkpolicy,pod", "--all", "--wait=true")
+        arena("delete", "sbx", "beside-large")
+        plain(arena, "after-large")
+        arena.until_ready("after-large")
+        for name, kind in (("huge-policy", "NetworkPolicy"), ("huge-pod", "Pod")):
+            [line] = reports(cluster, name)
+            assert (line["kind"], line["namespace"]) == (kind, elsewhere.namespace)
+            assert line["bytes"] > 2 * 2**20
+    arena("delete", "sbx", "after-large")
+
+
+def test_a_policy_of_its_name_that_is_too_large_is_reported_and_left_alone(arena: Kubectl) -> None:
+    create(arena, large_policy("outsized"))
+    uid = arena.get("networkpolicy", "outsized")["metadata"]["uid"]
+    plain(arena, "outsized")
+    status = fit(arena.until_reason("outsized", "ObjectTooLarge"))
+    assert "NetworkPolicy outsized" in condition(status, "Ready")["message"]
+    assert not arena.exists("pod", "outsized")
+    assert arena.get("networkpolicy", "outsized")["metadata"]["uid"] == uid
+    arena("delete", "networkpolicy", "outsized")
+    arena.until_ready("outsized")
+    arena("delete", "sbx", "outsized")
+
+
+@pytest.mark.parametrize(
+    ("field", "docker", "spec"),
+    [
+        ("spec.command", {}, {"command": ["x" * 4096] * 5}),
+        ("spec.args", {}, {"command": ["sleep"], "args": ["x" * 4096] * 9}),
+        ("spec.docker.flags", {"flags": ["--label=" + "x" * 1000] * 20}, {}),
+    ],
+    ids=["command", "args", "flags"],
+)
+def test_arguments_are_bounded_in_all(arena: Kubectl, field: str, docker: Json, spec: Json) -> None:
+    with pytest.raises(Refused, match=rf"{field}: .* characters in all: "):
+        arena.sandbox("long-arguments", docker=docker, **spec)
 
 
 @pytest.mark.campaign

@@ -62,6 +62,15 @@ Quantity = Annotated[
 """An amount as Kubernetes writes it (`500m`, `2Gi`, `3`)."""
 
 
+def most_characters(field: str, most: int, fix: str = "put what is long into a file of the image") -> dict[str, Any]:
+    """Attach the rule that the strings of a list field have at most so many characters together.
+
+    It stands at the list, so that a list that an older CRD let in stays valid for as long as it does not change.
+    """
+    message = f"{field} has more than {most} characters in all: {fix}"
+    return rules(rule(f"self.map(s, s.size()).sum() <= {most}", message))
+
+
 NO_NUL = r"^[^\x00]*$"
 """What an argument or a variable of the environment may be."""
 

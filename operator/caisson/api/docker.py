@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from caisson.api.base import NO_NUL, ApiModel, rule, rules
+from caisson.api.base import NO_NUL, ApiModel, most_characters, rule, rules
 from caisson.api.registry import Registry
 from caisson.api.storage import Storage
 
@@ -96,7 +96,7 @@ class Docker(ApiModel):
 
     flags: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=1024, pattern=NO_NUL)], ...],
-        Field(max_length=64),
+        Field(max_length=64, json_schema_extra=most_characters("flags", 16384, "remove some of them")),
     ] = ()
     """More flags for dockerd, each an element of its argument vector: `["--debug", "--label=a=b"]`. A change replaces
     the pod."""

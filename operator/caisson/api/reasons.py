@@ -140,6 +140,22 @@ class Reason(StrEnum):
         "Delete or rename the other NetworkPolicy, give the Sandbox another name, or ask the administrator of the"
         " namespace.",
     )
+    OBJECT_TOO_LARGE = (
+        "ObjectTooLarge",
+        Outlook.RETRIED,
+        "An object of the Sandbox, or one that has its name and Caisson's label, is too large to be read. Until it can"
+        " be read, Caisson creates and deletes nothing that depends on it.",
+        "Delete the object that the message names, or make it smaller than 2 MiB as JSON. In JSON some characters, such"
+        " as <, take six bytes.",
+    )
+    NAMESPACE_OVER_LIMIT = (
+        "NamespaceOverLimit",
+        Outlook.RETRIED,
+        "The objects of the namespace take more memory than the operator has for them. It reads the oldest ones;"
+        " Caisson creates and deletes nothing for the others.",
+        "Delete Sandboxes that you no longer need, or put what is long in spec.env, command and args into a file of the"
+        " image. An administrator can raise bytesPerNamespace in the operator's configuration.",
+    )
     EXPIRED = (
         "Expired",
         Outlook.FINAL,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from caisson.api.base import NO_NUL, ApiModel, LocalObjectReference, Quantity, rule, rules
+from caisson.api.base import NO_NUL, ApiModel, LocalObjectReference, Quantity, most_characters, rule, rules
 from caisson.api.docker import Docker
 from caisson.api.network import Network
 from caisson.api.ports import Port
@@ -15,6 +15,8 @@ DEFAULT_GRACE_SECONDS = 30
 """How long a sandbox has to end where its spec does not say."""
 
 Argument = Annotated[str, Field(max_length=4096, pattern=NO_NUL)]
+_COMMAND = Field(max_length=64, json_schema_extra=most_characters("command", 16384))
+_ARGS = Field(max_length=256, json_schema_extra=most_characters("args", 32768))
 
 
 class Entrypoint(StrEnum):
@@ -142,12 +144,12 @@ class SandboxTemplate(ApiModel):
     """What runs when command is not set. Idle: nothing, the sandbox waits for you. Image: the image's own entrypoint;
     when it ends, the sandbox ends. A change replaces the pod."""
 
-    command: Annotated[tuple[Argument, ...], Field(max_length=64)] | None = None
+    command: Annotated[tuple[Argument, ...], _COMMAND] | None = None
     """A command to run instead; when it ends, the sandbox ends. It is not run in a shell, but
     `$(NAME)` stands for a variable of env, as in a Pod. A change replaces the
     pod."""
 
-    args: Annotated[tuple[Argument, ...], Field(max_length=256)] | None = None
+    args: Annotated[tuple[Argument, ...], _ARGS] | None = None
     """Arguments for command, or for the image's entrypoint. A change replaces the pod."""
 
     env: Annotated[

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from caisson.api.pool import SandboxPoolStatus
-from caisson.api.reasons import ConditionType, Reason
+from caisson.api.reasons import ConditionType
 from caisson.api.sandbox import Condition, SandboxStatus
-from caisson.core.verdict import Verdict, verdict
+from caisson.core.verdict import Verdict
 
 StatusT = TypeVar("StatusT", SandboxStatus, SandboxPoolStatus)
 
@@ -34,9 +34,9 @@ def conditions(
     return tuple(condition(type_, found) for type_, found in verdicts.items())
 
 
-def invalid(known: StatusT, generation: int, problem: str, now: datetime) -> StatusT:
-    """Return the status of what has a spec that can't be read. All else that was known stays as it is."""
-    verdicts: dict[ConditionType, Verdict] = {ConditionType.READY: verdict("False", Reason.INVALID_SPEC, said=problem)}
+def not_read(known: StatusT, generation: int, problem: Verdict, now: datetime) -> StatusT:
+    """Return the status of what can't be read, or has a spec that can't. All else that was known stays as it is."""
+    verdicts: dict[ConditionType, Verdict] = {ConditionType.READY: problem}
     others: list[Condition] = [c for c in known.conditions if c.type != ConditionType.READY]
     written = (*others, *conditions(known, verdicts, generation, now))
     return known.model_copy(update={"observed_generation": generation, "conditions": written})

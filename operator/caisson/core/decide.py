@@ -9,7 +9,7 @@ from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
 from caisson.core.attempt import attempt
 from caisson.core.claim import render_claim
-from caisson.core.conditions import conditions, invalid
+from caisson.core.conditions import conditions, not_read
 from caisson.core.control import verify_command
 from caisson.core.dockerstate import docker_state
 from caisson.core.isolation import isolation_verdict
@@ -91,6 +91,8 @@ def decide(seen: Observation, config: Config, now: datetime) -> Decision:
         service = kept_state(sandbox, kind, wanted, kept.get(kind), failures.get(kind), now)
     if life.stop is not None:
         state = _stopped(seen, life.stop, now)
+    elif seen.unreadable is not None:
+        state = _waiting(seen, seen.unreadable, Step())
     elif seen.pod is None and (failure := _unexpired_failure(seen, config, now)) is not None:
         state = _not_isolated(seen, failure, Step(wake_at=_retry_at(failure)))
     elif seen.pod is None:
@@ -115,17 +117,19 @@ def decide_member(seen: Observation, pod: PodView, config: Config, now: datetime
     return Decision(_status(seen, state, NO_END, now, None), state.step)
 
 
-def decide_invalid(seen: Observation, config: Config, problem: str, now: datetime) -> Decision:
-    """Return what to do about a Sandbox whose spec can't be read, but for its lifetime: that holds all the same."""
+def decide_unread(seen: Observation, config: Config, problem: Verdict, now: datetime) -> Decision:
+    """Return what to do about a Sandbox whose spec can't be used, but for its lifetime: that holds all the same."""
     life = lifetime_state(seen, config, now)
     if life.stop is None:
-        status = invalid(seen.sandbox.status, seen.sandbox.metadata.generation, problem, now)
+        status = not_read(seen.sandbox.status, seen.sandbox.metadata.generation, problem, now)
         status = status.model_copy(update={"expires_at": life.expires_at})
         return Decision(status, Step(wake_at=life.wake_at))
     state = _stopped(seen, life.stop, now)
-    return Decision(
-        _status(seen, state, life, now, None), Step(state.step.action, earliest(state.step.wake_at, life.wake_at))
-    )
+    status = _status(seen, state, life, now, None)
+    if life.stop.suspension is not None and problem.reason is Reason.NAMESPACE_OVER_LIMIT:
+        # It would not come back either. A spec that makes no sense is told about when it should.
+        status = not_read(status, seen.sandbox.metadata.generation, problem, now)
+    return Decision(status, Step(state.step.action, earliest(state.step.wake_at, life.wake_at)))
 
 
 def _stopped(seen: Observation, stop: Stop, now: datetime) -> _State:

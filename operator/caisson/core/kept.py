@@ -9,6 +9,7 @@ from caisson.core.attempt import attempt
 from caisson.core.observation import CreateFailure
 from caisson.core.owned import Owner, is_of_namesake, is_owned_by, whose
 from caisson.core.plan import Action, ApplyObject, DeleteObject, Kept, Step
+from caisson.core.unreadable import is_unreadable, unreadable_verdict
 from caisson.core.verdict import Verdict, verdict
 from caisson.core.writing import merge_patch
 
@@ -37,7 +38,10 @@ class KeptState:
 def kept_state(
     owner: Owner, kind: Kept, wanted: Json | None, known: Json | None, failure: CreateFailure | None, now: datetime
 ) -> KeptState:
-    """Return what to do about an object. One that is not the owner's is never touched."""
+    """Return what to do about an object. One that is not the owner's, or that is not read, is never touched."""
+    if known is not None and is_unreadable(known):
+        problem = unreadable_verdict(known) if wanted is not None else None
+        return KeptState(Step(), in_place=wanted is None, problem=problem)
     if known is not None and is_of_namesake(known, owner):
         # The garbage collector takes it away, which wakes us.
         return KeptState(Step(), in_place=wanted is None)

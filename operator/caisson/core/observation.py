@@ -113,6 +113,9 @@ class Observation:
     surplus: tuple[PodView, ...] = ()
     """More pods that this Sandbox owns. There should be none."""
 
+    unreadable: Verdict | None = None
+    """Why a pod that is the Sandbox's, or may be, is not read; then nothing else is known about its pods."""
+
     warm: WarmPod | None = None
     """A pod of the pool that can be taken, or that was about to be."""
 

@@ -12,6 +12,8 @@ from caisson.core.podview import SPEC_HASH_ANNOTATION, PodView
 from caisson.core.spechash import spec_hash
 from caisson.core.verdict import Verdict
 
+_UNREAD = frozenset({Reason.INVALID_SPEC, Reason.OBJECT_TOO_LARGE, Reason.NAMESPACE_OVER_LIMIT})
+"""Why the status has the generation of a spec that was not read. The pod may be one of an earlier generation."""
 _HASH = re.compile(r"[0-9a-f]{16}")
 
 
@@ -51,8 +53,8 @@ def _is_changed(sandbox: Sandbox, pod: PodView, pod_running: Verdict) -> bool:
         return True
     # The status of this generation is written before the pod is gone, or while the change can't be applied.
     ready, stored = status.condition(ConditionType.READY), status.condition(ConditionType.POD_RUNNING)
-    was_invalid = ready is not None and ready.reason == Reason.INVALID_SPEC
-    return was_invalid or (stored is not None and stored.status == "False" and _is_pending(stored.reason, pod_running))
+    was_unread = ready is not None and ready.reason in _UNREAD
+    return was_unread or (stored is not None and stored.status == "False" and _is_pending(stored.reason, pod_running))
 
 
 def _is_pending(reason: str, pod_running: Verdict) -> bool:

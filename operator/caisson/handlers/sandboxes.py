@@ -11,14 +11,16 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+import aiohttp
 import kopf
 from kopf._core.engines.peering import Identity
 from kubernetes.aio import client
 
 from caisson.api import pool
 from caisson.api.sandbox import GROUP, PLURAL, VERSION
+from caisson.handlers.bounded import BoundedSession
 
 Event = dict[str, Any]
 
@@ -33,8 +35,11 @@ class _Forever:
         return itertools.chain((0.5, 1.0, 2.0, 5.0, 10.0), itertools.repeat(15.0))
 
 
-def settings() -> kopf.OperatorSettings:
-    """Return kopf's settings: no peering, no look at CRDs, no Events of its own, and watches that never give up."""
+def settings(*, has_watch_lists: bool) -> kopf.OperatorSettings:
+    """Return kopf's settings: no peering, no look at CRDs, no Events of its own, and watches that never give up.
+
+    `has_watch_lists` says whether the API server sends initial events, so that kopf needs no list.
+    """
     chosen = kopf.OperatorSettings()
     chosen.peering.standalone = True
     chosen.posting.enabled = False
@@ -45,21 +50,31 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.error_backoffs = _Forever()
     chosen.networking.request_timeout = 30.0
     chosen.networking.connect_timeout = 5.0
-    chosen.networking.trust_env = True  # as the official client does
-    chosen.watching.chunk_size = 100
-    chosen.queueing.idle_timeout = 0.5  # for each object there is a worker, with the object, for so long
+    # A stream of initial events that breaks goes on from the version of some object, and leaves out the rest. That
+    # does no harm: our own lists have it, and one is made soon after an initial event.
+    chosen.watching.initial_streaming = has_watch_lists
+    chosen.watching.chunk_size = 16  # objects of 1.5 MiB at the most
+    chosen.queueing.idle_timeout = 0.2  # for each object there is a worker, with the object, for so long
     chosen.watching.server_timeout = 300  # an integer, as the API server wants it
     chosen.watching.connect_timeout = 5.0
     chosen.watching.inactivity_timeout = _QUIET_SECONDS
     return chosen
 
 
-def _registry(configuration: client.Configuration, deliver: Callable[[str, Event], None]) -> kopf.OperatorRegistry:
+def _registry(
+    configuration: client.Configuration, deliver: Callable[[str, Event], None], sessions: list[BoundedSession]
+) -> kopf.OperatorRegistry:
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    def login(**_: Any) -> kopf.ConnectionInfo:
-        return _connection(configuration)
+    def login(**_: Any) -> kopf.AiohttpSession:
+        session = BoundedSession(_connection(configuration))
+        sessions[:] = [session, *(before for before in sessions if before.is_open)]
+        return kopf.AiohttpSession(
+            server=configuration.host,
+            aiohttp_session=cast("aiohttp.ClientSession", session),
+            expiration=datetime.now(UTC) + _CREDENTIALS_LAST,
+        )
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def sandbox(event: kopf.RawEvent, **_: Any) -> None:
@@ -73,7 +88,7 @@ def _registry(configuration: client.Configuration, deliver: Callable[[str, Event
 
 
 def _connection(configuration: client.Configuration) -> kopf.ConnectionInfo:
-    """Hand the official client's credentials to kopf, for a while: a service account's token is renewed in its file."""
+    """Return the official client's credentials as kopf has them: a service account's token is renewed in its file."""
     if configuration.refresh_api_key_hook is not None:
         configuration.refresh_api_key_hook(configuration)
     scheme, _, token = configuration.api_key.get("BearerToken", "").partition(" ")
@@ -82,11 +97,11 @@ def _connection(configuration: client.Configuration) -> kopf.ConnectionInfo:
         ca_path=configuration.ssl_ca_cert,
         insecure=not configuration.verify_ssl,
         proxy_url=configuration.proxy,
+        trust_env=True,  # as the official client does
         scheme=scheme or None,
         token=token or None,
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
-        expiration=datetime.now(UTC) + _CREDENTIALS_LAST,
     )
 
 
@@ -94,6 +109,8 @@ async def watch_sandboxes(
     configuration: client.Configuration,
     namespaces: tuple[str, ...],
     deliver: Callable[[str, Event], None],
+    *,
+    has_watch_lists: bool = True,
 ) -> None:
     """Run kopf, and call `deliver` in this loop with each watch event and the plural of what it is about.
 
@@ -109,20 +126,26 @@ async def watch_sandboxes(
     def hand_over(plural: str, event: Event) -> None:
         loop.call_soon_threadsafe(deliver, plural, event)
 
+    sessions: list[BoundedSession] = []
+
     async def operate() -> None:
         # Of asyncio's kind: kopf waits for one of threading's in a thread that nothing ends, and would end never.
         stop, inner = asyncio.Event(), asyncio.get_running_loop()
         stopping.append(lambda: inner.call_soon_threadsafe(stop.set))
-        await kopf.operator(
-            registry=_registry(configuration, hand_over),
-            settings=settings(),
-            standalone=True,
-            # kopf would ask the system for the user's name, and a container's user may have none.
-            identity=Identity("caisson"),
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            stop_flag=stop,
-        )
+        try:
+            await kopf.operator(
+                registry=_registry(configuration, hand_over, sessions),
+                settings=settings(has_watch_lists=has_watch_lists),
+                standalone=True,
+                # kopf would ask the system for the user's name, and a container's user may have none.
+                identity=Identity("caisson"),
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                stop_flag=stop,
+            )
+        finally:
+            for session in sessions:
+                await session.close()
 
     def run() -> None:
         error: BaseException | None = None

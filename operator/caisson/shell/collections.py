@@ -1,9 +1,13 @@
-"""The kinds of objects that are made for Sandboxes, as the API names them."""
+"""The kinds of objects that the operator reads and writes, as the API names them."""
 
 from typing import NamedTuple
 
+from caisson.api import pool, sandbox
 from caisson.core.owned import MANAGED_BY, MANAGED_BY_LABEL
 from caisson.core.plan import Kept
+
+OWN = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+"""The label selector of what Caisson made."""
 
 
 class Collection(NamedTuple):
@@ -11,6 +15,9 @@ class Collection(NamedTuple):
 
     prefix: str
     plural: str
+    kind: str
+    selector: str = OWN
+    """The label selector of those that are watched; all of them if empty."""
 
     def path(self, namespace: str | None, name: str | None = None) -> str:
         """Return the URL's path: of one object, of a namespace's, or of all when there is no namespace."""
@@ -18,11 +25,10 @@ class Collection(NamedTuple):
         return f"{self.prefix}{scope}/{self.plural}" + ("" if name is None else f"/{name}")
 
 
-PODS = Collection("/api/v1", "pods")
-SERVICES = Collection("/api/v1", "services")
-NETWORK_POLICIES = Collection("/apis/networking.k8s.io/v1", "networkpolicies")
-CLAIMS = Collection("/api/v1", "persistentvolumeclaims")
+SANDBOXES = Collection(f"/apis/{sandbox.API_VERSION}", sandbox.PLURAL, sandbox.KIND, selector="")
+POOLS = Collection(f"/apis/{sandbox.API_VERSION}", pool.PLURAL, pool.KIND, selector="")
+PODS = Collection("/api/v1", "pods", "Pod")
+SERVICES = Collection("/api/v1", "services", "Service")
+NETWORK_POLICIES = Collection("/apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
+CLAIMS = Collection("/api/v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 KEPT = {Kept.NETWORK_POLICY: NETWORK_POLICIES, Kept.SERVICE: SERVICES}
-
-OWN = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
-"""The label selector of what Caisson made."""

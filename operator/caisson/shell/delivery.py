@@ -24,7 +24,7 @@ async def resolve_delivery(config: Config, kube: Kube) -> Config:
     while True:
         try:
             version = await kube.version()
-        except (CaissonError, KeyError, ValueError) as error:
+        except (CaissonError, KeyError, ValueError, AttributeError) as error:
             failures += 1
             pause = exponential(failures, ceiling=_CEILING_SECONDS).total_seconds()
             log.warning("the cluster's version is not known", error=str(error), retry_in_seconds=pause)

@@ -7,6 +7,7 @@
     │   └── Conflict          409: a precondition (UID, version) does not hold, or another write came between
     │       └── AlreadyExists 409 with that reason: the name is taken
     ├── KubeUnreachable       the API server did not answer
+    ├── AnswerTooLarge        the API server answered with more than the operator reads
     ├── NotLeading            this operator is not, or no longer, the one that writes
     └── LeaseLost             the lease could not be renewed; the operator ends
 
@@ -24,6 +25,10 @@ class ConfigError(CaissonError):
 
 class KubeUnreachable(CaissonError):  # noqa: N818  named as the field names it
     """The API server did not answer in time, or the connection broke."""
+
+
+class AnswerTooLarge(CaissonError):  # noqa: N818
+    """The API server answered with more than the operator reads. A write may have been done."""
 
 
 class NotLeading(CaissonError):  # noqa: N818  it is a state of affairs rather than a failure

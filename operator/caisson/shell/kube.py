@@ -7,7 +7,9 @@ are passed by, because validating a whole Pod to read ten fields costs more than
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,21 +17,58 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
 import aiohttp
+import structlog
 from kubernetes.aio import client, config
 
+from caisson.api.reasons import Reason
 from caisson.api.sandbox import GROUP, VERSION
-from caisson.shell.collections import OWN, Collection
-from caisson.shell.errors import ConfigError, KubeUnreachable, NotLeading, kube_error
+from caisson.core.unreadable import stub_of
+from caisson.shell.collections import Collection
+from caisson.shell.errors import (
+    AnswerTooLarge,
+    CaissonError,
+    ConfigError,
+    KubeError,
+    KubeUnreachable,
+    NotFound,
+    NotLeading,
+    kube_error,
+)
+from caisson.shell.lines import TooLong, bounded_lines
 from caisson.shell.metrics import Metrics
+from caisson.shell.prefix import read_prefix
 
 Json = dict[str, Any]
+log = structlog.get_logger(__name__)
+
+MAX_OBJECT_BYTES = 2 * 2**20
+"""The most that is read of one object, as JSON. Custom resources are stored as JSON, of 1.5 MiB at the most; objects of
+built-in kinds are stored in another format, and can be several times as large as JSON."""
+PREFIX_BYTES = 512 * 2**10
+"""How much of a larger object is searched for its metadata."""
+_MAX_METADATA_BYTES = 8 * 2**20
+_MAX_ERROR_BYTES = 64 * 2**10
+_AS_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 _TIMEOUT_SECONDS = 30
 _TIMES_PUT_OFF = 3
-_PAGE = 100
+_PAGE = 64
 _LONGEST_PUT_OFF_SECONDS = 60
+_LIST_SECONDS = 300
 _QUIET_SECONDS = 75
 """The API server sends a bookmark about once a minute; a watch silent for longer is a dead connection."""
+
+
+@dataclass(frozen=True)
+class ListEnd:
+    """The end of a list, at this resource version. A list that ends without it is not complete."""
+
+    version: str
+
+
+class _NoWatchList(Exception):  # noqa: N818
+    """The API server does not send initial events: the feature gate WatchList is off."""
 
 
 async def configuration() -> client.Configuration:
@@ -72,6 +111,12 @@ class Kube:
         """
         self._api, self._metrics, self._may_write = api_client, metrics, may_write
         self._host = urlsplit(api_client.configuration.host).netloc
+        self._has_watch_lists = True
+
+    @property
+    def has_watch_lists(self) -> bool:
+        """Whether the API server sends initial events; known after the first list."""
+        return self._has_watch_lists
 
     async def version(self) -> tuple[int, int]:
         """Return the API server's version: major and minor number."""
@@ -91,6 +136,11 @@ class Kube:
         """Return an object, whoever owns it."""
         return await self._call("GET", kind.path(namespace, name))
 
+    async def find(self, kind: Collection, namespace: str, name: str) -> Json | None:
+        """Return an object, whoever owns it, or None if there is none. It is a list of one, as the roles allow it."""
+        page = await self._call("GET", kind.path(namespace), query={"fieldSelector": f"metadata.name={name}"})
+        return next(iter(page.get("items") or ()), None)
+
     async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
         """Apply a JSON merge patch and return the object. A `metadata.uid` in it is a precondition."""
         path = kind.path(namespace, name)
@@ -105,9 +155,14 @@ class Kube:
         await self._call("DELETE", kind.path(namespace, name), body=body)
 
     async def pod_events(self, namespace: str, pod_uid: str) -> list[Json]:
-        """Return the Events about a pod."""
+        """Return the Events about a pod; none if they are too large to read, which only a forged one can be."""
         query = {"fieldSelector": f"involvedObject.uid={pod_uid}", "limit": "100"}
-        return list((await self._call("GET", f"/api/v1/namespaces/{namespace}/events", query=query))["items"])
+        try:
+            answer = await self._call("GET", f"/api/v1/namespaces/{namespace}/events", query=query)
+        except AnswerTooLarge as error:
+            log.warning("events not read", namespace=namespace, pod_uid=pod_uid, error=str(error))
+            return []
+        return [event for event in answer.get("items") or () if isinstance(event, dict)]
 
     async def patch_status(self, plural: str, namespace: str, name: str, patch: Json) -> Json:
         """Apply a JSON merge patch to the status of a Sandbox, or a SandboxPool, and return the whole."""
@@ -132,52 +187,115 @@ class Kube:
         path = f"{_leases(namespace)}/{lease['metadata']['name']}"
         return await self._call("PUT", path, body=lease, leading_only=False)
 
-    def list_resource(self, plural: str, namespace: str | None) -> AsyncIterator[Json]:
-        """Yield the pages of a list of Sandboxes, or SandboxPools, of a namespace, or of all when None.
+    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+        """Yield the watch events of a list, one object at a time, and its end; `namespace` None means all.
 
-        Raises NotFound where the CRD is missing.
+        An object that exceeds MAX_OBJECT_BYTES comes as a stub. Raises NotFound if the CRD is missing, and a
+        CaissonError for a list that breaks before its end.
         """
-        scope = "" if namespace is None else f"/namespaces/{namespace}"
-        return self._pages(f"/apis/{GROUP}/{VERSION}{scope}/{plural}", {})
+        if self._has_watch_lists:
+            try:
+                async with aclosing(self._watch_list(kind, namespace)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except _NoWatchList as error:
+                self._has_watch_lists = False
+                log.info("the API server has no watch-lists: listing by the page", error=str(error))
+            except NotFound:
+                raise
+            except CaissonError as error:
+                # What keeps watches from working need not keep lists from it.
+                log.warning("watch-list broke: listing by the page", kind=kind.plural, error=str(error))
+        async with aclosing(self._pages(kind, namespace)) as events:
+            async for event in events:
+                yield event
 
-    def list_own(self, kind: Collection, namespace: str | None) -> AsyncIterator[Json]:
-        """Yield the pages of a list of the objects that Caisson made; `namespace` None means all."""
-        return self._pages(kind.path(namespace), {"labelSelector": OWN})
-
-    async def watch_own(
+    async def watch(
         self, kind: Collection, namespace: str | None, resource_version: str, seconds: int
-    ) -> AsyncIterator[Json]:
-        """Yield watch events and bookmarks for some seconds, or less. Silence raises KubeUnreachable."""
-        query = {
+    ) -> AsyncGenerator[Json]:
+        """Yield watch events and bookmarks for some seconds, or less. Silence raises KubeUnreachable.
+
+        An object that exceeds MAX_OBJECT_BYTES comes as a stub.
+        """
+        query = _selecting(kind) | {
             "watch": "true",
-            "labelSelector": OWN,
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_SECONDS, sock_read=_QUIET_SECONDS)
+        async with aclosing(self._stream(kind, namespace, query, _QUIET_SECONDS)) as events:
+            async for event in events:
+                yield event
+
+    async def _watch_list(self, kind: Collection, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+        query = _selecting(kind) | {
+            "watch": "true",
+            "sendInitialEvents": "true",
+            "resourceVersionMatch": "NotOlderThan",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(_LIST_SECONDS),
+        }
+        try:
+            async with aclosing(self._stream(kind, namespace, query, _TIMEOUT_SECONDS)) as events:
+                async for event in events:
+                    if event["type"] == "ERROR":
+                        raise CaissonError(f"list {kind.plural}: {event['object'].get('message')}")
+                    if event["type"] != "BOOKMARK":
+                        yield event
+                        continue
+                    metadata = event["object"]["metadata"]
+                    if (metadata.get("annotations") or {}).get(_INITIAL_EVENTS_END) != "true":
+                        raise _NoWatchList("a bookmark came before the end of the initial events")
+                    yield ListEnd(metadata["resourceVersion"])
+                    return
+        except KubeError as error:
+            if error.status in {400, 422}:
+                raise _NoWatchList(error.message) from error
+            raise
+        raise KubeUnreachable(f"list {kind.plural}: the stream ended before the list did")
+
+    async def _stream(
+        self, kind: Collection, namespace: str | None, query: dict[str, str], quiet_seconds: int
+    ) -> AsyncGenerator[Json]:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_SECONDS, sock_read=quiet_seconds)
         path = kind.path(namespace)
         response = await self._send("GET", path, query, None, None, timeout)
         try:
             if response.status != 200:
                 await _raise_for(f"watch {path}", response)
-            while line := await response.content.readline():
-                yield json.loads(line)
+            lines = bounded_lines(response.content.iter_any(), MAX_OBJECT_BYTES, PREFIX_BYTES)
+            async with aclosing(lines):
+                async for line in lines:
+                    yield watch_event(kind, line)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise KubeUnreachable(f"watch {path}: {error or type(error).__name__}") from error
         finally:
             response.close()
 
-    async def _pages(self, path: str, query: dict[str, str]) -> AsyncIterator[Json]:
-        """Yield a list by the page: a user's objects may be large, and there may be many. All are of one version."""
-        query = query | {"limit": str(_PAGE)}
+    async def _pages(self, kind: Collection, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+        """Yield a list by the page. A page that is too large is asked for again with half as many objects."""
+        path, query, limit = kind.path(namespace), _selecting(kind), _PAGE
         while True:
-            page = await self._call("GET", path, query=query)
-            yield page
+            query["limit"] = str(limit)
+            try:
+                page = await self._call("GET", path, query=query)
+                found = _items(page, path)
+            except AnswerTooLarge:
+                if limit > 1:
+                    limit //= 2
+                    continue
+                page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=_MAX_METADATA_BYTES)
+                size = MAX_OBJECT_BYTES  # and more
+                found = [stub_of(item, kind.kind, Reason.OBJECT_TOO_LARGE, size) for item in _items(page, path)]
+            for item in found:
+                yield {"type": "ADDED", "object": item}
             more = page["metadata"].get("continue")
             if not more:
+                yield ListEnd(page["metadata"]["resourceVersion"])
                 return
             query["continue"] = more
+            limit = min(2 * limit, _PAGE)
 
     async def _call(
         self,
@@ -187,15 +305,25 @@ class Kube:
         query: dict[str, str] | None = None,
         body: Json | None = None,
         content_type: str | None = None,
+        accept: str = "application/json",
+        limit_bytes: int = MAX_OBJECT_BYTES,
         leading_only: bool = True,
     ) -> Json:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
-        response = await self._send(method, path, query, body, content_type, timeout, leading_only=leading_only)
+        response = await self._send(
+            method, path, query, body, content_type, timeout, accept=accept, leading_only=leading_only
+        )
         try:
             if response.status >= 300:
                 await _raise_for(f"{method} {path}", response)
-            return dict(json.loads(await response.read()))
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            answer = await _read(response, limit_bytes)
+            if len(answer) > limit_bytes:
+                raise AnswerTooLarge(f"{method} {path}: the answer exceeds {limit_bytes} bytes")
+            found = json.loads(answer)
+            if not isinstance(found, dict):
+                raise ValueError("the answer is not an object")
+            return found
+        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             raise KubeUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
         finally:
             response.release()
@@ -209,9 +337,15 @@ class Kube:
         content_type: str | None,
         limits: aiohttp.ClientTimeout,
         *,
+        accept: str = "application/json",
         leading_only: bool = True,
     ) -> aiohttp.ClientResponse:
-        headers = {"Accept": "application/json", "Content-Type": content_type or "application/json"}
+        headers = {
+            "Accept": accept,
+            # A megabyte of one character compresses to nothing: what is bounded is what arrives.
+            "Accept-Encoding": "identity",
+            "Content-Type": content_type or "application/json",
+        }
         serialized = await self._api.param_serialize(
             method=method,
             resource_path=path,
@@ -260,12 +394,59 @@ def _leases(namespace: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
 
+def watch_event(kind: Collection, line: bytes | TooLong) -> Json:
+    """Return the watch event of a line; its object is a stub if the line is too long or can't be parsed.
+
+    Raises ValueError for a line that is not a watch event at all.
+    """
+    if isinstance(line, bytes):
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            line = TooLong(line[:PREFIX_BYTES], len(line))
+        else:
+            if not _is_event(event):
+                raise ValueError("a line is not a watch event")
+            return dict(event)
+    found = read_prefix(line.prefix)
+    if not _is_event(found.event):
+        raise ValueError("a line is not a watch event")
+    obj, is_complete = found.event["object"], found.has_all_metadata
+    stub = stub_of(obj, kind.kind, Reason.OBJECT_TOO_LARGE, line.size, is_complete=is_complete)
+    return {"type": found.event["type"], "object": stub}
+
+
+def _is_event(event: object) -> bool:
+    return isinstance(event, dict) and isinstance(event.get("type"), str) and isinstance(event.get("object"), dict)
+
+
+def _items(page: Json, path: str) -> list[Json]:
+    """Return what is on a page of a list. Raises KubeUnreachable for an answer that is none."""
+    if not isinstance(page.get("metadata"), dict) or not isinstance(page.get("items") or [], list):
+        raise KubeUnreachable(f"list {path}: the answer is not a list")
+    return page.get("items") or []
+
+
+def _selecting(kind: Collection) -> dict[str, str]:
+    return {"labelSelector": kind.selector} if kind.selector else {}
+
+
+async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    """Return the body of a response, or a little more than `limit_bytes` of a longer one."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit_bytes:
+            break
+    return bytes(body)
+
+
 async def _raise_for(request: str, response: aiohttp.ClientResponse) -> None:
-    text = await response.text(errors="replace")
+    text = (await _read(response, _MAX_ERROR_BYTES)).decode(errors="replace")
     try:
         status = json.loads(text)
-        reason, message = status.get("reason", ""), status.get("message", "")
-    except (ValueError, AttributeError):
+        reason, message = str(status.get("reason", "")), str(status.get("message", ""))
+    except (ValueError, AttributeError, RecursionError):
         # A proxy in between answers in its own words.
         reason, message = response.reason or "", text[:256]
     raise kube_error(request, response.status, reason, message)

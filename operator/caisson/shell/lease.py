@@ -70,7 +70,7 @@ class Lease:
                 if lease["spec"].get("holderIdentity") == self._identity:
                     lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
                     await self._kube.update_lease(self._namespace, lease)
-        except (CaissonError, TimeoutError) as error:
+        except (CaissonError, TimeoutError, LookupError, TypeError, AttributeError) as error:
             log.warning("lease not released", error=str(error))
 
     async def _try(self) -> bool:
@@ -81,7 +81,8 @@ class Lease:
                 self._lease = await self._write(now)
         except Conflict:
             self._lease = None
-        except (CaissonError, TimeoutError) as error:
+        except (CaissonError, TimeoutError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # Whoever may write the Lease may write nonsense: nobody else leads either, then.
             self._lease = None
             log.warning("lease not reached", error=str(error) or type(error).__name__)
         if self._lease is None:

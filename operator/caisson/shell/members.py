@@ -27,6 +27,7 @@ from caisson.core.podstate import awaits_first_probe, is_finished
 from caisson.core.podview import PodView, pod_view
 from caisson.core.pool import Member
 from caisson.core.template import MadeFrom, read_template
+from caisson.core.unreadable import has_unknown_owner, is_unreadable
 from caisson.core.verdict import Verdict
 from caisson.shell.actions import Actions
 from caisson.shell.claims import Reservations
@@ -189,7 +190,7 @@ class Members:
     def _owned(self, pool: SandboxPool) -> list[Json]:
         owner = OwnerKey(pool.metadata.namespace, pool_api.KIND, pool.metadata.name)
         # One of an earlier pool of this name is on its way out.
-        return [raw for raw in self._pods.indexed(owner) if is_owned_by(raw, pool)]
+        return [raw for raw in self._pods.indexed(owner) if is_owned_by(raw, pool) or has_unknown_owner(raw)]
 
     def _member(self, raw: Json, view: PodView, desired: DesiredPod | None) -> Member:
         known = self._known.get(key_of(raw))
@@ -200,13 +201,20 @@ class Members:
             resource_version=view.resource_version,
             created_at=view.created_at,
             terminating=view.terminating,
-            revision=revision_of(raw, lambda: same.made_from if same else read_template(raw), desired)
-            if desired is not None
-            else Revision.OTHER_TEMPLATE,
+            revision=self._revision(raw, same, desired),
             standing=same.standing if same else Standing.PENDING,
             ready_since=same.ready_since if same else None,
             problem=same.problem if same else None,
         )
+
+    @staticmethod
+    def _revision(raw: Json, known: "_Known | None", desired: DesiredPod | None) -> Revision:
+        if is_unreadable(raw):
+            # Nothing says that a pod that is not read was created from something else.
+            return Revision.CURRENT
+        if desired is None:
+            return Revision.OTHER_TEMPLATE
+        return revision_of(raw, lambda: known.made_from if known else read_template(raw), desired)
 
     def _observe(self, raw: Json, view: PodView, made_from: MadeFrom, known: _Known) -> Observation:
         owner, namespace = view.owner_uid or "", raw["metadata"]["namespace"]

@@ -175,6 +175,12 @@ class Metrics:
         """Note that a watch, `pods` or `sandboxes`, delivered something right now."""
         self._watches.labels(watch).set(time())
 
+    def holds(self, held_bytes: Callable[[], float], unreadable: Callable[[], Iterable[Reason]]) -> None:
+        """Count the bytes of objects that are held, and why others are not read, each time that somebody asks."""
+        held = Gauge("caisson_objects_bytes", "Bytes of objects that the operator holds.", registry=self.registry)
+        held.set_function(held_bytes)
+        self.registry.register(_Unreadable(unreadable))
+
     def counts(self, sandboxes: Callable[[], Iterable[Json]]) -> None:
         """Count these Sandboxes by their reason, each time that somebody asks."""
         self.registry.register(_Census(sandboxes))
@@ -216,6 +222,24 @@ class _Queues:
         return QueueMetrics(
             *(m.labels(controller) for m in (self._depth, self._adds, self._retries, self._waited, self._worked))
         )
+
+
+class _Unreadable(Collector):
+    def __init__(self, unreadable: Callable[[], Iterable[Reason]]) -> None:
+        self._unreadable = unreadable
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        counts = {Reason.OBJECT_TOO_LARGE: 0, Reason.NAMESPACE_OVER_LIMIT: 0}
+        for reason in self._unreadable():
+            counts[reason] += 1
+        family = GaugeMetricFamily(
+            "caisson_unreadable_objects",
+            "Objects that are not read: too large, or beyond what is held of their namespace.",
+            labels=["reason"],
+        )
+        for reason, count in counts.items():
+            family.add_metric([reason], count)
+        yield family
 
 
 class _Census(Collector):

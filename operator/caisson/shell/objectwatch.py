@@ -1,7 +1,8 @@
 """A list-and-watch of the objects that carry Caisson's label, which kopf's own watches can't be narrowed to."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import structlog
@@ -10,7 +11,7 @@ from caisson.core.backoff import exponential
 from caisson.shell.collections import Collection
 from caisson.shell.errors import CaissonError
 from caisson.shell.health import Health
-from caisson.shell.kube import Kube
+from caisson.shell.kube import Kube, ListEnd
 from caisson.shell.metrics import Metrics
 from caisson.shell.store import Store, take_over
 
@@ -65,6 +66,10 @@ class ObjectWatch:
                 version, problem = None, "expired"
             except CaissonError as error:
                 problem = str(error)
+            except Exception as error:
+                # Whatever the API server answered: the operator goes on, and so does this watch.
+                log.exception("watch failed", kind=self._kind.plural)
+                version, problem = None, repr(error)
             lasted = asyncio.get_running_loop().time() - began
             if lasted > min(_CEILING_SECONDS, self._watch_seconds - 1):
                 # It worked for a while: whatever ended it, a load balancer perhaps, is not the same as before.
@@ -79,22 +84,31 @@ class ObjectWatch:
             await asyncio.sleep(pause)
 
     async def _list(self) -> str:
-        pages = self._kube.list_own(self._kind, self._namespace)
-        return await take_over(pages, self._store, self._namespace, self._changed)
+        events = self._kube.list_all(self._kind, self._namespace)
+        return await take_over(self._counted(events), self._store, self._namespace, self._changed)
+
+    async def _counted(self, events: AsyncGenerator[Json | ListEnd]) -> AsyncGenerator[Json | ListEnd]:
+        async with aclosing(events):
+            async for event in events:
+                self._health.beat(self._name)
+                yield event
 
     async def _watch(self, version: str) -> str:
-        async for event in self._kube.watch_own(self._kind, self._namespace, version, self._watch_seconds):
-            self._health.beat(self._name)
-            self._metrics.delivered(self._kind.plural)
-            thing, change = event["object"], event["type"]
-            if change == "ERROR":
-                if thing.get("code") == 410:
-                    raise _Expired
-                raise CaissonError(f"{self._name} ended: {thing.get('message')}")
-            version = thing["metadata"]["resourceVersion"]
-            if change == "BOOKMARK":
-                continue
-            kept = self._store.remove(thing) if change == "DELETED" else self._store.put(thing)
-            if kept:
-                self._changed(thing)
+        events = self._kube.watch(self._kind, self._namespace, version, self._watch_seconds)
+        async with aclosing(events):
+            async for event in events:
+                self._health.beat(self._name)
+                self._metrics.delivered(self._kind.plural)
+                thing, change = event["object"], event["type"]
+                if change == "ERROR":
+                    if thing.get("code") == 410:
+                        raise _Expired
+                    raise CaissonError(f"{self._name} ended: {thing.get('message')}")
+                # That of an object which is not read may be unknown: the next event has one.
+                version = thing["metadata"].get("resourceVersion", version)
+                if change == "BOOKMARK":
+                    continue
+                kept = self._store.remove(thing) if change == "DELETED" else self._store.put(thing)
+                if kept:
+                    self._changed(thing)
         return version

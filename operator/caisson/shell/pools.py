@@ -14,7 +14,7 @@ from caisson.api.reasons import Reason
 from caisson.api.sandbox import ObjectMeta, Sandbox
 from caisson.config import Config
 from caisson.core.allowance import ConfigurationConflict
-from caisson.core.conditions import invalid
+from caisson.core.conditions import not_read
 from caisson.core.kept import KeptState
 from caisson.core.member import DesiredPod, Revision, Standing, desired_pod, render_member
 from caisson.core.networkpolicy import network_state, policy_name
@@ -22,12 +22,13 @@ from caisson.core.observation import CreateFailure, WarmPod
 from caisson.core.plan import ApplyObject, DeleteObject, Kept, earliest
 from caisson.core.pool import SETTLES, Failures, Member, PoolObservation, decide_pool, failed_member, proven_at
 from caisson.core.refusal import reason_of_refusal
+from caisson.core.unreadable import is_unreadable, says_so_already, unreadable_verdict
 from caisson.core.verdict import Verdict, verdict
 from caisson.core.writing import as_json, merge_patch, pool_notices
 from caisson.shell.claims import Reservations
 from caisson.shell.clock import now
-from caisson.shell.collections import PODS
-from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
+from caisson.shell.collections import PODS, POOLS
+from caisson.shell.errors import AlreadyExists, AnswerTooLarge, Conflict, KubeError, NotFound
 from caisson.shell.keeper import Keeper
 from caisson.shell.kube import Kube
 from caisson.shell.members import Members
@@ -125,11 +126,14 @@ class Pools:
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             self._memories.pop(key, None)
             return
+        if is_unreadable(raw):
+            await self._settle_unreadable(key, raw)
+            return
         await self._announce(ObjectMeta.model_validate(raw["metadata"]), readable_status(SandboxPoolStatus, raw))
         try:
             pool = _read(raw)
         except ValidationError as error:
-            await self._write_invalid(raw, error)
+            await self._write_unread(raw, verdict("False", Reason.INVALID_SPEC, said=first_problem(error)))
             return
         memory, desired = self._memory(pool.metadata), self._render(pool).desired
         if desired is not None and desired != memory.desired:
@@ -204,10 +208,23 @@ class Pools:
             memory.failures, memory.promising = replace(memory.failures, count=0), {}
         return PoolObservation(pool, members, conflict, policy.problem, memory.create_failure, memory.failures)
 
-    async def _write_invalid(self, raw: Json, error: ValidationError) -> None:
-        """Say which field can't be read. What there is of the pool stays as it is."""
+    async def _settle_unreadable(self, key: Key, stub: Json) -> None:
+        """Report that a pool is not read."""
+        if says_so_already(stub):
+            return
+        try:
+            raw = await self._kube.find(POOLS, key.namespace, key.name)
+        except AnswerTooLarge:
+            # The store has reported it.
+            return
+        # If it is gone, or another one, the watch is about to report that.
+        if raw is not None and raw["metadata"]["uid"] == stub["metadata"]["uid"]:
+            await self._write_unread(raw, replace(unreadable_verdict(stub), status="False"))
+
+    async def _write_unread(self, raw: Json, problem: Verdict) -> None:
+        """Report why a pool is not read, or which field. What there is of the pool stays as it is."""
         known, metadata = readable_status(SandboxPoolStatus, raw), ObjectMeta.model_validate(raw["metadata"])
-        wanted = invalid(known, metadata.generation, first_problem(error), now())
+        wanted = not_read(known, metadata.generation, problem, now())
         patch = merge_patch(stored_status(raw, known), as_json(wanted))
         if not patch or await write_status(self._kube, self._pools, PLURAL, metadata, patch) is None:
             return
@@ -230,7 +247,8 @@ class Pools:
         return problem is None
 
     async def _delete(self, key: Key, member: Member) -> None:
-        if not self._members.is_free(member.pod_uid):
+        pod = self._pods.get(Key(key.namespace, member.pod_name))
+        if not self._members.is_free(member.pod_uid) or (pod is not None and is_unreadable(pod)):
             return
         with self._reservations.holding(member.pod_uid):
             try:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import structlog
 from pydantic import ValidationError
 
+from caisson.api.reasons import Reason
 from caisson.api.sandbox import (
     KIND,
     PLURAL,
@@ -21,16 +22,19 @@ from caisson.api.sandbox import (
     SandboxStatus,
 )
 from caisson.config import Config
-from caisson.core.decide import Decision, decide, decide_invalid
+from caisson.core.decide import Decision, decide, decide_unread
 from caisson.core.observation import Observation, PodEvents, Session, SessionReported, WarmPod
 from caisson.core.owned import controller_of, is_owned_by
 from caisson.core.plan import Action, ApplyObject, ClaimPod, DeleteObject, Kept, earliest
 from caisson.core.podview import pod_view
 from caisson.core.template import read_template, with_template
-from caisson.core.verdict import Verdict
+from caisson.core.unreadable import has_unknown_owner, is_unreadable, unreadable_verdict
+from caisson.core.verdict import Verdict, verdict
 from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices, recent_notices
 from caisson.shell.actions import Actions
 from caisson.shell.clock import now
+from caisson.shell.collections import SANDBOXES
+from caisson.shell.errors import AnswerTooLarge
 from caisson.shell.health import Health
 from caisson.shell.kube import Kube
 from caisson.shell.memory import Memory
@@ -96,12 +100,15 @@ class Reconciler:
                 self._health.gone(key)
             return
         memory = self._memory(key, raw)
+        if is_unreadable(raw):
+            await self._settle_unreadable(key, raw, memory)
+            return
         metadata = ObjectMeta.model_validate(raw["metadata"])
         await self._announce(metadata, memory, readable_status(SandboxStatus, raw))
         try:
             sandbox = _read(raw)
         except ValidationError as error:
-            await self._settle_invalid(key, raw, memory, error)
+            await self._settle_unread(key, raw, memory, _invalid(error))
             return
         seen = self._observe(key, sandbox, memory)
         decision = decide(seen, self._config, now())
@@ -127,13 +134,15 @@ class Reconciler:
             # The pod itself shows that the claim succeeded, also if the answer to the claim was lost.
             memory.claiming, memory.claimed_at = None, now()
             self._metrics.claimed(Origin.WARM)
+        unreadable = [thing for thing in (own, *others) if thing is not None and is_unreadable(thing)]
         pooled = self._pooled(sandbox, own, memory)
         session: Session | None = memory.session
         events: PodEvents | None = memory.pod_events
         seen = Observation(
             sandbox=pooled.sandbox,
             pod=pod,
-            surplus=tuple(pod_view(other) for other in others),
+            surplus=tuple(pod_view(other) for other in others) if not unreadable else (),
+            unreadable=unreadable_verdict(unreadable[0]) if unreadable else None,
             warm=pooled.warm,
             warm_soon=pooled.soon,
             pool_missing=pooled.missing,
@@ -159,7 +168,8 @@ class Reconciler:
         Where it owns none, the pod is that of an earlier Sandbox of this name, or one of the name that nobody owns.
         """
         named = self._pods.indexed(OwnerKey(key.namespace, KIND, key.name))
-        mine = [pod for pod in named if is_owned_by(pod, sandbox)]
+        # One whose owner could not be read may be the Sandbox's: there must be no second one beside it.
+        mine = [pod for pod in named if is_owned_by(pod, sandbox) or has_unknown_owner(pod)]
         uid = sandbox.status.pod_uid
         if uid is None and len(mine) > 1:
             # If the rest of the status can't be read, this part may be readable.
@@ -253,7 +263,19 @@ class Reconciler:
         _consume(memory, seen.session)
         return True
 
-    async def _settle_invalid(self, key: Key, raw: Json, memory: Memory, error: ValidationError) -> None:
+    async def _settle_unreadable(self, key: Key, stub: Json, memory: Memory) -> None:
+        """Report that a Sandbox is not read. Its lifetime holds as far as it can be read for a moment."""
+        try:
+            raw = await self._kube.find(SANDBOXES, key.namespace, key.name)
+        except AnswerTooLarge:
+            # The store has reported it. To write a status, what it was before must be known.
+            return
+        # If it is gone, or another one, the watch is about to report that.
+        if raw is not None and raw["metadata"]["uid"] == memory.uid:
+            problem = unreadable_verdict(stub)
+            await self._settle_unread(key, raw, memory, replace(problem, status="False"))
+
+    async def _settle_unread(self, key: Key, raw: Json, memory: Memory, problem: Verdict) -> None:
         spec, lifetime = raw.get("spec") or {}, _readable_lifetime(raw)
         bare = Sandbox.model_construct(
             metadata=ObjectMeta.model_validate(raw["metadata"]),
@@ -266,7 +288,7 @@ class Reconciler:
             status=readable_status(SandboxStatus, raw),
         )
         seen = replace(self._observe(key, bare, memory), lifetime_unreadable=lifetime is None)
-        decision = decide_invalid(seen, self._config, first_problem(error), now())
+        decision = decide_unread(seen, self._config, problem, now())
         if decision.step.action is not None:
             await self._actions.perform(key, bare, memory, decision.step.action)
         await self._write(key, seen, memory, decision, stored_status(raw, bare.status))
@@ -313,6 +335,10 @@ def _consume(memory: Memory, seen: Session | None) -> None:
     """What a session reported is in the status now. One that ended or was opened meanwhile has yet to be seen."""
     if isinstance(seen, SessionReported) and memory.session is seen:
         memory.session = None
+
+
+def _invalid(error: ValidationError) -> Verdict:
+    return verdict("False", Reason.INVALID_SPEC, said=first_problem(error))
 
 
 def _read(raw: Json) -> Sandbox:

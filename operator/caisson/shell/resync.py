@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from caisson.shell.collections import Collection
 from caisson.shell.errors import CaissonError, NotFound
 from caisson.shell.kube import Kube
 from caisson.shell.store import Store, take_over
@@ -22,14 +23,14 @@ class Resync:
     def __init__(
         self,
         kube: Kube,
-        plural: str,
+        kind: Collection,
         namespace: str | None,
         store: Store,
         changed: Callable[[dict[str, Any]], None],
         period_seconds: float,
     ) -> None:
-        """List this resource in one namespace, or all when None; call `changed` with each that differs, or went."""
-        self._plural, self._period_seconds = plural, period_seconds
+        """List these objects in one namespace, or all when None; call `changed` with each that differs, or went."""
+        self._kind, self._period_seconds = kind, period_seconds
         self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
         self.synced = asyncio.Event()
         """Set after the first list."""
@@ -43,17 +44,20 @@ class Resync:
         """List until cancelled."""
         while True:
             try:
-                pages = self._kube.list_resource(self._plural, self._namespace)
-                await take_over(pages, self._store, self._namespace, self._changed)
+                events = self._kube.list_all(self._kind, self._namespace)
+                await take_over(events, self._store, self._namespace, self._changed)
             except NotFound:
                 log.warning(
                     "the CRD is not installed",
-                    plural=self._plural,
+                    plural=self._kind.plural,
                     hint="kubectl apply -f manifests/crd.yaml",
                     retry_in_seconds=_RETRY_SECONDS,
                 )
             except CaissonError as error:
-                log.warning("not listed", plural=self._plural, error=str(error), retry_in_seconds=_RETRY_SECONDS)
+                log.warning("not listed", plural=self._kind.plural, error=str(error), retry_in_seconds=_RETRY_SECONDS)
+            except Exception:
+                # Whatever the API server answered: the operator goes on, and so do its lists.
+                log.exception("list failed", plural=self._kind.plural, retry_in_seconds=_RETRY_SECONDS)
             else:
                 self.synced.set()
                 self._hurry.clear()

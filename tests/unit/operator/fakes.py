@@ -60,7 +60,7 @@ class FakeKube:
         self.mutations: dict[Collection, Json] = {}
         self.status_writes: list[Json] = []
         self.events: list[Json] = []
-        self.pods_created = 0
+        self.pods_created = self.finds = 0
         self.create_errors: list[CaissonError] = []
         self.guard_answer: CaissonError | None = kube_error("POST pods", 422, "Invalid", GUARDED)
         self.guard_asked = 0
@@ -119,6 +119,11 @@ class FakeKube:
         if found is None:
             raise kube_error(f"GET {kind.plural}", 404, "NotFound", "not found")
         return copy.deepcopy(found)
+
+    async def find(self, kind: Collection, namespace: str, name: str) -> Json | None:
+        """Return the Sandbox, which is the one kind that is read this way here."""
+        self.finds += 1
+        return copy.deepcopy(self.sandbox)
 
     async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
         """Apply the patch."""

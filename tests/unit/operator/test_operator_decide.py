@@ -8,12 +8,13 @@ import pytest
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Sandbox, SandboxSpec, SandboxStatus
 from caisson.config import Config
-from caisson.core.conditions import invalid
+from caisson.core.conditions import not_read
 from caisson.core.decide import Decision
 from caisson.core.observation import CreateFailure, PodEvents
 from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession
 from caisson.core.podview import PodEvent, PodView
 from caisson.core.report import Cause, Failed, Report
+from caisson.core.verdict import verdict
 from caisson.core.writing import as_json, merge_patch
 from tests.unit.operator.builders import (
     CONFIG,
@@ -123,9 +124,11 @@ class TestPod:
         config = CONFIG.model_copy(update={"allowed_runtime_classes": ("gvisor", "other")})
         assert choose_by(config, refused, make_pod()).step.action == DeletePod("demo", POD_UID)
 
-    def test_a_change_that_could_not_be_read_is_applied_when_it_can_be(self) -> None:
+    @pytest.mark.parametrize("why", [Reason.INVALID_SPEC, Reason.OBJECT_TOO_LARGE, Reason.NAMESPACE_OVER_LIMIT])
+    def test_a_change_that_could_not_be_read_is_applied_when_it_can_be(self, why: Reason) -> None:
         ready = ready_sandbox()
-        unread = ready.model_copy(update={"status": invalid(ready.status, 2, "image: no", NOW)})
+        problem = verdict("False", why, said="image: no")
+        unread = ready.model_copy(update={"status": not_read(ready.status, 2, problem, NOW)})
         changed = with_spec(unread, generation=2, image="alpine")
         assert choose(changed, make_pod()).step.action == DeletePod("demo", POD_UID)
 

@@ -1,5 +1,6 @@
 """The connection to the API server, against a server that answers as one."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,11 +11,13 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
+from caisson.core.unreadable import is_unreadable, size_of
 from caisson.shell.collections import PODS
-from caisson.shell.errors import Conflict, KubeError, KubeUnreachable, NotFound
-from caisson.shell.kube import Kube
+from caisson.shell.errors import CaissonError, Conflict, KubeError, KubeUnreachable, NotFound
+from caisson.shell.kube import Kube, ListEnd
 from caisson.shell.metrics import Metrics
 
+Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -109,19 +112,224 @@ async def test_an_overloaded_server_that_does_not_say_when_is_an_error() -> None
             await kube.get(PODS, "ns", "demo")
 
 
-async def test_a_watch_delivers_a_pod_of_any_size() -> None:
-    """A Sandbox may have megabytes of environment; its pod must not end the watch of everybody's pods."""
-    events = [{"type": "ADDED", "object": {"padding": "x" * size}} for size in (10, 1_400_000, 20)]
+@pytest.mark.parametrize("status", [200, 500])
+async def test_an_answer_without_end_is_not_read_to_its_end(status: int) -> None:
+    written = 0
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        nonlocal written
+        response = web.StreamResponse(status=status)
+        await response.prepare(request)
+        for _ in range(200):
+            await response.write(b"x" * 2**20)
+            written += 2**20
+        return response
+
+    async with served(handle) as kube:
+        with pytest.raises(CaissonError):
+            await kube.get(PODS, "ns", "demo")
+        await asyncio.sleep(0.1)
+    assert written < 20 * 2**20
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[]", "12", "null", "[" * 100_000, '"\\ud800"', "\xff"],
+    ids=["list", "number", "null", "deep", "text", "latin"],
+)
+async def test_an_answer_of_another_shape_is_no_answer(body: str) -> None:
+    async with served(answering(200, body)) as kube:
+        with pytest.raises(CaissonError):
+            await kube.get(PODS, "ns", "demo")
+
+
+async def test_events_that_are_too_large_are_none() -> None:
+    async with served(answering(200, json.dumps({"items": [{"message": "x" * 3 * 2**20}]}))) as kube:
+        assert await kube.pod_events("ns", "uid") == []
+
+
+# Watches and lists
+
+
+def pod(name: str, version: int = 1, size: int = 0) -> Json:
+    """Return a pod; with a size it has so many bytes of arguments."""
+    metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "resourceVersion": str(version)}
+    return {"kind": "Pod", "metadata": metadata, "spec": {"args": ["<" * size]}}
+
+
+def added(*pods: Json) -> list[bytes]:
+    """Return the lines of watch events for these pods."""
+    return [json.dumps({"type": "ADDED", "object": found}).replace("<", "\\u003c").encode() + b"\n" for found in pods]
+
+
+def bookmark(version: int, *, is_end: bool = False) -> bytes:
+    """Return the line of a bookmark."""
+    metadata: Json = {"resourceVersion": str(version)}
+    if is_end:
+        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+    return json.dumps({"type": "BOOKMARK", "object": {"kind": "Pod", "metadata": metadata}}).encode() + b"\n"
+
+
+def streaming(*lines: bytes) -> Handler:
+    """Return a handler that answers each request with these lines."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        for event in events:
-            await response.write(json.dumps(event).encode() + b"\n")
+        for line in lines:
+            await response.write(line)
         return response
 
+    return handle
+
+
+def summary(item: Json | ListEnd) -> str:
+    """Return what a test compares of an item of a list."""
+    if isinstance(item, ListEnd):
+        return f"end {item.version}"
+    thing = item["object"]
+    return f"{item['type']} {thing['metadata']['name']}{' unreadable' if is_unreadable(thing) else ''}"
+
+
+async def listed(kube: Kube) -> list[str]:
+    """Return a list of pods, as summaries."""
+    return [summary(item) async for item in kube.list_all(PODS, None)]
+
+
+async def test_a_watch_goes_on_after_an_object_of_any_size() -> None:
+    lines = [*added(pod("a"), pod("b", size=1_000_000), pod("c", size=300_000), pod("d", 9)), bookmark(10)]
+    async with served(streaming(*lines)) as kube:
+        events = [event async for event in kube.watch(PODS, None, "1", 300)]
+    assert [event["object"]["metadata"]["resourceVersion"] for event in events] == ["1", "1", "1", "9", "10"]
+    assert [is_unreadable(event["object"]) for event in events] == [False, True, False, False, False]
+    assert size_of(events[1]["object"]) > 6_000_000
+    assert events[1]["object"]["metadata"]["uid"] == "uid-b"
+
+
+async def test_an_object_that_no_parser_takes_is_unreadable() -> None:
+    deep = b'{"type":"ADDED","object":{"metadata":{"name":"a","namespace":"ns"},"spec":' + b"[" * 200_000 + b"}\n"
+    async with served(streaming(deep, *added(pod("b")))) as kube:
+        events = [event async for event in kube.watch(PODS, None, "1", 300)]
+    assert [is_unreadable(event["object"]) for event in events] == [True, False]
+
+
+@pytest.mark.parametrize("line", [b"<html>\n", b"[1]\n", b'{"type": "ADDED"}\n', b'{"object": {}}\n'], ids=str)
+async def test_a_line_that_is_no_event_ends_the_watch_as_unreachable(line: bytes) -> None:
+    async with served(streaming(line)) as kube:
+        with pytest.raises(KubeUnreachable):
+            [event async for event in kube.watch(PODS, None, "1", 300)]
+
+
+async def test_a_list_is_a_stream_of_objects_where_the_server_has_it() -> None:
+    asked: list[dict[str, str]] = []
+    lines = [*added(pod("a"), pod("b", size=1_000_000)), bookmark(7, is_end=True), *added(pod("later"))]
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        asked.append(dict(request.query))
+        return await streaming(*lines)(request)
+
     async with served(handle) as kube:
-        assert [event async for event in kube.watch_own(PODS, None, "1", 300)] == events
+        assert await listed(kube) == ["ADDED a", "ADDED b unreadable", "end 7"]
+    assert (
+        asked[0].items()
+        >= {
+            "watch": "true",
+            "sendInitialEvents": "true",
+            "resourceVersionMatch": "NotOlderThan",
+            "allowWatchBookmarks": "true",
+        }.items()
+    )
+    assert "resourceVersion" not in asked[0]
+
+
+async def test_a_list_that_breaks_off_has_no_end() -> None:
+    async with served(streaming(*added(pod("a")))) as kube:
+        items = kube.list_all(PODS, None)
+        assert summary(await anext(items)) == "ADDED a"
+        with pytest.raises(KubeUnreachable):
+            await anext(items)
+
+
+@pytest.mark.parametrize("status", [200, 500, 429])
+async def test_a_list_by_the_page_helps_when_a_watch_list_breaks(status: int) -> None:
+    """It was no sign that there are none."""
+    server = Pages([pod("a"), pod("b")], answering(status, "{}"))
+    async with served(server.answer) as kube:
+        assert (await listed(kube))[-3:] == ["ADDED a", "ADDED b", "end 7"]
+        assert kube.has_watch_lists
+
+
+class Pages:
+    """A server without watch-lists: `refusal` answers them, and there are lists by the page."""
+
+    def __init__(self, pods: list[Json], refusal: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
+        """Have these pods."""
+        self.pods, self.refusal = pods, refusal
+        self.limits: list[int] = []
+        self.watch_lists = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request."""
+        if "watch" in request.query:
+            self.watch_lists += 1
+            return await self.refusal(request)
+        limit, start = int(request.query["limit"]), int(request.query.get("continue", 0))
+        self.limits.append(limit)
+        page, rest = self.pods[start : start + limit], self.pods[start + limit :]
+        if "PartialObjectMetadataList" in request.headers["Accept"]:
+            page = [{"metadata": found["metadata"]} for found in page]
+        metadata = {"resourceVersion": "7"} | ({"continue": str(start + limit)} if rest else {})
+        body = json.dumps({"items": page, "metadata": metadata}).replace("<", "\\u003c")
+        return web.Response(text=body, content_type="application/json")
+
+
+FORBIDDEN = json.dumps({"reason": "Invalid", "message": "sendInitialEvents is forbidden for watch"})
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [answering(422, FORBIDDEN), answering(400, FORBIDDEN), streaming(*added(pod("a")), bookmark(3))],
+    ids=["422", "400", "ignored"],
+)
+async def test_a_server_without_watch_lists_is_listed_by_the_page(refusal: Handler) -> None:
+    server = Pages([pod(f"p{n}") for n in range(150)], refusal)
+    async with served(server.answer) as kube:
+        for _ in range(2):
+            found = await listed(kube)
+            assert found[-151:] == [*(f"ADDED p{n}" for n in range(150)), "end 7"]
+        assert not kube.has_watch_lists
+    assert server.watch_lists == 1
+    assert server.limits == [64] * 6
+
+
+async def test_a_page_is_halved_until_it_can_be_read_and_a_single_object_is_unreadable() -> None:
+    sizes = [0, 150_000, 150_000, 150_000, 1_000_000, 0, 0]
+    pods = [pod(f"p{n}", size=size) for n, size in enumerate(sizes)]
+    server = Pages(pods, answering(422, FORBIDDEN))
+    async with served(server.answer) as kube:
+        found = await listed(kube)
+    assert found == [f"ADDED p{n}{' unreadable' if n == 4 else ''}" for n in range(7)] + ["end 7"]
+    assert len(server.limits) < 25
+
+
+async def test_a_missing_crd_is_not_found() -> None:
+    async with served(answering(404, '{"reason": "NotFound"}')) as kube:
+        with pytest.raises(NotFound):
+            await listed(kube)
+        assert kube.has_watch_lists
+
+
+async def test_one_object_is_found_by_its_name() -> None:
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.query["fieldSelector"])
+        return web.json_response({"items": [pod("a")] if len(asked) == 1 else None})
+
+    async with served(handle) as kube:
+        assert await kube.find(PODS, "ns", "a") == pod("a")
+        assert await kube.find(PODS, "ns", "a") is None
+    assert asked == ["metadata.name=a"] * 2
 
 
 async def test_a_watch_that_breaks_in_the_middle_is_unreachable() -> None:
@@ -136,5 +344,5 @@ async def test_a_watch_that_breaks_in_the_middle_is_unreachable() -> None:
 
     async with served(handle) as kube:
         with pytest.raises(KubeUnreachable):
-            async for _ in kube.watch_own(PODS, None, "1", 300):
+            async for _ in kube.watch(PODS, None, "1", 300):
                 pass

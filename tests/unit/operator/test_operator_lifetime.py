@@ -8,7 +8,7 @@ import pytest
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.config import Config
-from caisson.core.conditions import invalid
+from caisson.core.conditions import not_read
 from caisson.core.decide import Decision
 from caisson.core.lifetime import expires_at
 from caisson.core.observation import IdleAnswer
@@ -16,6 +16,7 @@ from caisson.core.plan import AskIdle, CreatePod, DeleteObject, DeletePod, Kept,
 from caisson.core.podview import PodView
 from caisson.core.service import render_service
 from caisson.core.spechash import spec_hash
+from caisson.core.verdict import verdict
 from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices
 from caisson.shell.errors import KubeUnreachable
 from caisson.shell.exec import ExecError, ExecResult
@@ -231,7 +232,10 @@ class TestDelete:
     def test_nor_does_a_spec_that_made_no_sense_for_a_while(self) -> None:
         sandbox = sandbox_of(**self.SPEC)
         over = written(sandbox, choose(sandbox, None, after(600)))
-        confused = over.model_copy(update={"status": invalid(over.status, over.metadata.generation, "no", after(601))})
+        problem = verdict("False", Reason.INVALID_SPEC, said="no")
+        confused = over.model_copy(
+            update={"status": not_read(over.status, over.metadata.generation, problem, after(601))}
+        )
         decision = choose(edited(confused), None, after(602))
         assert reason(decision) == Reason.EXPIRED
         assert decision.step.action is None

@@ -14,7 +14,7 @@ async def test_the_guard_is_proven_before_the_first_pod_and_remembered() -> None
     world = World(raw_sandbox(make_sandbox()))
     await world.reconcile(2)
     world.kube.pod = None
-    list(world.pods.listing("1000", None).end())
+    list(world.pods.listing(None).end("1000"))
     await world.reconcile(2)
     assert world.kube.pods_created == 2
     assert world.kube.guard_asked == 1

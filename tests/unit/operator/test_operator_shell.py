@@ -22,7 +22,7 @@ from caisson.shell.metrics import Metrics
 from caisson.shell.pace import Pace
 from caisson.shell.queue import WorkQueue
 from caisson.shell.sessions import SessionLimits, Sessions
-from caisson.shell.store import Key, Store
+from caisson.shell.store import HistoryChanged, Key, Store
 from tests.unit.operator.builders import make_sandbox, make_spec, raw_sandbox
 from tests.unit.operator.fakes import (
     KEY,
@@ -134,9 +134,10 @@ def thing(version: int, uid: str = "u", name: str = "x", namespace: str = "n") -
 
 
 def take_list(store: Store, things: list[Json], version: str, within: str | None) -> list[Json]:
-    """Bring a store in line with a list of one page, and return what changed, or went."""
-    listing = store.listing(version, within)
-    return [*listing.add(things), *listing.end()]
+    """Bring a store in line with a list, and return what changed, or went."""
+    listing = store.listing(within)
+    changed = [found for obj in things for found in listing.take({"type": "ADDED", "object": obj})]
+    return [*changed, *listing.end(version)]
 
 
 def test_the_newest_version_wins_and_versions_are_numbers() -> None:
@@ -182,15 +183,6 @@ def test_what_is_read_is_the_readers_own() -> None:
     assert read is not None
     read["metadata"]["name"] = "y"
     assert store.get(Key("n", "x")) == thing(1)
-
-
-def test_a_list_of_two_pages_is_one_list() -> None:
-    store = Store()
-    for name in ("a", "b", "c"):
-        store.put(thing(1, name, name))
-    listing = store.listing("9", None)
-    assert [*listing.add([thing(1, "a", "a")]), *listing.add([thing(8, "b", "b")])] == [thing(8, "b", "b")]
-    assert [gone["metadata"]["name"] for gone in listing.end()] == ["c"]
 
 
 # What is written
@@ -620,10 +612,16 @@ def test_lists_of_two_namespaces_that_arrive_out_of_order_leave_each_other_alone
 
 def test_versions_that_went_backwards_are_of_another_history() -> None:
     store = Store()
-    thing = {"metadata": {"namespace": "a", "name": "demo", "uid": "u", "resourceVersion": "900"}}
-    take_list(store, [thing], "900", None)
-    restored = {"metadata": thing["metadata"] | {"resourceVersion": "500"}}
-    assert take_list(store, [restored], "500", None) == [restored]
+    known = {"metadata": {"namespace": "a", "name": "demo", "uid": "u", "resourceVersion": "900"}}
+    gone = {"metadata": {"namespace": "a", "name": "gone", "uid": "g", "resourceVersion": "800"}}
+    take_list(store, [known, gone], "900", None)
+    restored = {"metadata": known["metadata"] | {"resourceVersion": "500"}}
+    with pytest.raises(HistoryChanged):
+        take_list(store, [restored], "500", None)
+    # Nothing looks as if it were gone before the next list has shown that.
+    assert store.get(Key("a", "demo")) == known
+    assert store.get(Key("a", "gone")) == gone
+    assert take_list(store, [restored], "501", None) == [restored, gone]
     assert store.get(Key("a", "demo")) == restored
 
 

@@ -1,0 +1,103 @@
+"""Objects that exist but that Caisson does not read: too large, or beyond what it holds of their namespace.
+
+A stub stands for such an object. It has the part of the metadata that says whose the object is, and nothing else, so
+nothing may be concluded from what it does not have: no deletion, and no second object in its place.
+"""
+
+from typing import Any
+
+from caisson.api.reasons import Reason
+from caisson.core.owned import MANAGED_BY_LABEL, POOL_LABEL, SANDBOX_LABEL, controller_of
+from caisson.core.verdict import Verdict, verdict
+
+Json = dict[str, Any]
+
+_MARK = "caisson.dev/unreadable"
+"""A field at the top of a stub. The API server stores no such field, so nobody can forge it."""
+_TEXTS = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
+_LABELS = (MANAGED_BY_LABEL, SANDBOX_LABEL, POOL_LABEL)
+_LONGEST_TEXT = 512
+_NO_TIME = "1970-01-01T00:00:00Z"
+
+
+def stub_of(obj: Json, kind: str, reason: Reason, size: int, *, is_complete: bool = True) -> Json:
+    """Return the stub of an object; `size` is that of the object, in bytes.
+
+    `is_complete` says whether `obj` has all of the metadata. If not, an owner that it does not name is unknown.
+    """
+    given = _table(obj.get("metadata"))
+    metadata: Json = {name: given[name] for name in _TEXTS if _is_text(given.get(name))}
+    metadata.setdefault("creationTimestamp", _NO_TIME)
+    if isinstance(given.get("generation"), int):
+        metadata["generation"] = given["generation"]
+    labels = _table(given.get("labels"))
+    metadata["labels"] = {name: labels[name] for name in _LABELS if _is_text(labels.get(name))}
+    if is_complete or "ownerReferences" in given:
+        owner = controller_of({"metadata": given})
+        metadata["ownerReferences"] = [] if owner is None else [_bounded(owner)]
+    stub = {"kind": kind, "metadata": metadata, _MARK: {"reason": reason.value, "bytes": size}}
+    if (ready := _ready(obj)) is not None:
+        stub["status"] = {"conditions": [ready]}
+    return stub
+
+
+def is_unreadable(obj: Json) -> bool:
+    """Tell whether an object is a stub."""
+    return _MARK in obj
+
+
+def reason_of(stub: Json) -> Reason:
+    """Return why an object is not read."""
+    return Reason(stub[_MARK]["reason"])
+
+
+def size_of(stub: Json) -> int:
+    """Return the size of the object that a stub stands for, in bytes."""
+    return int(stub[_MARK]["bytes"])
+
+
+def is_identified(obj: Json) -> bool:
+    """Tell whether an object has what the stores need to know it by. A stub may not."""
+    return all(name in obj["metadata"] for name in ("name", "namespace", "uid"))
+
+
+def has_unknown_owner(obj: Json) -> bool:
+    """Tell whether the owner of an object could not be read."""
+    return is_unreadable(obj) and "ownerReferences" not in obj["metadata"]
+
+
+def says_so_already(stub: Json) -> bool:
+    """Tell whether the condition Ready of a resource says already, for this generation, that it is not read."""
+    metadata = stub["metadata"]
+    conditions = stub.get("status", {}).get("conditions", ())
+    return any(
+        c["reason"] == reason_of(stub) and c["observedGeneration"] == metadata.get("generation") for c in conditions
+    )
+
+
+def unreadable_verdict(stub: Json) -> Verdict:
+    """Return what is known about an object that is not read: nothing, and why."""
+    kind, name, mebibytes = stub["kind"], stub["metadata"].get("name", "?"), size_of(stub) / 2**20
+    return verdict("Unknown", reason_of(stub), said=f"{kind} {name} ({mebibytes:.1f} MiB)")
+
+
+def _ready(obj: Json) -> Json | None:
+    """Return the identifying part of the condition Ready."""
+    conditions = _table(obj.get("status")).get("conditions")
+    for condition in conditions if isinstance(conditions, list) else ():
+        found = _table(condition)
+        if found.get("type") == "Ready" and _is_text(found.get("reason")):
+            return {name: found.get(name) for name in ("type", "reason", "observedGeneration")}
+    return None
+
+
+def _bounded(owner: Json) -> Json:
+    return {name: value[:_LONGEST_TEXT] if isinstance(value, str) else value for name, value in owner.items()}
+
+
+def _table(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_TEXT

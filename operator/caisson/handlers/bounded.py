@@ -1,0 +1,109 @@
+"""The HTTP session that kopf watches through: a watch event is bounded in size, and large ones in their number.
+
+kopf keeps each line of a watch in full, and each object for a moment after its handler is done. So a line that is too
+long becomes that of a stub here, and a large one keeps the next one waiting.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Self
+
+import aiohttp
+import kopf
+from aiohttp.connector import Connection
+
+from caisson.core.unreadable import is_identified
+from caisson.shell.collections import POOLS, SANDBOXES, Collection
+from caisson.shell.kube import MAX_OBJECT_BYTES, PREFIX_BYTES, watch_event
+from caisson.shell.lines import TooLong, bounded_lines
+
+_LARGE_BYTES = 64 * 2**10
+_BYTES_PER_SECOND = 32 * 2**20
+"""How fast large objects are passed on: times kopf's idle timeout, it is what kopf holds of them."""
+_KINDS = {kind.plural: kind for kind in (SANDBOXES, POOLS)}
+
+
+class BoundedSession:
+    """What kopf uses of an aiohttp session, opened when it is needed.
+
+    kopf goes on with a session that it has closed, when one watch fails while another is open. With a plain one it then
+    waits for new credentials that never come, and never ends.
+    """
+
+    closed = False
+
+    def __init__(self, connection: kopf.ConnectionInfo) -> None:
+        """Connect with these credentials; nothing is opened yet."""
+        self._connection = connection
+        # A megabyte of one character compresses to nothing: what is bounded is what arrives.
+        self.headers = connection.as_http_headers() | {"Accept-Encoding": "identity"}
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to close."""
+        return self._session is not None
+
+    async def request(self, **options: Any) -> aiohttp.ClientResponse:
+        """Make a request, as aiohttp does."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.as_ssl_context())
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                headers=self.headers,
+                proxy=self._connection.proxy_url,
+                trust_env=self._connection.trust_env,
+                response_class=BoundedResponse,
+            )
+        return await self._session.request(**options)
+
+    async def close(self) -> None:
+        """Close what is open."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+
+class BoundedResponse(aiohttp.ClientResponse):
+    """A response whose lines are bounded if it is a watch."""
+
+    async def start(self, connection: Connection) -> Self:
+        """Read the head of the response."""
+        await super().start(connection)
+        kind = _KINDS.get(self.url.name)
+        if kind is not None and self.status == 200 and self.url.query.get("watch") == "true":
+            self.content = _BoundedContent(self.content, kind)  # type: ignore[assignment]
+        return self
+
+
+class _BoundedContent:
+    """Stands for the content of a response; only what kopf reads watches by is different."""
+
+    def __init__(self, content: aiohttp.StreamReader, kind: Collection) -> None:
+        self._content, self._kind = content, kind
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def iter_chunked(self, _: int) -> AsyncGenerator[bytes]:
+        """Yield line by line."""
+        lines = bounded_lines(self._content.iter_any(), MAX_OBJECT_BYTES, PREFIX_BYTES)
+        async with aclosing(lines):
+            async for line in lines:
+                text = line if isinstance(line, bytes) else _stub(self._kind, line)
+                if text is None:
+                    continue
+                yield text + b"\n"
+                if len(text) > _LARGE_BYTES:
+                    await asyncio.sleep(len(text) / _BYTES_PER_SECOND)
+
+
+def _stub(kind: Collection, line: TooLong) -> bytes | None:
+    try:
+        event = watch_event(kind, line)
+    except ValueError:
+        return None
+    # Without its name kopf can't tell it from others; a list reports it.
+    return json.dumps(event).encode() if is_identified(event["object"]) else None

@@ -1,0 +1,57 @@
+"""Reads objects again that were dropped for lack of room, when there is room for them."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from caisson.shell.budget import Budget
+from caisson.shell.collections import Collection
+from caisson.shell.kube import Kube
+from caisson.shell.store import Store
+
+Json = dict[str, Any]
+log = structlog.get_logger(__name__)
+
+_PAUSE_SECONDS = 1.0
+"""Objects are often deleted many at a time."""
+_PERIOD_SECONDS = 60.0
+
+
+class Rereader:
+    """Fills room that became free, the oldest object first, with one request for each object."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        budget: Budget,
+        stores: Mapping[Store, tuple[Collection, Callable[[Json], None]]],
+    ) -> None:
+        """Read objects of these kinds into these stores; call what stands beside the kind with each."""
+        self._kube, self._budget, self._stores = kube, budget, stores
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PERIOD_SECONDS):
+                    await self._budget.freed.wait()
+            self._budget.freed.clear()
+            await self.read()
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def read(self) -> None:
+        """Read as many objects as there is room for."""
+        for holder, key in self._budget.restorable():
+            assert isinstance(holder, Store)  # noqa: S101  nothing else uses the budget
+            kind, changed = self._stores[holder]
+            try:
+                thing = await self._kube.find(kind, key.namespace, key.name)
+                # If it is gone, the watch is about to report that.
+                if thing is not None and holder.put(thing):
+                    changed(thing)
+            except Exception as error:  # noqa: BLE001  the next round tries again
+                log.warning("object not read again", kind=kind.kind, object=str(key), error=repr(error))
+                return
