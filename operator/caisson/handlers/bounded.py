@@ -16,8 +16,8 @@ from aiohttp.connector import Connection
 
 from caisson.core.unreadable import is_identified
 from caisson.shell.collections import POOLS, SANDBOXES, Collection
-from caisson.shell.kube import MAX_OBJECT_BYTES, PREFIX_BYTES, watch_event
 from caisson.shell.lines import TooLong, bounded_lines
+from caisson.shell.watchevent import MAX_OBJECT_BYTES, PREFIX_BYTES, watch_event
 
 _LARGE_BYTES = 64 * 2**10
 _BYTES_PER_SECOND = 32 * 2**20

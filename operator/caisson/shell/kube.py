@@ -34,18 +34,13 @@ from caisson.shell.errors import (
     NotLeading,
     kube_error,
 )
-from caisson.shell.lines import TooLong, bounded_lines
+from caisson.shell.lines import bounded_lines
 from caisson.shell.metrics import Metrics
-from caisson.shell.prefix import read_prefix
+from caisson.shell.watchevent import MAX_OBJECT_BYTES, PREFIX_BYTES, watch_event
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
-MAX_OBJECT_BYTES = 2 * 2**20
-"""The most that is read of one object, as JSON. Custom resources are stored as JSON, of 1.5 MiB at the most; objects of
-built-in kinds are stored in another format, and can be several times as large as JSON."""
-PREFIX_BYTES = 512 * 2**10
-"""How much of a larger object is searched for its metadata."""
 _MAX_METADATA_BYTES = 8 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
 _AS_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -392,32 +387,6 @@ def _put_off(answer: aiohttp.ClientResponse) -> int | None:
 
 def _leases(namespace: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-
-
-def watch_event(kind: Collection, line: bytes | TooLong) -> Json:
-    """Return the watch event of a line; its object is a stub if the line is too long or can't be parsed.
-
-    Raises ValueError for a line that is not a watch event at all.
-    """
-    if isinstance(line, bytes):
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            line = TooLong(line[:PREFIX_BYTES], len(line))
-        else:
-            if not _is_event(event):
-                raise ValueError("a line is not a watch event")
-            return dict(event)
-    found = read_prefix(line.prefix)
-    if not _is_event(found.event):
-        raise ValueError("a line is not a watch event")
-    obj, is_complete = found.event["object"], found.has_all_metadata
-    stub = stub_of(obj, kind.kind, Reason.OBJECT_TOO_LARGE, line.size, is_complete=is_complete)
-    return {"type": found.event["type"], "object": stub}
-
-
-def _is_event(event: object) -> bool:
-    return isinstance(event, dict) and isinstance(event.get("type"), str) and isinstance(event.get("object"), dict)
 
 
 def _items(page: Json, path: str) -> list[Json]:
