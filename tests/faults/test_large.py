@@ -25,19 +25,17 @@ def peak_bytes(operator: OperatorProcess) -> int:
 
 @pytest.fixture
 def crowded(cluster: LocalCluster, kubectl: Kubectl) -> Kubectl:
-    """kubectl in a namespace with more Sandboxes than are read, and with large policies."""
+    """kubectl in a namespace with more Sandboxes than are read."""
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: create(kubectl, large_sandbox(f"large-{n}")), range(SANDBOXES)))
-        # 110,000 peers are below the size that is read, and have too many values; 140,000 exceed it.
-        list(
-            pool.map(lambda n: create(kubectl, large_policy(f"large-{n}", 110_000 + 30_000 * (n % 2))), range(POLICIES))
-        )
     return kubectl
 
 
 def test_started_among_large_objects(cluster: LocalCluster, crowded: Kubectl, operator: OperatorProcess) -> None:
     with namespace(cluster) as unguarded, namespace(cluster, "caisson.dev/sandboxes=true") as elsewhere:
-        create(unguarded, large_pod("large"))
+        # 110,000 peers are below the size that is read, and have too many values; 140,000 exceed it.
+        policies = [large_policy(f"large-{n}", 110_000 + 30_000 * (n % 2)) for n in range(POLICIES)]
+        create(unguarded, large_pod("large"), *policies)
         operator.restart()
         elsewhere.sandbox("small", docker={"enabled": False})
         elsewhere.until_ready("small")

@@ -124,17 +124,20 @@ def test_objects_too_large_to_read_are_reported_once_and_hold_up_nobody(arena: K
     arena("delete", "sbx", "after-large")
 
 
-def test_a_policy_of_its_name_that_is_too_large_is_reported_and_left_alone(arena: Kubectl) -> None:
-    create(arena, large_policy("outsized"))
-    uid = arena.get("networkpolicy", "outsized")["metadata"]["uid"]
-    plain(arena, "outsized")
-    status = fit(arena.until_reason("outsized", "ObjectTooLarge"))
-    assert "NetworkPolicy outsized" in condition(status, "Ready")["message"]
-    assert not arena.exists("pod", "outsized")
-    assert arena.get("networkpolicy", "outsized")["metadata"]["uid"] == uid
-    arena("delete", "networkpolicy", "outsized")
-    arena.until_ready("outsized")
-    arena("delete", "sbx", "outsized")
+def test_a_policy_of_its_name_that_is_too_large_is_reported_and_left_alone(cluster: LocalCluster) -> None:
+    with namespace(cluster) as later_guarded:
+        # In a guarded namespace nobody can create it.
+        create(later_guarded, large_policy("outsized"))
+        later_guarded("label", "namespace", later_guarded.namespace, "caisson.dev/sandboxes=true")
+        uid = later_guarded.get("networkpolicy", "outsized")["metadata"]["uid"]
+        plain(later_guarded, "outsized")
+        status = fit(later_guarded.until_reason("outsized", "ObjectTooLarge"))
+        assert "NetworkPolicy outsized" in condition(status, "Ready")["message"]
+        assert not later_guarded.exists("pod", "outsized")
+        assert later_guarded.get("networkpolicy", "outsized")["metadata"]["uid"] == uid
+        later_guarded("delete", "networkpolicy", "outsized")
+        later_guarded.until_ready("outsized")
+        later_guarded("delete", "sbx", "outsized")
 
 
 @pytest.mark.parametrize(
