@@ -184,6 +184,7 @@ def test_a_pod_that_the_kubelet_preempts_is_recreated(
     record("preempted by the kubelet", time.monotonic() - preempted)
 
 
+@pytest.mark.campaign
 def test_a_container_that_the_runtime_lost_is_recreated(
     cluster: LocalCluster, kubectl: Kubectl, operator: OperatorProcess, record: Record
 ) -> None:

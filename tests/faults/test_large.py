@@ -31,6 +31,7 @@ def crowded(cluster: LocalCluster, kubectl: Kubectl) -> Kubectl:
     return kubectl
 
 
+@pytest.mark.campaign
 def test_started_among_large_objects(cluster: LocalCluster, crowded: Kubectl, operator: OperatorProcess) -> None:
     with namespace(cluster) as unguarded, namespace(cluster, "caisson.dev/sandboxes=true") as elsewhere:
         # 110,000 peers are below the size that is read, and have too many values; 140,000 exceed it.
