@@ -19,9 +19,11 @@ from caisson.shell.collections import POOLS, SANDBOXES, Collection
 from caisson.shell.lines import TooLong, bounded_lines
 from caisson.shell.watchevent import MAX_OBJECT_BYTES, PREFIX_BYTES, watch_event
 
-_LARGE_BYTES = 64 * 2**10
 _BYTES_PER_SECOND = 32 * 2**20
-"""How fast large objects are passed on: times kopf's idle timeout, it is what kopf holds of them."""
+_OBJECTS_PER_SECOND = 1000
+"""How fast objects are passed on: times kopf's idle timeout, it is what kopf holds of them. A stream of initial events
+has all objects at once, and kopf has a task for each."""
+_BURST_SECONDS = 0.05
 _KINDS = {kind.plural: kind for kind in (SANDBOXES, POOLS)}
 
 
@@ -89,6 +91,8 @@ class _BoundedContent:
 
     async def iter_chunked(self, _: int) -> AsyncGenerator[bytes]:
         """Yield line by line."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         lines = bounded_lines(self._content.iter_any(), MAX_OBJECT_BYTES, PREFIX_BYTES)
         async with aclosing(lines):
             async for line in lines:
@@ -96,8 +100,10 @@ class _BoundedContent:
                 if text is None:
                     continue
                 yield text + b"\n"
-                if len(text) > _LARGE_BYTES:
-                    await asyncio.sleep(len(text) / _BYTES_PER_SECOND)
+                pause = max(len(text) / _BYTES_PER_SECOND, 1 / _OBJECTS_PER_SECOND)
+                due = max(due, loop.time() - _BURST_SECONDS) + pause
+                if due > loop.time():
+                    await asyncio.sleep(due - loop.time())
 
 
 def _stub(kind: Collection, line: TooLong) -> bytes | None:
