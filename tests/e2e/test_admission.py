@@ -528,6 +528,9 @@ def test_nobody_but_the_operator_changes_its_objects(guarded: Kubectl, user: tup
         guarded("patch", "networkpolicy", "owner", "--type=merge", "-p", '{"spec": {"egress": [{}]}}', *user)
     with pytest.raises(Refused, match="is changed by the operator alone"):
         guarded("patch", "service", "owner", "--type=merge", "-p", '{"spec": {"selector": {"a": "b"}}}', *user)
+    for spec in ({"volumeName": "theirs"}, {"storageClassName": "another"}):
+        with pytest.raises(Refused, match=r"is changed by the operator alone|is immutable|Forbidden"):
+            guarded("patch", "pvc", "owner-docker", "--type=merge", "-p", json.dumps({"spec": spec}), *user)
     # A storage driver records on a claim what it does, and a controller of the cluster binds it.
     guarded("annotate", "pvc", "owner-docker", "driver=busy", "--overwrite", *user)
     guarded.as_controller("label", "pvc", "owner-docker", "more=x", "--overwrite")

@@ -48,18 +48,17 @@ def test_a_pod_on_another_runtime_is_tried_again_if_the_spec_changes(kubectl: Ku
 def test_a_forged_event_of_the_tripwire_ends_a_pending_pod_of_its_author_alone(kubectl: Kubectl) -> None:
     kubectl.sandbox("runs", docker={"enabled": False})
     running = kubectl.until_ready("runs")["podUID"]
-    message = "write /proc/sys/kernel/shm_rmid_forced: invalid argument"
-    pod = {"apiVersion": "v1", "kind": "Pod", "namespace": kubectl.namespace, "name": "runs", "uid": running}
-    event = {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": "forged"},
-        "involvedObject": pod,
-        "type": "Warning",
-    }
-    kubectl.apply(event | {"reason": "FailedCreatePodSandBox", "message": message, "firstTimestamp": None})
-    kubectl("label", "sbx", "runs", "looked-at=again")
-    time.sleep(3)
+    missing = {"name": "missing", "mountPath": "/missing", "configMap": {"name": "sandbox-missing"}}
+    kubectl.sandbox("waits", docker={"enabled": False}, volumes=[missing])
+    pending = kubectl.until_reason("waits", "VolumeMountFailed")["podUID"]
+    for name, uid in (("runs", running), ("waits", pending)):
+        pod = {"apiVersion": "v1", "kind": "Pod", "namespace": kubectl.namespace, "name": name, "uid": uid}
+        event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"forged-{name}"}, "type": "Warning"}
+        message = "write /proc/sys/kernel/shm_rmid_forced: invalid argument"
+        kubectl.apply(event | {"involvedObject": pod, "reason": "FailedCreatePodSandBox", "message": message})
+    status = kubectl.until_reason("waits", "NotGVisor")
+    assert status["isolationFailure"]["podUID"] == pending
+    eventually(lambda: not kubectl.exists("pod", "waits"), lambda: "the pod is not deleted")
     assert kubectl.until_ready("runs")["podUID"] == running
 
 

@@ -1,4 +1,7 @@
-"""An upgrade from the release whose pods have the gate instead of the tripwire."""
+"""An upgrade from the release whose pods have the gate instead of the tripwire.
+
+The same operator with `isolation: InitContainer`, which creates pods of that shape, stands for the previous release.
+"""
 
 import json
 from pathlib import Path

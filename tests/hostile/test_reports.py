@@ -89,7 +89,7 @@ LIES: dict[str, Lie] = {
     ),
     "another-kernel": Lie(
         say('{"event":"failed","cause":"NotGVisor","detail64":"TGludXg="}') + "; exit 1",
-        lambda status: condition(status, "Isolated").get("status") == "False",
+        lambda status: is_lost(status) and condition(status, "Isolated").get("status") == "True",
     ),
     "another-pod": Lie(say('{"event":"failed","cause":"WrongPod","detail64":""}') + "; exit 1", is_lost),
     "an-unknown-cause": Lie(say('{"event":"failed","cause":"Aliens"}') + "; exit 1", is_lost),

@@ -136,6 +136,9 @@ def _stopped(seen: Observation, stop: Stop, now: datetime) -> _State:
     """The state of a Sandbox that must have no pod. One that is there goes gracefully, whatever became of it."""
     pod = _own_pod(seen)
     found, step = stop.verdict, Step()
+    if pod is None and seen.pod is not None and seen.unreadable is not None:
+        # It may be the Sandbox's own, so the status must not say that there is none.
+        return _waiting(seen, seen.unreadable, Step())
     if pod is not None:
         ending, step = _ending(pod, now)
         # An end that is for good is told at once, a suspension when it is true.
@@ -287,9 +290,9 @@ def _not_running(seen: Observation, pod: PodView, pod_running: Verdict, config: 
 def _running(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
     pod_running = verdict("True", Reason.POD_RUNNING, note_on_spec(seen.sandbox, pod))
     isolated = isolation_verdict(seen, pod, pod_running)
-    waiting = _waiting(seen, pod_running, Step(), isolated)
     if isolated.status == "False":
-        return waiting if _was_verified(seen, pod) else _delete_not_isolated(seen, pod, config, now)
+        return _delete_not_isolated(seen, pod, config, now)
+    waiting = _waiting(seen, pod_running, Step(), isolated)
     if not seen.sandbox.spec.docker.enabled:
         step = Step() if isolated.status == "True" else _verify(seen, pod, now)
         return _State(pod_running, isolated, waiting.docker_ready, None, None, step)
@@ -314,17 +317,6 @@ def _unmanaged(seen: Observation, pod: PodView) -> _State:
     pod_running = verdict("True", Reason.POD_RUNNING, unreadable.message)
     isolated = isolation_verdict(seen, pod, pod_running)
     return _State(pod_running, isolated, docker_ready, status.docker, status.crash, Step())
-
-
-def _was_verified(seen: Observation, pod: PodView) -> bool:
-    """Return whether the kernel of this pod was found to be gVisor's before.
-
-    A pod's kernel does not change. A later report of another one comes from the sandbox, and nothing that a sandbox
-    reports makes Caisson delete it.
-    """
-    status = seen.sandbox.status
-    startup = status.startup if status.pod_uid == pod.uid else None
-    return startup is not None and (startup.docker_answered_at or startup.ready_at) is not None
 
 
 def _delete_not_isolated(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
@@ -407,10 +399,12 @@ def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now:
 
 
 def _look_at_events(seen: Observation, pod: PodView, now: datetime) -> Step:
-    """Look up why a pod waits that does not report it: 2 s and 4 s after its creation, then less and less often."""
-    due = pod.created_at + _EVENTS_AFTER
+    """Look up why a pod waits that does not report it: 2 s and 4 s after it got its node, then less and less often."""
+    # An autoscaler may need minutes to find the node that reports something.
+    begin = pod.scheduled_at or pod.created_at
+    due = begin + _EVENTS_AFTER
     if seen.pod_events is not None and seen.pod_events.pod_uid == pod.uid:
-        age = (seen.pod_events.at - pod.created_at).total_seconds()
+        age = (seen.pod_events.at - begin).total_seconds()
         due = seen.pod_events.at + timedelta(seconds=min(max(age, 2.0), _EVENTS_CEILING_SECONDS))
     return Step(LookAtEvents(pod.uid)) if now >= due else Step(wake_at=due)
 

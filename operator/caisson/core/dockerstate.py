@@ -15,6 +15,7 @@ from caisson.core.advice import advice, origin
 from caisson.core.backoff import exponential
 from caisson.core.control import start_command
 from caisson.core.diagnosis import diagnose, last_words, signal_of
+from caisson.core.isolation import is_verified
 from caisson.core.observation import (
     LOST_SESSIONS_TOLD,
     Observation,
@@ -246,7 +247,8 @@ def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodView, config
 def _start(sandbox: Sandbox, config: Config, pod: PodView, attempt: int) -> OpenSession:
     timeout = sandbox.spec.docker.start_timeout_seconds + _SESSION_GRACE_SECONDS
     command = tuple(start_command(sandbox, config, pod, attempt))
-    return OpenSession(pod.name, pod.uid, pod.node or "", command, timeout, Expected.START)
+    verified = is_verified(sandbox.status, pod)
+    return OpenSession(pod.name, pod.uid, pod.node or "", command, timeout, Expected.START, is_verified=verified)
 
 
 def _attempt(state: DockerState) -> int:

@@ -1,10 +1,21 @@
 """Whether the kernel of a pod was seen to be gVisor's."""
 
 from caisson.api.reasons import ConditionType, Reason
+from caisson.api.sandbox import SandboxStatus
 from caisson.core.observation import LOST_SESSIONS_TOLD, Observation, SessionLost, SessionReported, SessionRunning
 from caisson.core.podview import PodView
 from caisson.core.report import Cause
 from caisson.core.verdict import Verdict, verdict
+
+
+def is_verified(status: SandboxStatus, pod: PodView) -> bool:
+    """Return whether the status says that the kernel of this pod is gVisor's.
+
+    A pod's kernel does not change. A later report of another one comes from the sandbox, and nothing that a sandbox
+    reports makes Caisson delete it.
+    """
+    isolated = status.condition(ConditionType.ISOLATED)
+    return status.pod_uid == pod.uid and isolated is not None and isolated.status == "True"
 
 
 def isolation_verdict(seen: Observation, pod: PodView | None, pod_running: Verdict) -> Verdict:

@@ -55,6 +55,8 @@ class OpenSession:
     command: tuple[str, ...]
     timeout_seconds: float
     expected: Expected
+    is_verified: bool = False
+    """The pod's kernel was verified before, so a report of another one makes no sense."""
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,8 @@ def _idle_seconds(result: ExecResult) -> int:
 def _report(result: ExecResult, wanted: OpenSession) -> Report:
     """Read what a session told. Raises ReportError where that is not what it was opened for."""
     report = _read(result)
+    if wanted.is_verified and report.has_failed_by(Cause.NOT_GVISOR):
+        raise ReportError("the sandbox reports another kernel than before")
     told = {
         Expected.START: report.outcome is not None,
         # A look at the kernel starts nothing that could fail.

@@ -1,22 +1,28 @@
 """A pod that does not run on gVisor is deleted, and the next one waits until something may have been corrected."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import pytest
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
 from caisson.config import Isolation, ToolboxDelivery
 from caisson.core.member import PreloadState, Standing, member_state, virtual_sandbox
-from caisson.core.observation import Observation, PodEvents
-from caisson.core.plan import CreatePod, DeletePod
+from caisson.core.observation import Observation, PodEvents, SessionLost, SessionReported
+from caisson.core.plan import CreatePod, DeletePod, Expected, OpenSession
 from caisson.core.pod import render_pod
 from caisson.core.podview import PodEvent, PodView
-from caisson.core.report import Cause, Report
+from caisson.core.report import Cause
 from caisson.core.template import MadeFrom
 from caisson.core.tripwire import tripwire
+from caisson.shell.exec import ExecResult, Executor
+from caisson.shell.memory import Memory
+from caisson.shell.metrics import Metrics
+from caisson.shell.pace import Pace
+from caisson.shell.sessions import SessionLimits, Sessions
 from tests.unit.operator.builders import (
     CONFIG,
-    KERNEL,
     NOW,
     POD_UID,
     after,
@@ -28,18 +34,18 @@ from tests.unit.operator.builders import (
     make_sandbox,
     make_spec,
     pending_pod,
-    plain,
     ready_sandbox,
     reported,
     written,
 )
+from tests.unit.operator.fakes import KEY, FakeExecutor
+from tests.unit.operator.test_operator_report import b64, line
 
 CHECKOUT = Path(__file__).parents[3]
 
 EVENT = PodEvent("FailedCreatePodSandBox", "write /proc/sys/kernel/shm_rmid_forced: invalid argument", NOW)
 TRIPPED: dict[str, Any] = {"pod_events": PodEvents(POD_UID, (EVENT,), after(2))}
 RETRY_SECONDS = 600
-VERIFIED = reported(Report(KERNEL))
 
 
 def ready(sandbox: Sandbox) -> tuple[str, str]:
@@ -115,20 +121,38 @@ def test_a_pod_that_the_exec_check_finds_on_another_kernel_is_deleted() -> None:
     assert choose(sandbox, make_pod(), session=session).step.action == DeletePod("demo", POD_UID)
 
 
-def test_a_sandbox_that_was_ready_and_reports_another_kernel_keeps_its_pod() -> None:
-    lie = reported(failed_report(cause=Cause.NOT_GVISOR), after(60))
-    for sandbox, pod in (
-        (ready_sandbox(), make_pod()),
-        (
-            written(make_sandbox(plain()), choose(make_sandbox(plain()), make_pod(plain()), session=VERIFIED)),
-            make_pod(plain()),
-        ),
-    ):
-        first = choose(sandbox, pod, after(60), session=lie)
-        assert first.step.action is None
-        later = written(sandbox, first)
-        assert ready(later) == ("False", Reason.NOT_GVISOR)
-        assert choose(later, pod, after(61)).step.action is None
+def test_a_session_into_a_verified_pod_knows_that_the_kernel_is_gvisors() -> None:
+    first = choose(make_sandbox(), make_pod()).step.action
+    assert isinstance(first, OpenSession)
+    assert not first.is_verified
+    unready = make_pod(ready=False, ready_changed_at=after(30))
+    later = choose(ready_sandbox(), unready, after(3600)).step.action
+    assert isinstance(later, OpenSession)
+    assert later.is_verified
+    another = choose(ready_sandbox(), make_pod(uid="another"), after(3600)).step.action
+    assert isinstance(another, OpenSession)
+    assert not another.is_verified
+
+
+@pytest.mark.parametrize(("is_verified", "expected"), [(False, SessionReported), (True, SessionLost)])
+async def test_a_report_of_another_kernel_than_before_is_a_lost_session(is_verified: bool, expected: type) -> None:
+    executor = FakeExecutor()
+    executor.answers = [ExecResult(1, line("failed", cause="NotGVisor", detail64=b64("Linux")), b"")]
+    sessions = Sessions(cast("Executor", executor), SessionLimits(1, 1), Pace(1), Metrics())
+    memory = Memory("uid", lambda: None)
+    session = OpenSession("demo", POD_UID, "node", ("start",), 1, Expected.START, is_verified=is_verified)
+    sessions.open(KEY, memory, session)
+    assert memory.session_task is not None
+    await memory.session_task
+    assert isinstance(memory.session, expected)
+
+
+def test_events_are_looked_up_from_the_moment_that_a_pod_has_a_node() -> None:
+    """An autoscaler may take minutes to provide it."""
+    pod = pending_pod(scheduled_at=after(120))
+    assert choose(make_sandbox(), pod, after(121)).step.wake_at == after(122)
+    seen = PodEvents(POD_UID, (), after(122))
+    assert choose(make_sandbox(), pod, after(122), pod_events=seen).step.wake_at == after(124)
 
 
 def test_a_pod_that_its_gate_ended_is_replaced_after_the_same_time() -> None:
