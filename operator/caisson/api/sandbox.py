@@ -290,6 +290,10 @@ class SandboxStatus(ApiModel):
     pod_uid: Annotated[str | None, Field(alias="podUID", max_length=64)] = None
     """UID of the pod that this status speaks of."""
 
+    spec_hash: Annotated[str | None, Field(max_length=64)] = None
+    """Hash of the spec that the pod has. Set only if the pod's annotation caisson.dev/spec-hash differs from the hash
+    of the current spec, for example because another version of Caisson created the pod."""
+
     pod_ip: Annotated[str | None, Field(alias="podIP", max_length=64)] = None
     """IP address of the pod."""
 

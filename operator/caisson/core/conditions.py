@@ -1,5 +1,6 @@
 """Conditions, as metav1.Condition has them, made from verdicts."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -16,8 +17,12 @@ def conditions(
     verdicts: dict[ConditionType, Verdict],
     generation: int,
     now: datetime,
+    earlier: Mapping[ConditionType, int] | None = None,
 ) -> tuple[Condition, ...]:
-    """Return the conditions; the time of transition changes only where the status does."""
+    """Return the conditions; the time of transition changes only where the status does.
+
+    `earlier` has the generation of conditions that say nothing about the current `generation` of the spec.
+    """
 
     def condition(type_: ConditionType, found: Verdict) -> Condition:
         before = known.condition(type_)
@@ -28,7 +33,7 @@ def conditions(
             reason=found.reason,
             message=found.message,
             last_transition_time=before.last_transition_time if before and unchanged else now.replace(microsecond=0),
-            observed_generation=generation,
+            observed_generation=(earlier or {}).get(type_, generation),
         )
 
     return tuple(condition(type_, found) for type_, found in verdicts.items())

@@ -34,7 +34,13 @@ from caisson.core.pod import render_pod, runtime_class_name
 from caisson.core.podstate import REPLACED_AFTER_SECONDS, awaits_first_probe, is_finished, pod_verdict, tells_nothing
 from caisson.core.podview import PodView
 from caisson.core.service import render_service
-from caisson.core.specchange import must_replace, note_on_spec
+from caisson.core.specchange import (
+    compared_generation,
+    hash_of_kept_pod,
+    must_replace,
+    note_on_spec,
+    recorded_hash,
+)
 from caisson.core.startup import startup_status
 from caisson.core.template import TEMPLATE_ANNOTATION, write_template
 from caisson.core.verdict import Verdict, verdict
@@ -75,6 +81,9 @@ class _State:
 
     isolation_failure: IsolationFailure | None = None
     """The pod that did not run on gVisor, while Caisson waits for it to be corrected."""
+
+    spec_hash: str | None = None
+    """The hash of the spec that the pod has, if the pod's annotation reports another."""
 
 
 def decide(seen: Observation, config: Config, now: datetime) -> Decision:
@@ -251,8 +260,10 @@ def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) ->
     if must_replace(seen.sandbox, pod, pod_running):
         return _replace(seen, pod, config)
     if pod_running.status != "True":
-        return _not_running(seen, pod, pod_running, config, now)
-    return _unmanaged(seen, pod) if seen.template_unreadable else _running(seen, pod, config, now)
+        state = _not_running(seen, pod, pod_running, config, now)
+    else:
+        state = _unmanaged(seen, pod) if seen.template_unreadable else _running(seen, pod, config, now)
+    return replace(state, spec_hash=hash_of_kept_pod(seen.sandbox, pod))
 
 
 def _own_pod(seen: Observation) -> PodView | None:
@@ -271,7 +282,8 @@ def _replace(seen: Observation, pod: PodView, config: Config) -> _State:
     """The spec shapes another pod by now. If that pod may not be, the one that is there stays: a slip costs no work."""
     found = _creation(seen, config)
     if isinstance(found, Verdict):
-        return _waiting(seen, found, Step())
+        # Without a record, an unreadable moment would hide that there is a change to apply.
+        return replace(_waiting(seen, found, Step()), spec_hash=recorded_hash(seen.sandbox, pod) or pod.spec_hash)
     return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step(DeletePod(pod.name, pod.uid)))
 
 
@@ -361,7 +373,8 @@ def _waiting(seen: Observation, pod_running: Verdict, step: Step, isolated: Verd
     docker_ready = verdict("False", Reason.WAITING_FOR_POD if enabled else Reason.DOCKER_DISABLED)
     if isolated is None:
         isolated = isolation_verdict(seen, None, pod_running)
-    return _State(pod_running, isolated, docker_ready, None, seen.sandbox.status.crash, step)
+    recorded = recorded_hash(seen.sandbox, seen.pod)
+    return _State(pod_running, isolated, docker_ready, None, seen.sandbox.status.crash, step, spec_hash=recorded)
 
 
 def _verify(seen: Observation, pod: PodView, now: datetime) -> Step:
@@ -420,11 +433,16 @@ def _status(
         ConditionType.DOCKER_READY: state.docker_ready,
     }
     verdicts[ConditionType.READY] = _ready(verdicts, problem)
+    generation = seen.sandbox.metadata.generation
+    # A pod that can't be read is not compared with the spec.
+    compared = compared_generation(seen.sandbox) if seen.unreadable is not None else None
+    generations = {} if compared is None else {ConditionType.POD_RUNNING: compared}
     return SandboxStatus(
-        observed_generation=seen.sandbox.metadata.generation,
-        conditions=conditions(seen.sandbox.status, verdicts, seen.sandbox.metadata.generation, now),
+        observed_generation=generation,
+        conditions=conditions(seen.sandbox.status, verdicts, generation, now, generations),
         pod_name=pod.name if pod else None,
         pod_uid=pod.uid if pod else None,
+        spec_hash=state.spec_hash,
         pod_ip=pod.ip if pod else None,
         node_name=pod.node if pod else None,
         pool=_pool_status(seen, state, pod, life, now),

@@ -52,7 +52,13 @@ class Revision(Enum):
 
     CURRENT = "is the same"
     OUTDATED = "has the pool's template, and differs by the configuration or the version of Caisson"
-    OTHER_TEMPLATE = "has another template, or one that can't be read"
+    UNREADABLE = "has a template that can't be read"
+    OTHER_TEMPLATE = "has another template"
+
+    @property
+    def has_pool_template(self) -> bool:
+        """Whether a Sandbox can take such a pod: one with another template is not what the user asks for."""
+        return self in {Revision.CURRENT, Revision.OUTDATED}
 
 
 @dataclass(frozen=True)
@@ -141,8 +147,8 @@ def revision_of(pod: Json, made_from: Callable[[], MadeFrom | None], desired: De
     """
     annotation = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
     # Another version of Caisson may write the same template differently.
-    if annotation != desired.annotation and made_from() != desired.made_from:
-        return Revision.OTHER_TEMPLATE
+    if annotation != desired.annotation and (actual := made_from()) != desired.made_from:
+        return Revision.UNREADABLE if actual is None else Revision.OTHER_TEMPLATE
     return Revision.CURRENT if template_hash(pod) == desired.hash else Revision.OUTDATED
 
 

@@ -20,6 +20,9 @@ _PROVEN_AFTER = timedelta(seconds=60)
 """How long a pod must have been of use for those that failed before it not to count any more."""
 _MESSAGE_BYTES = 1024
 
+_REPLACED_GRADUALLY = frozenset({Revision.OUTDATED, Revision.UNREADABLE})
+"""The pods that a version or a configuration of Caisson made outdated, and not the pool's user."""
+
 SETTLES = timedelta(seconds=1)
 """How long a pool's status may differ from what is written: pods come and go in bursts."""
 
@@ -85,8 +88,10 @@ def decide_pool(seen: PoolObservation, now: datetime) -> PoolDecision:
     good = [m for m in alive if m.standing is not Standing.FAILED]
     # While no pod may be created, it is not known what pods should be created from, so all of them stay.
     current = sorted((m for m in good if m.revision is Revision.CURRENT or seen.conflict), key=_least_useful_last)
-    outdated = [] if seen.conflict else [m for m in good if m.revision is not Revision.CURRENT]
+    outdated = [] if seen.conflict else [m for m in good if m.revision in _REPLACED_GRADUALLY]
     outdated.sort(key=_least_useful_last)
+    # No Sandbox can take a pod with another template, so nothing is lost if it goes before its replacement is ready.
+    useless = [] if seen.conflict else [m for m in good if m.revision is Revision.OTHER_TEMPLATE]
     replicas = seen.pool.spec.replicas
     kept, surplus = current[:replicas], current[replicas:]
     room = _room_for_outdated(seen, kept, outdated)
@@ -99,7 +104,7 @@ def decide_pool(seen: PoolObservation, now: datetime) -> PoolDecision:
         missing = min(missing, replicas + surge - len(kept) - len(waiting))
     create, wake_at = _to_create(seen, missing, sum(m.standing is not Standing.AVAILABLE for m in kept), now)
     failed = [] if seen.conflict else [m for m in alive if m.standing is Standing.FAILED]
-    return PoolDecision(_status(seen, pods, now), create, (*surplus, *replaced, *failed), wake_at)
+    return PoolDecision(_status(seen, pods, now), create, (*surplus, *useless, *replaced, *failed), wake_at)
 
 
 @dataclass(frozen=True)
@@ -121,8 +126,8 @@ class _Pods:
 
 
 def _is_available(member: Member) -> bool:
-    """Tell whether a Sandbox can take a pod. One with another template is not what the user asks for."""
-    return member.standing is Standing.AVAILABLE and member.revision is not Revision.OTHER_TEMPLATE
+    """Tell whether a Sandbox can take a pod."""
+    return member.standing is Standing.AVAILABLE and member.revision.has_pool_template
 
 
 def _least_useful_last(member: Member) -> tuple[bool, bool, datetime, str]:
@@ -218,7 +223,8 @@ def _rollout(seen: PoolObservation, pods: _Pods) -> str:
     is_stuck = _refused(seen) is not None or seen.failures.count or _hindered(pods.current) is not None
     trouble = " A replacement did not become ready: see status.lastFailure." if is_stuck else ""
     return (
-        f"Some were created from an earlier template or configuration; Caisson replaces them a few at a time.{trouble}"
+        "Some have an earlier configuration, or another version of Caisson created them; "
+        f"Caisson replaces them a few at a time.{trouble}"
     )
 
 

@@ -12,8 +12,6 @@ from caisson.core.podview import SPEC_HASH_ANNOTATION, PodView
 from caisson.core.spechash import spec_hash
 from caisson.core.verdict import Verdict
 
-_UNREAD = frozenset({Reason.INVALID_SPEC, Reason.OBJECT_TOO_LARGE, Reason.NAMESPACE_OVER_LIMIT})
-"""Why the status has the generation of a spec that was not read. The pod may be one of an earlier generation."""
 _HASH = re.compile(r"[0-9a-f]{16}")
 
 
@@ -34,6 +32,25 @@ def note_on_spec(sandbox: Sandbox, pod: PodView) -> str:
     return f"{problem} The pod is kept. To apply the current spec, delete the pod."
 
 
+def hash_of_kept_pod(sandbox: Sandbox, pod: PodView) -> str | None:
+    """Return the status's `spec_hash` for a pod that need not be replaced; None if its annotation reports the same."""
+    return spec_hash(sandbox.spec) if _fits(sandbox, pod) is False else None
+
+
+def recorded_hash(sandbox: Sandbox, pod: PodView | None) -> str | None:
+    """Return the `spec_hash` that the status has for a pod, None if there is none."""
+    # If the pod's owner can't be read, the status names no pod.
+    is_of_pod = pod is not None and sandbox.status.pod_uid in {None, pod.uid}
+    return sandbox.status.spec_hash if is_of_pod else None
+
+
+def compared_generation(sandbox: Sandbox) -> int | None:
+    """Return the generation of the spec that the pod was last compared with; None if that is not known."""
+    stored = sandbox.status.condition(ConditionType.POD_RUNNING)
+    # Unlike the status, this condition keeps its generation while the spec or the pod can't be read.
+    return stored.observed_generation if stored is not None else sandbox.status.observed_generation
+
+
 def _fits(sandbox: Sandbox, pod: PodView) -> bool | None:
     """Compare the hashes; None if the pod's hash can't be read."""
     if sandbox.spec.pool_ref is not None or pod.pool is not None:
@@ -45,16 +62,21 @@ def _fits(sandbox: Sandbox, pod: PodView) -> bool | None:
 
 
 def _is_changed(sandbox: Sandbox, pod: PodView, pod_running: Verdict) -> bool:
-    status = sandbox.status
-    if status.observed_generation is None:
-        # The status was lost or can't be read. A pod that never ran contains no work.
-        return pod.running_since is None
-    if status.observed_generation != sandbox.metadata.generation:
+    """Tell whether the user changed the spec, if the pod has another hash than the spec."""
+    recorded = recorded_hash(sandbox, pod)
+    if recorded == spec_hash(sandbox.spec):
+        # What the user changed does not shape the pod.
+        return False
+    if recorded is not None and recorded == pod.spec_hash:
+        # A change was refused, and it may be allowed now.
         return True
+    is_later = compared_generation(sandbox) not in {None, sandbox.metadata.generation}
+    stored = sandbox.status.condition(ConditionType.POD_RUNNING)
+    if stored is None:
+        # The status was lost or can't be read. A pod that never ran contains no work.
+        return is_later or pod.running_since is None
     # The status of this generation is written before the pod is gone, or while the change can't be applied.
-    ready, stored = status.condition(ConditionType.READY), status.condition(ConditionType.POD_RUNNING)
-    was_unread = ready is not None and ready.reason in _UNREAD
-    return was_unread or (stored is not None and stored.status == "False" and _is_pending(stored.reason, pod_running))
+    return is_later or (stored.status == "False" and _is_pending(stored.reason, pod_running))
 
 
 def _is_pending(reason: str, pod_running: Verdict) -> bool:

@@ -153,7 +153,7 @@ class Members:
                 continue
             if uid == sandbox.status.pod_uid and _is_as_good_as_claimed(known, view):
                 return WarmPod(view, sandbox.status), False
-            if member.revision is Revision.OTHER_TEMPLATE or self._sandboxes.is_indexed(uid):
+            if not member.revision.has_pool_template or self._sandboxes.is_indexed(uid):
                 continue
             # The kubelet's word counts, whatever this process knew when it looked last.
             is_ready = view.ready or (known is not None and known.until is not None and now() < known.until)

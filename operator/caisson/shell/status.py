@@ -33,16 +33,23 @@ async def write_status(kube: Kube, store: Store, plural: str, metadata: ObjectMe
 
 
 def readable_status(model: type[StatusT], raw: Json) -> StatusT:
-    """Return the status of an object; one that can't be read is as good as none."""
+    """Return the status of an object. If it can't be read, all but `observedGeneration` is as good as none.
+
+    Without that, nothing would show that the spec has changed since a newer version of Caisson wrote the status.
+    """
+    status = raw.get("status", {})
     try:
-        return model.model_validate(raw.get("status", {}))
+        return model.model_validate(status)
     except ValidationError:
-        return model()
+        generation = status.get("observedGeneration") if isinstance(status, dict) else None
+        is_generation = isinstance(generation, int) and not isinstance(generation, bool) and generation >= 0
+        return model.model_validate({"observedGeneration": generation} if is_generation else {})
 
 
 def stored_status(raw: Json, read: SandboxStatus | SandboxPoolStatus) -> Json:
     """Return what a new status is compared with. Of one that can't be read all goes: else it never could be again."""
-    return as_json(read) if read != type(read)() else dict(raw.get("status", {}))
+    nothing_else = type(read)(observed_generation=read.observed_generation)
+    return as_json(read) if read != nothing_else else dict(raw.get("status", {}))
 
 
 def first_problem(error: ValidationError) -> str:

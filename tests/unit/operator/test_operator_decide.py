@@ -14,6 +14,7 @@ from caisson.core.observation import CreateFailure, PodEvents
 from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession
 from caisson.core.podview import PodEvent, PodView
 from caisson.core.report import Cause, Failed, Report
+from caisson.core.spechash import spec_hash
 from caisson.core.verdict import verdict
 from caisson.core.writing import as_json, merge_patch
 from tests.unit.operator.builders import (
@@ -22,6 +23,7 @@ from tests.unit.operator.builders import (
     NOW,
     POD_UID,
     RUNNING,
+    UID,
     after,
     choose,
     choose_by,
@@ -60,6 +62,23 @@ def with_spec(sandbox: Sandbox, *, generation: int, **spec: Any) -> Sandbox:
     """Return a Sandbox with another spec and generation."""
     metadata = sandbox.metadata.model_copy(update={"generation": generation})
     return sandbox.model_copy(update={"metadata": metadata, "spec": make_spec(**spec)})
+
+
+SKEW: dict[str, Any] = {"spec_hash": "0123456789abcdef"}
+SKEWED = make_pod(**SKEW)
+"""A pod that another version of Caisson created, which reads the same spec differently."""
+
+
+def skewed_sandbox() -> Sandbox:
+    """Return a Sandbox of a skewed pod that this version keeps."""
+    before = ready_sandbox()
+    return written(before, choose(before, SKEWED))
+
+
+def pod_unreadable_for_a_moment(sandbox: Sandbox, **pod: Any) -> Sandbox:
+    """Return a Sandbox with the status that it has while its pod can't be read."""
+    problem = verdict("Unknown", Reason.NAMESPACE_OVER_LIMIT, said="Pod demo")
+    return written(sandbox, choose(sandbox, make_pod(**pod), unreadable=problem))
 
 
 def attempt(decision: Decision) -> int:
@@ -130,6 +149,22 @@ class TestPod:
         problem = verdict("False", why, said="image: no")
         unread = ready.model_copy(update={"status": not_read(ready.status, 2, problem, NOW)})
         changed = with_spec(unread, generation=2, image="alpine")
+        assert choose(changed, make_pod()).step.action == DeletePod("demo", POD_UID)
+
+    def test_a_change_refused_before_the_pod_was_unreadable_is_applied(self) -> None:
+        changed = with_spec(ready_sandbox(), generation=2, runtimeClassName="other")
+        refused = written(changed, choose(changed, make_pod()))
+        unread = pod_unreadable_for_a_moment(refused)
+        assert choose(unread, make_pod()).step.action is None
+        config = CONFIG.model_copy(update={"allowed_runtime_classes": ("gvisor", "other")})
+        assert choose_by(config, unread, make_pod()).step.action == DeletePod("demo", POD_UID)
+
+    @pytest.mark.parametrize("owner", [UID, None], ids=["", "owner-unknown"])
+    def test_a_change_while_the_pod_is_unreadable_is_applied(self, owner: str | None) -> None:
+        changed = with_spec(ready_sandbox(), generation=2, image="alpine")
+        for _ in range(2):
+            changed = pod_unreadable_for_a_moment(changed, owner_uid=owner)
+        assert changed.status.observed_generation == 2
         assert choose(changed, make_pod()).step.action == DeletePod("demo", POD_UID)
 
     def test_a_spec_that_another_version_reads_differently_keeps_the_pod(self) -> None:
@@ -281,6 +316,71 @@ class TestPod:
         events = PodEvents(POD_UID, (event,), NOW)
         decision = choose(make_sandbox(), pending_pod(), after(1), pod_events=events)
         assert reason(decision) == ("False", Reason.RUNTIME_HANDLER_MISSING)
+
+
+class TestVersionSkew:
+    """Another version of Caisson created the pod: its hash differs although the user changed nothing."""
+
+    def test_only_a_skewed_pod_has_a_hash_in_the_status(self) -> None:
+        skewed = skewed_sandbox()
+        assert skewed.status.spec_hash == spec_hash(skewed.spec)
+        assert settled(skewed, choose(skewed, SKEWED))
+        assert choose(skewed, make_pod()).status.spec_hash is None
+        assert ready_sandbox().status.spec_hash is None
+
+    @pytest.mark.parametrize("why", [Reason.INVALID_SPEC, Reason.OBJECT_TOO_LARGE, Reason.NAMESPACE_OVER_LIMIT])
+    def test_it_is_kept_after_the_spec_was_unreadable(self, why: Reason) -> None:
+        for sandbox in (skewed_sandbox(), ready_sandbox()):
+            status = not_read(sandbox.status, 1, verdict("False", why, said="image: no"), NOW)
+            decision = choose(sandbox.model_copy(update={"status": status}), SKEWED, after(20))
+            assert not isinstance(decision.step.action, DeletePod)
+
+    @pytest.mark.parametrize("owner", [UID, None], ids=["", "owner-unknown"])
+    def test_it_is_kept_after_the_pod_was_unreadable(self, owner: str | None) -> None:
+        for sandbox in (skewed_sandbox(), ready_sandbox()):
+            later = sandbox
+            for _ in range(2):
+                later = pod_unreadable_for_a_moment(later, **SKEW, owner_uid=owner)
+            assert not isinstance(choose(later, SKEWED, after(20)).step.action, DeletePod)
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            {"lifetime": {"ttlSeconds": 7200}},
+            {"ports": [{"name": "http", "containerPort": 80}]},
+            {"docker": {"restart": {"maxRetries": 1}}},
+        ],
+        ids=lambda spec: next(iter(spec)),
+    )
+    def test_a_change_that_does_not_shape_the_pod_keeps_it(self, spec: dict[str, Any]) -> None:
+        changed = with_spec(skewed_sandbox(), generation=2, **spec)
+        unread = pod_unreadable_for_a_moment(changed, **SKEW, owner_uid=None)
+        for sandbox in (changed, unread):
+            decision = choose(sandbox, SKEWED, after(20))
+            assert not isinstance(decision.step.action, DeletePod)
+            assert decision.status.spec_hash == spec_hash(make_spec())
+
+    def test_a_change_that_shapes_the_pod_replaces_it(self) -> None:
+        changed = with_spec(skewed_sandbox(), generation=2, image="alpine")
+        assert choose(changed, SKEWED).step.action == DeletePod("demo", POD_UID)
+
+    def test_a_refused_change_is_applied_when_it_is_allowed(self) -> None:
+        changed = with_spec(skewed_sandbox(), generation=2, runtimeClassName="other")
+        refused = written(changed, choose(changed, SKEWED))
+        assert choose(refused, SKEWED).step.action is None
+        config = CONFIG.model_copy(update={"allowed_runtime_classes": ("gvisor", "other")})
+        assert choose_by(config, refused, SKEWED).step.action == DeletePod("demo", POD_UID)
+
+    def test_a_refused_change_that_is_reverted_keeps_it(self) -> None:
+        changed = with_spec(skewed_sandbox(), generation=2, runtimeClassName="other")
+        reverted = with_spec(written(changed, choose(changed, SKEWED)), generation=3)
+        assert not isinstance(choose(reverted, SKEWED).step.action, DeletePod)
+
+    def test_a_third_version_keeps_it_too(self) -> None:
+        status = skewed_sandbox().status.model_copy(update={"spec_hash": "fedcba9876543210"})
+        decision = choose(make_sandbox(status=status), SKEWED)
+        assert not isinstance(decision.step.action, DeletePod)
+        assert decision.status.spec_hash == spec_hash(make_spec())
 
 
 class TestStart:

@@ -112,7 +112,7 @@ class TestHowMany:
     def test_scaled_to_nothing_all_go(self) -> None:
         assert decided(0, member("a"), member("b", Standing.PENDING)) == (0, ["a", "b"])
 
-    @pytest.mark.parametrize("revision", [Revision.OUTDATED, Revision.OTHER_TEMPLATE])
+    @pytest.mark.parametrize("revision", [Revision.OUTDATED, Revision.UNREADABLE])
     def test_an_outdated_pod_is_deleted_when_its_replacement_is_available(self, revision: Revision) -> None:
         old = member("old", revision=revision)
         assert decided(1, old) == (1, [])
@@ -123,7 +123,7 @@ class TestHowMany:
         outdated = [
             member("usable", revision=Revision.OUTDATED),
             member("pending", Standing.PENDING, revision=Revision.OUTDATED),
-            member("other", revision=Revision.OTHER_TEMPLATE),
+            member("other", revision=Revision.UNREADABLE),
         ]
         assert decided(3, *outdated, member("new"))[1] == ["pending"]
         assert decided(3, *outdated, member("new"), member("newer"))[1] == ["other", "pending"]

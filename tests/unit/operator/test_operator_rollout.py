@@ -1,4 +1,4 @@
-"""Pools whose template, configuration or version of Caisson changed: pods are replaced a few at a time."""
+"""Pools whose template, configuration or version of Caisson changed: which pods are replaced, how many at a time."""
 
 import json
 from dataclasses import replace
@@ -44,14 +44,15 @@ class Rollout:
                 break
             self.refused, self.made = None, self.made + 1
             self.pods[f"new-{self.made}"] = member(f"new-{self.made}", Standing.PENDING)
-        usable = [p for p in self.pods.values() if p.standing is Standing.AVAILABLE]
+        # A Sandbox can take these.
+        usable = [p for p in self.pods.values() if p.standing is Standing.AVAILABLE and p.revision.has_pool_template]
         self.fewest_usable = min(self.fewest_usable, len(usable))
         self.most = max(self.most, len(self.pods))
 
 
 class TestRollout:
     @pytest.mark.parametrize("replicas", [1, 2, 3, 4, 9, 40])
-    @pytest.mark.parametrize("revision", [Revision.OUTDATED, Revision.OTHER_TEMPLATE])
+    @pytest.mark.parametrize("revision", [Revision.OUTDATED, Revision.UNREADABLE])
     def test_a_pool_is_replaced_a_few_at_a_time_and_stays_full(self, replicas: int, revision: Revision) -> None:
         rollout = Rollout(replicas, revision, room=10**6)
         while not rollout.is_done:
@@ -59,8 +60,34 @@ class TestRollout:
             assert rollout.rounds < 10 * replicas
         step = max(1, min(4, replicas // 4))
         assert (len(rollout.pods), rollout.made) == (replicas, replicas)
-        assert rollout.fewest_usable == replicas
+        # A Sandbox can take no pod with an unreadable template.
+        assert rollout.fewest_usable == (replicas if revision.has_pool_template else 0)
         assert (rollout.most, rollout.most_at_once) == (replicas + step, step)
+
+    @pytest.mark.parametrize("standing", [Standing.AVAILABLE, Standing.PENDING])
+    def test_pods_with_another_template_are_deleted_at_once(self, standing: Standing) -> None:
+        other = [member(f"other-{n}", standing, revision=Revision.OTHER_TEMPLATE) for n in range(7)]
+        names = [pod.pod_name for pod in other]
+        assert decided(7, *other) == (4, names)
+        assert decided(7, *other, member("new", Standing.PENDING)) == (3, names)
+        assert decided(7, *other, *(member(f"new-{n}") for n in range(7))) == (0, names)
+
+    def test_only_pods_that_are_replaced_gradually_limit_the_surge(self) -> None:
+        other = [member(f"other-{n}", revision=Revision.OTHER_TEMPLATE) for n in range(4)]
+        outdated = [member(f"old-{n}", revision=Revision.OUTDATED) for n in range(7)]
+        names = [pod.pod_name for pod in other]
+        assert decided(7, *other, *outdated) == (1, names)
+        assert decided(7, *other, *outdated[:5]) == (3, names)
+        assert decided(7, *other) == (4, names)
+
+    def test_the_status_does_not_count_pods_with_another_template(self) -> None:
+        problem = verdict("False", Reason.IMAGE_PULL_FAILED)
+        other = member("other", Standing.PENDING, revision=Revision.OTHER_TEMPLATE, problem=problem)
+        status = decide_pool(PoolObservation(make_pool(2), (other, replace(other, pod_name="more"))), NOW).status
+        assert (status.replicas, status.ready_replicas, status.last_failure) == (0, 0, None)
+        condition = status.condition("Ready")
+        assert condition is not None
+        assert (condition.reason, "a few at a time" in condition.message) == ("PoolFilling", False)
 
     @pytest.mark.parametrize("replicas", [2, 3, 4, 9, 40])
     def test_without_room_for_more_pods_they_are_replaced_in_place(self, replicas: int) -> None:
@@ -78,10 +105,10 @@ class TestRollout:
         for _ in range(9):
             rollout.advance()
         assert list(rollout.pods) == ["old-0"]
-        other = Rollout(1, Revision.OTHER_TEMPLATE, room=1)
-        while not other.is_done:
-            other.advance()
-            assert other.rounds < 9
+        unreadable = Rollout(1, Revision.UNREADABLE, room=1)
+        while not unreadable.is_done:
+            unreadable.advance()
+            assert unreadable.rounds < 9
 
     def test_pods_that_find_no_node_let_only_one_step_go(self) -> None:
         stuck = member("new", Standing.PENDING, problem=verdict("False", Reason.UNSCHEDULABLE))
@@ -90,7 +117,7 @@ class TestRollout:
         assert decided(8, *old[:6], stuck, replace(stuck, pod_name="newer")) == (0, [])
 
     def test_the_status_reports_how_far_a_rollout_is(self) -> None:
-        old, other = member("old", revision=Revision.OUTDATED), member("other", revision=Revision.OTHER_TEMPLATE)
+        old, other = member("old", revision=Revision.OUTDATED), member("other", revision=Revision.UNREADABLE)
         new = member("new", Standing.PENDING)
         for members, counts, ready in (
             ((old, replace(old, pod_name="older"), new), (3, 2, 1), ("True", "PoolReady")),
@@ -154,6 +181,17 @@ class TestRollout:
         assert world.pools.offer(make_sandbox(), changed) == (None, False)
         assert name in world.kube.all_pods
 
+    async def test_a_changed_template_replaces_the_whole_pool(self) -> None:
+        world = PoolWorld(replicas=6)
+        names = set(await world.fill())
+        world.kube.pool["spec"]["template"]["spec"]["image"] = "another"
+        world.kube.pool["metadata"]["generation"] = 2
+        world.kube._stamp(world.kube.pool)
+        world.watches_deliver()
+        await world.pools.reconcile(POOL_KEY)
+        assert not names & set(world.kube.all_pods)
+        assert len(world.kube.all_pods) == 4
+
     async def test_a_template_that_another_version_wrote_differently_is_the_same(self) -> None:
         world = PoolWorld(replicas=1)
         (name,) = await world.fill()
@@ -177,3 +215,7 @@ class TestRollout:
         await world.pools.reconcile(POOL_KEY)
         assert set(names) < set(world.kube.all_pods)
         assert len(world.kube.all_pods) == 5
+        for name in set(world.kube.all_pods) - set(names):
+            del world.kube.all_pods[name]
+        world.watches_deliver()
+        assert world.pools.offer(make_sandbox(), make_pool(4)) == (None, False)

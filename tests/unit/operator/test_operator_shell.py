@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caisson.api.pool import SandboxPoolStatus
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import SandboxStatus
 from caisson.core.observation import SessionLost, SessionReported, SessionRunning
@@ -22,6 +23,7 @@ from caisson.shell.metrics import Metrics
 from caisson.shell.pace import Pace
 from caisson.shell.queue import WorkQueue
 from caisson.shell.sessions import SessionLimits, Sessions
+from caisson.shell.status import readable_status, stored_status
 from caisson.shell.store import HistoryChanged, Key, Store
 from tests.unit.operator.builders import make_sandbox, make_spec, raw_sandbox
 from tests.unit.operator.fakes import (
@@ -487,6 +489,39 @@ async def test_a_status_that_can_not_be_read_is_written_anew_once(spec: Json) ->
     await world.reconcile(5)
     assert len(world.kube.status_writes) == 1
     SandboxStatus.model_validate(world.kube.sandbox["status"])
+
+
+@pytest.mark.parametrize("generation", [1, 2], ids=["same", "changed"])
+async def test_a_change_is_applied_although_the_status_is_unreadable(generation: int) -> None:
+    world = World(raw_sandbox(make_sandbox(make_spec())))
+    await becomes_ready(world)
+    assert world.kube.pod is not None
+    world.kube.pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] = "2026-03-01T12:00:00Z"
+    world.kube.sandbox["status"]["docker"]["restarts"] = "of another version"
+    if generation > 1:
+        world.kube.sandbox["spec"]["image"] = "alpine"
+    else:
+        world.kube.pod["metadata"]["annotations"]["caisson.dev/spec-hash"] = "0123456789abcdef"
+    world.kube.sandbox["metadata"]["generation"] = generation
+    world.kube._stamp(world.kube.pod)
+    world.kube._stamp(world.kube.sandbox)
+    world.operator_restarts()
+    world.executor.answers = [READY_ANSWER] * 3
+    await world.reconcile(8)
+    world.operator_restarts()
+    await world.reconcile(5)
+    assert world.kube.pods_created == generation
+    SandboxStatus.model_validate(world.kube.sandbox["status"])
+
+
+@pytest.mark.parametrize("generation", [3, 0, -1, True, "3", 1.5, None], ids=repr)
+def test_the_generation_in_an_unreadable_status_is_read(generation: object) -> None:
+    raw: Json = {"status": {"conditions": 4711, "observedGeneration": generation}}
+    is_valid = generation in (3, 0) and not isinstance(generation, bool)
+    for model in (SandboxStatus, SandboxPoolStatus):
+        status = readable_status(model, raw)
+        assert status == model(observed_generation=generation if is_valid else None)
+        assert stored_status(raw, status) == raw["status"]
 
 
 async def test_a_sandbox_on_its_way_out_is_left_alone(world: World) -> None:
