@@ -62,6 +62,14 @@ class ListEnd:
     version: str
 
 
+@dataclass(frozen=True)
+class ListStart:
+    """The list starts again: nothing that came before belongs to it."""
+
+
+ListItem = Json | ListStart | ListEnd
+
+
 class _NoWatchList(Exception):  # noqa: N818
     """The API server does not send initial events: the feature gate WatchList is off."""
 
@@ -182,11 +190,12 @@ class Kube:
         path = f"{_leases(namespace)}/{lease['metadata']['name']}"
         return await self._call("PUT", path, body=lease, leading_only=False)
 
-    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[ListItem]:
         """Yield the watch events of a list, one object at a time, and its end; `namespace` None means all.
 
-        An object that exceeds MAX_OBJECT_BYTES comes as a stub. Raises NotFound if the CRD is missing, and a
-        CaissonError for a list that breaks before its end.
+        If a watch-list breaks, a ListStart follows, and then the whole list by the page. An object that exceeds
+        MAX_OBJECT_BYTES comes as a stub. Raises NotFound if the CRD is missing, and a CaissonError for a list that
+        breaks before its end.
         """
         if self._has_watch_lists:
             try:
@@ -202,6 +211,7 @@ class Kube:
             except CaissonError as error:
                 # What keeps watches from working need not keep lists from it.
                 log.warning("watch-list broke: listing by the page", kind=kind.plural, error=str(error))
+            yield ListStart()
         async with aclosing(self._pages(kind, namespace)) as events:
             async for event in events:
                 yield event

@@ -16,7 +16,7 @@ from caisson.core.owned import POOL_LABEL, SANDBOX_LABEL, controller_of
 from caisson.core.unreadable import has_unknown_owner, is_identified, is_unreadable, reason_of, size_of, stub_of
 from caisson.shell.budget import Budget
 from caisson.shell.errors import CaissonError, KubeUnreachable
-from caisson.shell.kube import ListEnd
+from caisson.shell.kube import ListEnd, ListItem, ListStart
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -304,7 +304,7 @@ class Listing:
 
 
 async def take_over(
-    events: AsyncGenerator[Json | ListEnd], store: Store, within: str | None, changed: Callable[[Json], None]
+    events: AsyncGenerator[ListItem], store: Store, within: str | None, changed: Callable[[Json], None]
 ) -> str:
     """Bring a store in line with a list, and return its version. Calls `changed` with each that differs, or went.
 
@@ -313,6 +313,10 @@ async def take_over(
     listing = store.listing(within)
     async with aclosing(events):
         async for event in events:
+            if isinstance(event, ListStart):
+                # An object that only the broken list had may be gone.
+                listing = store.listing(within)
+                continue
             if isinstance(event, ListEnd):
                 for thing in listing.end(event.version):
                     changed(thing)

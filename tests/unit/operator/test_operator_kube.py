@@ -14,8 +14,9 @@ from kubernetes.aio import client
 from caisson.core.unreadable import is_unreadable, size_of
 from caisson.shell.collections import PODS
 from caisson.shell.errors import CaissonError, Conflict, KubeError, KubeUnreachable, NotFound
-from caisson.shell.kube import Kube, ListEnd
+from caisson.shell.kube import Kube, ListEnd, ListItem, ListStart
 from caisson.shell.metrics import Metrics
+from caisson.shell.store import Store, take_over
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -183,8 +184,10 @@ def streaming(*lines: bytes) -> Handler:
     return handle
 
 
-def summary(item: Json | ListEnd) -> str:
+def summary(item: ListItem) -> str:
     """Return what a test compares of an item of a list."""
+    if isinstance(item, ListStart):
+        return "start"
     if isinstance(item, ListEnd):
         return f"end {item.version}"
     thing = item["object"]
@@ -245,7 +248,7 @@ async def test_a_list_is_a_stream_of_objects_where_the_server_has_it() -> None:
 async def test_a_list_that_breaks_off_has_no_end() -> None:
     async with served(streaming(*added(pod("a")))) as kube:
         items = kube.list_all(PODS, None)
-        assert summary(await anext(items)) == "ADDED a"
+        assert [summary(await anext(items)) for _ in range(2)] == ["ADDED a", "start"]
         with pytest.raises(KubeUnreachable):
             await anext(items)
 
@@ -255,8 +258,31 @@ async def test_a_list_by_the_page_helps_when_a_watch_list_breaks(status: int) ->
     """It was no sign that there are none."""
     server = Pages([pod("a"), pod("b")], answering(status, "{}"))
     async with served(server.answer) as kube:
-        assert (await listed(kube))[-3:] == ["ADDED a", "ADDED b", "end 7"]
+        assert await listed(kube) == ["start", "ADDED a", "ADDED b", "end 7"]
         assert kube.has_watch_lists
+
+
+async def test_an_object_that_only_the_broken_part_of_a_list_had_is_gone() -> None:
+    server = Pages([pod("b", 6)], streaming(*added(pod("deleted", 5))))
+    store, changed = Store(), list[str]()
+    store.put(pod("deleted", 5))
+
+    def note(obj: Json) -> None:
+        changed.append(obj["metadata"]["name"])
+
+    async with served(server.answer) as kube:
+        assert await take_over(kube.list_all(PODS, None), store, None, note) == "7"
+    assert [found["metadata"]["name"] for found in store.all()] == ["b"]
+    assert changed == ["b", "deleted"]
+
+
+async def test_a_nameless_object_of_the_broken_part_of_a_list_does_not_keep_the_rest_from_pruning() -> None:
+    nameless = b'{"type":"ADDED","object":{"metadata":{"annotations":{"a":"' + b"x" * 3 * 2**20 + b'"}}}}\n'
+    store = Store()
+    store.put(pod("deleted", 5))
+    async with served(Pages([pod("b", 6)], streaming(nameless)).answer) as kube:
+        await take_over(kube.list_all(PODS, None), store, None, lambda _: None)
+    assert [found["metadata"]["name"] for found in store.all()] == ["b"]
 
 
 class Pages:
@@ -308,7 +334,7 @@ async def test_a_page_is_halved_until_it_can_be_read_and_a_single_object_is_unre
     server = Pages(pods, answering(422, FORBIDDEN))
     async with served(server.answer) as kube:
         found = await listed(kube)
-    assert found == [f"ADDED p{n}{' unreadable' if n == 4 else ''}" for n in range(7)] + ["end 7"]
+    assert found == ["start"] + [f"ADDED p{n}{' unreadable' if n == 4 else ''}" for n in range(7)] + ["end 7"]
     assert len(server.limits) < 25
 
 

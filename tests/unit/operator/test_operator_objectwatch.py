@@ -16,7 +16,7 @@ from caisson.shell.budget import Budget
 from caisson.shell.collections import PODS, SANDBOXES, Collection
 from caisson.shell.errors import AnswerTooLarge, CaissonError, KubeUnreachable
 from caisson.shell.health import Health
-from caisson.shell.kube import Kube, ListEnd
+from caisson.shell.kube import Kube, ListEnd, ListItem
 from caisson.shell.metrics import Metrics
 from caisson.shell.objectwatch import ObjectWatch
 from caisson.shell.rereader import Rereader
@@ -42,7 +42,7 @@ def unreadable(name: str, version: int = 1, change: str = "ADDED") -> Json:
     return {"type": change, "object": stub_of(thing(name, version), "Pod", Reason.OBJECT_TOO_LARGE, 9 * 2**20)}
 
 
-Script = list[Json | ListEnd | Exception]
+Script = list[ListItem | Exception]
 
 
 class Scripted:
@@ -55,14 +55,14 @@ class Scripted:
         self.objects: dict[str, Json | Exception | None] = {}
         self.found: list[str] = []
 
-    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[ListItem]:
         """Answer with the next list."""
         async for item in self._play(self.lists):
             yield item
 
     async def watch(
         self, kind: Collection, namespace: str | None, resource_version: str, seconds: int
-    ) -> AsyncGenerator[Json | ListEnd]:
+    ) -> AsyncGenerator[ListItem]:
         """Answer with the next watch."""
         self.watched_from.append(resource_version)
         async for item in self._play(self.watches):
@@ -76,7 +76,7 @@ class Scripted:
             raise found
         return found
 
-    async def _play(self, scripts: list[Script]) -> AsyncGenerator[Json | ListEnd]:
+    async def _play(self, scripts: list[Script]) -> AsyncGenerator[ListItem]:
         if not scripts:
             await asyncio.sleep(60)
         for item in scripts.pop(0):
