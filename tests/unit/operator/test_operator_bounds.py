@@ -24,7 +24,7 @@ from caisson.core.unreadable import (
 from caisson.shell.budget import Budget
 from caisson.shell.lines import TooLong, bounded_lines
 from caisson.shell.prefix import read_prefix
-from caisson.shell.store import Key, OwnerKey, Store, claimed_pod, owner_key
+from caisson.shell.store import Key, OwnerKey, Store, claimed_pod, key_of, owner_key
 
 Json = dict[str, Any]
 
@@ -338,6 +338,110 @@ def test_a_younger_object_does_not_overtake_an_older_one_that_waits() -> None:
     assert readable(held.store) == {"m0", "m1"}
     held.store.remove(obj("m0", 2))
     assert held.restorable() == []
+
+
+class Crowd:
+    """Objects of some namespaces, and a store that has no room for all of them."""
+
+    def __init__(self, objects: list[Json], per_namespace: int, in_all: int) -> None:
+        self.budget = Budget(per_namespace, in_all)
+        self.store = Store(budget=self.budget)
+        self.objects: dict[Key, Json] = {}
+        for found in objects:
+            if key_of(found) not in self.objects:
+                self.put(found)
+
+    def held(self, namespace: str) -> set[str]:
+        """Return the names of the objects of a namespace that are whole."""
+        keys = (key_of(found) for found in self.store.all() if not is_unreadable(found))
+        return {key.name for key in keys if key.namespace == namespace}
+
+    def put(self, found: Json) -> None:
+        """Create an object."""
+        self.objects[key_of(found)] = found
+        self.store.put(found)
+
+    def remove(self, namespace: str, name: str) -> None:
+        """Delete an object."""
+        found = self.objects.pop(Key(namespace, name))
+        self.store.remove(found | {"metadata": found["metadata"] | {"resourceVersion": "99"}})
+
+    def read_again(self) -> None:
+        """Read again what there is room for, until there is nothing left. Fails if that does not come to an end."""
+        for _ in range(50):
+            held = [self._read(key) for _, key in self.budget.restorable()]
+            if not held:
+                return
+            assert all(held), "an object was dropped at once"
+        raise AssertionError("it goes on and on")
+
+    def _read(self, key: Key) -> bool:
+        self.store.put(self.objects[key])
+        return self.store.holds(key, self.objects[key]["metadata"]["uid"])
+
+
+def three_each() -> Crowd:
+    """Return a full store: one namespace has two whole objects and a stub, the other three older objects."""
+    small = [obj(f"o{n}", size=2000, minute=30 + n, namespace="small") for n in range(3)]
+    large = [obj(f"o{n}", size=2000, minute=n, namespace="large") for n in range(3)]
+    crowd = Crowd([*small, *large], 10**6, 13_000)
+    assert (crowd.held("small"), crowd.held("large")) == ({"o0", "o1"}, {"o0", "o1", "o2"})
+    return crowd
+
+
+def test_the_room_that_a_small_namespace_leaves_is_not_for_older_objects_of_a_large_one() -> None:
+    crowd = three_each()
+    for n in range(3, 6):
+        crowd.put(obj(f"o{n}", size=2000, minute=n, namespace="large"))
+    crowd.remove("small", "o0")
+    crowd.read_again()
+    assert (crowd.held("small"), crowd.held("large")) == ({"o1", "o2"}, {"o0", "o1", "o2"})
+
+
+def test_a_large_namespace_gives_way_to_what_a_small_one_waits_for() -> None:
+    crowd = three_each()
+    crowd.remove("small", "o0")
+    crowd.put(obj("o3", size=2000, minute=3, namespace="large"))
+    assert (crowd.held("small"), crowd.held("large")) == ({"o1"}, {"o0", "o1", "o2", "o3"})
+    crowd.read_again()
+    assert (crowd.held("small"), crowd.held("large")) == ({"o1", "o2"}, {"o0", "o1", "o2"})
+
+
+def test_no_object_is_dropped_for_one_that_would_not_stay() -> None:
+    """The youngest object of the larger namespace leaves too little room."""
+    small = [obj(f"o{n}", size=size, minute=n, namespace="small") for n, size in enumerate((40_000, 9_000))]
+    large = [obj(f"o{n}", size=size, minute=n, namespace="large") for n, size in enumerate((49_000, 300), start=2)]
+    crowd = Crowd([*small, *large], 10**6, 95_000)
+    crowd.read_again()
+    assert (crowd.held("small"), crowd.held("large")) == ({"o0"}, {"o2", "o3"})
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 59), st.one_of(st.integers(0, 300), st.integers(0, 9000))),
+        max_size=30,
+    ),
+    st.integers(9000, 50_000),
+    st.integers(9000, 50_000),
+    st.sets(st.integers(0, 29)),
+)
+def test_reading_again_comes_to_an_end_at_which_no_namespace_has_much_less_than_another(
+    given_objects: list[tuple[str, int, int]], per_namespace: int, in_all: int, deleted: set[int]
+) -> None:
+    # Two objects each are of the same age.
+    objects = [obj(f"o{n}", size=size, minute=n // 2, namespace=name) for name, n, size in given_objects]
+    crowd = Crowd(objects, per_namespace, in_all)
+    for key in [key for n, key in enumerate(crowd.objects) if n in deleted]:
+        crowd.remove(*key)
+    crowd.read_again()
+    assert crowd.budget.bytes <= in_all
+    accounts = crowd.budget._accounts
+    for name, account in accounts.items():
+        if account.dropped:
+            size = min((found.created, found.size) for found in account.dropped.values())[1] + 256
+            level = account.bytes + size
+            largest = max(other.bytes for other in accounts.values())
+            assert level > per_namespace or largest < level + size, f"{name} is left behind"
 
 
 def test_an_object_over_the_limit_keeps_its_index() -> None:
