@@ -127,7 +127,6 @@ class Budget:
     def give_back(self, key: Key, size: int) -> None:
         """Count an object no more that `take` counted."""
         self._count(self._accounts[key.namespace], -size - _OVERHEAD_BYTES, -1)
-        self._settle(key.namespace)
         if self._waiting:
             self.freed.set()
 
@@ -141,7 +140,17 @@ class Budget:
         """Forget an object that was not held: it is held now, or gone."""
         if self._accounts[key.namespace].dropped.pop((id(holder), key), None) is not None:
             self._waiting -= 1
-        self._settle(key.namespace)
+
+    def settle(self, namespace: str) -> None:
+        """Close what was changed in a namespace. If all of it is held, it is not over its limit any more.
+
+        It is not so in the midst of a change, when an object is not held because another version of it is about to be.
+        """
+        account = self._accounts.get(namespace)
+        if account is not None and not account.dropped:
+            account.is_reported = False
+            if not account.objects:
+                del self._accounts[namespace]
 
     def restorable(self) -> Iterator[tuple[Holder, Key]]:
         """Yield what `fits`: of the smallest namespace first, and of each namespace the oldest first."""
@@ -194,10 +203,3 @@ class Budget:
         account.bytes += size
         account.objects += objects
         self._bytes += size
-
-    def _settle(self, namespace: str) -> None:
-        account = self._accounts[namespace]
-        if not account.dropped:
-            account.is_reported = False
-            if not account.objects:
-                del self._accounts[namespace]

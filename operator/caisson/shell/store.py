@@ -149,6 +149,7 @@ class Store:
         elif kept.reason is None:
             self._reported.pop(uid, None)
             self._budget.take(self, key, uid, len(kept.text), kept.created)
+        self._budget.settle(key.namespace)
         return True
 
     def _as_kept(self, thing: Json, version: int, before: _Kept | None) -> _Kept:
@@ -240,6 +241,7 @@ class Store:
         if known is None or known.uid != uid:
             return False
         self._drop(key, known)
+        self._budget.settle(key.namespace)
         return True
 
     def listing(self, within: str | None) -> "Listing":

@@ -471,7 +471,33 @@ def test_a_namespace_over_its_limit_is_reported_once() -> None:
     with capture_logs() as logs:
         for minute in range(20):
             held.store.put(obj(f"m{minute}", size=2000, minute=minute))
+        for version in range(2, 12):
+            held.store.put(obj("m19", version, size=2000, minute=19))
     assert [line["namespace"] for line in logs] == ["n"]
+
+
+def test_a_namespace_with_one_object_over_its_limit_is_reported_once_until_it_has_room() -> None:
+    held = Held(5000, 10**6)
+    with capture_logs() as logs:
+        for minute in range(3):
+            held.store.put(obj(f"m{minute}", size=2000, minute=minute))
+        for version in range(2, 12):
+            held.store.put(obj("m2", version, size=2000, minute=2))
+            held.store.put(obj("m1", version, size=2000, minute=1))
+        assert len(logs) == 1
+        held.store.remove(obj("m2", 20))
+        held.store.put(obj("m3", size=2000, minute=3))
+    assert [line["namespace"] for line in logs] == ["n", "n"]
+
+
+def test_a_namespace_without_objects_leaves_no_account() -> None:
+    held = Held(1000, 10**6)
+    for size in (0, 4000):
+        held.store.put(obj("a", 1, size=size))
+        held.store.remove(obj("a", 2))
+    held.store.put(obj("b", 3))
+    held.store.put(too_large("b", 4))
+    assert held.budget._accounts == {}
 
 
 def test_text_of_any_language_takes_what_it_takes() -> None:
