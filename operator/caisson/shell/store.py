@@ -171,7 +171,9 @@ class Store:
         return _Kept(version, thing["metadata"]["uid"], index, _text(thing), created, reason_of(thing))
 
     def _is_better(self, key: Key, kept: _Kept, known: _Kept) -> bool:
-        """Tell whether the same version of an object is worth keeping: there is room for it by now."""
+        """Tell whether the same version of an object is worth keeping: its owner, or all of it, can be read by now."""
+        if known.reason is Reason.OBJECT_TOO_LARGE:
+            return has_unknown_owner(known.read()) and not has_unknown_owner(kept.read())
         return (
             known.reason is Reason.NAMESPACE_OVER_LIMIT
             and kept.reason is None

@@ -253,6 +253,17 @@ def test_a_stub_inherits_the_owner_and_the_index_that_it_could_not_read() -> Non
     assert sandboxes.is_indexed("p"), "the pod of a Sandbox that is not read looks free"
 
 
+def test_a_list_may_have_the_owner_that_an_event_of_the_same_version_could_not_read() -> None:
+    pods = Store(owner_key)
+    cut = stub_of(obj("a", 2), "Pod", Reason.OBJECT_TOO_LARGE, 1, is_complete=False)
+    assert pods.put(cut)
+    assert not pods.put(cut)
+    assert pods.put(too_large("a", 2, ownerReferences=[OWNER]))
+    [found] = pods.indexed(OwnerKey("n", "Sandbox", "demo"))
+    assert not has_unknown_owner(found)
+    assert not pods.put(cut)
+
+
 def test_an_object_of_too_many_values_is_too_large_whatever_its_size() -> None:
     store = Store(kind="NetworkPolicy")
     store.put(obj("small") | {"spec": {"egress": [{}] * 15_000}})

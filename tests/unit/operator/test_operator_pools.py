@@ -1126,7 +1126,7 @@ class TestUnreadable:
         world.pools._pools = Store(kind="SandboxPool", budget=Budget(100, 100))
         world.pools._pools.put(copy.deepcopy(world.kube.pool))
 
-        async def find(*_: object) -> Json:
+        async def find(kind: Collection, namespace: str, name: str) -> Json:
             return copy.deepcopy(world.kube.pool)
 
         world.kube.find = find  # type: ignore[method-assign]
