@@ -41,6 +41,19 @@ def stub_of(obj: Json, kind: str, reason: Reason, size: int, *, is_complete: boo
     return stub
 
 
+def completed(stub: Json, objects: list[Any]) -> Json:
+    """Return a stub with all of the metadata, from the one of these objects that has its UID. If none has, return it.
+
+    The stub keeps its version: the object may be of a newer one, of which the watch is yet to report.
+    """
+    for obj in objects:
+        metadata = _table(_table(obj).get("metadata"))
+        if metadata.get("uid") == stub["metadata"]["uid"]:
+            metadata = metadata | {"resourceVersion": stub["metadata"].get("resourceVersion")}
+            return stub_of({"metadata": metadata}, stub["kind"], reason_of(stub), size_of(stub))
+    return stub
+
+
 def is_unreadable(obj: Json) -> bool:
     """Tell whether an object is a stub."""
     return _MARK in obj

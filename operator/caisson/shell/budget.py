@@ -2,7 +2,8 @@
 
 The oldest objects come first. If a namespace exceeds its limit, its youngest objects are dropped. If all namespaces
 together exceed theirs, the largest namespace loses its youngest, so no namespace can take what a smaller one needs.
-What is dropped leaves a stub in its store, and is read again when there is room.
+What is dropped leaves a stub in its store, and is read again when there is room, or when a larger namespace has to give
+way to it.
 """
 
 from __future__ import annotations
@@ -92,9 +93,19 @@ class Budget:
         return self._bytes
 
     def fits(self, namespace: str, size: int) -> bool:
-        """Tell whether there is room for an object of this size."""
-        account, size = self._accounts.get(namespace, _Account()), size + _OVERHEAD_BYTES
-        return account.bytes + size <= self._per_namespace and self._bytes + size <= self._in_all
+        """Tell whether there is room for an object of this size, or larger namespaces give way to it.
+
+        They give way only with what they have above the level that the namespace would reach. So no object is dropped
+        for one that would be dropped in its turn, and no two namespaces can take room from each other for ever.
+        """
+        size += _OVERHEAD_BYTES
+        level = self._held_by(namespace) + size
+        if level > self._per_namespace:
+            return False
+        missing = self._bytes + size - self._in_all
+        if missing <= 0:
+            return True
+        return sum(max(0, account.bytes - level) for account in self._accounts.values()) >= missing
 
     def take(self, holder: Holder, key: Key, uid: str, size: int, created: float) -> None:
         """Count an object that a store holds now. Others may be dropped for it, or the object itself."""
@@ -116,7 +127,6 @@ class Budget:
     def give_back(self, key: Key, size: int) -> None:
         """Count an object no more that `take` counted."""
         self._count(self._accounts[key.namespace], -size - _OVERHEAD_BYTES, -1)
-        self._settle(key.namespace)
         if self._waiting:
             self.freed.set()
 
@@ -130,23 +140,47 @@ class Budget:
         """Forget an object that was not held: it is held now, or gone."""
         if self._accounts[key.namespace].dropped.pop((id(holder), key), None) is not None:
             self._waiting -= 1
-        self._settle(key.namespace)
+
+    def settle(self, namespace: str) -> None:
+        """Close what was changed in a namespace. If all of it is held, it is not over its limit any more.
+
+        It is not so in the midst of a change, when an object is not held because another version of it is about to be.
+        """
+        account = self._accounts.get(namespace)
+        if account is not None and not account.dropped:
+            account.is_reported = False
+            if not account.objects:
+                del self._accounts[namespace]
 
     def restorable(self) -> Iterator[tuple[Holder, Key]]:
-        """Yield what there is room for again, the oldest first."""
-        waiting = sorted(
-            (found for account in self._accounts.values() for found in account.dropped.values()),
-            key=lambda found: found.created,
-        )
-        full: set[str] = set()
-        for found in waiting:
-            if found.key.namespace in full:
-                continue
-            if self.fits(found.key.namespace, found.size):
+        """Yield what `fits`: of the smallest namespace first, and of each namespace the oldest first."""
+        waiting = {
+            namespace: sorted(account.dropped.values(), key=lambda found: (found.created, found.size), reverse=True)
+            for namespace, account in self._accounts.items()
+            if account.dropped
+        }
+        turns = [(self._held_by(namespace), found[-1].created, namespace) for namespace, found in waiting.items()]
+        heapq.heapify(turns)
+        while turns:
+            _, _, namespace = heapq.heappop(turns)
+            found = waiting[namespace].pop()
+            if self._is_dropped(found):
+                if not self.fits(namespace, found.size):
+                    # A younger one, though smaller, would be dropped as soon as there is room for this one.
+                    continue
                 yield found.holder, found.key
-            else:
-                # A younger one, though smaller, would be dropped as soon as there is room for this one.
-                full.add(found.key.namespace)
+            if waiting[namespace]:
+                turn = self._held_by(namespace), waiting[namespace][-1].created, namespace
+                heapq.heappush(turns, turn)
+
+    def _held_by(self, namespace: str) -> int:
+        account = self._accounts.get(namespace)
+        return account.bytes if account is not None else 0
+
+    def _is_dropped(self, found: Dropped) -> bool:
+        """Tell whether an object is still not held: it may have come or gone since."""
+        account = self._accounts.get(found.key.namespace)
+        return account is not None and account.dropped.get((id(found.holder), found.key)) is found
 
     def _drop_youngest(self, namespace: str, account: _Account) -> bool:
         """Drop the youngest object of a namespace. Returns whether there was any."""
@@ -169,10 +203,3 @@ class Budget:
         account.bytes += size
         account.objects += objects
         self._bytes += size
-
-    def _settle(self, namespace: str) -> None:
-        account = self._accounts[namespace]
-        if not account.dropped:
-            account.is_reported = False
-            if not account.objects:
-                del self._accounts[namespace]

@@ -22,7 +22,7 @@ from kubernetes.aio import client, config
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import GROUP, VERSION
-from caisson.core.unreadable import stub_of
+from caisson.core.unreadable import completed, has_unknown_owner, is_identified, stub_of
 from caisson.shell.collections import Collection
 from caisson.shell.errors import (
     AnswerTooLarge,
@@ -60,6 +60,14 @@ class ListEnd:
     """The end of a list, at this resource version. A list that ends without it is not complete."""
 
     version: str
+
+
+@dataclass(frozen=True)
+class ListStart:
+    """The list starts again: nothing that came before belongs to it."""
+
+
+ListItem = Json | ListStart | ListEnd
 
 
 class _NoWatchList(Exception):  # noqa: N818
@@ -182,11 +190,12 @@ class Kube:
         path = f"{_leases(namespace)}/{lease['metadata']['name']}"
         return await self._call("PUT", path, body=lease, leading_only=False)
 
-    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[ListItem]:
         """Yield the watch events of a list, one object at a time, and its end; `namespace` None means all.
 
-        An object that exceeds MAX_OBJECT_BYTES comes as a stub. Raises NotFound if the CRD is missing, and a
-        CaissonError for a list that breaks before its end.
+        If a watch-list breaks, a ListStart follows, and then the whole list by the page. An object that exceeds
+        MAX_OBJECT_BYTES comes as a stub. Raises NotFound if the CRD is missing, and a CaissonError for a list that
+        breaks before its end.
         """
         if self._has_watch_lists:
             try:
@@ -202,6 +211,7 @@ class Kube:
             except CaissonError as error:
                 # What keeps watches from working need not keep lists from it.
                 log.warning("watch-list broke: listing by the page", kind=kind.plural, error=str(error))
+            yield ListStart()
         async with aclosing(self._pages(kind, namespace)) as events:
             async for event in events:
                 yield event
@@ -262,11 +272,31 @@ class Kube:
             lines = bounded_lines(response.content.iter_any(), MAX_OBJECT_BYTES, PREFIX_BYTES)
             async with aclosing(lines):
                 async for line in lines:
-                    yield watch_event(kind, line)
+                    yield await self._with_owner(kind, watch_event(kind, line))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise KubeUnreachable(f"watch {path}: {error or type(error).__name__}") from error
         finally:
             response.close()
+
+    async def _with_owner(self, kind: Collection, event: Json) -> Json:
+        """Return a watch event; read the owner of its object if that stands too far back in a line that is too long.
+
+        Otherwise large annotations would hide from the operator whose object it is. If the request fails, the owner
+        stays unknown until the next event or list.
+        """
+        stub = event["object"]
+        if event["type"] not in {"ADDED", "MODIFIED"} or not has_unknown_owner(stub) or not is_identified(stub):
+            return event
+        own = stub["metadata"]
+        path, query = kind.path(own["namespace"]), {"fieldSelector": f"metadata.name={own['name']}"}
+        try:
+            page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=_MAX_METADATA_BYTES)
+            return event | {"object": completed(stub, _items(page, path))}
+        except CaissonError as error:
+            log.warning(
+                "owner not read", kind=kind.kind, namespace=own["namespace"], name=own["name"], error=str(error)
+            )
+            return event
 
     async def _pages(self, kind: Collection, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
         """Yield a list by the page. A page that is too large is asked for again with half as many objects."""

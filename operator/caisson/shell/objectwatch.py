@@ -11,7 +11,7 @@ from caisson.core.backoff import exponential
 from caisson.shell.collections import Collection
 from caisson.shell.errors import CaissonError
 from caisson.shell.health import Health
-from caisson.shell.kube import Kube, ListEnd
+from caisson.shell.kube import Kube, ListItem
 from caisson.shell.metrics import Metrics
 from caisson.shell.store import Store, take_over
 
@@ -87,7 +87,7 @@ class ObjectWatch:
         events = self._kube.list_all(self._kind, self._namespace)
         return await take_over(self._counted(events), self._store, self._namespace, self._changed)
 
-    async def _counted(self, events: AsyncGenerator[Json | ListEnd]) -> AsyncGenerator[Json | ListEnd]:
+    async def _counted(self, events: AsyncGenerator[ListItem]) -> AsyncGenerator[ListItem]:
         async with aclosing(events):
             async for event in events:
                 self._health.beat(self._name)

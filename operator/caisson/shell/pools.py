@@ -219,6 +219,7 @@ class Pools:
             return
         # If it is gone, or another one, the watch is about to report that.
         if raw is not None and raw["metadata"]["uid"] == stub["metadata"]["uid"]:
+            await self._announce(ObjectMeta.model_validate(raw["metadata"]), readable_status(SandboxPoolStatus, raw))
             await self._write_unread(raw, replace(unreadable_verdict(stub), status="False"))
 
     async def _write_unread(self, raw: Json, problem: Verdict) -> None:

@@ -272,6 +272,8 @@ class Reconciler:
             return
         # If it is gone, or another one, the watch is about to report that.
         if raw is not None and raw["metadata"]["uid"] == memory.uid:
+            status = readable_status(SandboxStatus, raw)
+            await self._announce(ObjectMeta.model_validate(raw["metadata"]), memory, status)
             problem = unreadable_verdict(stub)
             await self._settle_unread(key, raw, memory, replace(problem, status="False"))
 

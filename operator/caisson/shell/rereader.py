@@ -9,8 +9,9 @@ import structlog
 
 from caisson.shell.budget import Budget
 from caisson.shell.collections import Collection
+from caisson.shell.errors import KubeUnreachable
 from caisson.shell.kube import Kube
-from caisson.shell.store import Store
+from caisson.shell.store import Key, Store
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -21,7 +22,7 @@ _PERIOD_SECONDS = 60.0
 
 
 class Rereader:
-    """Fills room that became free, the oldest object first, with one request for each object."""
+    """Fills room that became free, with one request for each object."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Rereader:
     ) -> None:
         """Read objects of these kinds into these stores; call what stands beside the kind with each."""
         self._kube, self._budget, self._stores = kube, budget, stores
+        self._retry_at: dict[tuple[Store, Key], float] = {}
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -43,15 +45,22 @@ class Rereader:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def read(self) -> None:
-        """Read as many objects as there is room for."""
+        """Read as many objects as there is room for. One that can't be read is left alone for a minute."""
+        now = asyncio.get_running_loop().time()
+        self._retry_at = {found: at for found, at in self._retry_at.items() if at > now}
         for holder, key in self._budget.restorable():
             assert isinstance(holder, Store)  # noqa: S101  nothing else uses the budget
+            if (holder, key) in self._retry_at:
+                continue
             kind, changed = self._stores[holder]
             try:
                 thing = await self._kube.find(kind, key.namespace, key.name)
                 # If it is gone, the watch is about to report that.
                 if thing is not None and holder.put(thing):
                     changed(thing)
-            except Exception as error:  # noqa: BLE001  the next round tries again
-                log.warning("object not read again", kind=kind.kind, object=str(key), error=repr(error))
+            except KubeUnreachable as error:
+                log.warning("objects not read again", kind=kind.kind, object=str(key), error=str(error))
                 return
+            except Exception as error:  # noqa: BLE001  no object keeps those of other namespaces from being read
+                self._retry_at[holder, key] = now + _PERIOD_SECONDS
+                log.warning("object not read again", kind=kind.kind, object=str(key), error=repr(error))

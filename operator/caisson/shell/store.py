@@ -16,7 +16,7 @@ from caisson.core.owned import POOL_LABEL, SANDBOX_LABEL, controller_of
 from caisson.core.unreadable import has_unknown_owner, is_identified, is_unreadable, reason_of, size_of, stub_of
 from caisson.shell.budget import Budget
 from caisson.shell.errors import CaissonError, KubeUnreachable
-from caisson.shell.kube import ListEnd
+from caisson.shell.kube import ListEnd, ListItem, ListStart
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -149,6 +149,7 @@ class Store:
         elif kept.reason is None:
             self._reported.pop(uid, None)
             self._budget.take(self, key, uid, len(kept.text), kept.created)
+        self._budget.settle(key.namespace)
         return True
 
     def _as_kept(self, thing: Json, version: int, before: _Kept | None) -> _Kept:
@@ -170,7 +171,9 @@ class Store:
         return _Kept(version, thing["metadata"]["uid"], index, _text(thing), created, reason_of(thing))
 
     def _is_better(self, key: Key, kept: _Kept, known: _Kept) -> bool:
-        """Tell whether the same version of an object is worth keeping: there is room for it by now."""
+        """Tell whether the same version of an object is worth keeping: its owner, or all of it, can be read by now."""
+        if known.reason is Reason.OBJECT_TOO_LARGE:
+            return has_unknown_owner(known.read()) and not has_unknown_owner(kept.read())
         return (
             known.reason is Reason.NAMESPACE_OVER_LIMIT
             and kept.reason is None
@@ -240,6 +243,7 @@ class Store:
         if known is None or known.uid != uid:
             return False
         self._drop(key, known)
+        self._budget.settle(key.namespace)
         return True
 
     def listing(self, within: str | None) -> "Listing":
@@ -304,7 +308,7 @@ class Listing:
 
 
 async def take_over(
-    events: AsyncGenerator[Json | ListEnd], store: Store, within: str | None, changed: Callable[[Json], None]
+    events: AsyncGenerator[ListItem], store: Store, within: str | None, changed: Callable[[Json], None]
 ) -> str:
     """Bring a store in line with a list, and return its version. Calls `changed` with each that differs, or went.
 
@@ -313,6 +317,10 @@ async def take_over(
     listing = store.listing(within)
     async with aclosing(events):
         async for event in events:
+            if isinstance(event, ListStart):
+                # An object that only the broken list had may be gone.
+                listing = store.listing(within)
+                continue
             if isinstance(event, ListEnd):
                 for thing in listing.end(event.version):
                     changed(thing)

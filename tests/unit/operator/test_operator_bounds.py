@@ -24,7 +24,7 @@ from caisson.core.unreadable import (
 from caisson.shell.budget import Budget
 from caisson.shell.lines import TooLong, bounded_lines
 from caisson.shell.prefix import read_prefix
-from caisson.shell.store import Key, OwnerKey, Store, claimed_pod, owner_key
+from caisson.shell.store import Key, OwnerKey, Store, claimed_pod, key_of, owner_key
 
 Json = dict[str, Any]
 
@@ -253,6 +253,17 @@ def test_a_stub_inherits_the_owner_and_the_index_that_it_could_not_read() -> Non
     assert sandboxes.is_indexed("p"), "the pod of a Sandbox that is not read looks free"
 
 
+def test_a_list_may_have_the_owner_that_an_event_of_the_same_version_could_not_read() -> None:
+    pods = Store(owner_key)
+    cut = stub_of(obj("a", 2), "Pod", Reason.OBJECT_TOO_LARGE, 1, is_complete=False)
+    assert pods.put(cut)
+    assert not pods.put(cut)
+    assert pods.put(too_large("a", 2, ownerReferences=[OWNER]))
+    [found] = pods.indexed(OwnerKey("n", "Sandbox", "demo"))
+    assert not has_unknown_owner(found)
+    assert not pods.put(cut)
+
+
 def test_an_object_of_too_many_values_is_too_large_whatever_its_size() -> None:
     store = Store(kind="NetworkPolicy")
     store.put(obj("small") | {"spec": {"egress": [{}] * 15_000}})
@@ -340,6 +351,110 @@ def test_a_younger_object_does_not_overtake_an_older_one_that_waits() -> None:
     assert held.restorable() == []
 
 
+class Crowd:
+    """Objects of some namespaces, and a store that has no room for all of them."""
+
+    def __init__(self, objects: list[Json], per_namespace: int, in_all: int) -> None:
+        self.budget = Budget(per_namespace, in_all)
+        self.store = Store(budget=self.budget)
+        self.objects: dict[Key, Json] = {}
+        for found in objects:
+            if key_of(found) not in self.objects:
+                self.put(found)
+
+    def held(self, namespace: str) -> set[str]:
+        """Return the names of the objects of a namespace that are whole."""
+        keys = (key_of(found) for found in self.store.all() if not is_unreadable(found))
+        return {key.name for key in keys if key.namespace == namespace}
+
+    def put(self, found: Json) -> None:
+        """Create an object."""
+        self.objects[key_of(found)] = found
+        self.store.put(found)
+
+    def remove(self, namespace: str, name: str) -> None:
+        """Delete an object."""
+        found = self.objects.pop(Key(namespace, name))
+        self.store.remove(found | {"metadata": found["metadata"] | {"resourceVersion": "99"}})
+
+    def read_again(self) -> None:
+        """Read again what there is room for, until there is nothing left. Fails if that does not come to an end."""
+        for _ in range(50):
+            held = [self._read(key) for _, key in self.budget.restorable()]
+            if not held:
+                return
+            assert all(held), "an object was dropped at once"
+        raise AssertionError("it goes on and on")
+
+    def _read(self, key: Key) -> bool:
+        self.store.put(self.objects[key])
+        return self.store.holds(key, self.objects[key]["metadata"]["uid"])
+
+
+def three_each() -> Crowd:
+    """Return a full store: one namespace has two whole objects and a stub, the other three older objects."""
+    small = [obj(f"o{n}", size=2000, minute=30 + n, namespace="small") for n in range(3)]
+    large = [obj(f"o{n}", size=2000, minute=n, namespace="large") for n in range(3)]
+    crowd = Crowd([*small, *large], 10**6, 13_000)
+    assert (crowd.held("small"), crowd.held("large")) == ({"o0", "o1"}, {"o0", "o1", "o2"})
+    return crowd
+
+
+def test_the_room_that_a_small_namespace_leaves_is_not_for_older_objects_of_a_large_one() -> None:
+    crowd = three_each()
+    for n in range(3, 6):
+        crowd.put(obj(f"o{n}", size=2000, minute=n, namespace="large"))
+    crowd.remove("small", "o0")
+    crowd.read_again()
+    assert (crowd.held("small"), crowd.held("large")) == ({"o1", "o2"}, {"o0", "o1", "o2"})
+
+
+def test_a_large_namespace_gives_way_to_what_a_small_one_waits_for() -> None:
+    crowd = three_each()
+    crowd.remove("small", "o0")
+    crowd.put(obj("o3", size=2000, minute=3, namespace="large"))
+    assert (crowd.held("small"), crowd.held("large")) == ({"o1"}, {"o0", "o1", "o2", "o3"})
+    crowd.read_again()
+    assert (crowd.held("small"), crowd.held("large")) == ({"o1", "o2"}, {"o0", "o1", "o2"})
+
+
+def test_no_object_is_dropped_for_one_that_would_not_stay() -> None:
+    """The youngest object of the larger namespace leaves too little room."""
+    small = [obj(f"o{n}", size=size, minute=n, namespace="small") for n, size in enumerate((40_000, 9_000))]
+    large = [obj(f"o{n}", size=size, minute=n, namespace="large") for n, size in enumerate((49_000, 300), start=2)]
+    crowd = Crowd([*small, *large], 10**6, 95_000)
+    crowd.read_again()
+    assert (crowd.held("small"), crowd.held("large")) == ({"o0"}, {"o2", "o3"})
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 59), st.one_of(st.integers(0, 300), st.integers(0, 9000))),
+        max_size=30,
+    ),
+    st.integers(9000, 50_000),
+    st.integers(9000, 50_000),
+    st.sets(st.integers(0, 29)),
+)
+def test_reading_again_comes_to_an_end_at_which_no_namespace_has_much_less_than_another(
+    given_objects: list[tuple[str, int, int]], per_namespace: int, in_all: int, deleted: set[int]
+) -> None:
+    # Two objects each are of the same age.
+    objects = [obj(f"o{n}", size=size, minute=n // 2, namespace=name) for name, n, size in given_objects]
+    crowd = Crowd(objects, per_namespace, in_all)
+    for key in [key for n, key in enumerate(crowd.objects) if n in deleted]:
+        crowd.remove(*key)
+    crowd.read_again()
+    assert crowd.budget.bytes <= in_all
+    accounts = crowd.budget._accounts
+    for name, account in accounts.items():
+        if account.dropped:
+            size = min((found.created, found.size) for found in account.dropped.values())[1] + 256
+            level = account.bytes + size
+            largest = max(other.bytes for other in accounts.values())
+            assert level > per_namespace or largest < level + size, f"{name} is left behind"
+
+
 def test_an_object_over_the_limit_keeps_its_index() -> None:
     held = Held(1000, 10**6)
     held.store.put(obj("a", size=4000) | {"status": {"podUID": "p"}})
@@ -367,7 +482,33 @@ def test_a_namespace_over_its_limit_is_reported_once() -> None:
     with capture_logs() as logs:
         for minute in range(20):
             held.store.put(obj(f"m{minute}", size=2000, minute=minute))
+        for version in range(2, 12):
+            held.store.put(obj("m19", version, size=2000, minute=19))
     assert [line["namespace"] for line in logs] == ["n"]
+
+
+def test_a_namespace_with_one_object_over_its_limit_is_reported_once_until_it_has_room() -> None:
+    held = Held(5000, 10**6)
+    with capture_logs() as logs:
+        for minute in range(3):
+            held.store.put(obj(f"m{minute}", size=2000, minute=minute))
+        for version in range(2, 12):
+            held.store.put(obj("m2", version, size=2000, minute=2))
+            held.store.put(obj("m1", version, size=2000, minute=1))
+        assert len(logs) == 1
+        held.store.remove(obj("m2", 20))
+        held.store.put(obj("m3", size=2000, minute=3))
+    assert [line["namespace"] for line in logs] == ["n", "n"]
+
+
+def test_a_namespace_without_objects_leaves_no_account() -> None:
+    held = Held(1000, 10**6)
+    for size in (0, 4000):
+        held.store.put(obj("a", 1, size=size))
+        held.store.remove(obj("a", 2))
+    held.store.put(obj("b", 3))
+    held.store.put(too_large("b", 4))
+    assert held.budget._accounts == {}
 
 
 def test_text_of_any_language_takes_what_it_takes() -> None:

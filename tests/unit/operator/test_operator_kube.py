@@ -11,11 +11,12 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from caisson.core.unreadable import is_unreadable, size_of
+from caisson.core.unreadable import has_unknown_owner, is_unreadable, size_of
 from caisson.shell.collections import PODS
 from caisson.shell.errors import CaissonError, Conflict, KubeError, KubeUnreachable, NotFound
-from caisson.shell.kube import Kube, ListEnd
+from caisson.shell.kube import Kube, ListEnd, ListItem, ListStart
 from caisson.shell.metrics import Metrics
+from caisson.shell.store import OwnerKey, Store, owner_key, take_over
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -183,8 +184,10 @@ def streaming(*lines: bytes) -> Handler:
     return handle
 
 
-def summary(item: Json | ListEnd) -> str:
+def summary(item: ListItem) -> str:
     """Return what a test compares of an item of a list."""
+    if isinstance(item, ListStart):
+        return "start"
     if isinstance(item, ListEnd):
         return f"end {item.version}"
     thing = item["object"]
@@ -204,6 +207,99 @@ async def test_a_watch_goes_on_after_an_object_of_any_size() -> None:
     assert [is_unreadable(event["object"]) for event in events] == [False, True, False, False, False]
     assert size_of(events[1]["object"]) > 6_000_000
     assert events[1]["object"]["metadata"]["uid"] == "uid-b"
+
+
+OWNER = {"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", "name": "demo", "uid": "s", "controller": True}
+
+
+def hidden(version: int, change: str = "ADDED") -> bytes:
+    """Return the line of a watch event of a pod whose owner stands behind half a mebibyte of annotations."""
+    whole = pod("demo", version, size=400_000)
+    whole["metadata"] |= {"annotations": {"a": "<" * 100_000}, "ownerReferences": [OWNER]}
+    return json.dumps({"type": change, "object": whole}).replace("<", "\\u003c").encode() + b"\n"
+
+
+class Metadata:
+    """A server that answers a watch with lines, and every other request with one list of metadata."""
+
+    def __init__(self, lines: list[bytes], answer: Handler) -> None:
+        """Answer with these."""
+        self.lines, self.list = lines, answer
+        self.asked: list[tuple[str, str]] = []
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request."""
+        if "watch" in request.query:
+            return await streaming(*self.lines)(request)
+        assert "PartialObjectMetadataList" in request.headers["Accept"]
+        self.asked.append((request.path, request.query["fieldSelector"]))
+        return await self.list(request)
+
+    async def watched(self) -> list[Json]:
+        """Return the events of a watch."""
+        async with served(self.answer) as kube:
+            return [event async for event in kube.watch(PODS, None, "1", 300)]
+
+
+def a_list(*items: object) -> Handler:
+    """Return a handler that answers with this list."""
+    return answering(200, json.dumps({"metadata": {"resourceVersion": "9"}, "items": items}))
+
+
+async def test_the_owner_of_an_object_whose_annotations_are_too_long_is_asked_for() -> None:
+    metadata = pod("demo", 8)["metadata"] | {"ownerReferences": [OWNER], "annotations": {"a": "<" * 100_000}}
+    server = Metadata([hidden(7), *added(pod("a"))], a_list({"metadata": metadata}))
+    large, other = await server.watched()
+    assert large["object"]["metadata"]["ownerReferences"] == [OWNER]
+    assert large["object"]["metadata"]["resourceVersion"] == "7", "the event of version 8 would be ignored"
+    assert is_unreadable(large["object"])
+    assert size_of(large["object"]) > 2_000_000
+    assert not is_unreadable(other["object"])
+    assert server.asked == [("/api/v1/namespaces/ns/pods", "metadata.name=demo")]
+
+
+async def test_an_owner_is_asked_for_in_a_list_too() -> None:
+    metadata = pod("demo", 7)["metadata"] | {"ownerReferences": [OWNER]}
+    server = Metadata([hidden(7), bookmark(9, is_end=True)], a_list({"metadata": metadata}))
+    store = Store(owner_key)
+    async with served(server.answer) as kube:
+        await take_over(kube.list_all(PODS, None), store, None, lambda _: None)
+    [found] = store.indexed(OwnerKey("ns", "Sandbox", "demo"))
+    assert not has_unknown_owner(found)
+
+
+async def test_an_object_that_nobody_owns_has_no_unknown_owner() -> None:
+    server = Metadata([hidden(7)], a_list({"metadata": pod("demo", 7)["metadata"]}))
+    [event] = await server.watched()
+    assert event["object"]["metadata"]["ownerReferences"] == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answering(403, "{}"),
+        answering(200, "<html>"),
+        a_list(),
+        a_list({"metadata": pod("demo")["metadata"] | {"uid": "another", "ownerReferences": [OWNER]}}),
+        a_list({"metadata": None}, 5, {}),
+        answering(200, json.dumps({"metadata": {}, "items": [{"metadata": {"annotations": "x" * 9 * 2**20}}]})),
+    ],
+    ids=["forbidden", "html", "gone", "another", "other-shape", "too-large"],
+)
+async def test_an_owner_that_can_not_be_asked_for_stays_unknown(answer: Handler) -> None:
+    server = Metadata([hidden(7), *added(pod("a"))], answer)
+    large, other = await server.watched()
+    assert has_unknown_owner(large["object"])
+    assert large["object"]["metadata"]["uid"] == "uid-demo"
+    assert not is_unreadable(other["object"])
+    assert len(server.asked) == 1
+
+
+async def test_the_owner_of_what_is_gone_is_not_asked_for() -> None:
+    server = Metadata([hidden(7, "DELETED")], a_list())
+    [event] = await server.watched()
+    assert has_unknown_owner(event["object"])
+    assert server.asked == []
 
 
 async def test_an_object_that_no_parser_takes_is_unreadable() -> None:
@@ -245,7 +341,7 @@ async def test_a_list_is_a_stream_of_objects_where_the_server_has_it() -> None:
 async def test_a_list_that_breaks_off_has_no_end() -> None:
     async with served(streaming(*added(pod("a")))) as kube:
         items = kube.list_all(PODS, None)
-        assert summary(await anext(items)) == "ADDED a"
+        assert [summary(await anext(items)) for _ in range(2)] == ["ADDED a", "start"]
         with pytest.raises(KubeUnreachable):
             await anext(items)
 
@@ -255,8 +351,31 @@ async def test_a_list_by_the_page_helps_when_a_watch_list_breaks(status: int) ->
     """It was no sign that there are none."""
     server = Pages([pod("a"), pod("b")], answering(status, "{}"))
     async with served(server.answer) as kube:
-        assert (await listed(kube))[-3:] == ["ADDED a", "ADDED b", "end 7"]
+        assert await listed(kube) == ["start", "ADDED a", "ADDED b", "end 7"]
         assert kube.has_watch_lists
+
+
+async def test_an_object_that_only_the_broken_part_of_a_list_had_is_gone() -> None:
+    server = Pages([pod("b", 6)], streaming(*added(pod("deleted", 5))))
+    store, changed = Store(), list[str]()
+    store.put(pod("deleted", 5))
+
+    def note(obj: Json) -> None:
+        changed.append(obj["metadata"]["name"])
+
+    async with served(server.answer) as kube:
+        assert await take_over(kube.list_all(PODS, None), store, None, note) == "7"
+    assert [found["metadata"]["name"] for found in store.all()] == ["b"]
+    assert changed == ["b", "deleted"]
+
+
+async def test_a_nameless_object_of_the_broken_part_of_a_list_does_not_keep_the_rest_from_pruning() -> None:
+    nameless = b'{"type":"ADDED","object":{"metadata":{"annotations":{"a":"' + b"x" * 3 * 2**20 + b'"}}}}\n'
+    store = Store()
+    store.put(pod("deleted", 5))
+    async with served(Pages([pod("b", 6)], streaming(nameless)).answer) as kube:
+        await take_over(kube.list_all(PODS, None), store, None, lambda _: None)
+    assert [found["metadata"]["name"] for found in store.all()] == ["b"]
 
 
 class Pages:
@@ -308,7 +427,7 @@ async def test_a_page_is_halved_until_it_can_be_read_and_a_single_object_is_unre
     server = Pages(pods, answering(422, FORBIDDEN))
     async with served(server.answer) as kube:
         found = await listed(kube)
-    assert found == [f"ADDED p{n}{' unreadable' if n == 4 else ''}" for n in range(7)] + ["end 7"]
+    assert found == ["start"] + [f"ADDED p{n}{' unreadable' if n == 4 else ''}" for n in range(7)] + ["end 7"]
     assert len(server.limits) < 25
 
 

@@ -11,12 +11,12 @@ import pytest
 
 from caisson.api.reasons import Reason
 from caisson.core.unreadable import is_unreadable, stub_of
-from caisson.shell import objectwatch, resync
+from caisson.shell import objectwatch, rereader, resync
 from caisson.shell.budget import Budget
 from caisson.shell.collections import PODS, SANDBOXES, Collection
-from caisson.shell.errors import AnswerTooLarge, CaissonError, KubeUnreachable
+from caisson.shell.errors import AnswerTooLarge, CaissonError, KubeUnreachable, kube_error
 from caisson.shell.health import Health
-from caisson.shell.kube import Kube, ListEnd
+from caisson.shell.kube import Kube, ListEnd, ListItem
 from caisson.shell.metrics import Metrics
 from caisson.shell.objectwatch import ObjectWatch
 from caisson.shell.rereader import Rereader
@@ -42,7 +42,7 @@ def unreadable(name: str, version: int = 1, change: str = "ADDED") -> Json:
     return {"type": change, "object": stub_of(thing(name, version), "Pod", Reason.OBJECT_TOO_LARGE, 9 * 2**20)}
 
 
-Script = list[Json | ListEnd | Exception]
+Script = list[ListItem | Exception]
 
 
 class Scripted:
@@ -55,14 +55,14 @@ class Scripted:
         self.objects: dict[str, Json | Exception | None] = {}
         self.found: list[str] = []
 
-    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[ListItem]:
         """Answer with the next list."""
         async for item in self._play(self.lists):
             yield item
 
     async def watch(
         self, kind: Collection, namespace: str | None, resource_version: str, seconds: int
-    ) -> AsyncGenerator[Json | ListEnd]:
+    ) -> AsyncGenerator[ListItem]:
         """Answer with the next watch."""
         self.watched_from.append(resource_version)
         async for item in self._play(self.watches):
@@ -76,7 +76,7 @@ class Scripted:
             raise found
         return found
 
-    async def _play(self, scripts: list[Script]) -> AsyncGenerator[Json | ListEnd]:
+    async def _play(self, scripts: list[Script]) -> AsyncGenerator[ListItem]:
         if not scripts:
             await asyncio.sleep(60)
         for item in scripts.pop(0):
@@ -242,3 +242,45 @@ async def test_what_can_not_be_read_again_stays_as_it_is(answer: Exception | Non
     await Rereader(cast("Kube", server), budget, {store: (PODS, lambda _: None)}).read()
     assert names(store) == {"b": False, "c": True, "d": True}
     assert store.get(Key("ns", "c")) is not None
+
+
+@pytest.mark.parametrize(
+    "error", [AnswerTooLarge("no"), kube_error("GET", 403, "Forbidden", "no"), KeyError("items")], ids=repr
+)
+async def test_an_object_that_can_not_be_read_keeps_no_other_from_being_read(error: Exception) -> None:
+    store, budget = crowded()
+    server = Scripted([], [])
+    server.objects = {"c": error, "d": aged("d")}
+    store.remove(thing("a", 2))
+    reader = Rereader(cast("Kube", server), budget, {store: (PODS, lambda _: None)})
+    await reader.read()
+    assert names(store) == {"b": False, "c": True, "d": False}
+    store.remove(thing("b", 2))
+    for _ in range(3):
+        await reader.read()
+    assert server.found == ["c", "d"], "it is asked for again and again"
+
+
+async def test_an_object_that_could_not_be_read_is_read_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rereader, "_PERIOD_SECONDS", 0.02)
+    store, budget = crowded()
+    server = Scripted([], [])
+    server.objects = {"c": AnswerTooLarge("no"), "d": None}
+    store.remove(thing("a", 2))
+    reader = Rereader(cast("Kube", server), budget, {store: (PODS, lambda _: None)})
+    await reader.read()
+    server.objects["c"] = aged("c")
+    await asyncio.sleep(0.03)
+    await reader.read()
+    assert names(store) == {"b": False, "c": False, "d": True}
+
+
+async def test_a_server_that_does_not_answer_ends_the_round() -> None:
+    store, budget = crowded()
+    server = Scripted([], [])
+    server.objects = dict.fromkeys("cd", KubeUnreachable("no"))
+    store.remove(thing("a", 2))
+    reader = Rereader(cast("Kube", server), budget, {store: (PODS, lambda _: None)})
+    for _ in range(2):
+        await reader.read()
+    assert server.found == ["c", "c"]

@@ -1121,6 +1121,20 @@ class TestUnreadable:
         assert (ready["status"], ready["reason"]) == ("False", "NamespaceOverLimit")
         assert finds == ["sandboxpools/default/warm"]
 
+    async def test_a_pool_that_is_over_the_limit_at_the_first_look_has_an_event_that_says_so(self) -> None:
+        world = PoolWorld(replicas=1)
+        world.pools._pools = Store(kind="SandboxPool", budget=Budget(100, 100))
+        world.pools._pools.put(copy.deepcopy(world.kube.pool))
+
+        async def find(kind: Collection, namespace: str, name: str) -> Json:
+            return copy.deepcopy(world.kube.pool)
+
+        world.kube.find = find  # type: ignore[method-assign]
+        for _ in range(3):
+            await world.pools.reconcile(POOL_KEY)
+        events = [(event["involvedObject"]["kind"], event["reason"]) for event in world.kube.events]
+        assert events == [("SandboxPool", "NamespaceOverLimit")]
+
 
 class TestScaling:
     async def test_what_was_scaled_away_is_no_failure_though_it_has_ended_before_it_is_gone(self) -> None:

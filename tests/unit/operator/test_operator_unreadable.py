@@ -131,6 +131,17 @@ async def test_a_sandbox_over_the_limit_says_so_once_and_gets_no_pod() -> None:
     assert len(found.kube.status_writes) == 1
 
 
+async def test_a_sandbox_that_is_over_the_limit_at_the_first_look_has_an_event_that_says_so() -> None:
+    found = world()
+    is_over_limit(found, Budget(100, 100))
+    await found.reconcile(4)
+    assert [event["reason"] for event in found.kube.events] == ["NamespaceOverLimit"]
+    found.operator_restarts()
+    is_over_limit(found, Budget(100, 100))
+    await found.reconcile(4)
+    assert [event["reason"] for event in found.kube.events] == ["NamespaceOverLimit"]
+
+
 async def test_a_sandbox_that_comes_over_the_limit_keeps_its_pod_and_comes_back() -> None:
     found = world()
     await becomes_ready(found)
