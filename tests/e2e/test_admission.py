@@ -361,6 +361,9 @@ class TestARunningSandbox:
             ({"spec": {"initContainers": [GATE | {"terminationMessagePath": "/libexec/gate"}]}}, "default path"),
             ({"container": {"terminationMessagePath": "/opt/caisson/libexec/gate"}}, "default path"),
             ({"spec": {"securityContext": {}}}, "the two sysctls"),
+            ({"spec": {"shareProcessNamespace": True}}, "share"),
+            ({"spec": {"shareProcessNamespace": True, "securityContext": {}, "initContainers": [GATE]}}, "share"),
+            ({"container": {"command": ["sh", "-c", "id"]}}, "run the gate"),
             *(
                 ({"spec": {"securityContext": {"sysctls": sysctls}}}, "sysctls")
                 for sysctls in DAMAGED_TRIPWIRES.values()
@@ -507,6 +510,10 @@ def test_nobody_but_the_operator_creates_objects_with_its_label(
     with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
         create(guarded, body | {"metadata": {"name": "squatter", "labels": MANAGED}}, "--dry-run=server", *user)
     create(guarded, body, "--output=name", *user)
+    if kind != "NetworkPolicy" and not user:
+        patch = json.dumps({"metadata": {"labels": MANAGED}})
+        with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
+            guarded("patch", kind, "squatter", "--subresource=status", "--type=merge", "-p", patch)
     with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
         guarded("label", kind, "squatter", "app.kubernetes.io/managed-by=caisson", *user)
     guarded("label", kind, "squatter", "app.kubernetes.io/managed-by=somebody", *user)

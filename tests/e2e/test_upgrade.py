@@ -6,9 +6,11 @@ The same operator with `isolation: InitContainer`, which creates pods of that sh
 import json
 from pathlib import Path
 
+import pytest
+
 from caisson.core.tripwire import tripwire
 from tests.e2e.cluster import VALUES, LocalCluster
-from tests.e2e.kubectl import Json, Kubectl, eventually
+from tests.e2e.kubectl import Json, Kubectl, Refused, eventually
 
 PLAIN: Json = {"image": "debian:trixie-slim", "docker": {"enabled": False}}
 
@@ -56,6 +58,12 @@ def test_running_and_claimed_pods_keep_their_shape_and_pools_change_theirs(
         after = kubectl.until_ready(name)
         assert (after["podUID"], after.get("docker")) == (status["podUID"], status.get("docker"))
         assert has_gate(kubectl.get("pod", after["podName"]))
+    # An ephemeral container starts before the gate, which is all that this pod has.
+    body = kubectl.get("pod", "cold")
+    body["spec"]["ephemeralContainers"] = [{"name": "debug", "image": "debian:trixie-slim"}]
+    path = f"/api/v1/namespaces/{kubectl.namespace}/pods/cold/ephemeralcontainers"
+    with pytest.raises(Refused, match="can't be debugged"):
+        kubectl("replace", "--raw", path, "-f", "-", stdin=json.dumps(body))
     kubectl.sandbox("new", docker={"enabled": False})
     kubectl.until_ready("new")
     assert kubectl.get("pod", "new")["spec"]["securityContext"]["sysctls"] == tripwire()

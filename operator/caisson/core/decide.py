@@ -426,7 +426,10 @@ def _status(
     seen: Observation, state: _State, life: LifetimeState, now: datetime, problem: Verdict | None
 ) -> SandboxStatus:
     """`problem` is what hinders something beside the pod and its daemon."""
-    pod = _own_pod(seen)
+    pod, stored = _own_pod(seen), SandboxStatus()
+    if pod is None and seen.unreadable is not None:
+        # The pod that the status names may be the one that can't be read, and is then found by that name alone.
+        stored = seen.sandbox.status
     verdicts = {
         ConditionType.POD_RUNNING: state.pod_running,
         ConditionType.ISOLATED: state.isolated,
@@ -440,11 +443,11 @@ def _status(
     return SandboxStatus(
         observed_generation=generation,
         conditions=conditions(seen.sandbox.status, verdicts, generation, now, generations),
-        pod_name=pod.name if pod else None,
-        pod_uid=pod.uid if pod else None,
+        pod_name=pod.name if pod else stored.pod_name,
+        pod_uid=pod.uid if pod else stored.pod_uid,
         spec_hash=state.spec_hash,
-        pod_ip=pod.ip if pod else None,
-        node_name=pod.node if pod else None,
+        pod_ip=pod.ip if pod else stored.pod_ip,
+        node_name=pod.node if pod else stored.node_name,
         pool=_pool_status(seen, state, pod, life, now),
         startup=startup_status(seen, pod, state.docker, verdicts[ConditionType.READY], now) if pod else None,
         docker=state.docker,

@@ -27,7 +27,7 @@ from caisson.core.podstate import awaits_first_probe, is_finished
 from caisson.core.podview import PodView, pod_view
 from caisson.core.pool import Member
 from caisson.core.template import MadeFrom, read_template
-from caisson.core.unreadable import has_unknown_owner, is_unreadable
+from caisson.core.unreadable import has_unknown_owner, is_unreadable, unreadable_verdict
 from caisson.core.verdict import Verdict
 from caisson.shell.actions import Actions
 from caisson.shell.claims import Reservations
@@ -204,7 +204,7 @@ class Members:
             revision=self._revision(raw, same, desired),
             standing=same.standing if same else Standing.PENDING,
             ready_since=same.ready_since if same else None,
-            problem=same.problem if same else None,
+            problem=_problem(raw, same),
         )
 
     @staticmethod
@@ -241,6 +241,13 @@ class Members:
         known = self._known.pop(key, None)
         if known is not None:
             known.memory.close()
+
+
+def _problem(raw: Json, known: _Known | None) -> Verdict | None:
+    """Return what prevents a pod from becoming ready, as far as this process can observe it."""
+    if is_unreadable(raw):
+        return unreadable_verdict(raw)
+    return known.problem if known is not None else None
 
 
 def _is_as_good_as_claimed(known: _Known | None, pod: PodView) -> bool:

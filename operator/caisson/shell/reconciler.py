@@ -170,6 +170,8 @@ class Reconciler:
         named = self._pods.indexed(OwnerKey(key.namespace, KIND, key.name))
         # One whose owner could not be read may be the Sandbox's: there must be no second one beside it.
         mine = [pod for pod in named if is_owned_by(pod, sandbox) or has_unknown_owner(pod)]
+        if not mine and (pod := self._unreadable_pod_of_status(sandbox)) is not None:
+            mine = [pod]
         uid = sandbox.status.pod_uid
         if uid is None and len(mine) > 1:
             # If the rest of the status can't be read, this part may be readable.
@@ -183,6 +185,12 @@ class Reconciler:
             of_the_name = None
         # Those that an earlier Sandbox took out of a pool have other names: they are in nobody's way.
         return next((pod for pod in named if pod["metadata"]["name"] == key.name), of_the_name), []
+
+    def _unreadable_pod_of_status(self, sandbox: Sandbox) -> Json | None:
+        """Return the pod that the status names, if neither its owner nor its labels could be read."""
+        name, uid = sandbox.status.pod_name, sandbox.status.pod_uid
+        pod = self._pods.get(Key(sandbox.metadata.namespace, name)) if name is not None else None
+        return pod if pod is not None and pod["metadata"]["uid"] == uid and has_unknown_owner(pod) else None
 
     def _pooled(self, sandbox: Sandbox, pod: Json | None, memory: Memory) -> _Pooled:
         """Fill in what a pool's template says, and look for a pod in the pool where there is none yet."""

@@ -186,4 +186,4 @@ def test_a_copied_toolbox_comes_with_the_tripwire_and_the_gate() -> None:
 def test_the_admission_policies_compare_with_the_same_list() -> None:
     expected = str(tripwire())
     policies = (CHECKOUT / "manifests" / "install.yaml").read_text(encoding="utf-8")
-    assert policies.count(expected) == 3
+    assert policies.count(expected) == policies.count("kernel.shm_rmid_forced") > 0

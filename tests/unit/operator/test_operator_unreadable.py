@@ -62,6 +62,25 @@ async def test_a_sandbox_whose_pod_is_too_large_has_no_second_one(*, is_complete
     assert len(found.kube.status_writes) == writes
 
 
+async def test_a_claimed_pod_that_only_the_status_names_is_not_replaced() -> None:
+    """Its name is the pool's, and its owner and labels are out of reach."""
+    found = world()
+    await becomes_ready(found)
+    assert found.kube.pod is not None
+    pod = copy.deepcopy(found.kube.pod)
+    pod["metadata"] = {
+        key: pod["metadata"][key] for key in ("namespace", "uid", "creationTimestamp", "resourceVersion")
+    }
+    pod["metadata"]["name"] = found.kube.sandbox["status"]["podName"] = "warm-abcde"
+    found.kube.pod = None
+    found.operator_restarts()
+    found.pods.put(stub_of(pod, "Pod", LARGE, 6 * 2**20, is_complete=False))
+    await found.reconcile(3)
+    assert found.condition("PodRunning") == ("Unknown", "ObjectTooLarge")
+    assert found.kube.pods_created == 1
+    assert found.kube.sandbox["status"]["podName"] == "warm-abcde"
+
+
 async def test_a_pod_that_can_be_read_again_is_what_it_was() -> None:
     found = world()
     await becomes_ready(found)
