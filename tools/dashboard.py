@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from caisson.core.startup import Phase
+from caisson.core.startup import StartupPhase
 
 Json = dict[str, Any]
 
@@ -63,7 +63,7 @@ PANELS = (
         "The mean of each phase, the first at the bottom. They follow one another: the top is how long a start takes.",
         "s",
         # A query each, because the series of one query would be stacked by name.
-        tuple((_mean("caisson_phase_duration_seconds", f'phase="{phase}"'), str(phase)) for phase in Phase),
+        tuple((_mean("caisson_phase_duration_seconds", f'phase="{phase}"'), str(phase)) for phase in StartupPhase),
         stacked=True,
     ),
     Panel(

@@ -44,7 +44,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
         (Reason.POOL_READY, Reason.POOL_FILLING, Reason.PRELOAD_FAILED, Reason.TEMPLATE_TOO_LARGE), (_C.READY,)
     ),
     Reason.POOL_EMPTY: (),
-    Reason.CLAIM_REFUSED: (),
+    Reason.POD_CLAIM_REJECTED: (),
     Reason.POOL_NOT_FOUND: (_C.POD_RUNNING,),
     **dict.fromkeys((Reason.EXPIRED, Reason.SUSPENDED), (_C.POD_RUNNING, _C.DOCKER_READY)),
     **dict.fromkeys((Reason.EGRESS_NOT_ALLOWED, Reason.NETWORK_POLICY_REJECTED), (_C.POD_RUNNING, _C.READY)),
@@ -58,7 +58,7 @@ _PLACES: dict[Reason, tuple[ConditionType, ...]] = {
             Reason.VOLUME_CLAIM_NOT_ALLOWED,
             Reason.VOLUME_CLAIM_REJECTED,
             Reason.VOLUME_CLAIM_PENDING,
-            Reason.IDLENESS_NOT_SEEN,
+            Reason.IDLE_DETECTION_UNSUPPORTED,
             Reason.POD_RUNNING,
             Reason.POD_PENDING,
             Reason.POD_TERMINATING,
@@ -296,7 +296,7 @@ def _reasons() -> Iterator[str]:
         if reason in WARNING_REASONS:
             places.append("`status.docker.warnings`")
         where = ", ".join(places) or "an Event"
-        cells = (f"`{reason}`", where, _cell(reason.meaning), _cell(reason.hint), reason.outlook.value)
+        cells = (f"`{reason}`", where, _cell(reason.meaning), _cell(reason.hint), reason.disposition.value)
         yield f"| {' | '.join(cells)} |"
     yield ""
 

@@ -10,20 +10,20 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from caisson.api.reasons import CRASH_REASONS, Outlook, Reason
+from caisson.api.reasons import CRASH_REASONS, Disposition, Reason
 from caisson.core.diagnosis import last_words
 
 _MOST_EXAMPLES = 3
 _MOST_LINES = 4
 _MOST_COLUMNS = 220
 
-_CHAPTERS: tuple[tuple[str, str, frozenset[Outlook]], ...] = (
-    ("It stays until somebody acts", "Caisson does not try again by itself.", frozenset({Outlook.FINAL})),
-    ("It is tried again", "Caisson, or the cluster, goes on trying.", frozenset({Outlook.RETRIED})),
+_CHAPTERS: tuple[tuple[str, str, frozenset[Disposition]], ...] = (
+    ("It stays until somebody acts", "Caisson does not try again by itself.", frozenset({Disposition.TERMINAL})),
+    ("It is tried again", "Caisson, or the cluster, goes on trying.", frozenset({Disposition.RETRYING})),
     (
         "It works, and differs from what one may expect",
         "These are in `status.docker.warnings`; those that do not hold everywhere are Events as well.",
-        frozenset({Outlook.ADVICE}),
+        frozenset({Disposition.WARNING}),
     ),
 )
 
@@ -47,7 +47,7 @@ def troubleshooting(corpus: Path) -> Iterator[str]:
         yield ""
         yield introduction
         for reason in Reason:
-            if reason.hint and reason.outlook in outlooks:
+            if reason.hint and reason.disposition in outlooks:
                 yield from _section(reason, examples.get(reason.value, []))
 
 

@@ -15,49 +15,50 @@ import structlog
 from kubernetes.aio import client
 from kubernetes.aio.config import ConfigException
 
-from caisson import __version__, logs
+from caisson import __version__
 from caisson.api import pool
 from caisson.api.sandbox import KIND, PLURAL
 from caisson.config import Config
 from caisson.core.backoff import exponential
 from caisson.core.owned import POOL_LABEL
-from caisson.core.plan import Kept
+from caisson.core.plan import ChildKind
 from caisson.handlers.http import serve_metrics, serve_probes
 from caisson.handlers.sandboxes import watch_sandboxes
-from caisson.shell.actions import Actions
+from caisson.logs import configure_logging
+from caisson.shell.actions import ActionExecutor
 from caisson.shell.budget import Budget
-from caisson.shell.claims import Claims, Reservations
-from caisson.shell.collections import KEPT, PODS, POOLS, SANDBOXES
+from caisson.shell.claims import PodClaimer, Reservations
+from caisson.shell.collections import CHILD_RESOURCES, PODS, POOLS, SANDBOXES
 from caisson.shell.configfile import load_config
 from caisson.shell.delivery import resolve_delivery
 from caisson.shell.errors import ConfigError, LeaseLost
 from caisson.shell.exec import Executor
 from caisson.shell.health import Health
-from caisson.shell.keeper import Keeper
-from caisson.shell.kube import Kube, configuration
-from caisson.shell.lease import Lease
-from caisson.shell.members import Members
+from caisson.shell.keeper import ChildObjects
+from caisson.shell.kube import KubeClient, configuration
+from caisson.shell.lease import LeaderElector
+from caisson.shell.members import WarmPodController
 from caisson.shell.metrics import CONTROLLERS, Metrics
-from caisson.shell.objectwatch import ObjectWatch
-from caisson.shell.pace import Pace
-from caisson.shell.pools import Pools
+from caisson.shell.objectwatch import Informer
+from caisson.shell.pace import NodeStartLimiter
+from caisson.shell.pools import PoolController
 from caisson.shell.preconditions import Preconditions
 from caisson.shell.queue import WorkQueue
-from caisson.shell.reconciler import Reconciler
+from caisson.shell.reconciler import SandboxController
 from caisson.shell.rereader import Rereader
 from caisson.shell.resync import Resync
-from caisson.shell.sessions import SessionLimits, Sessions
+from caisson.shell.sessions import ExecSessions, SessionLimits
 from caisson.shell.store import Key, Store, claimed_pod, key_of, owner_key
 
 log = structlog.get_logger("caisson")
 
-_WATCH_CEILING_SECONDS = 60
+SANDBOX_WATCH_CEILING_SECONDS = 60
 _SANDBOX_WATCH = "the watch of Sandboxes"
-_REFILL_AFTER_SECONDS = 0.5
-_LISTED_AFTER_SECONDS = 10.0
+POOL_REFILL_DELAY_SECONDS = 0.5
+LIST_AFTER_INITIAL_EVENTS_SECONDS = 10.0
 """How long initial events may last, before they are checked against a list."""
-_LEASE_LOST = 75  # EX_TEMPFAIL of sysexits.h
-_CONFIGURATION_FAILED = 78  # EX_CONFIG of sysexits.h
+_EXIT_LEASE_LOST = 75  # EX_TEMPFAIL of sysexits.h
+_EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 
 class Operator:
@@ -69,13 +70,13 @@ class Operator:
         self._api = client.ApiClient(connection)
         self._executor = Executor(connection)
         self.health, self.metrics = Health(), Metrics()
-        self._lease = _lease(config, Kube(self._api, self.metrics))
-        leading = self._lease.held if self._lease is not None else _always
-        self._kube = Kube(self._api, self.metrics, leading)
+        self._lease = _lease(config, KubeClient(self._api, self.metrics))
+        leading = self._lease.is_leader if self._lease is not None else _always
+        self._kube = KubeClient(self._api, self.metrics, leading)
         budget = Budget(config.bytes_per_namespace, config.bytes_in_all)
         self._sandboxes = Store(claimed_pod, kind=KIND, budget=budget, dropped=self._sandbox_changed)
         self._pods = Store(owner_key, kind=PODS.kind, budget=budget, dropped=self._pod_changed)
-        self._kept = {kind: Store(kind=kind, budget=budget, dropped=self._kept_changed) for kind in Kept}
+        self._children = {kind: Store(kind=kind, budget=budget, dropped=self._kept_changed) for kind in ChildKind}
         self._pools = Store(kind=pool.KIND, budget=budget, dropped=self._pool_changed)
         self.metrics.has_workers(config.workers)
         self.metrics.leads(config.leader_election.lease_name, leading)
@@ -85,7 +86,9 @@ class Operator:
             for name in CONTROLLERS
         )
         limits = SessionLimits(config.sessions, config.sessions_per_namespace)
-        self._sessions = Sessions(self._executor, limits, Pace(config.starts_per_node), self.metrics, leading)
+        self._sessions = ExecSessions(
+            self._executor, limits, NodeStartLimiter(config.starts_per_node), self.metrics, leading
+        )
         self._listing: asyncio.TimerHandle | None = None
         self._controllers: dict[str, Callable[[Key], Awaitable[None]]] = {}
         scopes = config.namespaces or (None,)
@@ -93,7 +96,7 @@ class Operator:
         ours = ((SANDBOXES, self._sandboxes, self._sandbox_changed), (POOLS, self._pools, self._pool_changed))
         managed = (
             (PODS, self._pods, self._pod_changed),
-            *((KEPT[kind], store, self._kept_changed) for kind, store in self._kept.items()),
+            *((CHILD_RESOURCES[kind], store, self._kept_changed) for kind, store in self._children.items()),
         )
         stores = {store: (kind, changed) for kind, store, changed in (*ours, *managed)}
         self._rereader = Rereader(self._kube, budget, stores)
@@ -101,9 +104,9 @@ class Operator:
         self._resyncs = [
             Resync(self._kube, kind, scope, store, changed, period) for kind, store, changed in ours for scope in scopes
         ]
-        self._lists: list[ObjectWatch | Resync] = [
+        self._lists: list[Informer | Resync] = [
             *(
-                ObjectWatch(self._kube, kind, scope, store, changed, self.health, self.metrics, period)
+                Informer(self._kube, kind, scope, store, changed, self.health, self.metrics, period)
                 for kind, store, changed in managed
                 for scope in scopes
             ),
@@ -129,7 +132,7 @@ class Operator:
                 log.info("operator in sync", version=__version__, namespaces=list(self._config.namespaces) or "all")
                 if self._lease is not None:
                     await self._lease.acquire()
-                    group.create_task(self._lease.keep())
+                    group.create_task(self._lease.renew_until_lost())
                 for pods in self._pods.all():
                     # Of what the pools' pods are good for nothing is written down.
                     self._pod_changed(pods)
@@ -150,10 +153,10 @@ class Operator:
         """Put together what works on the queues, once it is known how the toolbox gets into a pod."""
         kube, pods, reservations = self._kube, self._pods, Reservations()
         preconditions = Preconditions(kube, config)
-        keeper = Keeper(kube, self._kept)
-        claims = Claims(kube, config, self._sandboxes, pods, reservations, keeper, self._left_pool)
-        actions = Actions(kube, self._sessions, claims, preconditions, pods, keeper)
-        members = Members(
+        child_objects = ChildObjects(kube, self._children)
+        claims = PodClaimer(kube, config, self._sandboxes, pods, reservations, child_objects, self._left_pool)
+        actions = ActionExecutor(kube, self._sessions, claims, preconditions, pods, child_objects)
+        warm_pods = WarmPodController(
             config,
             pods,
             self._sandboxes,
@@ -163,24 +166,24 @@ class Operator:
             self._member_queue.add_after,
             self._pool_queue.add,
         )
-        pools = Pools(
+        pools = PoolController(
             config,
             kube,
             self._pools,
             pods,
-            self._kept[Kept.NETWORK_POLICY],
-            members,
-            keeper,
+            self._children[ChildKind.NETWORK_POLICY],
+            warm_pods,
+            child_objects,
             preconditions,
             reservations,
             self._pool_queue.add_after,
         )
-        sandboxes = Reconciler(
+        sandboxes = SandboxController(
             config,
             kube,
             self._sandboxes,
             pods,
-            self._kept,
+            self._children,
             pools,
             actions,
             self.health,
@@ -189,28 +192,28 @@ class Operator:
             self._queue.add_after,
             self._queue.forget,
         )
-        work = (sandboxes.reconcile, pools.reconcile, members.reconcile)
+        work = (sandboxes.reconcile, pools.reconcile, warm_pods.reconcile)
         self._controllers = dict(zip(CONTROLLERS, work, strict=True))
 
-    def _sandbox_changed(self, thing: dict[str, Any]) -> None:
-        self._queue.add(key_of(thing))
+    def _sandbox_changed(self, obj: dict[str, Any]) -> None:
+        self._queue.add(key_of(obj))
 
-    def _kept_changed(self, thing: dict[str, Any]) -> None:
+    def _kept_changed(self, obj: dict[str, Any]) -> None:
         """Have whoever an object is kept for look at it."""
-        owner = owner_key(thing)
+        owner = owner_key(obj)
         if owner is not None and owner.kind == pool.KIND:
             self._pool_queue.add(Key(owner.namespace, owner.name))
         else:
-            self._queue.add(key_of(thing))
+            self._queue.add(key_of(obj))
 
-    def _pool_changed(self, thing: dict[str, Any]) -> None:
-        self._pool_queue.add(key_of(thing))
+    def _pool_changed(self, obj: dict[str, Any]) -> None:
+        self._pool_queue.add(key_of(obj))
 
-    def _pod_changed(self, thing: dict[str, Any]) -> None:
+    def _pod_changed(self, obj: dict[str, Any]) -> None:
         """Have whoever owns a pod look at it. One that nobody owns may have the name of a Sandbox."""
-        owner, key = owner_key(thing), key_of(thing)
+        owner, key = owner_key(obj), key_of(obj)
         # One that was taken as well: its pool may not know.
-        of_pool = (thing["metadata"].get("labels") or {}).get(POOL_LABEL)
+        of_pool = (obj["metadata"].get("labels") or {}).get(POOL_LABEL)
         if owner is None:
             self._queue.add(key)
         elif owner.kind == pool.KIND:
@@ -225,7 +228,7 @@ class Operator:
     def _left_pool(self, pod: Key, of: Key) -> None:
         self._member_queue.add(pod)
         # What takes its place may wait for the one that was taken to be told of.
-        self._pool_queue.add_after(of, _REFILL_AFTER_SECONDS)
+        self._pool_queue.add_after(of, POOL_REFILL_DELAY_SECONDS)
 
     async def _watch(self) -> None:
         """Watch Sandboxes for ever: kopf gives up at an answer that it does not expect, and is started anew."""
@@ -233,7 +236,7 @@ class Operator:
         while True:
             began = loop.time()
             # One that lasts works, though there may be nothing for it to tell.
-            lasts = loop.call_later(_WATCH_CEILING_SECONDS, self.health.working, _SANDBOX_WATCH)
+            lasts = loop.call_later(SANDBOX_WATCH_CEILING_SECONDS, self.health.working, _SANDBOX_WATCH)
             try:
                 await watch_sandboxes(
                     self._connection,
@@ -246,12 +249,12 @@ class Operator:
                 error = caught
             finally:
                 lasts.cancel()
-            if loop.time() - began > _WATCH_CEILING_SECONDS:
+            if loop.time() - began > SANDBOX_WATCH_CEILING_SECONDS:
                 failures = 0
             failures += 1
             if failures > 1:
                 self.health.failing(_SANDBOX_WATCH)
-            pause = exponential(failures, ceiling=_WATCH_CEILING_SECONDS).total_seconds()
+            pause = exponential(failures, ceiling=SANDBOX_WATCH_CEILING_SECONDS).total_seconds()
             log.error("sandbox watch ended", error=repr(error), retry_in_seconds=pause)
             await asyncio.sleep(pause)
             # The new watch tells of no deletion that happened in between.
@@ -263,18 +266,18 @@ class Operator:
             resync.hurry()
 
     def _deliver(self, plural: str, event: dict[str, Any]) -> None:
-        thing = dict(event["object"])
+        obj = dict(event["object"])
         self.health.working(_SANDBOX_WATCH)
         if event["type"] is None and self._listing is None:
             # kopf begins anew, and tells neither of deletions in between nor of the rest of initial events that broke.
-            self._listing = asyncio.get_running_loop().call_later(_LISTED_AFTER_SECONDS, self._list_now)
+            self._listing = asyncio.get_running_loop().call_later(LIST_AFTER_INITIAL_EVENTS_SECONDS, self._list_now)
         self.metrics.delivered(plural)
         store, changed = self._pools, self._pool_changed
         if plural == PLURAL:
-            self.health.seen(thing)
+            self.health.delivered(obj)
             store, changed = self._sandboxes, self._sandbox_changed
-        if store.remove(thing) if event["type"] == "DELETED" else store.put(thing):
-            changed(thing)
+        if store.remove(obj) if event["type"] == "DELETED" else store.put(obj):
+            changed(obj)
 
     async def _work(self, controller: str, key: Key) -> None:
         with self.metrics.reconciling(controller):
@@ -285,7 +288,7 @@ def _always() -> bool:
     return True
 
 
-def _lease(config: Config, kube: Kube) -> Lease | None:
+def _lease(config: Config, kube: KubeClient) -> LeaderElector | None:
     """Return the lease to hold, None where there is no leader election. Raises ConfigError."""
     if not config.leader_election.enabled:
         return None
@@ -295,7 +298,7 @@ def _lease(config: Config, kube: Kube) -> Lease | None:
             "leaderElection.enabled needs the environment variable POD_NAMESPACE, the namespace of the Lease: set it,"
             " or turn leader election off"
         )
-    return Lease(kube, namespace, os.environ.get("POD_NAME"), config.leader_election)
+    return LeaderElector(kube, namespace, os.environ.get("POD_NAME"), config.leader_election)
 
 
 def _log_failure(controller: str, key: Key, error: Exception, pause: float) -> None:
@@ -332,23 +335,23 @@ def main() -> int:
     """Run the operator. Returns the exit code: 0 when told to stop, 75 when it lost the lease, 78 when the
     configuration can't be used.
     """
-    parser = argparse.ArgumentParser(prog="caisson", description="The Caisson operator.")
+    parser = argparse.ArgumentParser(prog="caisson-operator", description="The Caisson operator.")
     parser.add_argument("--config", type=Path, required=True, help="the configuration, a YAML file")
     parser.add_argument("--probe-port", type=int, default=8080, help="port of /healthz and /readyz (default: 8080)")
     parser.add_argument("--metrics-port", type=int, default=9090, help="port of /metrics (default: 9090)")
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
-    logs.configure()
+    configure_logging()
     try:
         config = load_config(arguments.config, os.environ)
         with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(_run(config, arguments.probe_port, arguments.metrics_port))
     except LeaseLost as error:
         print(f"caisson: {error}; another operator goes on, this one ends and is started anew", file=sys.stderr)
-        return _LEASE_LOST
+        return _EXIT_LEASE_LOST
     except (ConfigError, ConfigException) as error:
         print(f"caisson: {error}", file=sys.stderr)
-        return _CONFIGURATION_FAILED
+        return _EXIT_CONFIGURATION
     log.info("operator stopped")
     return 0
 

@@ -56,7 +56,7 @@ def _check_label_key(key: str) -> str:
     return key
 
 
-def _check_annotations(annotations: dict[str, str]) -> dict[str, str]:
+def check_annotations(annotations: dict[str, str]) -> dict[str, str]:
     for key, value in annotations.items():
         if key.startswith(RESERVED_PREFIX):
             raise ValueError(f"{key} is Caisson's own: choose another key")
@@ -347,7 +347,7 @@ class Sandboxes(ConfigModel):
     labels: dict[LabelKey, LabelValue] = {}
     """Labels of every pod. They win over those copied from a Sandbox."""
 
-    annotations: Annotated[dict[QualifiedName, str], AfterValidator(_check_annotations)] = {
+    annotations: Annotated[dict[QualifiedName, str], AfterValidator(check_annotations)] = {
         "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
         "karpenter.sh/do-not-disrupt": "true",
     }

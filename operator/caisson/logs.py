@@ -8,7 +8,7 @@ import structlog
 _QUIET_LIBRARIES = ("aiohttp", "asyncio")
 
 
-def configure(level: int = logging.INFO) -> None:
+def configure_logging(level: int = logging.INFO) -> None:
     """Send the logs of Caisson, and the warnings of its libraries, to standard error in one format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

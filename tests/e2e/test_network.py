@@ -11,7 +11,7 @@ import yaml
 from caisson.api.network import Network
 from caisson.api.ports import Port
 from caisson.config import SandboxNetwork
-from caisson.core.kept import is_as_it_should_be
+from caisson.core.kept import matches_desired
 from caisson.core.networkpolicy import render_network_policy
 from tests.e2e.cluster import CHECKOUT, VALUES, LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, condition, eventually
@@ -26,7 +26,7 @@ def is_right(kubectl: Kubectl, **network: object) -> bool:
     selector = {"matchLabels": {"app.kubernetes.io/managed-by": "caisson", "caisson.dev/sandbox": "demo"}}
     ports = [Port.model_validate(port) for port in PLAIN["ports"]]
     wanted = render_network_policy({}, selector, Network.model_validate(network), ports, SandboxNetwork())
-    return is_as_it_should_be(wanted, kubectl.get("networkpolicy", "demo"))
+    return matches_desired(wanted, kubectl.get("networkpolicy", "demo"))
 
 
 def until_right(kubectl: Kubectl, **network: object) -> None:

@@ -219,6 +219,6 @@ def test_where_admission_keeps_pods_from_changing_hands_one_is_started_and_told_
         kubectl("delete", "-f", "-", stdin=NO_HAND_OVER)
     assert (status["podName"], status["pool"]) == ("demo", {"origin": "Cold"})
     told = {event["reason"]: event["message"] for event in kubectl.events("demo")}
-    assert "pods stay whose they are" in told["ClaimRefused"]
+    assert "pods stay whose they are" in told["PodClaimRejected"]
     assert "PoolEmpty" not in told
     assert set(pods_of(kubectl, "SandboxPool").values()) == {"warm"}

@@ -9,13 +9,13 @@ from caisson.api.sandbox import GROUP, KIND, MAX_NAME_LENGTH, PLURAL, VERSION, S
 from caisson.api.schema import Schema, structural_schema
 
 
-def _ready(field: str) -> str:
+def _of_ready(field: str) -> str:
     return f'.status.conditions[?(@.type=="Ready")].{field}'
 
 
-_COLUMNS: list[dict[str, Any]] = [
-    {"name": "Ready", "type": "string", "jsonPath": _ready("status")},
-    {"name": "Reason", "type": "string", "jsonPath": _ready("reason")},
+SANDBOX_COLUMNS: list[dict[str, Any]] = [
+    {"name": "Ready", "type": "string", "jsonPath": _of_ready("status")},
+    {"name": "Reason", "type": "string", "jsonPath": _of_ready("reason")},
     {"name": "Docker", "type": "string", "jsonPath": ".status.docker.version"},
     {
         "name": "Startup-ms",
@@ -36,10 +36,10 @@ _COLUMNS: list[dict[str, Any]] = [
 ]
 
 
-_POOL_COLUMNS: list[dict[str, Any]] = [
+POOL_COLUMNS: list[dict[str, Any]] = [
     {"name": "Desired", "type": "integer", "jsonPath": ".spec.replicas"},
     {"name": "Ready", "type": "integer", "jsonPath": ".status.readyReplicas"},
-    {"name": "Reason", "type": "string", "jsonPath": _ready("reason")},
+    {"name": "Reason", "type": "string", "jsonPath": _of_ready("reason")},
     {
         "name": "Oldest",
         "type": "date",
@@ -67,7 +67,7 @@ def sandbox_crd() -> Schema:
             field_path=".metadata.name",
         ),
     )
-    return _definition(KIND, PLURAL, "sbx", schema, _COLUMNS, {"status": {}})
+    return _definition(KIND, PLURAL, "sbx", schema, SANDBOX_COLUMNS, {"status": {}})
 
 
 def pool_crd() -> Schema:
@@ -86,7 +86,7 @@ def pool_crd() -> Schema:
         "statusReplicasPath": ".status.replicas",
         "labelSelectorPath": ".status.selector",
     }
-    return _definition(pool.KIND, pool.PLURAL, "sbxp", schema, _POOL_COLUMNS, {"status": {}, "scale": scale})
+    return _definition(pool.KIND, pool.PLURAL, "sbxp", schema, POOL_COLUMNS, {"status": {}, "scale": scale})
 
 
 def _without_defaults(spec: Schema) -> Schema:

@@ -106,9 +106,9 @@ class SandboxPoolStatus(ApiModel):
     ] = ()
     """Ready: as many sandboxes wait as were asked for."""
 
-    def condition(self, wanted: str) -> Condition | None:
+    def condition(self, type_: str) -> Condition | None:
         """Return the condition of a type, None where there is none."""
-        return next((c for c in self.conditions if c.type == wanted), None)
+        return next((c for c in self.conditions if c.type == type_), None)
 
 
 class SandboxPool(ApiModel):

@@ -324,9 +324,9 @@ class SandboxStatus(ApiModel):
     expiry_announced: Time | None = None
     """The expiresAt of which the Event ExpiresSoon was recorded."""
 
-    def condition(self, wanted: str) -> Condition | None:
+    def condition(self, type_: str) -> Condition | None:
         """Return the condition of a type, None where there is none."""
-        return next((c for c in self.conditions if c.type == wanted), None)
+        return next((c for c in self.conditions if c.type == type_), None)
 
 
 class ObjectMeta(ApiModel):

@@ -21,13 +21,13 @@ def pool_for(reserved: Iterable[str], addresses: Iterable[str | None]) -> IPv4Ne
     range is taken, dockerd is left to its own choice as well.
     """
     around = [surroundings(address) for address in addresses if address is not None]
-    taken = [IPv4Network(r) for r in reserved] + [network for network in around if network is not None]
-    if not any(network.overlaps(own) for network in taken for own in _DOCKERS_OWN):
+    used_ranges = [IPv4Network(r) for r in reserved] + [network for network in around if network is not None]
+    if not any(network.overlaps(own) for network in used_ranges for own in _DOCKERS_OWN):
         return None
-    untouched = [block for block in _BLOCKS if not any(block.overlaps(network) for network in taken)]
+    untouched = [block for block in _BLOCKS if not any(block.overlaps(network) for network in used_ranges)]
     for block in (*untouched, *_BLOCKS):
         for pool in block.subnets(new_prefix=_POOL_PREFIX):
-            if not any(pool.overlaps(network) for network in taken):
+            if not any(pool.overlaps(network) for network in used_ranges):
                 return pool
     return None
 

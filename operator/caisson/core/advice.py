@@ -5,23 +5,23 @@ import re
 from caisson.api.docker import DockerSource
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import DockerWarning, Sandbox
-from caisson.core.needs import is_too_old
-from caisson.core.report import Ready
+from caisson.core.needs import is_gvisor_too_old
+from caisson.core.report import StartSucceeded
 
 _VFS_FLAG = re.compile(r"(^| )(--storage-driver|-s)[= ]?vfs( |$)")
 _ORIGIN_IMAGE = "the image's own"
 
-UNIVERSAL = frozenset({Reason.CGROUP_LIMITS_NOT_ENFORCED})
+UNIVERSAL_WARNINGS = frozenset({Reason.CGROUP_LIMITS_NOT_ENFORCED})
 """What holds of every sandbox: it is in the status, and no Event is made of it."""
 
 
-def advice(sandbox: Sandbox, found: Ready, kernel: str | None) -> tuple[DockerWarning, ...]:
+def docker_warnings(sandbox: Sandbox, start: StartSucceeded, kernel: str | None) -> tuple[DockerWarning, ...]:
     """Return the warnings about a daemon that just became ready."""
     asked_for_vfs = _VFS_FLAG.search(" ".join(sandbox.spec.docker.flags)) is not None
     holds = {
-        Reason.STORAGE_FELL_BACK_TO_VFS: found.storage_driver == "vfs" and not asked_for_vfs,
-        Reason.MTU_MISMATCH: bool(found.bridge_mtu and found.uplink_mtu and found.bridge_mtu > found.uplink_mtu),
-        Reason.GVISOR_TOO_OLD: kernel is not None and is_too_old(kernel, found.version),
+        Reason.STORAGE_FELL_BACK_TO_VFS: start.storage_driver == "vfs" and not asked_for_vfs,
+        Reason.MTU_MISMATCH: bool(start.bridge_mtu and start.uplink_mtu and start.bridge_mtu > start.uplink_mtu),
+        Reason.GVISOR_TOO_OLD: kernel is not None and is_gvisor_too_old(kernel, start.version),
         Reason.CGROUP_LIMITS_NOT_ENFORCED: True,
     }
     return tuple(
@@ -31,6 +31,6 @@ def advice(sandbox: Sandbox, found: Ready, kernel: str | None) -> tuple[DockerWa
     )
 
 
-def origin(sandbox: Sandbox, found: Ready) -> str | None:
+def docker_origin(sandbox: Sandbox, start: StartSucceeded) -> str | None:
     """Return where the daemon comes from; None where its toolbox does not say."""
-    return _ORIGIN_IMAGE if sandbox.spec.docker.from_ is DockerSource.IMAGE else found.origin or None
+    return _ORIGIN_IMAGE if sandbox.spec.docker.from_ is DockerSource.IMAGE else start.origin or None

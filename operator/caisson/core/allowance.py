@@ -15,11 +15,11 @@ from caisson.api.storage import StorageType
 from caisson.api.template import ResourceList, Resources
 from caisson.config import Amounts, Config
 
-_NAMES = {"cpu": "cpu", "memory": "memory", "ephemeral_storage": "ephemeral-storage"}
+RESOURCE_NAMES = {"cpu": "cpu", "memory": "memory", "ephemeral_storage": "ephemeral-storage"}
 _DEFAULT_MEMORY_STORAGE = 2 * 2**30
 
 
-class ConfigurationConflict(Exception):  # noqa: N818  it is a state of affairs rather than a failure
+class PolicyViolation(Exception):  # noqa: N818  it is a state of affairs rather than a failure
     """The Sandbox asks for something that the administrator does not offer. The message names field and choices."""
 
     def __init__(self, reason: Reason, message: str) -> None:
@@ -28,12 +28,12 @@ class ConfigurationConflict(Exception):  # noqa: N818  it is a state of affairs 
         self.reason = reason
 
 
-def check_allowance(spec: SandboxSpec, config: Config) -> None:
-    """Raise ConfigurationConflict, which names every field, where a spec asks for more than it may have."""
+def validate_limits(spec: SandboxSpec, config: Config) -> None:
+    """Raise PolicyViolation, which names every field, where a spec asks for more than it may have."""
     _check_names(spec, config)
-    problems = [*_above_maximum(spec, config), *_at_odds(spec, config)]
+    problems = [*_above_maximum(spec, config), *_conflicts_with_defaults(spec, config)]
     if problems:
-        raise ConfigurationConflict(Reason.EXCEEDS_MAXIMUM, "; ".join(problems))
+        raise PolicyViolation(Reason.EXCEEDS_MAXIMUM, "; ".join(problems))
 
 
 def effective_resources(spec: SandboxSpec, config: Config) -> Resources:
@@ -43,9 +43,9 @@ def effective_resources(spec: SandboxSpec, config: Config) -> Resources:
     requests = _filled(spec.resources.requests, default.requests)
     lowered = {
         name: getattr(limits, name)
-        for name in _NAMES
-        if _amount(getattr(spec.resources.requests, name, None)) is None
-        and _is_above(getattr(requests, name), getattr(limits, name))
+        for name in RESOURCE_NAMES
+        if amount(getattr(spec.resources.requests, name, None)) is None
+        and is_above(getattr(requests, name), getattr(limits, name))
     }
     requests = requests.model_copy(update=lowered)
     nothing = ResourceList()
@@ -57,22 +57,22 @@ def effective_resources(spec: SandboxSpec, config: Config) -> Resources:
 
 def memory_storage_bytes(spec: SandboxSpec, config: Config) -> int:
     """Return the size of the tmpfs under Docker, in bytes: what the spec says, else half of the memory limit."""
-    given = spec.docker.storage.memory.size_limit if spec.docker.storage.memory is not None else None
-    if given is not None:
-        return int(parse_quantity(given))
+    size_limit = spec.docker.storage.memory.size_limit if spec.docker.storage.memory is not None else None
+    if size_limit is not None:
+        return int(parse_quantity(size_limit))
     limits = effective_resources(spec, config).limits
     size = _DEFAULT_MEMORY_STORAGE
     if limits is not None and limits.memory is not None:
         # The bounds of sizeLimit: a tmpfs of size 0 would be one without a limit.
         size = min(max(int(parse_quantity(limits.memory) / Decimal(2)), 2**20), 16 * 2**40)
-    most = _amount(config.sandboxes.storage.maximum.memory)
+    most = amount(config.sandboxes.storage.maximum.memory)
     return size if most is None else min(size, int(most))
 
 
 def disk_storage_limit(spec: SandboxSpec, config: Config) -> str | int | None:
     """Return the size limit of the emptyDir under Docker, None where there is none."""
-    given = spec.docker.storage.disk.size_limit if spec.docker.storage.disk is not None else None
-    return given if given is not None else config.sandboxes.storage.maximum.disk
+    size_limit = spec.docker.storage.disk.size_limit if spec.docker.storage.disk is not None else None
+    return size_limit if size_limit is not None else config.sandboxes.storage.maximum.disk
 
 
 def _check_names(spec: SandboxSpec, config: Config) -> None:
@@ -112,23 +112,21 @@ _PATTERNS = {
 
 def _check_name(reason: Reason, kind: str, field: str, name: str, pattern: str | None) -> None:
     if pattern is None:
-        raise ConfigurationConflict(
+        raise PolicyViolation(
             reason,
             f"{field}: {name} is not allowed, a Sandbox may name no {kind} here; remove it, or ask the administrator to"
             f" set sandboxes.{_PATTERNS[kind]}",
         )
     if re.fullmatch(pattern, name) is None:
-        raise ConfigurationConflict(
-            reason, f"{field}: {name} is not allowed, names of {kind}s must match {pattern} here"
-        )
+        raise PolicyViolation(reason, f"{field}: {name} is not allowed, names of {kind}s must match {pattern} here")
 
 
 def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
     maximum = config.sandboxes.resources.maximum
     for kind, amounts in (("limits", spec.resources.limits), ("requests", spec.resources.requests)):
-        for name, written in _NAMES.items():
+        for name, written in RESOURCE_NAMES.items():
             value, most = getattr(amounts, name, None), getattr(maximum, name)
-            if _is_above(value, most):
+            if is_above(value, most):
                 yield f"spec.resources.{kind}.{written}: {value} is above {most}, the most that is allowed here"
     storage, most_storage = spec.docker.storage, config.sandboxes.storage.maximum
     memory, disk, claim = storage.memory, storage.disk, storage.persistent_volume_claim
@@ -137,11 +135,11 @@ def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
         ("disk.sizeLimit", disk.size_limit if disk else None, most_storage.disk),
         ("persistentVolumeClaim.size", claim.size if claim else None, most_storage.persistent_volume_claim),
     ):
-        if _is_above(size, most):
+        if is_above(size, most):
             yield f"spec.docker.storage.{field}: {size} is above {most}, the most that is allowed here"
     for volume in spec.volumes:
         size = volume.empty_dir.size_limit if volume.empty_dir else None
-        if _is_above(size, most_storage.disk):
+        if is_above(size, most_storage.disk):
             yield (
                 f"spec.volumes[{volume.name}].emptyDir.sizeLimit: {size} is above {most_storage.disk}, the most that is"
                 " allowed here"
@@ -151,34 +149,36 @@ def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
         yield f"spec.lifetime.ttlSeconds: {ttl} is above {most_seconds}, the most that is allowed here"
 
 
-def _at_odds(spec: SandboxSpec, config: Config) -> Iterator[str]:
+def _conflicts_with_defaults(spec: SandboxSpec, config: Config) -> Iterator[str]:
     """What the API server would have refused, had the spec said itself what it gets by the configuration."""
     own, limits = spec.resources.limits, effective_resources(spec, config).limits
-    for name, written in _NAMES.items():
+    for name, written in RESOURCE_NAMES.items():
         value, limit = getattr(spec.resources.requests, name, None), getattr(limits, name, None)
-        if getattr(own, name, None) is None and _is_above(value, limit):
+        if getattr(own, name, None) is None and is_above(value, limit):
             yield f"spec.resources.requests.{written}: {value} is above the limit, which is {limit} where it is not set"
     storage = spec.docker.storage
     if spec.docker.enabled and storage.type is StorageType.MEMORY and storage.memory is not None:
         size, limit = storage.memory.size_limit, getattr(limits, "memory", None)
         own_limit = getattr(own, "memory", None)
-        if own_limit is None and size is not None and limit is not None and not _is_above(limit, size):
+        if own_limit is None and size is not None and limit is not None and not is_above(limit, size):
             yield (
                 f"spec.docker.storage.memory.sizeLimit: {size} is not below the memory limit, which is {limit} where it"
                 " is not set"
             )
 
 
-def _filled(given: ResourceList | None, *defaults: Amounts) -> ResourceList:
+def _filled(own: ResourceList | None, *defaults: Amounts) -> ResourceList:
     """Return the amounts, each the first that is set."""
-    sources = (given, *defaults)
-    found = {name: [getattr(source, name) for source in sources if source is not None] for name in _NAMES}
-    return ResourceList(**{name: next((v for v in values if v is not None), None) for name, values in found.items()})
+    sources = (own, *defaults)
+    candidates = {name: [getattr(source, name) for source in sources if source is not None] for name in RESOURCE_NAMES}
+    return ResourceList(
+        **{name: next((v for v in values if v is not None), None) for name, values in candidates.items()}
+    )
 
 
-def _amount(value: str | int | None) -> Decimal | None:
+def amount(value: str | int | None) -> Decimal | None:
     return None if value is None else parse_quantity(value)
 
 
-def _is_above(value: str | int | None, most: str | int | None) -> bool:
+def is_above(value: str | int | None, most: str | int | None) -> bool:
     return value is not None and most is not None and parse_quantity(value) > parse_quantity(most)

@@ -5,24 +5,27 @@ from typing import Any
 from caisson.api.quantity import parse_quantity
 from caisson.api.sandbox import Sandbox
 from caisson.core.owned import own_metadata
-from caisson.core.podvolumes import claim_name
+from caisson.core.podvolumes import pvc_name
 
 Json = dict[str, Any]
 
 
-def difference(wanted: Json, found: Json) -> str | None:
+def pvc_difference(desired: Json, actual: Json) -> str | None:
     """Say in what a claim that is there is not what it should be; None where it is. More than was asked for is fine."""
-    asked, has = wanted["spec"], found["spec"]
-    size, there = asked["resources"]["requests"]["storage"], has["resources"]["requests"]["storage"]
-    if parse_quantity(size) > parse_quantity(there):
-        return f"the claim {found['metadata']['name']} has the size {there}, the spec says {size}"
-    named, given = asked.get("storageClassName"), has.get("storageClassName")
-    if named is not None and named != given:
-        return f"the claim {found['metadata']['name']} has the class {given}, the spec says {named}"
+    desired_spec, actual_spec = desired["spec"], actual["spec"]
+    desired_size, actual_size = (
+        desired_spec["resources"]["requests"]["storage"],
+        actual_spec["resources"]["requests"]["storage"],
+    )
+    if parse_quantity(desired_size) > parse_quantity(actual_size):
+        return f"the claim {actual['metadata']['name']} has the size {actual_size}, the spec says {desired_size}"
+    desired_class, actual_class = desired_spec.get("storageClassName"), actual_spec.get("storageClassName")
+    if desired_class is not None and desired_class != actual_class:
+        return f"the claim {actual['metadata']['name']} has the class {actual_class}, the spec says {desired_class}"
     return None
 
 
-def render_claim(sandbox: Sandbox) -> Json | None:
+def render_pvc(sandbox: Sandbox) -> Json | None:
     """Return the PersistentVolumeClaim (core/v1, as JSON) of a Sandbox; None where its storage is of another type."""
     docker = sandbox.spec.docker
     claim = docker.storage.persistent_volume_claim if docker.enabled else None
@@ -34,6 +37,6 @@ def render_claim(sandbox: Sandbox) -> Json | None:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": own_metadata(sandbox, claim_name(sandbox)),
+        "metadata": own_metadata(sandbox, pvc_name(sandbox)),
         "spec": spec,
     }

@@ -7,14 +7,14 @@ from typing import TypeVar
 from caisson.api.pool import SandboxPoolStatus
 from caisson.api.reasons import ConditionType
 from caisson.api.sandbox import Condition, SandboxStatus
-from caisson.core.verdict import Verdict
+from caisson.core.verdict import ConditionResult
 
 StatusT = TypeVar("StatusT", SandboxStatus, SandboxPoolStatus)
 
 
-def conditions(
-    known: SandboxStatus | SandboxPoolStatus,
-    verdicts: dict[ConditionType, Verdict],
+def build_conditions(
+    previous_status: SandboxStatus | SandboxPoolStatus,
+    results: dict[ConditionType, ConditionResult],
     generation: int,
     now: datetime,
     earlier: Mapping[ConditionType, int] | None = None,
@@ -24,24 +24,24 @@ def conditions(
     `earlier` has the generation of conditions that say nothing about the current `generation` of the spec.
     """
 
-    def condition(type_: ConditionType, found: Verdict) -> Condition:
-        before = known.condition(type_)
-        unchanged = before is not None and before.status == found.status
+    def condition(type_: ConditionType, result: ConditionResult) -> Condition:
+        before = previous_status.condition(type_)
+        unchanged = before is not None and before.status == result.status
         return Condition(
             type=type_,
-            status=found.status,
-            reason=found.reason,
-            message=found.message,
+            status=result.status,
+            reason=result.reason,
+            message=result.message,
             last_transition_time=before.last_transition_time if before and unchanged else now.replace(microsecond=0),
             observed_generation=(earlier or {}).get(type_, generation),
         )
 
-    return tuple(condition(type_, found) for type_, found in verdicts.items())
+    return tuple(condition(type_, result) for type_, result in results.items())
 
 
-def not_read(known: StatusT, generation: int, problem: Verdict, now: datetime) -> StatusT:
+def unread_status(previous_status: StatusT, generation: int, problem: ConditionResult, now: datetime) -> StatusT:
     """Return the status of what can't be read, or has a spec that can't. All else that was known stays as it is."""
-    verdicts: dict[ConditionType, Verdict] = {ConditionType.READY: problem}
-    others: list[Condition] = [c for c in known.conditions if c.type != ConditionType.READY]
-    written = (*others, *conditions(known, verdicts, generation, now))
-    return known.model_copy(update={"observed_generation": generation, "conditions": written})
+    results: dict[ConditionType, ConditionResult] = {ConditionType.READY: problem}
+    others: list[Condition] = [c for c in previous_status.conditions if c.type != ConditionType.READY]
+    written = (*others, *build_conditions(previous_status, results, generation, now))
+    return previous_status.model_copy(update={"observed_generation": generation, "conditions": written})

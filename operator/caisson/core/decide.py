@@ -6,33 +6,46 @@ from datetime import datetime, timedelta
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Crash, DockerStatus, IsolationFailure, Origin, PoolStatus, SandboxStatus
 from caisson.config import Config
-from caisson.core.allowance import ConfigurationConflict
-from caisson.core.attempt import attempt
-from caisson.core.claim import render_claim
-from caisson.core.conditions import conditions, not_read
+from caisson.core.allowance import PolicyViolation
+from caisson.core.attempt import retry_or_wait
+from caisson.core.claim import render_pvc
+from caisson.core.conditions import build_conditions, unread_status
 from caisson.core.control import verify_command
 from caisson.core.dockerstate import docker_state
-from caisson.core.isolation import isolation_verdict
-from caisson.core.kept import KeptState, kept_state
-from caisson.core.lifetime import NO_END, LifetimeState, Stop, idle_step, lifetime_state, not_seen_idle
+from caisson.core.isolation import isolated_condition
+from caisson.core.kept import ChildState, plan_child
+from caisson.core.lifetime import (
+    NO_TERMINATION,
+    LifetimeState,
+    TerminationRequest,
+    idle_detection_problem,
+    lifetime_state,
+    plan_idle_query,
+)
 from caisson.core.networkpolicy import network_state
-from caisson.core.observation import Observation, SessionLost, SessionRunning, WarmPod
+from caisson.core.observation import ClaimablePod, ObservedState, SessionLost, SessionRunning
 from caisson.core.plan import (
-    NOTHING,
+    NO_ACTION,
     ApplyObject,
+    ChildKind,
     ClaimPod,
     CreatePod,
     DeletePod,
-    Expected,
-    Kept,
-    LookAtEvents,
+    FetchPodEvents,
     OpenSession,
-    Step,
+    Plan,
+    SessionPurpose,
     earliest,
 )
 from caisson.core.pod import render_pod, runtime_class_name
-from caisson.core.podstate import REPLACED_AFTER_SECONDS, awaits_first_probe, is_finished, pod_verdict, tells_nothing
-from caisson.core.podview import PodView
+from caisson.core.podstate import (
+    REPLACEMENT_DELAYS,
+    awaits_first_probe,
+    is_finished,
+    is_waiting_silently,
+    pod_running_condition,
+)
+from caisson.core.podview import PodSnapshot
 from caisson.core.service import render_service
 from caisson.core.specchange import (
     compared_generation,
@@ -43,20 +56,20 @@ from caisson.core.specchange import (
 )
 from caisson.core.startup import startup_status
 from caisson.core.template import TEMPLATE_ANNOTATION, write_template
-from caisson.core.verdict import Verdict, verdict
+from caisson.core.verdict import ConditionResult, condition_result
 
-_VERIFY_TIMEOUT_SECONDS = 30
-_GONE_AFTER = timedelta(seconds=60)
+VERIFY_TIMEOUT_SECONDS = 30
+POD_DELETION_OVERDUE_AFTER = timedelta(seconds=60)
 """How long a node may be late with telling that a pod is gone."""
-_POOL_AGAIN = timedelta(seconds=5)
+MISSING_POOL_RETRY_DELAY = timedelta(seconds=5)
 """A look costs no request; a pool tells nobody that it is there."""
-_WARM_SOON = timedelta(milliseconds=100)
-_EVENTS_AFTER = timedelta(seconds=2)
+PENDING_WARM_POD_RETRY_DELAY = timedelta(milliseconds=100)
+POD_EVENTS_DELAY = timedelta(seconds=2)
 """A runtime that applies the tripwire is reported 0.7 to 1.5 s after the creation of the pod."""
-_EVENTS_CEILING_SECONDS = 60
+POD_EVENTS_CEILING_SECONDS = 60
 
 
-_UNTOUCHED = KeptState(Step(), in_place=False)
+_UNCHANGED = ChildState(Plan(), is_up_to_date=False)
 """What there is stays if the template that says what it should be is gone or can't be read."""
 
 
@@ -65,17 +78,17 @@ class Decision:
     """The status that the Sandbox should have, and the next step."""
 
     status: SandboxStatus
-    step: Step
+    plan: Plan
 
 
 @dataclass(frozen=True)
-class _State:
-    pod_running: Verdict
-    isolated: Verdict
-    docker_ready: Verdict
+class SandboxState:
+    pod_running: ConditionResult
+    isolated: ConditionResult
+    docker_ready: ConditionResult
     docker: DockerStatus | None
     crash: Crash | None
-    step: Step
+    plan: Plan
     origin: Origin | None = None
     """Where the pod of a Sandbox with poolRef comes from, where that is decided here."""
 
@@ -86,373 +99,406 @@ class _State:
     """The hash of the spec that the pod has, if the pod's annotation reports another."""
 
 
-def decide(seen: Observation, config: Config, now: datetime) -> Decision:
+def decide(observed: ObservedState, config: Config, now: datetime) -> Decision:
     """Return what to write and what to do. Pure: the same observation at the same time gives the same decision."""
-    life = lifetime_state(seen, config, now)
-    sandbox, kept, failures = seen.sandbox, seen.kept, seen.kept_failures
-    policy, kind = Kept.NETWORK_POLICY, Kept.SERVICE
-    network = service = _UNTOUCHED
-    template_is_missing = seen.pool_missing or seen.template_unreadable
+    life = lifetime_state(observed, config, now)
+    sandbox, children, failures = observed.sandbox, observed.children, observed.child_failures
+    policy, kind = ChildKind.NETWORK_POLICY, ChildKind.SERVICE
+    network = service = _UNCHANGED
+    template_is_missing = observed.pool_missing or observed.template_unreadable
     if not template_is_missing:
-        network = network_state(sandbox, sandbox.spec, kept.get(policy), failures.get(policy), config, now)
-    if life.is_over or not template_is_missing:
-        wanted = None if life.is_over else render_service(sandbox)
-        service = kept_state(sandbox, kind, wanted, kept.get(kind), failures.get(kind), now)
-    if life.stop is not None:
-        state = _stopped(seen, life.stop, now)
-    elif seen.unreadable is not None:
-        state = _waiting(seen, seen.unreadable, Step())
-    elif seen.pod is None and (failure := _unexpired_failure(seen, config, now)) is not None:
-        state = _not_isolated(seen, failure, Step(wake_at=_retry_at(failure)))
-    elif seen.pod is None:
-        state = _without_pod(seen, network, config, now)
+        network = network_state(sandbox, sandbox.spec, children.get(policy), failures.get(policy), config, now)
+    if life.has_expired or not template_is_missing:
+        desired_service = None if life.has_expired else render_service(sandbox)
+        service = plan_child(sandbox, kind, desired_service, children.get(kind), failures.get(kind), now)
+    if life.termination is not None:
+        state = stopped_state(observed, life.termination, now)
+    elif observed.unreadable is not None:
+        state = waiting_state(observed, observed.unreadable, Plan())
+    elif observed.pod is None and (failure := unexpired_failure(observed, config, now)) is not None:
+        state = not_isolated_state(observed, failure, Plan(requeue_at=isolation_retry_at(failure)))
+    elif observed.pod is None:
+        state = state_without_pod(observed, network, config, now)
     else:
-        state = _with_pod(seen, seen.pod, config, now)
+        state = state_with_pod(observed, observed.pod, config, now)
     # A claim sees to the policy itself, beside what it does first.
-    policy_first = None if isinstance(state.step.action, ClaimPod) else network.step.action
+    policy_first = None if isinstance(state.plan.action, ClaimPod) else network.plan.action
     # The Service before the pod, which may want to be reached from its first moment on.
-    beside = policy_first or service.step.action
+    beside = policy_first or service.plan.action
     # An end waits for nothing: somebody may keep the Service from going.
-    action = _surplus(seen) or (state.step.action if life.stop is not None else None) or beside or state.step.action
-    idle = idle_step(seen, now) if action is None and life.stop is None else NOTHING
-    wake_at = earliest(network.step.wake_at, service.step.wake_at, state.step.wake_at, idle.wake_at, life.wake_at)
+    action = (
+        _surplus(observed)
+        or (state.plan.action if life.termination is not None else None)
+        or beside
+        or state.plan.action
+    )
+    idle = plan_idle_query(observed, now) if action is None and life.termination is None else NO_ACTION
+    requeue_at = earliest(
+        network.plan.requeue_at, service.plan.requeue_at, state.plan.requeue_at, idle.requeue_at, life.requeue_at
+    )
     problem = network.problem or service.problem
-    return Decision(_status(seen, state, life, now, problem), Step(action or idle.action, wake_at))
+    return Decision(build_status(observed, state, life, now, problem), Plan(action or idle.action, requeue_at))
 
 
-def decide_member(seen: Observation, pod: PodView, config: Config, now: datetime) -> Decision:
+def decide_unclaimed_pod(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> Decision:
     """Return the same of a pod in a pool, which is nobody's yet: there is nothing but the pod."""
-    state = _with_pod(seen, pod, config, now)
-    return Decision(_status(seen, state, NO_END, now, None), state.step)
+    state = state_with_pod(observed, pod, config, now)
+    return Decision(build_status(observed, state, NO_TERMINATION, now, None), state.plan)
 
 
-def decide_unread(seen: Observation, config: Config, problem: Verdict, now: datetime) -> Decision:
+def decide_unread(observed: ObservedState, config: Config, problem: ConditionResult, now: datetime) -> Decision:
     """Return what to do about a Sandbox whose spec can't be used, but for its lifetime: that holds all the same."""
-    life = lifetime_state(seen, config, now)
-    if life.stop is None:
-        status = not_read(seen.sandbox.status, seen.sandbox.metadata.generation, problem, now)
+    life = lifetime_state(observed, config, now)
+    if life.termination is None:
+        status = unread_status(observed.sandbox.status, observed.sandbox.metadata.generation, problem, now)
         status = status.model_copy(update={"expires_at": life.expires_at})
-        return Decision(status, Step(wake_at=life.wake_at))
-    state = _stopped(seen, life.stop, now)
-    status = _status(seen, state, life, now, None)
-    if life.stop.suspension is not None and problem.reason is Reason.NAMESPACE_OVER_LIMIT:
+        return Decision(status, Plan(requeue_at=life.requeue_at))
+    state = stopped_state(observed, life.termination, now)
+    status = build_status(observed, state, life, now, None)
+    if life.termination.suspension is not None and problem.reason is Reason.NAMESPACE_OVER_LIMIT:
         # It would not come back either. A spec that makes no sense is told about when it should.
-        status = not_read(status, seen.sandbox.metadata.generation, problem, now)
-    return Decision(status, Step(state.step.action, earliest(state.step.wake_at, life.wake_at)))
+        status = unread_status(status, observed.sandbox.metadata.generation, problem, now)
+    return Decision(status, Plan(state.plan.action, earliest(state.plan.requeue_at, life.requeue_at)))
 
 
-def _stopped(seen: Observation, stop: Stop, now: datetime) -> _State:
+def stopped_state(observed: ObservedState, termination: TerminationRequest, now: datetime) -> SandboxState:
     """The state of a Sandbox that must have no pod. One that is there goes gracefully, whatever became of it."""
-    pod = _own_pod(seen)
-    found, step = stop.verdict, Step()
-    if pod is None and seen.pod is not None and seen.unreadable is not None:
+    pod = own_pod(observed)
+    result, plan = termination.condition, Plan()
+    if pod is None and observed.pod is not None and observed.unreadable is not None:
         # It may be the Sandbox's own, so the status must not say that there is none.
-        return _waiting(seen, seen.unreadable, Step())
+        return waiting_state(observed, observed.unreadable, Plan())
     if pod is not None:
-        ending, step = _ending(pod, now)
+        ending, plan = ending_result(pod, now)
         # An end that is for good is told at once, a suspension when it is true.
-        found = ending if stop.suspension is not None else stop.verdict
+        result = ending if termination.suspension is not None else termination.condition
         if not pod.terminating:
-            step = Step(DeletePod(pod.name, pod.uid)) if stop.is_written else Step()
-    state = _waiting(seen, found, step)
+            plan = Plan(DeletePod(pod.name, pod.uid)) if termination.is_recorded else Plan()
+    state = waiting_state(observed, result, plan)
     # With nothing on its way Docker waits for nothing.
-    is_told = found is stop.verdict and seen.sandbox.spec.docker.enabled
-    return replace(state, docker_ready=found) if is_told else state
+    is_told = result is termination.condition and observed.sandbox.spec.docker.enabled
+    return replace(state, docker_ready=result) if is_told else state
 
 
-def _surplus(seen: Observation) -> DeletePod | None:
+def _surplus(observed: ObservedState) -> DeletePod | None:
     """Two operators at once, or an answer that was lost, may have brought about a second pod."""
-    return next((DeletePod(pod.name, pod.uid) for pod in seen.surplus if not pod.terminating), None)
+    return next((DeletePod(pod.name, pod.uid) for pod in observed.surplus if not pod.terminating), None)
 
 
-def _without_pod(seen: Observation, network: KeptState, config: Config, now: datetime) -> _State:
-    pool = seen.sandbox.spec.pool_ref
-    if pool is not None and seen.pool_missing:
-        return _waiting(seen, verdict("False", Reason.POOL_NOT_FOUND, said=pool.name), Step(wake_at=now + _POOL_AGAIN))
-    if network.problem is not None and not network.in_place:
-        return _waiting(seen, network.problem, Step())
-    policy = network.step.action if isinstance(network.step.action, ApplyObject) else None
-    if not network.in_place and not (policy is not None and _takes(seen)):
+def state_without_pod(observed: ObservedState, network: ChildState, config: Config, now: datetime) -> SandboxState:
+    pool = observed.sandbox.spec.pool_ref
+    if pool is not None and observed.pool_missing:
+        return waiting_state(
+            observed,
+            condition_result("False", Reason.POOL_NOT_FOUND, external_message=pool.name),
+            Plan(requeue_at=now + MISSING_POOL_RETRY_DELAY),
+        )
+    if network.problem is not None and not network.is_up_to_date:
+        return waiting_state(observed, network.problem, Plan())
+    policy = network.plan.action if isinstance(network.plan.action, ApplyObject) else None
+    if not network.is_up_to_date and not (policy is not None and _takes(observed)):
         # With nothing to do about it, there is one of an earlier Sandbox of this name, which is going away.
-        reason = Reason.POD_PENDING if network.step.action is not None else Reason.POD_TERMINATING
-        return _waiting(seen, verdict("False", reason), Step())
-    if pool is not None and (state := _from_pool(seen, policy, config, now)):
+        reason = Reason.POD_PENDING if network.plan.action is not None else Reason.POD_TERMINATING
+        return waiting_state(observed, condition_result("False", reason), Plan())
+    if pool is not None and (state := claim_from_pool(observed, policy, config, now)):
         return state
-    create = _creation(seen, config)
-    if isinstance(create, Verdict):
-        return _waiting(seen, create, Step())
-    step, failure = attempt(create, seen.create_failure, seen.sandbox.metadata.generation, now)
-    return _waiting(seen, failure.told if failure is not None else verdict("False", Reason.POD_PENDING), step)
+    create = plan_creation(observed, config)
+    if isinstance(create, ConditionResult):
+        return waiting_state(observed, create, Plan())
+    plan, failure = retry_or_wait(create, observed.create_failure, observed.sandbox.metadata.generation, now)
+    return waiting_state(
+        observed, failure.result if failure is not None else condition_result("False", Reason.POD_PENDING), plan
+    )
 
 
-def _takes(seen: Observation) -> bool:
+def _takes(observed: ObservedState) -> bool:
     """Tell whether there is a pod in the pool that the Sandbox can take."""
-    known = seen.sandbox.status.pool
-    return seen.warm is not None and (known is None or known.origin is not Origin.COLD)
+    pool_status = observed.sandbox.status.pool
+    return observed.warm is not None and (pool_status is None or pool_status.origin is not Origin.COLD)
 
 
-def _from_pool(seen: Observation, policy: ApplyObject | None, config: Config, now: datetime) -> _State | None:
+def claim_from_pool(
+    observed: ObservedState, policy: ApplyObject | None, config: Config, now: datetime
+) -> SandboxState | None:
     """The state of a Sandbox that takes a pod of its pool; None where it starts one itself.
 
     That it does is written first, and holds: a pod that was asked for may come about though the answer was lost, and
     nothing but the status tells the next operator not to take another one from the pool.
     """
-    known = seen.sandbox.status.pool
-    if known is not None and known.origin is Origin.COLD:
+    pool_status = observed.sandbox.status.pool
+    if pool_status is not None and pool_status.origin is Origin.COLD:
         return None
-    if isinstance(found := _creation(seen, config), Verdict):
+    if isinstance(violation := plan_creation(observed, config), ConditionResult):
         # The same whether the pool has a pod or not.
-        return _waiting(seen, found, Step())
-    pending = verdict("False", Reason.POD_PENDING)
-    if seen.warm is not None:
-        pod = seen.warm.pod
-        claim = ClaimPod(pod.name, pod.uid, pod.resource_version, _claim(seen, seen.warm, now), policy)
-        return _waiting(seen, pending, Step(claim))
-    if seen.warm_soon:
-        return _waiting(seen, pending, Step(wake_at=now + _WARM_SOON))
-    return replace(_waiting(seen, pending, Step()), origin=Origin.COLD)
+        return waiting_state(observed, violation, Plan())
+    pending = condition_result("False", Reason.POD_PENDING)
+    if observed.warm is not None:
+        pod = observed.warm.pod
+        claim = ClaimPod(pod.name, pod.uid, pod.resource_version, _claim(observed, observed.warm, now), policy)
+        return waiting_state(observed, pending, Plan(claim))
+    if observed.warm_soon:
+        return waiting_state(observed, pending, Plan(requeue_at=now + PENDING_WARM_POD_RETRY_DELAY))
+    return replace(waiting_state(observed, pending, Plan()), origin=Origin.COLD)
 
 
-def _claim(seen: Observation, warm: WarmPod, now: datetime) -> SandboxStatus:
+def _claim(observed: ObservedState, warm: ClaimablePod, now: datetime) -> SandboxStatus:
     """What the status says while a pod is being taken: all that is known of the pod, but that it is the Sandbox's."""
-    known, generation = seen.sandbox.status, seen.sandbox.metadata.generation
-    if known.pod_uid == warm.pod.uid:
-        return known
-    verdicts = {
-        ConditionType(c.type): Verdict(c.status, Reason(c.reason), c.message)
+    previous_status, generation = observed.sandbox.status, observed.sandbox.metadata.generation
+    if previous_status.pod_uid == warm.pod.uid:
+        return previous_status
+    results = {
+        ConditionType(c.type): ConditionResult(c.status, Reason(c.reason), c.message)
         for c in warm.status.conditions
         if c.type != ConditionType.READY
     }
-    verdicts[ConditionType.READY] = verdict("False", Reason.POD_PENDING)
+    results[ConditionType.READY] = condition_result("False", Reason.POD_PENDING)
     update = {
         "observed_generation": generation,
-        "conditions": conditions(known, verdicts, generation, now),
+        "conditions": build_conditions(previous_status, results, generation, now),
         "pool": PoolStatus(origin=Origin.WARM, claimed_at=now.replace(microsecond=0)),
-        "crash": known.crash,
+        "crash": previous_status.crash,
     }
     return warm.status.model_copy(update=update)
 
 
-def _creation(seen: Observation, config: Config) -> CreatePod | Verdict:
-    if seen.sandbox.spec.pool_ref is not None and (unseen := not_seen_idle(seen.sandbox.spec)):
+def plan_creation(observed: ObservedState, config: Config) -> CreatePod | ConditionResult:
+    if observed.sandbox.spec.pool_ref is not None and (unseen := idle_detection_problem(observed.sandbox.spec)):
         # The CRD's rules see no field of the template.
-        return verdict("False", Reason.IDLENESS_NOT_SEEN, said=unseen)
+        return condition_result("False", Reason.IDLE_DETECTION_UNSUPPORTED, external_message=unseen)
     try:
-        manifest = render_pod(seen.sandbox, config)
-    except ConfigurationConflict as conflict:
-        return verdict("False", conflict.reason, said=str(conflict))
-    if seen.sandbox.spec.pool_ref is not None:
-        manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION] = write_template(seen.sandbox.spec)
-    return CreatePod(manifest, render_claim(seen.sandbox))
+        manifest = render_pod(observed.sandbox, config)
+    except PolicyViolation as conflict:
+        return condition_result("False", conflict.reason, external_message=str(conflict))
+    if observed.sandbox.spec.pool_ref is not None:
+        manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION] = write_template(observed.sandbox.spec)
+    return CreatePod(manifest, render_pvc(observed.sandbox))
 
 
-def _with_pod(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
+def state_with_pod(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> SandboxState:
     if pod.owner_uid is None:
         # It carries our label, but nobody will collect it: a pod that was orphaned, or made by hand.
-        return _waiting(seen, verdict("False", Reason.POD_NAME_CONFLICT, "Nobody owns the pod."), Step())
-    if pod.owner_uid != seen.sandbox.metadata.uid:
+        return waiting_state(
+            observed, condition_result("False", Reason.POD_NAME_CONFLICT, "Nobody owns the pod."), Plan()
+        )
+    if pod.owner_uid != observed.sandbox.metadata.uid:
         # Of an earlier Sandbox of this name; the garbage collector takes it away, which wakes us.
-        return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step())
+        return waiting_state(observed, condition_result("False", Reason.POD_TERMINATING), Plan())
     if pod.terminating:
-        return _terminating(seen, pod, config, now)
-    events = seen.pod_events.events if seen.pod_events is not None else ()
-    pod_running = pod_verdict(pod, events)
-    if must_replace(seen.sandbox, pod, pod_running):
-        return _replace(seen, pod, config)
+        return _terminating(observed, pod, config, now)
+    events = observed.pod_events.events if observed.pod_events is not None else ()
+    pod_running = pod_running_condition(pod, events)
+    if must_replace(observed.sandbox, pod, pod_running):
+        return _replace(observed, pod, config)
     if pod_running.status != "True":
-        state = _not_running(seen, pod, pod_running, config, now)
+        state = _not_running(observed, pod, pod_running, config, now)
     else:
-        state = _unmanaged(seen, pod) if seen.template_unreadable else _running(seen, pod, config, now)
-    return replace(state, spec_hash=hash_of_kept_pod(seen.sandbox, pod))
+        state = _unmanaged(observed, pod) if observed.template_unreadable else _running(observed, pod, config, now)
+    return replace(state, spec_hash=hash_of_kept_pod(observed.sandbox, pod))
 
 
-def _own_pod(seen: Observation) -> PodView | None:
-    return seen.pod if seen.pod is not None and seen.pod.owner_uid == seen.sandbox.metadata.uid else None
+def own_pod(observed: ObservedState) -> PodSnapshot | None:
+    return (
+        observed.pod if observed.pod is not None and observed.pod.owner_uid == observed.sandbox.metadata.uid else None
+    )
 
 
-def _ending(pod: PodView, now: datetime) -> tuple[Verdict, Step]:
+def ending_result(pod: PodSnapshot, now: datetime) -> tuple[ConditionResult, Plan]:
     """What a pod on its way out is, and when to look again: one that takes too long is lost with its node."""
-    overdue_at = pod.gone_by + _GONE_AFTER if pod.gone_by is not None else None
+    overdue_at = pod.deletion_deadline + POD_DELETION_OVERDUE_AFTER if pod.deletion_deadline is not None else None
     if overdue_at is not None and now >= overdue_at:
-        return verdict("False", Reason.POD_LOST, said="its node does not confirm that it is gone"), Step()
-    return verdict("False", Reason.POD_TERMINATING), Step(wake_at=overdue_at)
+        return condition_result(
+            "False", Reason.POD_LOST, external_message="its node does not confirm that it is gone"
+        ), Plan()
+    return condition_result("False", Reason.POD_TERMINATING), Plan(requeue_at=overdue_at)
 
 
-def _replace(seen: Observation, pod: PodView, config: Config) -> _State:
+def _replace(observed: ObservedState, pod: PodSnapshot, config: Config) -> SandboxState:
     """The spec shapes another pod by now. If that pod may not be, the one that is there stays: a slip costs no work."""
-    found = _creation(seen, config)
-    if isinstance(found, Verdict):
+    creation = plan_creation(observed, config)
+    if isinstance(creation, ConditionResult):
         # Without a record, an unreadable moment would hide that there is a change to apply.
-        return replace(_waiting(seen, found, Step()), spec_hash=recorded_hash(seen.sandbox, pod) or pod.spec_hash)
-    return _waiting(seen, verdict("False", Reason.POD_TERMINATING), Step(DeletePod(pod.name, pod.uid)))
+        return replace(
+            waiting_state(observed, creation, Plan()), spec_hash=recorded_hash(observed.sandbox, pod) or pod.spec_hash
+        )
+    return waiting_state(
+        observed, condition_result("False", Reason.POD_TERMINATING), Plan(DeletePod(pod.name, pod.uid))
+    )
 
 
-def _terminating(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
-    ending, step = _ending(pod, now)
-    failure = _unexpired_failure(seen, config, now)
-    return _waiting(seen, ending, step) if failure is None else _not_isolated(seen, failure, step)
+def _terminating(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> SandboxState:
+    ending, plan = ending_result(pod, now)
+    failure = unexpired_failure(observed, config, now)
+    return waiting_state(observed, ending, plan) if failure is None else not_isolated_state(observed, failure, plan)
 
 
-def _not_running(seen: Observation, pod: PodView, pod_running: Verdict, config: Config, now: datetime) -> _State:
+def _not_running(
+    observed: ObservedState, pod: PodSnapshot, pod_running: ConditionResult, config: Config, now: datetime
+) -> SandboxState:
     if pod_running.reason is Reason.NOT_GVISOR and not is_finished(pod):
-        return _delete_not_isolated(seen, pod, config, now)
-    return _waiting(seen, pod_running, _replace_or_wait(seen, pod, pod_running, now))
+        return _delete_not_isolated(observed, pod, config, now)
+    return waiting_state(observed, pod_running, _replace_or_wait(observed, pod, pod_running, now))
 
 
-def _running(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
-    pod_running = verdict("True", Reason.POD_RUNNING, note_on_spec(seen.sandbox, pod))
-    isolated = isolation_verdict(seen, pod, pod_running)
+def _running(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> SandboxState:
+    pod_running = condition_result("True", Reason.POD_RUNNING, note_on_spec(observed.sandbox, pod))
+    isolated = isolated_condition(observed, pod, pod_running)
     if isolated.status == "False":
-        return _delete_not_isolated(seen, pod, config, now)
-    waiting = _waiting(seen, pod_running, Step(), isolated)
-    if not seen.sandbox.spec.docker.enabled:
-        step = Step() if isolated.status == "True" else _verify(seen, pod, now)
-        return _State(pod_running, isolated, waiting.docker_ready, None, None, step)
-    docker = docker_state(seen, pod, config, now)
-    return _State(pod_running, isolated, docker.verdict, docker.docker, docker.crash, docker.step)
+        return _delete_not_isolated(observed, pod, config, now)
+    waiting = waiting_state(observed, pod_running, Plan(), isolated)
+    if not observed.sandbox.spec.docker.enabled:
+        plan = Plan() if isolated.status == "True" else _verify(observed, pod, now)
+        return SandboxState(pod_running, isolated, waiting.docker_ready, None, None, plan)
+    docker = docker_state(observed, pod, config, now)
+    return SandboxState(pod_running, isolated, docker.condition, docker.docker, docker.crash, docker.plan)
 
 
-def _unmanaged(seen: Observation, pod: PodView) -> _State:
+def _unmanaged(observed: ObservedState, pod: PodSnapshot) -> SandboxState:
     """The state of a pod whose template can't be read: it keeps running, with what is known of it.
 
     No session starts Docker in it, because other settings might hide the images and containers that are there.
     """
-    status = seen.sandbox.status
-    unreadable = verdict("Unknown", Reason.POD_TEMPLATE_UNREADABLE)
+    status = observed.sandbox.status
+    unreadable = condition_result("Unknown", Reason.POD_TEMPLATE_UNREADABLE)
     stored = status.condition(ConditionType.DOCKER_READY) if status.pod_uid == pod.uid else None
     docker_ready = unreadable
     if stored is not None and (
         stored.reason == Reason.DOCKER_DISABLED
         or (stored.reason == Reason.DOCKER_READY and (pod.ready or awaits_first_probe(pod)))
     ):
-        docker_ready = Verdict(stored.status, Reason(stored.reason), stored.message)
-    pod_running = verdict("True", Reason.POD_RUNNING, unreadable.message)
-    isolated = isolation_verdict(seen, pod, pod_running)
-    return _State(pod_running, isolated, docker_ready, status.docker, status.crash, Step())
+        docker_ready = ConditionResult(stored.status, Reason(stored.reason), stored.message)
+    pod_running = condition_result("True", Reason.POD_RUNNING, unreadable.message)
+    isolated = isolated_condition(observed, pod, pod_running)
+    return SandboxState(pod_running, isolated, docker_ready, status.docker, status.crash, Plan())
 
 
-def _delete_not_isolated(seen: Observation, pod: PodView, config: Config, now: datetime) -> _State:
+def _delete_not_isolated(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> SandboxState:
     """Delete a pod that does not run on gVisor: the kubelet would retry for as long as it exists.
 
     The status is written first, so that an operator that restarts in between does not create the same pod again.
     """
-    known = seen.sandbox.status.isolation_failure
-    if known is not None and known.pod_uid == pod.uid:
-        return _not_isolated(seen, known, Step(DeletePod(pod.name, pod.uid)))
+    stored_failure = observed.sandbox.status.isolation_failure
+    if stored_failure is not None and stored_failure.pod_uid == pod.uid:
+        return not_isolated_state(observed, stored_failure, Plan(DeletePod(pod.name, pod.uid)))
     failure = IsolationFailure(
         pod_uid=pod.uid,
         node_name=pod.node,
-        runtime_class_name=runtime_class_name(seen.sandbox.spec, config),
-        generation=seen.sandbox.metadata.generation,
+        runtime_class_name=runtime_class_name(observed.sandbox.spec, config),
+        generation=observed.sandbox.metadata.generation,
         at=now.replace(microsecond=0),
     )
-    return _not_isolated(seen, failure, Step())
+    return not_isolated_state(observed, failure, Plan())
 
 
-def _not_isolated(seen: Observation, failure: IsolationFailure, step: Step) -> _State:
+def not_isolated_state(observed: ObservedState, failure: IsolationFailure, plan: Plan) -> SandboxState:
     """The state from the moment that a pod did not run on gVisor until the next one is created."""
-    found = verdict("False", Reason.NOT_GVISOR, f"The node was {failure.node_name}." if failure.node_name else "")
-    return replace(_waiting(seen, found, step), isolation_failure=failure)
+    result = condition_result(
+        "False", Reason.NOT_GVISOR, f"The node was {failure.node_name}." if failure.node_name else ""
+    )
+    return replace(waiting_state(observed, result, plan), isolation_failure=failure)
 
 
-def _unexpired_failure(seen: Observation, config: Config, now: datetime) -> IsolationFailure | None:
+def unexpired_failure(observed: ObservedState, config: Config, now: datetime) -> IsolationFailure | None:
     """Return the isolation failure that keeps the next pod from being created; None if nothing does."""
-    sandbox, failure = seen.sandbox, seen.sandbox.status.isolation_failure
-    if failure is None or failure.generation != sandbox.metadata.generation or now >= _retry_at(failure):
+    sandbox, failure = observed.sandbox, observed.sandbox.status.isolation_failure
+    if failure is None or failure.generation != sandbox.metadata.generation or now >= isolation_retry_at(failure):
         return None
     return failure if failure.runtime_class_name == runtime_class_name(sandbox.spec, config) else None
 
 
-def _retry_at(failure: IsolationFailure) -> datetime:
-    return failure.at + timedelta(seconds=REPLACED_AFTER_SECONDS[Reason.NOT_GVISOR])
+def isolation_retry_at(failure: IsolationFailure) -> datetime:
+    return failure.at + timedelta(seconds=REPLACEMENT_DELAYS[Reason.NOT_GVISOR])
 
 
-def _waiting(seen: Observation, pod_running: Verdict, step: Step, isolated: Verdict | None = None) -> _State:
+def waiting_state(
+    observed: ObservedState, pod_running: ConditionResult, plan: Plan, isolated: ConditionResult | None = None
+) -> SandboxState:
     """The state while there is no daemon to speak of. The last crash stays."""
-    enabled = seen.sandbox.spec.docker.enabled
-    docker_ready = verdict("False", Reason.WAITING_FOR_POD if enabled else Reason.DOCKER_DISABLED)
+    enabled = observed.sandbox.spec.docker.enabled
+    docker_ready = condition_result("False", Reason.WAITING_FOR_POD if enabled else Reason.DOCKER_DISABLED)
     if isolated is None:
-        isolated = isolation_verdict(seen, None, pod_running)
-    recorded = recorded_hash(seen.sandbox, seen.pod)
-    return _State(pod_running, isolated, docker_ready, None, seen.sandbox.status.crash, step, spec_hash=recorded)
+        isolated = isolated_condition(observed, None, pod_running)
+    recorded = recorded_hash(observed.sandbox, observed.pod)
+    return SandboxState(
+        pod_running, isolated, docker_ready, None, observed.sandbox.status.crash, plan, spec_hash=recorded
+    )
 
 
-def _verify(seen: Observation, pod: PodView, now: datetime) -> Step:
-    session = seen.session
+def _verify(observed: ObservedState, pod: PodSnapshot, now: datetime) -> Plan:
+    session = observed.session
     if isinstance(session, SessionRunning):
-        return Step()
+        return Plan()
     if isinstance(session, SessionLost) and now < session.retry_at:
-        return Step(wake_at=session.retry_at)
-    return Step(
+        return Plan(requeue_at=session.retry_at)
+    return Plan(
         OpenSession(
             pod.name,
             pod.uid,
             pod.node or "",
             tuple(verify_command(pod.uid)),
-            _VERIFY_TIMEOUT_SECONDS,
-            Expected.KERNEL,
+            VERIFY_TIMEOUT_SECONDS,
+            SessionPurpose.KERNEL,
         )
     )
 
 
-def _replace_or_wait(seen: Observation, pod: PodView, pod_running: Verdict, now: datetime) -> Step:
+def _replace_or_wait(observed: ObservedState, pod: PodSnapshot, pod_running: ConditionResult, now: datetime) -> Plan:
     if is_finished(pod):
-        if pod_running.reason not in REPLACED_AFTER_SECONDS:
-            return Step()
-        pause = timedelta(seconds=REPLACED_AFTER_SECONDS[pod_running.reason])
-        known = seen.sandbox.status.condition(ConditionType.POD_RUNNING)
-        if known is None or known.reason != pod_running.reason:
-            return Step(wake_at=now + pause)
+        if pod_running.reason not in REPLACEMENT_DELAYS:
+            return Plan()
+        pause = timedelta(seconds=REPLACEMENT_DELAYS[pod_running.reason])
+        condition = observed.sandbox.status.condition(ConditionType.POD_RUNNING)
+        if condition is None or condition.reason != pod_running.reason:
+            return Plan(requeue_at=now + pause)
         # Where pods fail before they run, the condition stays False from one to the next, and so does its time.
-        due = max(known.last_transition_time, pod.created_at) + pause
-        return Step(DeletePod(pod.name, pod.uid)) if now >= due else Step(wake_at=due)
-    if tells_nothing(pod):
-        return _look_at_events(seen, pod, now)
-    return Step()
+        due = max(condition.last_transition_time, pod.created_at) + pause
+        return Plan(DeletePod(pod.name, pod.uid)) if now >= due else Plan(requeue_at=due)
+    if is_waiting_silently(pod):
+        return _look_at_events(observed, pod, now)
+    return Plan()
 
 
-def _look_at_events(seen: Observation, pod: PodView, now: datetime) -> Step:
+def _look_at_events(observed: ObservedState, pod: PodSnapshot, now: datetime) -> Plan:
     """Look up why a pod waits that does not report it: 2 s and 4 s after it got its node, then less and less often."""
     # An autoscaler may need minutes to find the node that reports something.
     begin = pod.scheduled_at or pod.created_at
-    due = begin + _EVENTS_AFTER
-    if seen.pod_events is not None and seen.pod_events.pod_uid == pod.uid:
-        age = (seen.pod_events.at - begin).total_seconds()
-        due = seen.pod_events.at + timedelta(seconds=min(max(age, 2.0), _EVENTS_CEILING_SECONDS))
-    return Step(LookAtEvents(pod.uid)) if now >= due else Step(wake_at=due)
+    due = begin + POD_EVENTS_DELAY
+    if observed.pod_events is not None and observed.pod_events.pod_uid == pod.uid:
+        age = (observed.pod_events.at - begin).total_seconds()
+        due = observed.pod_events.at + timedelta(seconds=min(max(age, 2.0), POD_EVENTS_CEILING_SECONDS))
+    return Plan(FetchPodEvents(pod.uid)) if now >= due else Plan(requeue_at=due)
 
 
-def _status(
-    seen: Observation, state: _State, life: LifetimeState, now: datetime, problem: Verdict | None
+def build_status(
+    observed: ObservedState, state: SandboxState, life: LifetimeState, now: datetime, problem: ConditionResult | None
 ) -> SandboxStatus:
     """`problem` is what hinders something beside the pod and its daemon."""
-    pod, stored = _own_pod(seen), SandboxStatus()
-    if pod is None and seen.unreadable is not None:
+    pod, stored = own_pod(observed), SandboxStatus()
+    if pod is None and observed.unreadable is not None:
         # The pod that the status names may be the one that can't be read, and is then found by that name alone.
-        stored = seen.sandbox.status
-    verdicts = {
+        stored = observed.sandbox.status
+    results = {
         ConditionType.POD_RUNNING: state.pod_running,
         ConditionType.ISOLATED: state.isolated,
         ConditionType.DOCKER_READY: state.docker_ready,
     }
-    verdicts[ConditionType.READY] = _ready(verdicts, problem)
-    generation = seen.sandbox.metadata.generation
+    results[ConditionType.READY] = _ready(results, problem)
+    generation = observed.sandbox.metadata.generation
     # A pod that can't be read is not compared with the spec.
-    compared = compared_generation(seen.sandbox) if seen.unreadable is not None else None
+    compared = compared_generation(observed.sandbox) if observed.unreadable is not None else None
     generations = {} if compared is None else {ConditionType.POD_RUNNING: compared}
     return SandboxStatus(
         observed_generation=generation,
-        conditions=conditions(seen.sandbox.status, verdicts, generation, now, generations),
+        conditions=build_conditions(observed.sandbox.status, results, generation, now, generations),
         pod_name=pod.name if pod else stored.pod_name,
         pod_uid=pod.uid if pod else stored.pod_uid,
         spec_hash=state.spec_hash,
         pod_ip=pod.ip if pod else stored.pod_ip,
         node_name=pod.node if pod else stored.node_name,
-        pool=_pool_status(seen, state, pod, life, now),
-        startup=startup_status(seen, pod, state.docker, verdicts[ConditionType.READY], now) if pod else None,
+        pool=_pool_status(observed, state, pod, life, now),
+        startup=startup_status(observed, pod, state.docker, results[ConditionType.READY], now) if pod else None,
         docker=state.docker,
         crash=state.crash,
-        suspension=life.stop.suspension if life.stop is not None else None,
+        suspension=life.termination.suspension if life.termination is not None else None,
         isolation_failure=state.isolation_failure,
         expires_at=life.expires_at,
         expiry_announced=life.announced,
@@ -460,36 +506,41 @@ def _status(
 
 
 def _pool_status(
-    seen: Observation, state: _State, pod: PodView | None, life: LifetimeState, now: datetime
+    observed: ObservedState, state: SandboxState, pod: PodSnapshot | None, life: LifetimeState, now: datetime
 ) -> PoolStatus | None:
-    known = seen.sandbox.status.pool
-    if seen.sandbox.spec.pool_ref is None or (pod is None and life.stop is not None):
+    pool_status = observed.sandbox.status.pool
+    if observed.sandbox.spec.pool_ref is None or (pod is None and life.termination is not None):
         # One that comes back may find a pod that is ready.
         return None
     if pod is not None and pod.pool is not None:
-        taken = known is not None and known.origin is Origin.WARM
-        return known if taken else PoolStatus(origin=Origin.WARM, claimed_at=now.replace(microsecond=0))
+        is_warm = pool_status is not None and pool_status.origin is Origin.WARM
+        return pool_status if is_warm else PoolStatus(origin=Origin.WARM, claimed_at=now.replace(microsecond=0))
     if state.origin is not None:
         return PoolStatus(origin=state.origin)
-    if pod is not None or known is None or known.origin is Origin.COLD or isinstance(state.step.action, ClaimPod):
-        return known
+    if (
+        pod is not None
+        or pool_status is None
+        or pool_status.origin is Origin.COLD
+        or isinstance(state.plan.action, ClaimPod)
+    ):
+        return pool_status
     # A claim that came to nothing, or whose pod is gone, is void.
     return None
 
 
-def _ready(verdicts: dict[ConditionType, Verdict], problem: Verdict | None) -> Verdict:
+def _ready(results: dict[ConditionType, ConditionResult], problem: ConditionResult | None) -> ConditionResult:
     """The first that is not true speaks for the whole; a kernel not looked at yet says less than what hinders it."""
     pod_running, isolated, docker_ready = (
-        verdicts[type_] for type_ in (ConditionType.POD_RUNNING, ConditionType.ISOLATED, ConditionType.DOCKER_READY)
+        results[type_] for type_ in (ConditionType.POD_RUNNING, ConditionType.ISOLATED, ConditionType.DOCKER_READY)
     )
     asked_for = [docker_ready] if docker_ready.reason is not Reason.DOCKER_DISABLED else []
     in_order = (
         [pod_running, *asked_for, isolated] if isolated.status == "Unknown" else [pod_running, isolated, *asked_for]
     )
-    for found in in_order:
-        if found.status != "True":
-            return found
+    for result in in_order:
+        if result.status != "True":
+            return result
     if problem is not None:
         return problem
     message = docker_ready.message if asked_for else "The sandbox runs on gVisor."
-    return Verdict("True", Reason.READY, message)
+    return ConditionResult("True", Reason.READY, message)

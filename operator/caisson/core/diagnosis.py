@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 from caisson.api.reasons import Reason
-from caisson.core.report import Cause, Failed
+from caisson.core.report import FailureCause, StartFailed
 
 _SIGKILL_EXIT, _SIGTERM_EXIT = 128 + 9, 128 + 15
 _ERROR_LEVEL = re.compile(r"\blevel=(?:error|fatal|panic)\b")
@@ -17,10 +17,10 @@ _NET_RAW = 1 << 13
 _DOCKER_CAPABILITIES = 0xA82C35FB
 """The bits of `core.pod.DOCKER_CAPABILITIES`."""
 
-Check = Callable[[Failed], bool]
+Check = Callable[[StartFailed], bool]
 
 
-def diagnose(failure: Failed) -> Reason:
+def diagnose(failure: StartFailed) -> Reason:
     """Return why dockerd failed. What no check knows is DOCKERD_EXITED; nothing is guessed."""
     return next((reason for reason, holds in _CHAIN if holds(failure)), Reason.DOCKERD_EXITED)
 
@@ -32,7 +32,7 @@ def signal_of(exit_code: int | None) -> int | None:
     return exit_code - 128
 
 
-def _caused_by(cause: Cause) -> Check:
+def _caused_by(cause: FailureCause) -> Check:
     return lambda failure: failure.cause is cause
 
 
@@ -42,9 +42,9 @@ def _says(pattern: str) -> Check:
     return lambda failure: _failed_by_itself(failure) and expression.search(last_words(failure.stderr)) is not None
 
 
-def _failed_by_itself(failure: Failed) -> bool:
+def _failed_by_itself(failure: StartFailed) -> bool:
     """One that was told to stop, and did, has failed in nothing that it logged before."""
-    return failure.cause is Cause.EXITED and failure.exit_code not in {0, _SIGTERM_EXIT}
+    return failure.cause is FailureCause.EXITED and failure.exit_code not in {0, _SIGTERM_EXIT}
 
 
 def last_words(stderr: str) -> str:
@@ -63,26 +63,26 @@ def last_words(stderr: str) -> str:
     return "\n".join(lines[begin:end][-_MOST_LINES:])
 
 
-def _killed(failure: Failed) -> bool:
-    return failure.cause is Cause.EXITED and failure.exit_code == _SIGKILL_EXIT
+def _killed(failure: StartFailed) -> bool:
+    return failure.cause is FailureCause.EXITED and failure.exit_code == _SIGKILL_EXIT
 
 
-def _gone_without_a_word(failure: Failed) -> bool:
+def _gone_without_a_word(failure: StartFailed) -> bool:
     """The end of dockerd was not recorded, because its supervisor was killed along with it."""
-    return failure.cause is Cause.EXITED and failure.exit_code is None
+    return failure.cause is FailureCause.EXITED and failure.exit_code is None
 
 
-def _full(failure: Failed) -> bool:
+def _full(failure: StartFailed) -> bool:
     """Whoever meets a full disk first says so shortly before the end, and that need not be dockerd itself."""
     near_the_end = "\n".join(failure.stderr.rstrip().splitlines()[-_MOST_LINES:])
     return _failed_by_itself(failure) and failure.exit_code == 1 and _NO_SPACE.search(near_the_end) is not None
 
 
 def _lacks(capabilities: int) -> Check:
-    def check(failure: Failed) -> bool:
-        has = failure.capabilities
-        ended = failure.cause in {Cause.EXITED, Cause.PREPARE_FAILED}
-        return ended and has is not None and has & capabilities != capabilities
+    def check(failure: StartFailed) -> bool:
+        available = failure.capabilities
+        ended = failure.cause in {FailureCause.EXITED, FailureCause.PREPARE_FAILED}
+        return ended and available is not None and available & capabilities != capabilities
 
     return check
 
@@ -91,12 +91,12 @@ _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORE
 _NETWORK = _says(r"error (?:initializing|creating) .*network|network controller|iptables")
 
 _CHAIN: tuple[tuple[Reason, Check], ...] = (
-    (Reason.DOCKER_NOT_FOUND, _caused_by(Cause.DOCKER_NOT_FOUND)),
-    (Reason.NET_RAW_MISSING, _caused_by(Cause.NET_RAW_MISSING)),
-    (Reason.PACKET_SOCKET_WRITE_MISSING, _caused_by(Cause.PACKET_SOCKET_WRITE_MISSING)),
-    (Reason.START_INTERRUPTED, _caused_by(Cause.INTERRUPTED)),
-    (Reason.START_INTERRUPTED, _caused_by(Cause.LOCK_TIMED_OUT)),
-    (Reason.START_TIMED_OUT, _caused_by(Cause.TIMED_OUT)),
+    (Reason.DOCKER_NOT_FOUND, _caused_by(FailureCause.DOCKER_NOT_FOUND)),
+    (Reason.NET_RAW_MISSING, _caused_by(FailureCause.NET_RAW_MISSING)),
+    (Reason.PACKET_SOCKET_WRITE_MISSING, _caused_by(FailureCause.PACKET_SOCKET_WRITE_MISSING)),
+    (Reason.START_INTERRUPTED, _caused_by(FailureCause.INTERRUPTED)),
+    (Reason.START_INTERRUPTED, _caused_by(FailureCause.LOCK_TIMED_OUT)),
+    (Reason.START_TIMED_OUT, _caused_by(FailureCause.TIMED_OUT)),
     (Reason.DOCKERD_KILLED, _killed),
     (Reason.DOCKERD_KILLED, _gone_without_a_word),
     (Reason.NO_SPACE_LEFT, _full),
@@ -118,7 +118,7 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
     ),
     (Reason.PERMISSION_DENIED, _lacks(_DOCKER_CAPABILITIES & ~_NET_RAW)),
     (Reason.NET_RAW_MISSING, _lacks(_NET_RAW)),
-    (Reason.PREPARE_FAILED, _caused_by(Cause.PREPARE_FAILED)),
+    (Reason.PREPARE_FAILED, _caused_by(FailureCause.PREPARE_FAILED)),
     (
         Reason.STORAGE_DRIVER_FAILED,
         _says(

@@ -2,13 +2,19 @@
 
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import SandboxStatus
-from caisson.core.observation import LOST_SESSIONS_TOLD, Observation, SessionLost, SessionReported, SessionRunning
-from caisson.core.podview import PodView
-from caisson.core.report import Cause
-from caisson.core.verdict import Verdict, verdict
+from caisson.core.observation import (
+    LOST_SESSIONS_BEFORE_UNKNOWN,
+    ObservedState,
+    SessionLost,
+    SessionReported,
+    SessionRunning,
+)
+from caisson.core.podview import PodSnapshot
+from caisson.core.report import FailureCause
+from caisson.core.verdict import ConditionResult, condition_result
 
 
-def is_verified(status: SandboxStatus, pod: PodView) -> bool:
+def is_verified(status: SandboxStatus, pod: PodSnapshot) -> bool:
     """Return whether the status says that the kernel of this pod is gVisor's.
 
     A pod's kernel does not change. A later report of another one comes from the sandbox, and nothing that a sandbox
@@ -18,38 +24,42 @@ def is_verified(status: SandboxStatus, pod: PodView) -> bool:
     return status.pod_uid == pod.uid and isolated is not None and isolated.status == "True"
 
 
-def isolation_verdict(seen: Observation, pod: PodView | None, pod_running: Verdict) -> Verdict:
+def isolated_condition(
+    observed: ObservedState, pod: PodSnapshot | None, pod_running: ConditionResult
+) -> ConditionResult:
     """Return the Isolated condition: from the pod's own state, this session's report, or the status of this pod."""
     if pod_running.reason in (Reason.NOT_GVISOR, Reason.RUNTIME_HANDLER_NOT_ALLOWED):
         return pod_running
     if pod is None:
-        return verdict("Unknown", Reason.NOT_VERIFIED)
-    return _reported(seen) or _known(seen, pod) or _not_known(seen)
+        return condition_result("Unknown", Reason.NOT_VERIFIED)
+    return _reported(observed) or _from_status(observed, pod) or _unknown(observed)
 
 
-def _reported(seen: Observation) -> Verdict | None:
+def _reported(observed: ObservedState) -> ConditionResult | None:
     kernel: str | None = None
-    if isinstance(seen.session, SessionRunning):
-        kernel = seen.session.kernel
-    elif isinstance(seen.session, SessionReported):
-        if seen.session.report.has_failed_by(Cause.NOT_GVISOR):
-            return verdict("False", Reason.NOT_GVISOR)
-        kernel = seen.session.report.kernel
-    return None if kernel is None else Verdict("True", Reason.GVISOR, f"The kernel is gVisor's: {kernel}.")
+    if isinstance(observed.session, SessionRunning):
+        kernel = observed.session.kernel
+    elif isinstance(observed.session, SessionReported):
+        if observed.session.report.has_failed_by(FailureCause.NOT_GVISOR):
+            return condition_result("False", Reason.NOT_GVISOR)
+        kernel = observed.session.report.kernel
+    return None if kernel is None else ConditionResult("True", Reason.GVISOR, f"The kernel is gVisor's: {kernel}.")
 
 
-def _known(seen: Observation, pod: PodView) -> Verdict | None:
-    known = seen.sandbox.status.condition(ConditionType.ISOLATED)
-    if known is None or seen.sandbox.status.pod_uid != pod.uid:
+def _from_status(observed: ObservedState, pod: PodSnapshot) -> ConditionResult | None:
+    condition = observed.sandbox.status.condition(ConditionType.ISOLATED)
+    if condition is None or observed.sandbox.status.pod_uid != pod.uid:
         return None
     # That it could not be looked at stays known while the next look is on its way.
-    if (known.status == "Unknown" and known.reason != Reason.EXEC_FAILED) or known.reason not in list(Reason):
+    if (condition.status == "Unknown" and condition.reason != Reason.EXEC_FAILED) or condition.reason not in list(
+        Reason
+    ):
         return None
-    return Verdict(known.status, Reason(known.reason), known.message)
+    return ConditionResult(condition.status, Reason(condition.reason), condition.message)
 
 
-def _not_known(seen: Observation) -> Verdict:
-    session = seen.session
-    if isinstance(session, SessionLost) and session.count >= LOST_SESSIONS_TOLD:
-        return verdict("Unknown", Reason.EXEC_FAILED, said=session.message)
-    return verdict("Unknown", Reason.NOT_VERIFIED)
+def _unknown(observed: ObservedState) -> ConditionResult:
+    session = observed.session
+    if isinstance(session, SessionLost) and session.count >= LOST_SESSIONS_BEFORE_UNKNOWN:
+        return condition_result("Unknown", Reason.EXEC_FAILED, external_message=session.message)
+    return condition_result("Unknown", Reason.NOT_VERIFIED)

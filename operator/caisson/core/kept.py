@@ -5,86 +5,96 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from caisson.api.reasons import Reason
-from caisson.core.attempt import attempt
-from caisson.core.observation import CreateFailure
-from caisson.core.owned import Owner, is_of_namesake, is_owned_by, whose
-from caisson.core.plan import Action, ApplyObject, DeleteObject, Kept, Step
-from caisson.core.unreadable import is_unreadable, unreadable_verdict
-from caisson.core.verdict import Verdict, verdict
+from caisson.core.attempt import retry_or_wait
+from caisson.core.observation import FailureStreak
+from caisson.core.owned import Owner, describe_owner, is_owned_by, is_owned_by_predecessor
+from caisson.core.plan import Action, ApplyObject, ChildKind, DeleteObject, Plan
+from caisson.core.unreadable import is_unreadable, unreadable_condition
+from caisson.core.verdict import ConditionResult, condition_result
 from caisson.core.writing import merge_patch
 
 Json = dict[str, Any]
 
-_FIGHT = 3
+REPAIRS_BEFORE_PROBLEM = 3
 """How many times in a row somebody must have changed an object back for that to be no accident."""
-_FIGHT_IS_OVER_AFTER = timedelta(seconds=60)
+REPAIR_PROBLEM_CLEARED_AFTER = timedelta(seconds=60)
 
-REJECTED = {Kept.NETWORK_POLICY: Reason.NETWORK_POLICY_REJECTED, Kept.SERVICE: Reason.SERVICE_REJECTED}
+REJECTED_REASON = {ChildKind.NETWORK_POLICY: Reason.NETWORK_POLICY_REJECTED, ChildKind.SERVICE: Reason.SERVICE_REJECTED}
 """Why the owner is not Ready where such an object is not what it should be."""
 
 
 @dataclass(frozen=True)
-class KeptState:
+class ChildState:
     """The next step, and what hinders it; None where nothing does."""
 
-    step: Step
-    in_place: bool
+    plan: Plan
+    is_up_to_date: bool
     """Whether it is as it should be: there, or not there where none is wanted. Then nothing waits for it."""
 
-    problem: Verdict | None = None
+    problem: ConditionResult | None = None
     """What is told of it, also while it is in place."""
 
 
-def kept_state(
-    owner: Owner, kind: Kept, wanted: Json | None, known: Json | None, failure: CreateFailure | None, now: datetime
-) -> KeptState:
+def plan_child(
+    owner: Owner,
+    kind: ChildKind,
+    desired: Json | None,
+    actual: Json | None,
+    failure: FailureStreak | None,
+    now: datetime,
+) -> ChildState:
     """Return what to do about an object. One that is not the owner's, or that is not read, is never touched."""
-    if known is not None and is_unreadable(known):
-        problem = unreadable_verdict(known) if wanted is not None else None
-        return KeptState(Step(), in_place=wanted is None, problem=problem)
-    if known is not None and is_of_namesake(known, owner):
+    if actual is not None and is_unreadable(actual):
+        problem = unreadable_condition(actual) if desired is not None else None
+        return ChildState(Plan(), is_up_to_date=desired is None, problem=problem)
+    if actual is not None and is_owned_by_predecessor(actual, owner):
         # The garbage collector takes it away, which wakes us.
-        return KeptState(Step(), in_place=wanted is None)
-    if known is not None and not is_owned_by(known, owner):
-        problem = verdict("False", REJECTED[kind], said=whose(kind, known))
-        return KeptState(Step(), in_place=wanted is None, problem=problem if wanted is not None else None)
-    if wanted is None and (known is None or "deletionTimestamp" in known["metadata"]):
+        return ChildState(Plan(), is_up_to_date=desired is None)
+    if actual is not None and not is_owned_by(actual, owner):
+        problem = condition_result("False", REJECTED_REASON[kind], external_message=describe_owner(kind, actual))
+        return ChildState(Plan(), is_up_to_date=desired is None, problem=problem if desired is not None else None)
+    if desired is None and (actual is None or "deletionTimestamp" in actual["metadata"]):
         # Its finalizers may keep it for as long as they like.
-        return KeptState(Step(), in_place=True)
-    if wanted is not None and known is not None and is_as_it_should_be(wanted, known):
-        return _in_place(failure, owner.metadata.generation, now)
+        return ChildState(Plan(), is_up_to_date=True)
+    if desired is not None and actual is not None and matches_desired(desired, actual):
+        return _up_to_date(failure, owner.metadata.generation, now)
     action: Action
-    if wanted is not None:
-        action = ApplyObject(kind, wanted, known)
+    if desired is not None:
+        action = ApplyObject(kind, desired, actual)
     else:
-        assert known is not None  # noqa: S101  see above
-        action = DeleteObject(kind, known["metadata"]["uid"])
-    step, holding = attempt(action, failure, owner.metadata.generation, now)
-    return KeptState(step, in_place=wanted is None, problem=holding.told if holding is not None else None)
+        assert actual is not None  # noqa: S101  see above
+        action = DeleteObject(kind, actual["metadata"]["uid"])
+    plan, holding = retry_or_wait(action, failure, owner.metadata.generation, now)
+    return ChildState(plan, is_up_to_date=desired is None, problem=holding.result if holding is not None else None)
 
 
-def _in_place(failure: CreateFailure | None, generation: int, now: datetime) -> KeptState:
+def _up_to_date(failure: FailureStreak | None, generation: int, now: datetime) -> ChildState:
     """The state of what is as it should be: hindered still where somebody will change it back in a moment.
 
     To call that all right, and wrong again a moment later, would be a write and an Event each time.
     """
-    if failure is not None and failure.is_repair and failure.generation == generation and failure.count >= _FIGHT:
-        over_at = failure.at + _FIGHT_IS_OVER_AFTER
+    if (
+        failure is not None
+        and failure.is_repair
+        and failure.generation == generation
+        and failure.count >= REPAIRS_BEFORE_PROBLEM
+    ):
+        over_at = failure.at + REPAIR_PROBLEM_CLEARED_AFTER
         if now < over_at:
-            return KeptState(Step(wake_at=over_at), in_place=True, problem=failure.told)
-    return KeptState(Step(), in_place=True)
+            return ChildState(Plan(requeue_at=over_at), is_up_to_date=True, problem=failure.result)
+    return ChildState(Plan(), is_up_to_date=True)
 
 
-def is_as_it_should_be(wanted: Json, found: Json) -> bool:
+def matches_desired(desired: Json, actual: Json) -> bool:
     """Tell whether an object has what is wanted; fields of its spec that nobody asked for are the API server's."""
     # An empty list is not stored.
-    return all(found["spec"].get(name, type(value)()) == value for name, value in wanted["spec"].items())
+    return all(actual["spec"].get(name, type(value)()) == value for name, value in desired["spec"].items())
 
 
-def patch_towards(wanted: Json, known: Json) -> Json:
+def patch_to_desired(desired: Json, actual: Json) -> Json:
     """Return the JSON merge patch that makes an object what it should be, less what somebody else has put in."""
     spec = {
-        name: merge_patch(known["spec"].get(name) or {}, value) if isinstance(value, dict) else value
-        for name, value in wanted["spec"].items()
+        name: merge_patch(actual["spec"].get(name) or {}, value) if isinstance(value, dict) else value
+        for name, value in desired["spec"].items()
     }
-    return {"metadata": {"uid": known["metadata"]["uid"], "labels": wanted["metadata"]["labels"]}, "spec": spec}
+    return {"metadata": {"uid": actual["metadata"]["uid"], "labels": desired["metadata"]["labels"]}, "spec": spec}

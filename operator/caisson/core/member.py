@@ -12,33 +12,33 @@ from enum import Enum
 from typing import Any
 
 from caisson.api.pool import SandboxPool
-from caisson.api.reasons import CRASH_REASONS, ConditionType, Outlook, Reason
+from caisson.api.reasons import CRASH_REASONS, ConditionType, Disposition, Reason
 from caisson.api.sandbox import ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
 from caisson.api.template import SandboxTemplate
 from caisson.config import Config
-from caisson.core.allowance import ConfigurationConflict
+from caisson.core.allowance import PolicyViolation
 from caisson.core.backoff import exponential
 from caisson.core.control import preload_command
-from caisson.core.decide import Decision, decide_member
-from caisson.core.dockerstate import look_session, vouched_until
-from caisson.core.observation import Observation, SessionLost, SessionReported, SessionRunning
-from caisson.core.plan import NOTHING, Expected, OpenSession, Step, earliest
+from caisson.core.decide import Decision, decide_unclaimed_pod
+from caisson.core.dockerstate import check_session, trusted_until
+from caisson.core.observation import ObservedState, SessionLost, SessionReported, SessionRunning
+from caisson.core.plan import NO_ACTION, OpenSession, Plan, SessionPurpose, earliest
 from caisson.core.pod import first_probe_within, render_pod
 from caisson.core.podstate import awaits_first_probe, is_finished
-from caisson.core.podview import PodView
-from caisson.core.template import TEMPLATE_ANNOTATION, MadeFrom, fields_of, write_template
-from caisson.core.verdict import Verdict, verdict
+from caisson.core.podview import PodSnapshot
+from caisson.core.template import TEMPLATE_ANNOTATION, PodTemplateRecord, fields_of, write_template
+from caisson.core.verdict import ConditionResult, condition_result
 
 Json = dict[str, Any]
 
 TEMPLATE_HASH_ANNOTATION = "caisson.dev/pool-template-hash"
-_MOST_TEMPLATE_BYTES = 128 * 1024
+MAX_TEMPLATE_BYTES = 128 * 1024
 """Half of what an object's annotations may have together."""
-_PRELOAD_TIMEOUT_SECONDS = 1800
-_PRELOAD_CEILING_SECONDS = 300
+PRELOAD_TIMEOUT_SECONDS = 1800
+PRELOAD_RETRY_CEILING_SECONDS = 300
 
 
-class Standing(Enum):
+class WarmPodPhase(Enum):
     """What a pod of a pool is good for."""
 
     PENDING = "is on its way"
@@ -65,9 +65,9 @@ class Revision(Enum):
 class DesiredPod:
     """What the pods of a pool should be created from."""
 
-    made_from: MadeFrom
+    template_record: PodTemplateRecord
     annotation: str
-    """`made_from` as it is written on a pod."""
+    """`template_record` as it is written on a pod."""
 
     hash: str
     """Names the template, the configuration and the rendered pod."""
@@ -90,18 +90,18 @@ class PreloadState:
 
 
 @dataclass(frozen=True)
-class MemberDecision:
+class WarmPodDecision:
     """What is known of a pod now, what it is good for, what hinders it, and the next step."""
 
     status: SandboxStatus
-    standing: Standing
-    problem: Verdict | None
-    step: Step
+    phase: WarmPodPhase
+    problem: ConditionResult | None
+    plan: Plan
     until: datetime | None = None
     """Where it can be taken before the kubelet has called it ready: for how long."""
 
 
-def virtual_sandbox(
+def placeholder_sandbox(
     namespace: str, pod_name: str, pool_uid: str, template: SandboxTemplate, status: SandboxStatus | None = None
 ) -> Sandbox:
     """Return the Sandbox as whose a pool's pod is made and looked at."""
@@ -110,16 +110,16 @@ def virtual_sandbox(
     return Sandbox(metadata=metadata, spec=spec, status=status or SandboxStatus())
 
 
-def render_member(pool: SandboxPool, config: Config, pod_name: str) -> Json:
-    """Return a Pod (core/v1, as JSON) for a pool. Raises ConfigurationConflict where it may not be."""
+def render_warm_pod(pool: SandboxPool, config: Config, pod_name: str) -> Json:
+    """Return a Pod (core/v1, as JSON) for a pool. Raises PolicyViolation where it may not be."""
     written = write_template(pool.spec.template.spec, pool.spec.preload)
-    if len(written.encode()) > _MOST_TEMPLATE_BYTES:
-        raise ConfigurationConflict(
+    if len(written.encode()) > MAX_TEMPLATE_BYTES:
+        raise PolicyViolation(
             Reason.TEMPLATE_TOO_LARGE,
-            f"spec.template.spec: {len(written.encode())} bytes are more than {_MOST_TEMPLATE_BYTES}",
+            f"spec.template.spec: {len(written.encode())} bytes are more than {MAX_TEMPLATE_BYTES}",
         )
     own = pool.metadata
-    sandbox = virtual_sandbox(own.namespace, pod_name, own.uid, pool.spec.template.spec)
+    sandbox = placeholder_sandbox(own.namespace, pod_name, own.uid, pool.spec.template.spec)
     manifest = render_pod(sandbox, config, pool)
     # The configuration counts as well, unlike with a pod that somebody works in: nothing is lost by replacing this one.
     # Fields at their default are left out, so that a new version of Caisson with more fields leaves pods alone.
@@ -133,21 +133,21 @@ def render_member(pool: SandboxPool, config: Config, pod_name: str) -> Json:
 
 
 def desired_pod(pool: SandboxPool, config: Config) -> DesiredPod:
-    """Return what the pods of a pool should be created from. Raises ConfigurationConflict if there may be none."""
-    rendered = render_member(pool, config, pool.metadata.name)
+    """Return what the pods of a pool should be created from. Raises PolicyViolation if there may be none."""
+    rendered = render_warm_pod(pool, config, pool.metadata.name)
     annotations = rendered["metadata"]["annotations"]
-    made_from = MadeFrom(pool.spec.template.spec, pool.spec.preload)
-    return DesiredPod(made_from, annotations[TEMPLATE_ANNOTATION], annotations[TEMPLATE_HASH_ANNOTATION])
+    template_record = PodTemplateRecord(pool.spec.template.spec, pool.spec.preload)
+    return DesiredPod(template_record, annotations[TEMPLATE_ANNOTATION], annotations[TEMPLATE_HASH_ANNOTATION])
 
 
-def revision_of(pod: Json, made_from: Callable[[], MadeFrom | None], desired: DesiredPod) -> Revision:
+def revision_of(pod: Json, template_record: Callable[[], PodTemplateRecord | None], desired: DesiredPod) -> Revision:
     """Compare a pod (core/v1, as JSON) with the desired one.
 
-    `made_from` is called only if the text on the pod differs, because reading that text costs much more.
+    `template_record` is called only if the text on the pod differs, because reading that text costs much more.
     """
     annotation = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
     # Another version of Caisson may write the same template differently.
-    if annotation != desired.annotation and (actual := made_from()) != desired.made_from:
+    if annotation != desired.annotation and (actual := template_record()) != desired.template_record:
         return Revision.UNREADABLE if actual is None else Revision.OTHER_TEMPLATE
     return Revision.CURRENT if template_hash(pod) == desired.hash else Revision.OUTDATED
 
@@ -155,40 +155,40 @@ def revision_of(pod: Json, made_from: Callable[[], MadeFrom | None], desired: De
 def template_hash(pod: Json) -> str | None:
     """Return the hash of what a pod (core/v1, as JSON), there or only rendered, is made from."""
     annotations = pod["metadata"].get("annotations") or {}
-    found = annotations.get(TEMPLATE_HASH_ANNOTATION)
-    return found if isinstance(found, str) else None
+    value = annotations.get(TEMPLATE_HASH_ANNOTATION)
+    return value if isinstance(value, str) else None
 
 
-def member_state(
-    seen: Observation, made_from: MadeFrom, preload: PreloadState, config: Config, now: datetime
-) -> MemberDecision:
-    """Return what becomes of a pod of a pool. `seen` is of its virtual Sandbox."""
-    pod = seen.pod
+def decide_warm_pod(
+    observed: ObservedState, template_record: PodTemplateRecord, preload: PreloadState, config: Config, now: datetime
+) -> WarmPodDecision:
+    """Return what becomes of a pod of a pool. `observed` is of its virtual Sandbox."""
+    pod = observed.pod
     assert pod is not None  # noqa: S101
-    decision = decide_member(seen, pod, config, now)
+    decision = decide_unclaimed_pod(observed, pod, config, now)
     status = decision.status
     ready = status.condition(ConditionType.READY)
     assert ready is not None  # noqa: S101  there is one in every status
-    found = Verdict(ready.status, Reason(ready.reason), ready.message)
-    if is_finished(pod) or _is_final(status, found):
-        return MemberDecision(status, Standing.FAILED, found, NOTHING)
+    result = ConditionResult(ready.status, Reason(ready.reason), ready.message)
+    if is_finished(pod) or _is_final(status, result):
+        return WarmPodDecision(status, WarmPodPhase.FAILED, result, NO_ACTION)
     if ready.status != "True":
-        problem = found if found.reason.outlook is Outlook.RETRIED else None
-        return MemberDecision(status, Standing.PENDING, problem, decision.step)
-    if made_from.preload and not preload.done:
-        return _preloading(seen, made_from, preload, decision, config, now)
+        problem = result if result.reason.disposition is Disposition.RETRYING else None
+        return WarmPodDecision(status, WarmPodPhase.PENDING, problem, decision.plan)
+    if template_record.preload and not preload.done:
+        return _preloading(observed, template_record, preload, decision, config, now)
     if pod.ready:
-        return MemberDecision(status, Standing.AVAILABLE, None, decision.step)
-    until = _until_probed(seen, pod, status, config)
+        return WarmPodDecision(status, WarmPodPhase.AVAILABLE, None, decision.plan)
+    until = _until_probed(observed, pod, status, config)
     if until is None or now >= until:
-        return MemberDecision(status, Standing.PENDING, None, decision.step)
-    step = replace(decision.step, wake_at=earliest(decision.step.wake_at, until))
-    return MemberDecision(status, Standing.AVAILABLE, None, step, until)
+        return WarmPodDecision(status, WarmPodPhase.PENDING, None, decision.plan)
+    plan = replace(decision.plan, requeue_at=earliest(decision.plan.requeue_at, until))
+    return WarmPodDecision(status, WarmPodPhase.AVAILABLE, None, plan, until)
 
 
-def _until_probed(seen: Observation, pod: PodView, status: SandboxStatus, config: Config) -> datetime | None:
+def _until_probed(observed: ObservedState, pod: PodSnapshot, status: SandboxStatus, config: Config) -> datetime | None:
     """Return until when it may be taken though the kubelet has not called it ready; None: it may not."""
-    own_word = vouched_until(status, seen.looked_at) if seen.sandbox.spec.docker.enabled else None
+    own_word = trusted_until(status, observed.looked_at) if observed.sandbox.spec.docker.enabled else None
     if own_word is None or not awaits_first_probe(pod) or pod.running_since is None:
         return None
     return min(own_word, pod.running_since + first_probe_within(config))
@@ -200,49 +200,60 @@ def preload_outcome(before: PreloadState, session: SessionReported | SessionLost
         return before, False
     if isinstance(session, SessionLost):
         return replace(before, problem=session.message, asking=False), True
-    told = session.report.preload
-    if told is not None and told.problem is None:
+    outcome = session.report.preload
+    if outcome is not None and outcome.problem is None:
         return PreloadState(done=True), True
-    return replace(before, problem=told.problem if told is not None else before.problem, asking=False), True
+    return replace(before, problem=outcome.problem if outcome is not None else before.problem, asking=False), True
 
 
-def _is_final(status: SandboxStatus, found: Verdict) -> bool:
-    if found.reason in CRASH_REASONS:
+def _is_final(status: SandboxStatus, result: ConditionResult) -> bool:
+    if result.reason in CRASH_REASONS:
         return status.crash is not None and status.crash.restart == 0
     # Another pod of the pool may get another node; a Sandbox waits for the correction.
-    return found.reason.outlook is Outlook.FINAL or found.reason is Reason.NOT_GVISOR
+    return result.reason.disposition is Disposition.TERMINAL or result.reason is Reason.NOT_GVISOR
 
 
 def _preloading(
-    seen: Observation, made_from: MadeFrom, preload: PreloadState, decision: Decision, config: Config, now: datetime
-) -> MemberDecision:
-    pod = seen.pod
-    assert pod is not None  # noqa: S101
-    problem = None if preload.problem is None else verdict("False", Reason.PRELOAD_FAILED, said=preload.problem)
-    step = _preload_step(seen, pod, made_from, preload, decision, config, now)
-    return MemberDecision(decision.status, Standing.PRELOADING, problem, step)
-
-
-def _preload_step(
-    seen: Observation,
-    pod: PodView,
-    made_from: MadeFrom,
+    observed: ObservedState,
+    template_record: PodTemplateRecord,
     preload: PreloadState,
     decision: Decision,
     config: Config,
     now: datetime,
-) -> Step:
-    if isinstance(seen.session, SessionRunning):
-        return NOTHING
-    if decision.step.action is not None or isinstance(seen.session, SessionLost):
+) -> WarmPodDecision:
+    pod = observed.pod
+    assert pod is not None  # noqa: S101
+    problem = (
+        None
+        if preload.problem is None
+        else condition_result("False", Reason.PRELOAD_FAILED, external_message=preload.problem)
+    )
+    plan = _preload_step(observed, pod, template_record, preload, decision, config, now)
+    return WarmPodDecision(decision.status, WarmPodPhase.PRELOADING, problem, plan)
+
+
+def _preload_step(
+    observed: ObservedState,
+    pod: PodSnapshot,
+    template_record: PodTemplateRecord,
+    preload: PreloadState,
+    decision: Decision,
+    config: Config,
+    now: datetime,
+) -> Plan:
+    if isinstance(observed.session, SessionRunning):
+        return NO_ACTION
+    if decision.plan.action is not None or isinstance(observed.session, SessionLost):
         # The pod turned unready, or the last look at dockerd was lost: dockerd comes first.
-        return decision.step
+        return decision.plan
     if preload.at is not None:
-        due = preload.at + exponential(preload.tries, first=5, ceiling=_PRELOAD_CEILING_SECONDS)
+        due = preload.at + exponential(preload.tries, first=5, ceiling=PRELOAD_RETRY_CEILING_SECONDS)
         if now < due:
-            return Step(wake_at=earliest(due, decision.step.wake_at))
-        if seen.looked_at is None or seen.looked_at <= preload.at:
+            return Plan(requeue_at=earliest(due, decision.plan.requeue_at))
+        if observed.looked_at is None or observed.looked_at <= preload.at:
             # The last attempt failed. If that is because dockerd died, no further attempt can succeed.
-            return Step(look_session(seen.sandbox, decision.status.docker, config, pod))
-    command = tuple(preload_command(pod.uid, made_from.preload))
-    return Step(OpenSession(pod.name, pod.uid, pod.node or "", command, _PRELOAD_TIMEOUT_SECONDS, Expected.PRELOAD))
+            return Plan(check_session(observed.sandbox, decision.status.docker, config, pod))
+    command = tuple(preload_command(pod.uid, template_record.preload))
+    return Plan(
+        OpenSession(pod.name, pod.uid, pod.node or "", command, PRELOAD_TIMEOUT_SECONDS, SessionPurpose.PRELOAD)
+    )

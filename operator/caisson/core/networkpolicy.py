@@ -11,12 +11,12 @@ from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
 from caisson.api.template import SandboxTemplate
 from caisson.config import Config, SandboxNetwork
-from caisson.core.kept import KeptState, kept_state
-from caisson.core.observation import CreateFailure
-from caisson.core.owned import MANAGED_BY, MANAGED_BY_LABEL, SANDBOX_LABEL, Owner, own_labels, own_metadata
-from caisson.core.plan import Kept
+from caisson.core.kept import ChildState, plan_child
+from caisson.core.observation import FailureStreak
+from caisson.core.owned import MANAGED_BY, MANAGED_BY_LABEL, SANDBOX_LABEL, Owner, own_metadata, owner_labels
+from caisson.core.plan import ChildKind
 from caisson.core.ranges import PRIVATE, allowed, everywhere, private, refusals
-from caisson.core.verdict import verdict
+from caisson.core.verdict import condition_result
 from caisson.util.cidr import parse_range
 
 Json = dict[str, Any]
@@ -44,7 +44,7 @@ def policy_name(owner: Owner) -> str:
 
 def pod_selector(owner: Owner) -> Json:
     """Return what selects the pod of a Sandbox, or those of a pool that no Sandbox has taken."""
-    labels: Json = {"matchLabels": own_labels(owner)}
+    labels: Json = {"matchLabels": owner_labels(owner)}
     untaken = {"matchExpressions": [{"key": SANDBOX_LABEL, "operator": "DoesNotExist"}]}
     return labels if isinstance(owner, Sandbox) else labels | untaken
 
@@ -52,22 +52,26 @@ def pod_selector(owner: Owner) -> Json:
 def network_state(
     owner: Owner,
     spec: SandboxTemplate,
-    known: Json | None,
-    failure: CreateFailure | None,
+    actual: Json | None,
+    failure: FailureStreak | None,
     config: Config,
     now: datetime,
-) -> KeptState:
+) -> ChildState:
     """Return what to do about the NetworkPolicy. There is no pod before it is as it should be."""
-    rules, kind = config.sandboxes.network, Kept.NETWORK_POLICY
+    rules, kind = config.sandboxes.network, ChildKind.NETWORK_POLICY
     if not rules.enabled:
-        return kept_state(owner, kind, None, known, failure, now)
+        return plan_child(owner, kind, None, actual, failure, now)
     metadata = own_metadata(owner, policy_name(owner))
-    wanted = render_network_policy(metadata, pod_selector(owner), spec.network, spec.ports, rules)
-    state = kept_state(owner, kind, wanted, known, failure, now)
+    desired = render_network_policy(metadata, pod_selector(owner), spec.network, spec.ports, rules)
+    state = plan_child(owner, kind, desired, actual, failure, now)
     refused = "; ".join(refusals(spec.network, rules))
     if not refused:
         return state
-    return replace(state, in_place=False, problem=verdict("False", Reason.EGRESS_NOT_ALLOWED, said=refused))
+    return replace(
+        state,
+        is_up_to_date=False,
+        problem=condition_result("False", Reason.EGRESS_NOT_ALLOWED, external_message=refused),
+    )
 
 
 def render_network_policy(

@@ -9,18 +9,18 @@ from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.api.startup import Startup
 from caisson.core.backoff import exponential
-from caisson.core.plan import Kept
-from caisson.core.podview import PodEvent, PodView
+from caisson.core.plan import ChildKind
+from caisson.core.podview import PodEvent, PodSnapshot
 from caisson.core.report import Report
-from caisson.core.verdict import Verdict, verdict
+from caisson.core.verdict import ConditionResult, condition_result
 
-_RETRY_CEILING_SECONDS = 30
-LOST_SESSIONS_TOLD = 3
+SESSION_RETRY_CEILING_SECONDS = 30
+LOST_SESSIONS_BEFORE_UNKNOWN = 3
 """From how many lost sessions in a row on the user is told. One says nothing about the sandbox."""
 
 
 @dataclass(frozen=True)
-class CreateFailure:
+class FailureStreak:
     """An object was not taken, or did not stay, `count` times in a row for this generation of the spec."""
 
     reason: Reason
@@ -32,9 +32,9 @@ class CreateFailure:
     """It was made as it should be each time, and did not stay so."""
 
     @property
-    def told(self) -> Verdict:
+    def result(self) -> ConditionResult:
         """What is said of it."""
-        return verdict("False", self.reason, said=self.message)
+        return condition_result("False", self.reason, external_message=self.message)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SessionLost:
     @property
     def retry_at(self) -> datetime:
         """When the next session is due."""
-        return self.at + exponential(self.count, ceiling=_RETRY_CEILING_SECONDS)
+        return self.at + exponential(self.count, ceiling=SESSION_RETRY_CEILING_SECONDS)
 
 
 Session = SessionRunning | SessionReported | SessionLost
@@ -94,29 +94,29 @@ class PodEvents:
 
 
 @dataclass(frozen=True)
-class WarmPod:
+class ClaimablePod:
     """A pod of a pool that is ready."""
 
-    pod: PodView
+    pod: PodSnapshot
     status: SandboxStatus
     """What is known of it, as if it were a Sandbox's."""
 
 
 @dataclass(frozen=True)
-class Observation:
+class ObservedState:
     """Everything known of a Sandbox at one moment."""
 
     sandbox: Sandbox
-    pod: PodView | None = None
+    pod: PodSnapshot | None = None
     """The pod that this Sandbox, by UID, or an earlier one of its name owns; or nobody, if it has the name."""
 
-    surplus: tuple[PodView, ...] = ()
+    surplus: tuple[PodSnapshot, ...] = ()
     """More pods that this Sandbox owns. There should be none."""
 
-    unreadable: Verdict | None = None
+    unreadable: ConditionResult | None = None
     """Why a pod that is the Sandbox's, or may be, is not read; then nothing else is known about its pods."""
 
-    warm: WarmPod | None = None
+    warm: ClaimablePod | None = None
     """A pod of the pool that can be taken, or that was about to be."""
 
     warm_soon: bool = False
@@ -134,13 +134,13 @@ class Observation:
     claimed_at: datetime | None = None
     """When this process took the pod out of its pool."""
 
-    kept: Mapping[Kept, dict[str, Any]] = field(default_factory=dict)
+    children: Mapping[ChildKind, dict[str, Any]] = field(default_factory=dict)
     """The objects of the Sandbox's name that Caisson made, for this Sandbox or an earlier one of its name."""
 
-    create_failure: CreateFailure | None = None
+    create_failure: FailureStreak | None = None
     """Of the pod, or of the claim that it needs."""
 
-    kept_failures: Mapping[Kept, CreateFailure] = field(default_factory=dict)
+    child_failures: Mapping[ChildKind, FailureStreak] = field(default_factory=dict)
     session: Session | None = None
     """The session into the current pod, until what it told is written to the status."""
 

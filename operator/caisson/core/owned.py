@@ -33,7 +33,7 @@ def owner_reference(owner: Owner) -> Json:
     }
 
 
-def own_labels(owner: Owner) -> dict[str, str]:
+def owner_labels(owner: Owner) -> dict[str, str]:
     """Return the labels of everything that is made for a Sandbox or a pool."""
     label = SANDBOX_LABEL if isinstance(owner, Sandbox) else POOL_LABEL
     return {MANAGED_BY_LABEL: MANAGED_BY, label: owner.metadata.name}
@@ -44,42 +44,42 @@ def own_metadata(owner: Owner, name: str) -> Json:
     return {
         "name": name,
         "namespace": owner.metadata.namespace,
-        "labels": own_labels(owner),
+        "labels": owner_labels(owner),
         "ownerReferences": [owner_reference(owner)],
     }
 
 
-def controller_of(thing: Json) -> Json | None:
+def controller_of(obj: Json) -> Json | None:
     """Return the reference to the owner that controls an object, None where nobody does."""
-    return next((o for o in thing["metadata"].get("ownerReferences", ()) if o.get("controller")), None)
+    return next((o for o in obj["metadata"].get("ownerReferences", ()) if o.get("controller")), None)
 
 
-def is_owned_by(thing: Json, owner: Owner) -> bool:
+def is_owned_by(obj: Json, owner: Owner) -> bool:
     """Tell whether an object is this Sandbox's, or this pool's, own."""
-    controller = controller_of(thing)
+    controller = controller_of(obj)
     return controller is not None and bool(controller["uid"] == owner.metadata.uid)
 
 
-def is_of_pool(thing: Json) -> bool:
+def is_of_pool(obj: Json) -> bool:
     """Tell whether an object is a pool's, which nobody has taken."""
-    owner = controller_of(thing)
+    owner = controller_of(obj)
     return owner is not None and bool(owner["kind"] == pool.KIND)
 
 
-def is_of_namesake(thing: Json, owner: Owner) -> bool:
+def is_owned_by_predecessor(obj: Json, owner: Owner) -> bool:
     """Tell whether an object is of an earlier Sandbox, or pool, of this name, and so on its way out."""
-    controller, own = controller_of(thing), owner_reference(owner)
-    named = controller is not None and all(controller[part] == own[part] for part in ("kind", "name"))
-    return named and not is_owned_by(thing, owner)
+    controller, own = controller_of(obj), owner_reference(owner)
+    has_owners_name = controller is not None and all(controller[part] == own[part] for part in ("kind", "name"))
+    return has_owners_name and not is_owned_by(obj, owner)
 
 
-def is_labelled(thing: Json) -> bool:
+def is_labelled(obj: Json) -> bool:
     """Tell whether an object has the label by which our watches find it."""
-    return bool((thing["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY)
+    return bool((obj["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY)
 
 
-def whose(kind: str, thing: Json) -> str:
+def describe_owner(kind: str, obj: Json) -> str:
     """Say whose an object is."""
-    owner = controller_of(thing)
+    owner = controller_of(obj)
     by = f"{owner['kind']} {owner['name']}" if owner is not None else "nobody"
-    return f"the {kind} {thing['metadata']['name']} is owned by {by}"
+    return f"the {kind} {obj['metadata']['name']} is owned by {by}"

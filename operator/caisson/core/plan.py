@@ -13,7 +13,7 @@ class CreatePod:
     """Create this pod, and the claim that it needs before it. Its name is the fence: there is at most one of it."""
 
     manifest: dict[str, Any] = field(hash=False)
-    claim: dict[str, Any] | None = field(default=None, hash=False)
+    pvc: dict[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class DeletePod:
     pod_uid: str
 
 
-class Expected(Enum):
+class SessionPurpose(Enum):
     """What the report of a session must say, to be one."""
 
     START = "how a start of dockerd ended"
@@ -54,13 +54,13 @@ class OpenSession:
     node: str
     command: tuple[str, ...]
     timeout_seconds: float
-    expected: Expected
+    purpose: SessionPurpose
     is_verified: bool = False
     """The pod's kernel was verified before, so a report of another one makes no sense."""
 
 
 @dataclass(frozen=True)
-class AskIdle:
+class QueryIdleTime:
     """Ask in the pod of this UID, in the background, for how long nobody has made use of it."""
 
     pod_name: str
@@ -70,13 +70,13 @@ class AskIdle:
 
 
 @dataclass(frozen=True)
-class LookAtEvents:
+class FetchPodEvents:
     """Look up the Warnings that the cluster recorded of the pod of this UID."""
 
     pod_uid: str
 
 
-class Kept(StrEnum):
+class ChildKind(StrEnum):
     """The kinds of objects that have the Sandbox's name and are kept as they should be."""
 
     NETWORK_POLICY = "NetworkPolicy"
@@ -87,31 +87,31 @@ class Kept(StrEnum):
 class ApplyObject:
     """Make this object, or change the one that is known into it."""
 
-    kind: Kept
+    kind: ChildKind
     manifest: dict[str, Any] = field(hash=False)
-    known: dict[str, Any] | None = field(default=None, hash=False)
+    actual: dict[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
 class DeleteObject:
     """Delete the object of the Sandbox's name, if it still is the one of this UID."""
 
-    kind: Kept
+    kind: ChildKind
     uid: str
 
 
-Action = ApplyObject | DeleteObject | ClaimPod | CreatePod | DeletePod | OpenSession | AskIdle | LookAtEvents
+Action = ApplyObject | DeleteObject | ClaimPod | CreatePod | DeletePod | OpenSession | QueryIdleTime | FetchPodEvents
 
 
 @dataclass(frozen=True)
-class Step:
+class Plan:
     """The next action, if there is one, and when to look again though nothing has changed by then."""
 
     action: Action | None = None
-    wake_at: datetime | None = None
+    requeue_at: datetime | None = None
 
 
-NOTHING = Step()
+NO_ACTION = Plan()
 """Nothing to do, until something changes."""
 
 

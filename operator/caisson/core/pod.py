@@ -7,10 +7,10 @@ from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox, SandboxSpec
 from caisson.api.template import Entrypoint, ResourceList
 from caisson.config import Config, Isolation
-from caisson.core.allowance import ConfigurationConflict, check_allowance, effective_resources
-from caisson.core.control import script, stop_command
+from caisson.core.allowance import PolicyViolation, effective_resources, validate_limits
+from caisson.core.control import in_pod_command, stop_command
 from caisson.core.networkpolicy import network_labels
-from caisson.core.owned import Owner, own_labels, owner_reference
+from caisson.core.owned import Owner, owner_labels, owner_reference
 from caisson.core.podview import CONTAINER_NAME, SPEC_HASH_ANNOTATION
 from caisson.core.podvolumes import volumes
 from caisson.core.spechash import spec_hash
@@ -25,22 +25,22 @@ DOCKER_CAPABILITIES = (
 on the node, so every pod carries the tripwire, or the init container that replaces it."""
 
 
-_PROBE_DELAY_SECONDS = 5
-_PROBE_TIMEOUT_SECONDS = 10
+PROBE_DELAY_SECONDS = 5
+PROBE_TIMEOUT_SECONDS = 10
 
 
 def first_probe_within(config: Config) -> timedelta:
     """Return how long after the start of a container the kubelet has probed it once at the latest."""
-    return timedelta(seconds=_PROBE_DELAY_SECONDS + config.probe_period_seconds + _PROBE_TIMEOUT_SECONDS)
+    return timedelta(seconds=PROBE_DELAY_SECONDS + config.probe_period_seconds + PROBE_TIMEOUT_SECONDS)
 
 
 def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> dict[str, Any]:
     """Return the Pod (core/v1, as JSON) of a Sandbox, or of a pool that owns it until a Sandbox comes.
 
-    Raises ConfigurationConflict where it may not be.
+    Raises PolicyViolation where it may not be.
     """
     spec, metadata = sandbox.spec, sandbox.metadata
-    check_allowance(spec, config)
+    validate_limits(spec, config)
     resources = _resources(spec, config)
     mounted = volumes(sandbox, config)
     return {
@@ -81,9 +81,9 @@ def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> 
 
 def pod_labels(sandbox: Sandbox, config: Config, owner: Owner) -> dict[str, str]:
     """Return the labels that a pod gets with its owner. The administrator's win over those of the Sandbox."""
-    given = sandbox.metadata.labels
-    copied = {key: given[key] for key in config.sandboxes.propagated_labels if key in given}
-    return {**copied, **config.sandboxes.labels, **own_labels(owner)}
+    labels = sandbox.metadata.labels
+    copied = {key: labels[key] for key in config.sandboxes.propagated_labels if key in labels}
+    return {**copied, **config.sandboxes.labels, **owner_labels(owner)}
 
 
 def _placement(config: Config) -> dict[str, Any]:
@@ -92,8 +92,8 @@ def _placement(config: Config) -> dict[str, Any]:
     if config.sandboxes.node_selector:
         placement["nodeSelector"] = dict(config.sandboxes.node_selector)
     if config.sandboxes.tolerations:
-        found = config.sandboxes.tolerations
-        placement["tolerations"] = [t.model_dump(mode="json", by_alias=True, exclude_none=True) for t in found]
+        tolerations = config.sandboxes.tolerations
+        placement["tolerations"] = [t.model_dump(mode="json", by_alias=True, exclude_none=True) for t in tolerations]
     return placement
 
 
@@ -122,7 +122,7 @@ def runtime_class_name(spec: SandboxSpec, config: Config) -> str:
 def _runtime_class(spec: SandboxSpec, config: Config) -> str:
     allowed, name = config.allowed_runtime_classes, runtime_class_name(spec, config)
     if name not in allowed:
-        raise ConfigurationConflict(
+        raise PolicyViolation(
             Reason.RUNTIME_CLASS_NOT_ALLOWED,
             f"spec.runtimeClassName: {name} is not allowed here; use one of {', '.join(allowed)}",
         )
@@ -145,12 +145,12 @@ def _container(sandbox: Sandbox, config: Config, resources: dict[str, Any]) -> d
     }
     if spec.docker.enabled:
         container["readinessProbe"] = {
-            "exec": {"command": script("probe")},
+            "exec": {"command": in_pod_command("probe")},
             # The first readiness comes from the start itself; a probe beside it would only take CPU from it.
-            "initialDelaySeconds": _PROBE_DELAY_SECONDS,
+            "initialDelaySeconds": PROBE_DELAY_SECONDS,
             "periodSeconds": config.probe_period_seconds,
             # A probe that is late on a busy node must not look like a dead daemon.
-            "timeoutSeconds": _PROBE_TIMEOUT_SECONDS,
+            "timeoutSeconds": PROBE_TIMEOUT_SECONDS,
             "failureThreshold": 1,
         }
         container["lifecycle"] = {"preStop": {"exec": {"command": stop_command(sandbox)}}}
@@ -160,7 +160,7 @@ def _container(sandbox: Sandbox, config: Config, resources: dict[str, Any]) -> d
 def _command(spec: SandboxSpec) -> dict[str, Any]:
     if spec.entrypoint is Entrypoint.IMAGE:
         return {} if spec.args is None else {"args": list(spec.args)}
-    return {"command": script("gate"), "args": ["--", *(spec.command or ()), *(spec.args or ())]}
+    return {"command": in_pod_command("gate"), "args": ["--", *(spec.command or ()), *(spec.args or ())]}
 
 
 def _security_context(spec: SandboxSpec) -> dict[str, Any]:

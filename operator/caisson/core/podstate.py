@@ -8,18 +8,22 @@ import re
 from collections.abc import Callable, Iterable
 
 from caisson.api.reasons import Reason
-from caisson.core.podview import CONTAINER_NAME, GATE_NAME, Disruption, PodEvent, PodView, Terminated
+from caisson.core.podview import CONTAINER_NAME, GATE_NAME, Disruption, PodEvent, PodSnapshot, Terminated
 from caisson.core.tripwire import is_tripped
-from caisson.core.verdict import Verdict, verdict
+from caisson.core.verdict import ConditionResult, condition_result
 
 GATE_EXIT_CODE = 86
 _GATE_MARK = "caisson-gate: NotGVisor"
 
-REPLACED_AFTER_SECONDS = {
-    Reason.EVICTED: 30,
-    Reason.POD_LOST: 30,
-    Reason.CONTAINER_START_FAILED: 300,
-    Reason.NOT_GVISOR: 600,
+LOST_POD_REPLACEMENT_SECONDS = 30
+FAILED_START_REPLACEMENT_SECONDS = 300
+NOT_GVISOR_REPLACEMENT_SECONDS = 600
+
+REPLACEMENT_DELAYS = {
+    Reason.EVICTED: LOST_POD_REPLACEMENT_SECONDS,
+    Reason.POD_LOST: LOST_POD_REPLACEMENT_SECONDS,
+    Reason.CONTAINER_START_FAILED: FAILED_START_REPLACEMENT_SECONDS,
+    Reason.NOT_GVISOR: NOT_GVISOR_REPLACEMENT_SECONDS,
 }
 """Ends of a pod that need not be the sandbox's doing: a new pod takes its place, later where the same may well come of
 it. All other ends are final."""
@@ -53,7 +57,7 @@ _DEADLINE = "DeadlineExceeded"
 _BY_KUBELET = "TerminationByKubelet"
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
 _SANDBOX_EVENT = "FailedCreatePodSandBox"
-_TELLING_EVENTS = frozenset({_SANDBOX_EVENT, "Failed"}) | _MOUNT_EVENTS
+_RELEVANT_EVENTS = frozenset({_SANDBOX_EVENT, "Failed"}) | _MOUNT_EVENTS
 """What the node says of a pod that does not start. Others, as the scheduler's, may be long over."""
 _OF_A_PULL = re.compile(rf"Failed to pull image |Error: (?:{'|'.join(sorted(_PULL_REASONS))})$")
 """What the kubelet tells of a pull, in Events. The pod's status says it better, a moment later."""
@@ -65,73 +69,77 @@ _HANDLER = re.compile(
 _UNBOUND = re.compile(r"unbound immediate PersistentVolumeClaims", re.IGNORECASE)
 _TOO_MUCH_DISK = re.compile(r"exceeds the (?:total )?limit|exceeded its local ephemeral storage limit", re.IGNORECASE)
 
-Check = Callable[[PodView, tuple[PodEvent, ...]], Verdict | None]
+Check = Callable[[PodSnapshot, tuple[PodEvent, ...]], ConditionResult | None]
 
 
-def pod_verdict(pod: PodView, events: Iterable[PodEvent] = ()) -> Verdict:
+def pod_running_condition(pod: PodSnapshot, events: Iterable[PodEvent] = ()) -> ConditionResult:
     """Return the PodRunning condition of a pod. `events` are its Warnings, looked up where its status says nothing."""
-    known = tuple(events)
+    warnings = tuple(events)
     for check in _CHAIN:
-        found = check(pod, known)
-        if found is not None:
-            return found
-    return verdict("False", Reason.POD_PENDING)
+        result = check(pod, warnings)
+        if result is not None:
+            return result
+    return condition_result("False", Reason.POD_PENDING)
 
 
-def tells_nothing(pod: PodView) -> bool:
+def is_waiting_silently(pod: PodSnapshot) -> bool:
     """Tell whether the pod waits on its node without its status saying for what; only its events do."""
     quiet = pod.waiting is None or pod.waiting.reason in {"", "ContainerCreating", "PodInitializing"}
     return pod.phase == "Pending" and pod.node is not None and not pod.terminating and quiet
 
 
-def is_finished(pod: PodView) -> bool:
+def is_finished(pod: PodSnapshot) -> bool:
     """Tell whether the pod has ended and will not run again."""
     return pod.phase in {"Failed", "Succeeded"}
 
 
-def awaits_first_probe(pod: PodView) -> bool:
+def awaits_first_probe(pod: PodSnapshot) -> bool:
     """Tell whether the kubelet has never called the pod ready: it has not probed it yet, or never found it good."""
     if pod.ready or pod.running_since is None or pod.ready_changed_at is None:
         return False
     return pod.ready_changed_at <= pod.running_since
 
 
-def _terminating(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
-    return verdict("False", Reason.POD_TERMINATING) if pod.terminating else None
+def _terminating(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
+    return condition_result("False", Reason.POD_TERMINATING) if pod.terminating else None
 
 
-def _mutated(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _mutated(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     """For clusters without the admission policy, which would not have let such a pod in."""
     added = [name for name in pod.containers if name not in (GATE_NAME, CONTAINER_NAME)]
     if added:
-        return verdict("False", Reason.POD_MUTATED, said=f"it has the containers {', '.join(added)} besides Caisson's")
+        return condition_result(
+            "False", Reason.POD_MUTATED, external_message=f"it has the containers {', '.join(added)} besides Caisson's"
+        )
     if not pod.has_isolation:
-        return verdict("False", Reason.POD_MUTATED, said="spec.securityContext.sysctls is not what Caisson created")
+        return condition_result(
+            "False", Reason.POD_MUTATED, external_message="spec.securityContext.sysctls is not what Caisson created"
+        )
     return None
 
 
-def _evicted(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _evicted(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     if pod.reason != "Evicted":
         return None
     reason = Reason.STORAGE_LIMIT_EXCEEDED if _TOO_MUCH_DISK.search(pod.message) else Reason.EVICTED
-    return verdict("False", reason, said=pod.message)
+    return condition_result("False", reason, external_message=pod.message)
 
 
-def _not_gvisor(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _not_gvisor(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     end = pod.terminated
     if end is None or end.exit_code != GATE_EXIT_CODE or not end.message.startswith(_GATE_MARK):
         return None
-    return verdict("False", Reason.NOT_GVISOR, said=end.message)
+    return condition_result("False", Reason.NOT_GVISOR, external_message=end.message)
 
 
-def _killed_by_memory(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _killed_by_memory(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     end = pod.terminated
     if end is None or end.reason != "OOMKilled":
         return None
-    return verdict("False", Reason.SANDBOX_OOM_KILLED)
+    return condition_result("False", Reason.SANDBOX_OOM_KILLED)
 
 
-def _disrupted(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _disrupted(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     """The node or the cluster ended the container: its exit code says nothing about the sandbox.
 
     The kubelet sets the phase Succeeded only if the container had exited with 0 before.
@@ -140,15 +148,17 @@ def _disrupted(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     if pod.phase == "Succeeded" or end is None:
         return None
     if end.reason in _CONTAINER_LOST:
-        return verdict("False", Reason.POD_LOST, said=f"the node lost track of the container ({end.reason})")
+        return condition_result(
+            "False", Reason.POD_LOST, external_message=f"the node lost track of the container ({end.reason})"
+        )
     if pod.phase != "Failed" or pod.reason == _DEADLINE:
         return None
     if pod.reason:
-        return verdict("False", Reason.POD_LOST, said=f"{pod.reason}: {pod.message}")
+        return condition_result("False", Reason.POD_LOST, external_message=f"{pod.reason}: {pod.message}")
     disruption = pod.disruption
     if disruption is None or not _precedes(disruption, end):
         return None
-    return verdict("False", Reason.POD_LOST, said=f"{disruption.reason}: {disruption.message}")
+    return condition_result("False", Reason.POD_LOST, external_message=f"{disruption.reason}: {disruption.message}")
 
 
 def _precedes(disruption: Disruption, end: Terminated) -> bool:
@@ -162,50 +172,56 @@ def _precedes(disruption: Disruption, end: Terminated) -> bool:
     return disruption.since <= end.finished_at
 
 
-def _deadline_exceeded(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _deadline_exceeded(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     if pod.reason != _DEADLINE:
         return None
-    return verdict("False", Reason.CONTAINER_EXITED, said=f"{pod.reason}: {pod.message}")
+    return condition_result("False", Reason.CONTAINER_EXITED, external_message=f"{pod.reason}: {pod.message}")
 
 
-def _could_not_run(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _could_not_run(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     end = pod.terminated
     if end is None or end.reason not in _CANNOT_RUN:
         return None
-    return verdict("False", Reason.CONTAINER_START_FAILED, said=end.message)
+    return condition_result("False", Reason.CONTAINER_START_FAILED, external_message=end.message)
 
 
-def _exited(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _exited(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     end = pod.terminated
     if end is None or (pod.running and not is_finished(pod)):
         return None
-    said = f"exit code {end.exit_code}. {end.message}"
-    return verdict("False", Reason.CONTAINER_EXITED, said=said)
+    message = f"exit code {end.exit_code}. {end.message}"
+    return condition_result("False", Reason.CONTAINER_EXITED, external_message=message)
 
 
-def _lost(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _lost(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     if not is_finished(pod):
         return None
-    return verdict("False", Reason.POD_LOST, said=f"{pod.reason}: {pod.message}" if pod.reason else pod.message)
+    return condition_result(
+        "False", Reason.POD_LOST, external_message=f"{pod.reason}: {pod.message}" if pod.reason else pod.message
+    )
 
 
-def _unknown(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
-    return verdict("Unknown", Reason.POD_UNKNOWN, said=pod.message) if pod.phase == "Unknown" else None
+def _unknown(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
+    return (
+        condition_result("Unknown", Reason.POD_UNKNOWN, external_message=pod.message)
+        if pod.phase == "Unknown"
+        else None
+    )
 
 
-def _runs(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
-    return verdict("True", Reason.POD_RUNNING) if pod.running else None
+def _runs(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
+    return condition_result("True", Reason.POD_RUNNING) if pod.running else None
 
 
-def _unschedulable(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _unschedulable(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     if pod.unschedulable is None:
         return None
     if _UNBOUND.search(pod.unschedulable):
-        return verdict("False", Reason.VOLUME_CLAIM_PENDING, said=pod.unschedulable)
-    return verdict("False", Reason.UNSCHEDULABLE, said=pod.unschedulable)
+        return condition_result("False", Reason.VOLUME_CLAIM_PENDING, external_message=pod.unschedulable)
+    return condition_result("False", Reason.UNSCHEDULABLE, external_message=pod.unschedulable)
 
 
-def _pull_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _pull_failed(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     if pod.waiting is None or pod.waiting.reason not in _PULL_REASONS:
         return None
     message = pod.waiting.message
@@ -214,36 +230,36 @@ def _pull_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
     of_volume = pod.toolbox_image is not None and pod.toolbox_image in message
     of_toolbox = pod.waiting.is_init or of_volume
     reason = Reason.TOOLBOX_PULL_FAILED if of_toolbox else Reason.IMAGE_PULL_FAILED
-    return verdict("False", reason, said=_BACKING_OFF.sub("", message, count=1))
+    return condition_result("False", reason, external_message=_BACKING_OFF.sub("", message, count=1))
 
 
-def _start_failed(pod: PodView, _: tuple[PodEvent, ...]) -> Verdict | None:
+def _start_failed(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
     if pod.waiting is None or pod.waiting.reason not in _START_REASONS:
         return None
-    return verdict("False", Reason.CONTAINER_START_FAILED, said=pod.waiting.message)
+    return condition_result("False", Reason.CONTAINER_START_FAILED, external_message=pod.waiting.message)
 
 
-def _tripped(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
+def _tripped(pod: PodSnapshot, events: tuple[PodEvent, ...]) -> ConditionResult | None:
     """The node's runtime applied the tripwire, so it is not gVisor.
 
     Tenants can write Events, so this applies only to a pod that never ran, and only to its own Sandbox.
     """
-    never_ran = tells_nothing(pod) and pod.running_since is None and pod.terminated is None
+    never_ran = is_waiting_silently(pod) and pod.running_since is None and pod.terminated is None
     if not never_ran or not any(e.reason == _SANDBOX_EVENT and is_tripped(e.message) for e in events):
         return None
-    return verdict("False", Reason.NOT_GVISOR)
+    return condition_result("False", Reason.NOT_GVISOR)
 
 
-def _events_tell(pod: PodView, events: tuple[PodEvent, ...]) -> Verdict | None:
-    told = [e for e in events if e.reason in _TELLING_EVENTS and not _OF_A_PULL.match(e.message)]
-    if not told or not tells_nothing(pod):
+def _events_tell(pod: PodSnapshot, events: tuple[PodEvent, ...]) -> ConditionResult | None:
+    relevant = [e for e in events if e.reason in _RELEVANT_EVENTS and not _OF_A_PULL.match(e.message)]
+    if not relevant or not is_waiting_silently(pod):
         return None
-    last = told[-1]
+    last = relevant[-1]
     if _HANDLER.search(last.message):
-        return verdict("False", Reason.RUNTIME_HANDLER_MISSING, said=last.message)
+        return condition_result("False", Reason.RUNTIME_HANDLER_MISSING, external_message=last.message)
     if last.reason in _MOUNT_EVENTS:
-        return verdict("False", Reason.VOLUME_MOUNT_FAILED, said=last.message)
-    return verdict("False", Reason.CONTAINER_START_FAILED, said=last.message)
+        return condition_result("False", Reason.VOLUME_MOUNT_FAILED, external_message=last.message)
+    return condition_result("False", Reason.CONTAINER_START_FAILED, external_message=last.message)
 
 
 _CHAIN: tuple[Check, ...] = (

@@ -43,7 +43,7 @@ class Disruption:
 
 
 @dataclass(frozen=True)
-class PodView:
+class PodSnapshot:
     """A pod of a Sandbox, as it was last seen."""
 
     name: str
@@ -57,7 +57,7 @@ class PodView:
     spec_hash: str | None
     created_at: datetime
     terminating: bool
-    gone_by: datetime | None
+    deletion_deadline: datetime | None
     """When a pod that is terminating should be gone."""
 
     phase: str
@@ -109,7 +109,7 @@ def parse_time(value: str | None) -> datetime | None:
     return None if value is None else datetime.fromisoformat(value)
 
 
-def pod_view(pod: dict[str, Any]) -> PodView:
+def pod_snapshot(pod: dict[str, Any]) -> PodSnapshot:
     """Read a Pod (core/v1, as JSON)."""
     metadata, status = pod["metadata"], pod.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", ())}
@@ -118,7 +118,7 @@ def pod_view(pod: dict[str, Any]) -> PodView:
     created_at = parse_time(metadata["creationTimestamp"])
     owner = controller_of(pod)
     assert created_at is not None  # noqa: S101  the API server sets it
-    return PodView(
+    return PodSnapshot(
         name=metadata["name"],
         uid=metadata["uid"],
         owner_uid=owner["uid"] if owner is not None else None,
@@ -128,7 +128,7 @@ def pod_view(pod: dict[str, Any]) -> PodView:
         spec_hash=metadata.get("annotations", {}).get(SPEC_HASH_ANNOTATION),
         created_at=created_at,
         terminating="deletionTimestamp" in metadata,
-        gone_by=parse_time(metadata.get("deletionTimestamp")),
+        deletion_deadline=parse_time(metadata.get("deletionTimestamp")),
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
         message=status.get("message", ""),

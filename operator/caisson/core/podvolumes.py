@@ -18,7 +18,7 @@ _USERS_PREFIX = "volume-"
 """Before the names of the user's own volumes, so that none of them can be one of ours."""
 
 
-def claim_name(sandbox: Sandbox) -> str:
+def pvc_name(sandbox: Sandbox) -> str:
     """Return the name of the claim that is made for Docker's storage."""
     return f"{sandbox.metadata.name}-docker"
 
@@ -37,22 +37,22 @@ def _storage(sandbox: Sandbox, config: Config) -> list[Mounted]:
     if kind is StorageType.MEMORY:
         return []
     if kind is StorageType.PERSISTENT_VOLUME_CLAIM:
-        source: Json = {"persistentVolumeClaim": {"claimName": claim_name(sandbox)}}
+        source: Json = {"persistentVolumeClaim": {"claimName": pvc_name(sandbox)}}
     else:
         source = {"emptyDir": _size_limit(disk_storage_limit(sandbox.spec, config))}
     return [({"name": "docker", **source}, {"name": "docker", "mountPath": _DOCKER_ROOT})]
 
 
 def _registry(spec: SandboxSpec) -> list[Mounted]:
-    registry, found = spec.docker.registry, []
+    registry, volumes_ = spec.docker.registry, []
     if registry.authorities is not None:
         source: Json = {"configMap": {"name": registry.authorities.name}}
-        found.append(_of_registry("authorities", source))
+        volumes_.append(_of_registry("authorities", source))
     if registry.credentials is not None:
         items = [{"key": ".dockerconfigjson", "path": "config.json"}]
         source = {"secret": {"secretName": registry.credentials.name, "items": items}}
-        found.append(_of_registry("credentials", source))
-    return found
+        volumes_.append(_of_registry("credentials", source))
+    return volumes_
 
 
 def _of_registry(what: str, source: Json) -> Mounted:
@@ -69,8 +69,8 @@ def _users(volume: Volume, most: str | int | None) -> Mounted:
         return {"name": name, "configMap": {"name": volume.config_map.name}}, mount
     if volume.persistent_volume_claim is not None:
         return {"name": name, "persistentVolumeClaim": {"claimName": volume.persistent_volume_claim.claim_name}}, mount
-    wanted = volume.empty_dir.size_limit if volume.empty_dir else None
-    return {"name": name, "emptyDir": _size_limit(most if wanted is None else wanted)}, mount
+    size_limit = volume.empty_dir.size_limit if volume.empty_dir else None
+    return {"name": name, "emptyDir": _size_limit(most if size_limit is None else size_limit)}, mount
 
 
 def _size_limit(limit: str | int | None) -> Json:

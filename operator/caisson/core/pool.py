@@ -1,34 +1,34 @@
 """The decision about a pool: from its pods to its status, and how many to make and which to delete."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from caisson.api.pool import PoolFailure, SandboxPool, SandboxPoolStatus
 from caisson.api.reasons import ConditionType, Reason
 from caisson.core.backoff import exponential
-from caisson.core.conditions import conditions
-from caisson.core.member import Revision, Standing
-from caisson.core.observation import CreateFailure
+from caisson.core.conditions import build_conditions
+from caisson.core.member import Revision, WarmPodPhase
+from caisson.core.observation import FailureStreak
 from caisson.core.owned import MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL, SANDBOX_LABEL
 from caisson.core.plan import earliest
-from caisson.core.verdict import Verdict, verdict
+from caisson.core.verdict import ConditionResult, condition_result
 
-_MOST_PENDING = 4
+MAX_PENDING_WARM_PODS = 4
 """How many pods of a pool are on their way at a time: the rest of the node is somebody's."""
-_FAILURE_CEILING_SECONDS = 300
-_PROVEN_AFTER = timedelta(seconds=60)
+POOL_FAILURE_CEILING_SECONDS = 300
+POOL_RECOVERED_AFTER = timedelta(seconds=60)
 """How long a pod must have been of use for those that failed before it not to count any more."""
-_MESSAGE_BYTES = 1024
+MAX_POOL_FAILURE_MESSAGE_BYTES = 1024
 
 _REPLACED_GRADUALLY = frozenset({Revision.OUTDATED, Revision.UNREADABLE})
 """The pods that a version or a configuration of Caisson made outdated, and not the pool's user."""
 
-SETTLES = timedelta(seconds=1)
+STATUS_DEBOUNCE = timedelta(seconds=1)
 """How long a pool's status may differ from what is written: pods come and go in bursts."""
 
 
 @dataclass(frozen=True)
-class Member:
+class WarmPod:
     """A pod of the pool that no Sandbox has taken."""
 
     pod_name: str
@@ -37,9 +37,9 @@ class Member:
     created_at: datetime
     terminating: bool
     revision: Revision
-    standing: Standing
+    phase: WarmPodPhase
     ready_since: datetime | None = None
-    problem: Verdict | None = None
+    problem: ConditionResult | None = None
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,19 @@ class Failures:
 
 
 @dataclass(frozen=True)
-class PoolObservation:
+class ObservedPool:
     """Everything known of a pool at one moment."""
 
     pool: SandboxPool
-    members: tuple[Member, ...]
-    conflict: Verdict | None = None
+    warm_pods: tuple[WarmPod, ...]
+    conflict: ConditionResult | None = None
     """Why no pod may be made from the template."""
 
-    concern: Verdict | None = None
+    concern: ConditionResult | None = None
     """What is wrong, though pods may be made."""
 
-    create_failure: CreateFailure | None = None
-    failures: Failures = Failures()
+    create_failure: FailureStreak | None = None
+    failures: Failures = field(default_factory=Failures)
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class PoolDecision:
 
     status: SandboxPoolStatus
     create: int
-    delete: tuple[Member, ...]
-    wake_at: datetime | None
+    delete: tuple[WarmPod, ...]
+    requeue_at: datetime | None
 
 
 def selector(pool: str) -> str:
@@ -82,145 +82,147 @@ def selector(pool: str) -> str:
     return f"{MANAGED_BY_LABEL}={MANAGED_BY},{POOL_LABEL}={pool},!{SANDBOX_LABEL}"
 
 
-def decide_pool(seen: PoolObservation, now: datetime) -> PoolDecision:
+def decide_pool(observed: ObservedPool, now: datetime) -> PoolDecision:
     """Return what to write and what to do. Pure, as the decision about a Sandbox is."""
-    alive = [m for m in seen.members if not m.terminating]
-    good = [m for m in alive if m.standing is not Standing.FAILED]
+    alive = [m for m in observed.warm_pods if not m.terminating]
+    good = [m for m in alive if m.phase is not WarmPodPhase.FAILED]
     # While no pod may be created, it is not known what pods should be created from, so all of them stay.
-    current = sorted((m for m in good if m.revision is Revision.CURRENT or seen.conflict), key=_least_useful_last)
-    outdated = [] if seen.conflict else [m for m in good if m.revision in _REPLACED_GRADUALLY]
+    current = sorted((m for m in good if m.revision is Revision.CURRENT or observed.conflict), key=_least_useful_last)
+    outdated = [] if observed.conflict else [m for m in good if m.revision in _REPLACED_GRADUALLY]
     outdated.sort(key=_least_useful_last)
     # No Sandbox can take a pod with another template, so nothing is lost if it goes before its replacement is ready.
-    useless = [] if seen.conflict else [m for m in good if m.revision is Revision.OTHER_TEMPLATE]
-    replicas = seen.pool.spec.replicas
-    kept, surplus = current[:replicas], current[replicas:]
-    room = _room_for_outdated(seen, kept, outdated)
+    useless = [] if observed.conflict else [m for m in good if m.revision is Revision.OTHER_TEMPLATE]
+    replicas = observed.pool.spec.replicas
+    retained, surplus = current[:replicas], current[replicas:]
+    room = _room_for_outdated(observed, retained, outdated)
     waiting, replaced = outdated[:room], outdated[room:]
-    pods = _Pods(kept, waiting)
-    missing = replicas - len(kept)
+    pods = _Pods(retained, waiting)
+    missing = replicas - len(retained)
     if waiting:
         # A pod that found no node takes what becomes free; one more would find none either.
-        surge = 0 if _is_unschedulable(kept) else _step_of_rollout(replicas)
-        missing = min(missing, replicas + surge - len(kept) - len(waiting))
-    create, wake_at = _to_create(seen, missing, sum(m.standing is not Standing.AVAILABLE for m in kept), now)
-    failed = [] if seen.conflict else [m for m in alive if m.standing is Standing.FAILED]
-    return PoolDecision(_status(seen, pods, now), create, (*surplus, *useless, *replaced, *failed), wake_at)
+        surge = 0 if _is_unschedulable(retained) else _step_of_rollout(replicas)
+        missing = min(missing, replicas + surge - len(retained) - len(waiting))
+    create, requeue_at = _to_create(
+        observed, missing, sum(m.phase is not WarmPodPhase.AVAILABLE for m in retained), now
+    )
+    failed = [] if observed.conflict else [m for m in alive if m.phase is WarmPodPhase.FAILED]
+    return PoolDecision(_status(observed, pods, now), create, (*surplus, *useless, *replaced, *failed), requeue_at)
 
 
 @dataclass(frozen=True)
 class _Pods:
     """The pods that stay."""
 
-    current: list[Member]
-    outdated: list[Member]
+    current: list[WarmPod]
+    outdated: list[WarmPod]
     """Those that wait until they are replaced."""
 
     @property
-    def all(self) -> list[Member]:
+    def all(self) -> list[WarmPod]:
         return self.current + self.outdated
 
     @property
-    def available(self) -> list[Member]:
+    def available(self) -> list[WarmPod]:
         """Those that a Sandbox can take."""
         return [m for m in self.all if _is_available(m)]
 
 
-def _is_available(member: Member) -> bool:
+def _is_available(warm_pod: WarmPod) -> bool:
     """Tell whether a Sandbox can take a pod."""
-    return member.standing is Standing.AVAILABLE and member.revision.has_pool_template
+    return warm_pod.phase is WarmPodPhase.AVAILABLE and warm_pod.revision.has_pool_template
 
 
-def _least_useful_last(member: Member) -> tuple[bool, bool, datetime, str]:
+def _least_useful_last(warm_pod: WarmPod) -> tuple[bool, bool, datetime, str]:
     """The order in which pods stay: those that can be taken and were created first."""
-    is_pending = member.standing is not Standing.AVAILABLE
-    return not _is_available(member), is_pending, member.created_at, member.pod_name
+    is_pending = warm_pod.phase is not WarmPodPhase.AVAILABLE
+    return not _is_available(warm_pod), is_pending, warm_pod.created_at, warm_pod.pod_name
 
 
 def _step_of_rollout(replicas: int) -> int:
     """Return how many pods a rollout creates in addition to `replicas`, or replaces in place, at a time."""
-    return max(1, min(_MOST_PENDING, replicas // 4))
+    return max(1, min(MAX_PENDING_WARM_PODS, replicas // 4))
 
 
-def _room_for_outdated(seen: PoolObservation, current: list[Member], outdated: list[Member]) -> int:
+def _room_for_outdated(observed: ObservedPool, current: list[WarmPod], outdated: list[WarmPod]) -> int:
     """Return how many outdated pods stay: those whose replacements are not available yet."""
-    replicas, available = seen.pool.spec.replicas, sum(map(_is_available, current))
+    replicas, available = observed.pool.spec.replicas, sum(map(_is_available, current))
     room = replicas - available
-    if _lacks_room(seen, current):
+    if _lacks_room(observed, current):
         # There is no room for a pod in addition, so the outdated ones make room, but never the last that can be taken.
         least = int(not available and any(map(_is_available, outdated)))
         room = max(room - _step_of_rollout(replicas), least)
     return max(0, min(room, replicas))
 
 
-def _lacks_room(seen: PoolObservation, current: list[Member]) -> bool:
+def _lacks_room(observed: ObservedPool, current: list[WarmPod]) -> bool:
     """Tell whether a quota or the nodes prevent another pod."""
-    refused = _refused(seen)
+    refused = _refused(observed)
     is_refused = refused is not None and refused.reason is Reason.POD_REJECTED
     return is_refused or _is_unschedulable(current)
 
 
-def _is_unschedulable(current: list[Member]) -> bool:
+def _is_unschedulable(current: list[WarmPod]) -> bool:
     return any(m.problem is not None and m.problem.reason is Reason.UNSCHEDULABLE for m in current)
 
 
-def _to_create(seen: PoolObservation, missing: int, pending: int, now: datetime) -> tuple[int, datetime | None]:
-    if missing <= 0 or seen.conflict is not None:
+def _to_create(observed: ObservedPool, missing: int, pending: int, now: datetime) -> tuple[int, datetime | None]:
+    if missing <= 0 or observed.conflict is not None:
         return 0, None
-    due = _may_create_at(seen)
+    due = _may_create_at(observed)
     if due is not None and now < due:
         return 0, due
     # One by one where the last did not become ready.
-    most = 1 if seen.failures.count or seen.create_failure is not None else _MOST_PENDING
+    most = 1 if observed.failures.count or observed.create_failure is not None else MAX_PENDING_WARM_PODS
     return max(0, min(missing, most - pending)), None
 
 
-def _may_create_at(seen: PoolObservation) -> datetime | None:
+def _may_create_at(observed: ObservedPool) -> datetime | None:
     """When the next pod may be made, None: at any time."""
     due: datetime | None = None
-    if seen.failures.count and seen.failures.at is not None:
-        due = seen.failures.at + exponential(seen.failures.count, ceiling=_FAILURE_CEILING_SECONDS)
-    if (failed := _refused(seen)) is not None:
-        due = max(failed.at + exponential(failed.count, ceiling=_FAILURE_CEILING_SECONDS), due or failed.at)
+    if observed.failures.count and observed.failures.at is not None:
+        due = observed.failures.at + exponential(observed.failures.count, ceiling=POOL_FAILURE_CEILING_SECONDS)
+    if (failed := _refused(observed)) is not None:
+        due = max(failed.at + exponential(failed.count, ceiling=POOL_FAILURE_CEILING_SECONDS), due or failed.at)
     return due
 
 
-def _status(seen: PoolObservation, pods: _Pods, now: datetime) -> SandboxPoolStatus:
-    generation = seen.pool.metadata.generation
-    verdicts = {ConditionType.READY: _ready(seen, pods)}
+def _status(observed: ObservedPool, pods: _Pods, now: datetime) -> SandboxPoolStatus:
+    generation = observed.pool.metadata.generation
+    results = {ConditionType.READY: _ready(observed, pods)}
     since = [m.ready_since for m in pods.available if m.ready_since is not None]
     return SandboxPoolStatus(
         observed_generation=generation,
         replicas=len(pods.all),
         ready_replicas=len(pods.available),
         updated_replicas=sum(m.revision is Revision.CURRENT for m in pods.all),
-        selector=selector(seen.pool.metadata.name),
+        selector=selector(observed.pool.metadata.name),
         oldest_ready_since=earliest(*since),
-        last_failure=_last_failure(seen, pods.all, now),
-        conditions=conditions(seen.pool.status, verdicts, generation, now),
+        last_failure=_last_failure(observed, pods.all, now),
+        conditions=build_conditions(observed.pool.status, results, generation, now),
     )
 
 
-def _ready(seen: PoolObservation, pods: _Pods) -> Verdict:
-    if (wrong := seen.conflict or seen.concern) is not None:
+def _ready(observed: ObservedPool, pods: _Pods) -> ConditionResult:
+    if (wrong := observed.conflict or observed.concern) is not None:
         return wrong
-    if len(pods.available) >= seen.pool.spec.replicas:
-        return verdict("True", Reason.POOL_READY, _rollout(seen, pods))
-    if (failed := _refused(seen)) is not None:
-        return failed.told
+    if len(pods.available) >= observed.pool.spec.replicas:
+        return condition_result("True", Reason.POOL_READY, _rollout(observed, pods))
+    if (failed := _refused(observed)) is not None:
+        return failed.result
     if (hindered := _hindered(pods.all)) is not None:
         _, problem = hindered
-        return Verdict("False", problem.reason, problem.message)
-    last = seen.failures.last
-    if seen.failures.count and last is not None:
-        return Verdict("False", Reason(last.reason), last.message)
-    return verdict("False", Reason.POOL_FILLING, _rollout(seen, pods) or _progress(pods.current))
+        return ConditionResult("False", problem.reason, problem.message)
+    last = observed.failures.last
+    if observed.failures.count and last is not None:
+        return ConditionResult("False", Reason(last.reason), last.message)
+    return condition_result("False", Reason.POOL_FILLING, _rollout(observed, pods) or _progress(pods.current))
 
 
-def _rollout(seen: PoolObservation, pods: _Pods) -> str:
+def _rollout(observed: ObservedPool, pods: _Pods) -> str:
     """Say that pods are being replaced, and whether that works; empty if there is nothing to replace."""
     if not pods.outdated:
         return ""
-    is_stuck = _refused(seen) is not None or seen.failures.count or _hindered(pods.current) is not None
+    is_stuck = _refused(observed) is not None or observed.failures.count or _hindered(pods.current) is not None
     trouble = " A replacement did not become ready: see status.lastFailure." if is_stuck else ""
     return (
         "Some have an earlier configuration, or another version of Caisson created them; "
@@ -228,51 +230,53 @@ def _rollout(seen: PoolObservation, pods: _Pods) -> str:
     )
 
 
-def _progress(kept: list[Member]) -> str:
+def _progress(pods: list[WarmPod]) -> str:
     """Say what takes long. Not how many have come how far: that would be written at each step of each."""
-    pulls = any(m.standing is Standing.PRELOADING for m in kept)
+    pulls = any(m.phase is WarmPodPhase.PRELOADING for m in pods)
     return "Images of spec.preload are being pulled." if pulls else ""
 
 
-def _refused(seen: PoolObservation) -> CreateFailure | None:
+def _refused(observed: ObservedPool) -> FailureStreak | None:
     """The refusal to make a pod of this generation of the spec, if that is how it stands."""
-    failed = seen.create_failure
-    return failed if failed is not None and failed.generation == seen.pool.metadata.generation else None
+    failed = observed.create_failure
+    return failed if failed is not None and failed.generation == observed.pool.metadata.generation else None
 
 
-def _hindered(kept: list[Member]) -> tuple[str, Verdict] | None:
+def _hindered(pods: list[WarmPod]) -> tuple[str, ConditionResult] | None:
     """The name of the first pod that is kept from becoming ready, and by what."""
-    return next(((m.pod_name, m.problem) for m in kept if m.problem is not None), None)
+    return next(((m.pod_name, m.problem) for m in pods if m.problem is not None), None)
 
 
-def _last_failure(seen: PoolObservation, kept: list[Member], now: datetime) -> PoolFailure | None:
-    known = seen.pool.status.last_failure
-    if (hindered := _hindered(kept)) is not None:
+def _last_failure(observed: ObservedPool, pods: list[WarmPod], now: datetime) -> PoolFailure | None:
+    stored_failure = observed.pool.status.last_failure
+    if (hindered := _hindered(pods)) is not None:
         pod_name, problem = hindered
-        return _failure(known, problem, pod_name, now)
-    last, failed = seen.failures.last, seen.create_failure
+        return pool_failure(stored_failure, problem, pod_name, now)
+    last, failed = observed.failures.last, observed.create_failure
     if failed is not None and (last is None or failed.at > last.at):
-        return _failure(known, failed.told, None, failed.at)
-    return last if last is not None and (known is None or last.at > known.at) else known
+        return pool_failure(stored_failure, failed.result, None, failed.at)
+    return last if last is not None and (stored_failure is None or last.at > stored_failure.at) else stored_failure
 
 
-def _failure(known: PoolFailure | None, problem: Verdict, pod_name: str | None, at: datetime) -> PoolFailure:
+def pool_failure(
+    stored_failure: PoolFailure | None, problem: ConditionResult, pod_name: str | None, at: datetime
+) -> PoolFailure:
     """The same that lasts is written once."""
-    message = problem.message.encode()[:_MESSAGE_BYTES].decode(errors="ignore")
-    if known is not None and (known.reason, known.pod_name) == (problem.reason, pod_name):
-        return known
+    message = problem.message.encode()[:MAX_POOL_FAILURE_MESSAGE_BYTES].decode(errors="ignore")
+    if stored_failure is not None and (stored_failure.reason, stored_failure.pod_name) == (problem.reason, pod_name):
+        return stored_failure
     return PoolFailure(reason=problem.reason, message=message, pod_name=pod_name, at=at.replace(microsecond=0))
 
 
-def proven_at(member: Member, failures: Failures) -> datetime | None:
+def recovery_deadline(warm_pod: WarmPod, failures: Failures) -> datetime | None:
     """Return when a pod excuses the failures, if it is of use until then; None: never. One of before says nothing."""
-    is_later = failures.at is None or member.created_at > failures.at
-    if not failures.count or not is_later or member.revision is not Revision.CURRENT or member.ready_since is None:
+    is_later = failures.at is None or warm_pod.created_at > failures.at
+    if not failures.count or not is_later or warm_pod.revision is not Revision.CURRENT or warm_pod.ready_since is None:
         return None
-    return member.ready_since + _PROVEN_AFTER if member.standing is Standing.AVAILABLE else None
+    return warm_pod.ready_since + POOL_RECOVERED_AFTER if warm_pod.phase is WarmPodPhase.AVAILABLE else None
 
 
-def failed_member(failures: Failures, member: Member, now: datetime) -> Failures:
+def count_failed_pod(failures: Failures, warm_pod: WarmPod, now: datetime) -> Failures:
     """Return the failures after one more pod that will not become ready."""
-    assert member.problem is not None  # noqa: S101  it has failed
-    return Failures(failures.count + 1, now, _failure(None, member.problem, member.pod_name, now))
+    assert warm_pod.problem is not None  # noqa: S101  it has failed
+    return Failures(failures.count + 1, now, pool_failure(None, warm_pod.problem, warm_pod.pod_name, now))

@@ -10,7 +10,7 @@ _OUR_POLICY = re.compile(r"ValidatingAdmissionPolicy '[^']+' with binding '[^']+
 _NOT_GUARDED = "denied request: caisson: the namespace is not guarded"
 
 
-def is_refused_by_our_policy(message: str) -> bool:
+def is_rejected_by_our_policy(message: str) -> bool:
     """Tell whether one of Caisson's own admission policies refused a pod."""
     return _OUR_POLICY.search(message) is not None
 
@@ -20,11 +20,11 @@ def is_not_guarded(message: str) -> bool:
     return _NOT_GUARDED in message
 
 
-def reason_of_refusal(message: str) -> Reason:
+def rejection_reason(message: str) -> Reason:
     """Return the reason for the API server's message when it did not take a pod."""
     if _NO_RUNTIME_CLASS.search(message):
         return Reason.RUNTIME_CLASS_NOT_FOUND
     if is_not_guarded(message):
         return Reason.NAMESPACE_NOT_GUARDED
     # The policies allow what Caisson makes: so it is no longer what Caisson made.
-    return Reason.POD_MUTATED if is_refused_by_our_policy(message) else Reason.POD_REJECTED
+    return Reason.POD_MUTATED if is_rejected_by_our_policy(message) else Reason.POD_REJECTED

@@ -18,13 +18,13 @@ from pydantic.alias_generators import to_camel
 from caisson.api.sandbox import STREAM_TAIL_BYTES
 from caisson.core.text import clean, clean_line
 
-_MAX_LINES = 64
+MAX_REPORT_LINES = 64
 """Several times what the script prints. Reading a line takes longer than printing it."""
 _COUNT = Field(ge=0, le=2**31 - 1)
 _MTU = Field(ge=0, le=2**16)
 
 
-class Cause(StrEnum):
+class FailureCause(StrEnum):
     """Why a start failed, as far as the in-pod script can tell. Diagnosing the rest is `core.diagnosis`."""
 
     EXITED = "Exited"
@@ -44,7 +44,7 @@ class ReportError(Exception):
 
 
 @dataclass(frozen=True)
-class Ready:
+class StartSucceeded:
     """dockerd answers, and the sandbox can do what it needs."""
 
     attempt: int
@@ -60,10 +60,10 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Failed:
+class StartFailed:
     """dockerd does not run, or is of no use. Text is clean and bounded."""
 
-    cause: Cause
+    cause: FailureCause
     attempt: int = 0
     pid: int | None = None
     exit_code: int | None = None
@@ -88,13 +88,13 @@ class Report:
     for how long it was idle."""
 
     kernel: str | None = None
-    outcome: Ready | Failed | None = None
+    outcome: StartSucceeded | StartFailed | None = None
     preload: Preload | None = None
     idle_seconds: int | None = None
 
-    def has_failed_by(self, cause: Cause) -> bool:
+    def has_failed_by(self, cause: FailureCause) -> bool:
         """Tell whether the start failed, and this is why."""
-        return isinstance(self.outcome, Failed) and self.outcome.cause is cause
+        return isinstance(self.outcome, StartFailed) and self.outcome.cause is cause
 
 
 def _decode(value: object) -> object:
@@ -146,7 +146,7 @@ class _PreloadFailed(_Line):
 
 
 class _Failed(_Line):
-    cause: Annotated[Cause, Field(strict=False)]
+    cause: Annotated[FailureCause, Field(strict=False)]
     attempt: Annotated[int, _COUNT] = 0
     pid: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
     exit_code: Annotated[int | None, Field(ge=0, le=255)] = None
@@ -162,13 +162,13 @@ def parse_report(output: bytes) -> Report:
     Lines of other events (progress) are passed over; the last outcome counts.
     """
     report = Report()
-    if output.count(b"\n") > _MAX_LINES:
-        raise ReportError(f"unexpected output: more than {_MAX_LINES} lines")
+    if output.count(b"\n") > MAX_REPORT_LINES:
+        raise ReportError(f"unexpected output: more than {MAX_REPORT_LINES} lines")
     for line in output.split(b"\n"):
         if not line.strip():
             continue
         try:
-            report = _READERS.get(_event(line), _passed_over)(report, line)
+            report = _READERS.get(_event(line), _ignored)(report, line)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "line"
@@ -191,11 +191,11 @@ def _kernel(line: _Isolated) -> str:
     return clean_line(line.kernel64, 128)
 
 
-def _ready(line: _Ready) -> Ready:
+def _ready(line: _Ready) -> StartSucceeded:
     info = _Info.model_validate_json(line.info64)
     if not info.server_version:
         raise ReportError("unexpected output: ready, and dockerd has no version")
-    return Ready(
+    return StartSucceeded(
         attempt=line.attempt,
         pid=line.pid,
         retry_count=line.retry_count,
@@ -213,8 +213,8 @@ def _preload_failed(line: _PreloadFailed) -> Preload:
     return Preload(f"{clean_line(line.image64, 256)}: {clean_line(line.stderr64[-512:], 512)}")
 
 
-def _failed(line: _Failed) -> Failed:
-    return Failed(
+def _failed(line: _Failed) -> StartFailed:
+    return StartFailed(
         cause=line.cause,
         attempt=line.attempt,
         pid=line.pid,
@@ -226,7 +226,7 @@ def _failed(line: _Failed) -> Failed:
     )
 
 
-def _passed_over(report: Report, _: bytes) -> Report:
+def _ignored(report: Report, _: bytes) -> Report:
     return report
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from caisson.api.sandbox import Sandbox
-from caisson.core.owned import own_labels, own_metadata
+from caisson.core.owned import own_metadata, owner_labels
 
 Json = dict[str, Any]
 
@@ -23,7 +23,7 @@ def render_service(sandbox: Sandbox) -> Json | None:
         "clusterIP": "None",
         # The user may want to look at what does not get Ready.
         "publishNotReadyAddresses": True,
-        "selector": own_labels(sandbox),
+        "selector": owner_labels(sandbox),
         "ports": ports,
     }
     return {

@@ -6,21 +6,21 @@ differently: after a rollback, for example, the API server drops fields that the
 
 import re
 
-from caisson.api.reasons import ConditionType, Outlook, Reason
+from caisson.api.reasons import ConditionType, Disposition, Reason
 from caisson.api.sandbox import Sandbox
-from caisson.core.podview import SPEC_HASH_ANNOTATION, PodView
+from caisson.core.podview import SPEC_HASH_ANNOTATION, PodSnapshot
 from caisson.core.spechash import spec_hash
-from caisson.core.verdict import Verdict
+from caisson.core.verdict import ConditionResult
 
 _HASH = re.compile(r"[0-9a-f]{16}")
 
 
-def must_replace(sandbox: Sandbox, pod: PodView, pod_running: Verdict) -> bool:
+def must_replace(sandbox: Sandbox, pod: PodSnapshot, pod_running: ConditionResult) -> bool:
     """Tell whether the user changed the spec so that the pod no longer fits it."""
     return _fits(sandbox, pod) is False and _is_changed(sandbox, pod, pod_running)
 
 
-def note_on_spec(sandbox: Sandbox, pod: PodView) -> str:
+def note_on_spec(sandbox: Sandbox, pod: PodSnapshot) -> str:
     """Return what a user must know about a pod that is not replaced, empty if it fits the spec."""
     match _fits(sandbox, pod):
         case True:
@@ -32,12 +32,12 @@ def note_on_spec(sandbox: Sandbox, pod: PodView) -> str:
     return f"{problem} The pod is kept. To apply the current spec, delete the pod."
 
 
-def hash_of_kept_pod(sandbox: Sandbox, pod: PodView) -> str | None:
+def hash_of_kept_pod(sandbox: Sandbox, pod: PodSnapshot) -> str | None:
     """Return the status's `spec_hash` for a pod that need not be replaced; None if its annotation reports the same."""
     return spec_hash(sandbox.spec) if _fits(sandbox, pod) is False else None
 
 
-def recorded_hash(sandbox: Sandbox, pod: PodView | None) -> str | None:
+def recorded_hash(sandbox: Sandbox, pod: PodSnapshot | None) -> str | None:
     """Return the `spec_hash` that the status has for a pod, None if there is none."""
     # If the pod's owner can't be read, the status names no pod.
     is_of_pod = pod is not None and sandbox.status.pod_uid in {None, pod.uid}
@@ -51,7 +51,7 @@ def compared_generation(sandbox: Sandbox) -> int | None:
     return stored.observed_generation if stored is not None else sandbox.status.observed_generation
 
 
-def _fits(sandbox: Sandbox, pod: PodView) -> bool | None:
+def _fits(sandbox: Sandbox, pod: PodSnapshot) -> bool | None:
     """Compare the hashes; None if the pod's hash can't be read."""
     if sandbox.spec.pool_ref is not None or pod.pool is not None:
         # The template on the pod itself is its spec, and nothing else in the Sandbox shapes the pod.
@@ -61,7 +61,7 @@ def _fits(sandbox: Sandbox, pod: PodView) -> bool | None:
     return pod.spec_hash == spec_hash(sandbox.spec)
 
 
-def _is_changed(sandbox: Sandbox, pod: PodView, pod_running: Verdict) -> bool:
+def _is_changed(sandbox: Sandbox, pod: PodSnapshot, pod_running: ConditionResult) -> bool:
     """Tell whether the user changed the spec, if the pod has another hash than the spec."""
     recorded = recorded_hash(sandbox, pod)
     if recorded == spec_hash(sandbox.spec):
@@ -79,8 +79,8 @@ def _is_changed(sandbox: Sandbox, pod: PodView, pod_running: Verdict) -> bool:
     return is_later or (stored.status == "False" and _is_pending(stored.reason, pod_running))
 
 
-def _is_pending(reason: str, pod_running: Verdict) -> bool:
+def _is_pending(reason: str, pod_running: ConditionResult) -> bool:
     """Tell whether PodRunning reports a replacement, or what prevents it, and not the state of the pod."""
     if reason not in list(Reason) or reason == pod_running.reason:
         return False
-    return reason == Reason.POD_TERMINATING or Reason(reason).outlook is Outlook.FINAL
+    return reason == Reason.POD_TERMINATING or Reason(reason).disposition is Disposition.TERMINAL

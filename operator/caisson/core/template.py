@@ -16,7 +16,7 @@ TEMPLATE_ANNOTATION = "caisson.dev/pool-template"
 
 
 @dataclass(frozen=True)
-class MadeFrom:
+class PodTemplateRecord:
     """What a pod of a pool was made from."""
 
     template: SandboxTemplate
@@ -30,14 +30,14 @@ def write_template(template: SandboxTemplate, preload: tuple[str, ...] = ()) -> 
     return json.dumps({"spec": spec, "preload": list(preload)}, sort_keys=True, separators=(",", ":"))
 
 
-def read_template(pod: dict[str, Any]) -> MadeFrom | None:
+def read_template(pod: dict[str, Any]) -> PodTemplateRecord | None:
     """Return what a pod (core/v1, as JSON) of a pool was made from; None where it does not say so."""
     written = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
     if written is None:
         return None
     try:
-        found = json.loads(written)
-        return MadeFrom(SandboxTemplate.model_validate(found["spec"]), tuple(map(str, found["preload"])))
+        content = json.loads(written)
+        return PodTemplateRecord(SandboxTemplate.model_validate(content["spec"]), tuple(map(str, content["preload"])))
     except (ValueError, KeyError, TypeError, ValidationError):
         return None
 

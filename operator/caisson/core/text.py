@@ -5,7 +5,7 @@ import unicodedata
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/:]*:[^\s/]*(?=@)")
-_KEPT_CONTROLS = "\n\t"
+_ALLOWED_CONTROLS = "\n\t"
 
 
 def clean(raw: bytes, limit: int) -> str:
@@ -16,7 +16,7 @@ def clean(raw: bytes, limit: int) -> str:
     """
     text = raw.decode("utf-8", errors="replace").replace("\r\n", "\n")
     text = _ESCAPE_SEQUENCE.sub("", text)
-    text = "".join(c for c in text if c in _KEPT_CONTROLS or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
+    text = "".join(c for c in text if c in _ALLOWED_CONTROLS or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
     return _tail(_CREDENTIALS.sub("***", text), limit)
 
 

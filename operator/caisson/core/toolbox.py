@@ -5,7 +5,7 @@ from typing import Any
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import SandboxSpec
 from caisson.config import Config, Isolation, Toolbox, ToolboxDelivery
-from caisson.core.allowance import ConfigurationConflict
+from caisson.core.allowance import PolicyViolation
 from caisson.core.podview import GATE_NAME, TOOLBOX_VOLUME
 
 Json = dict[str, Any]
@@ -15,15 +15,15 @@ _COPY_PATH = "/copy"
 
 
 def toolbox_of(spec: SandboxSpec, config: Config) -> Toolbox:
-    """Return the toolbox that a spec asks for. Raises ConfigurationConflict where it is not on offer."""
-    wanted = spec.docker.version if spec.docker.enabled else None
+    """Return the toolbox that a spec asks for. Raises PolicyViolation where it is not on offer."""
+    version = spec.docker.version if spec.docker.enabled else None
     for toolbox in config.toolboxes:
-        if wanted in (None, toolbox.version):
+        if version in (None, toolbox.version):
             return toolbox
     versions = ", ".join(toolbox.version for toolbox in config.toolboxes)
-    raise ConfigurationConflict(
+    raise PolicyViolation(
         Reason.DOCKER_VERSION_UNKNOWN,
-        f"spec.docker.version: {wanted} is not offered here; use one of {versions}",
+        f"spec.docker.version: {version} is not offered here; use one of {versions}",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.core.owned import MANAGED_BY_LABEL, POOL_LABEL, SANDBOX_LABEL, controller_of
-from caisson.core.verdict import Verdict, verdict
+from caisson.core.verdict import ConditionResult, condition_result
 
 Json = dict[str, Any]
 
@@ -16,7 +16,7 @@ _MARK = "caisson.dev/unreadable"
 """A field at the top of a stub. The API server stores no such field, so nobody can forge it."""
 _TEXTS = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
 _LABELS = (MANAGED_BY_LABEL, SANDBOX_LABEL, POOL_LABEL)
-_LONGEST_TEXT = 512
+MAX_STUB_TEXT_LENGTH = 512
 _NO_TIME = "1970-01-01T00:00:00Z"
 
 
@@ -25,15 +25,15 @@ def stub_of(obj: Json, kind: str, reason: Reason, size: int, *, is_complete: boo
 
     `is_complete` says whether `obj` has all of the metadata. If not, an owner that it does not name is unknown.
     """
-    given = _table(obj.get("metadata"))
-    metadata: Json = {name: given[name] for name in _TEXTS if _is_text(given.get(name))}
+    value = _table(obj.get("metadata"))
+    metadata: Json = {name: value[name] for name in _TEXTS if _is_text(value.get(name))}
     metadata.setdefault("creationTimestamp", _NO_TIME)
-    if isinstance(given.get("generation"), int):
-        metadata["generation"] = given["generation"]
-    labels = _table(given.get("labels"))
+    if isinstance(value.get("generation"), int):
+        metadata["generation"] = value["generation"]
+    labels = _table(value.get("labels"))
     metadata["labels"] = {name: labels[name] for name in _LABELS if _is_text(labels.get(name))}
-    if is_complete or "ownerReferences" in given:
-        owner = controller_of({"metadata": given})
+    if is_complete or "ownerReferences" in value:
+        owner = controller_of({"metadata": value})
         metadata["ownerReferences"] = [] if owner is None else [_bounded(owner)]
     stub = {"kind": kind, "metadata": metadata, _MARK: {"reason": reason.value, "bytes": size}}
     if (ready := _ready(obj)) is not None:
@@ -79,7 +79,7 @@ def has_unknown_owner(obj: Json) -> bool:
     return is_unreadable(obj) and "ownerReferences" not in obj["metadata"]
 
 
-def says_so_already(stub: Json) -> bool:
+def is_already_reported(stub: Json) -> bool:
     """Tell whether the condition Ready of a resource says already, for this generation, that it is not read."""
     metadata = stub["metadata"]
     conditions = stub.get("status", {}).get("conditions", ())
@@ -88,24 +88,24 @@ def says_so_already(stub: Json) -> bool:
     )
 
 
-def unreadable_verdict(stub: Json) -> Verdict:
+def unreadable_condition(stub: Json) -> ConditionResult:
     """Return what is known about an object that is not read: nothing, and why."""
     kind, name, mebibytes = stub["kind"], stub["metadata"].get("name", "?"), size_of(stub) / 2**20
-    return verdict("Unknown", reason_of(stub), said=f"{kind} {name} ({mebibytes:.1f} MiB)")
+    return condition_result("Unknown", reason_of(stub), external_message=f"{kind} {name} ({mebibytes:.1f} MiB)")
 
 
 def _ready(obj: Json) -> Json | None:
     """Return the identifying part of the condition Ready."""
     conditions = _table(obj.get("status")).get("conditions")
     for condition in conditions if isinstance(conditions, list) else ():
-        found = _table(condition)
-        if found.get("type") == "Ready" and _is_text(found.get("reason")):
-            return {name: found.get(name) for name in ("type", "reason", "observedGeneration")}
+        result = _table(condition)
+        if result.get("type") == "Ready" and _is_text(result.get("reason")):
+            return {name: result.get(name) for name in ("type", "reason", "observedGeneration")}
     return None
 
 
 def _bounded(owner: Json) -> Json:
-    return {name: value[:_LONGEST_TEXT] if isinstance(value, str) else value for name, value in owner.items()}
+    return {name: value[:MAX_STUB_TEXT_LENGTH] if isinstance(value, str) else value for name, value in owner.items()}
 
 
 def _table(value: object) -> Json:
@@ -113,4 +113,4 @@ def _table(value: object) -> Json:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= _LONGEST_TEXT
+    return isinstance(value, str) and len(value) <= MAX_STUB_TEXT_LENGTH

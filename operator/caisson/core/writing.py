@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from caisson.api.pool import SandboxPoolStatus
-from caisson.api.reasons import ConditionType, Outlook, Reason
+from caisson.api.reasons import ConditionType, Disposition, Reason
 from caisson.api.sandbox import Crash, Origin, SandboxStatus
-from caisson.core.advice import UNIVERSAL
-from caisson.core.verdict import Verdict, verdict
+from caisson.core.advice import UNIVERSAL_WARNINGS
+from caisson.core.verdict import ConditionResult, condition_result
 
-_PROGRESS_DELAY = timedelta(seconds=3)
-_EVENT_MESSAGE_BYTES = 1024
-_TOLD_AGAIN_AFTER = timedelta(minutes=5)
+PROGRESS_WRITE_DELAY = timedelta(seconds=3)
+MAX_EVENT_MESSAGE_BYTES = 1024
+POOL_EVENT_REPEAT_INTERVAL = timedelta(minutes=5)
 _REASONS = frozenset(Reason)
 """A stored status may carry a reason of another version of Caisson, which announces it itself."""
 
@@ -23,7 +23,7 @@ Level = Literal["Normal", "Warning"]
 
 
 @dataclass(frozen=True)
-class Notice:
+class EventSpec:
     """What is told of a transition: an Event of the Sandbox or the pool, and a line in the log."""
 
     level: Level
@@ -52,7 +52,7 @@ def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return patch
 
 
-def may_wait_until(old: SandboxStatus, new: SandboxStatus, changed_since: datetime) -> datetime | None:
+def defer_write_until(old: SandboxStatus, new: SandboxStatus, changed_since: datetime) -> datetime | None:
     """Return until when the write of a changed status may wait for a better one; None: it may not.
 
     A start passes through states that are over before anybody can read them. They are written when one of them lasts,
@@ -65,21 +65,26 @@ def may_wait_until(old: SandboxStatus, new: SandboxStatus, changed_since: dateti
     if old.pool != new.pool or old.suspension != new.suspension:
         # What is decided there is decided once it is written.
         return None
-    if old.observed_generation != new.observed_generation or Reason(ready.reason).outlook is not Outlook.PROGRESS:
+    if (
+        old.observed_generation != new.observed_generation
+        or Reason(ready.reason).disposition is not Disposition.IN_PROGRESS
+    ):
         return None
-    return changed_since + _PROGRESS_DELAY
+    return changed_since + PROGRESS_WRITE_DELAY
 
 
-def announcement(old: SandboxStatus, new: SandboxStatus) -> Notice | None:
+def expiry_warning(old: SandboxStatus, new: SandboxStatus) -> EventSpec | None:
     """Return what to tell before the new status is written: that the Sandbox's end is near."""
     ends_at, reason = new.expiry_announced, Reason.EXPIRES_SOON
     if ends_at is None or ends_at == old.expiry_announced:
         return None
-    message = verdict("True", reason, f"It ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}.").message
-    return Notice("Warning", reason, message, key=f"expires.{int(ends_at.timestamp())}")
+    message = condition_result("True", reason, f"It ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}.").message
+    return EventSpec("Warning", reason, message, key=f"expires.{int(ends_at.timestamp())}")
 
 
-def notices(old: SandboxStatus, new: SandboxStatus, not_taken: Verdict | None = None) -> tuple[Notice, ...]:
+def transition_events(
+    old: SandboxStatus, new: SandboxStatus, not_taken: ConditionResult | None = None
+) -> tuple[EventSpec, ...]:
     """Return what to tell of a transition: what became of the Sandbox, and what about its Docker is worth knowing.
 
     `not_taken` is why the API server would not let a pod of the pool be taken.
@@ -88,7 +93,7 @@ def notices(old: SandboxStatus, new: SandboxStatus, not_taken: Verdict | None = 
     return (*_change(old, new, crash), *_warnings(old, new), *_pool(old, new, not_taken))
 
 
-def recent_notices(status: SandboxStatus, since: datetime) -> tuple[Notice, ...]:
+def recent_events(status: SandboxStatus, since: datetime) -> tuple[EventSpec, ...]:
     """Return what an earlier operator may have stored after `since` without recording its Event.
 
     It contains only notices with a key, because their Events exist at most once.
@@ -105,52 +110,54 @@ def recent_notices(status: SandboxStatus, since: datetime) -> tuple[Notice, ...]
         docker=None if changed(ConditionType.DOCKER_READY) else status.docker,
         pool=status.pool,
     )
-    return tuple(notice for notice in notices(before, status) if notice.key is not None)
+    return tuple(event for event in transition_events(before, status) if event.key is not None)
 
 
-def pool_notices(
-    old: SandboxPoolStatus, new: SandboxPoolStatus, told: Mapping[Reason, datetime], now: datetime
-) -> tuple[Notice, ...]:
+def pool_events(
+    old: SandboxPoolStatus, new: SandboxPoolStatus, last_recorded: Mapping[Reason, datetime], now: datetime
+) -> tuple[EventSpec, ...]:
     """Return what to tell of a pool: what keeps it from being full, and that nothing does any more.
 
-    `told` is when what was last told. A pool comes and goes with those who take from it, so the same trouble is told
-    once in a while, and that it is full is told after a trouble only.
+    `last_recorded` is when what was last recorded. A pool comes and goes with those who take from it, so the same
+    trouble is recorded once in a while, and that it is full is recorded after a trouble only.
     """
-    full_at = told.get(Reason.POOL_READY)
-    had_trouble = any(reason is not Reason.POOL_READY and (not full_at or at > full_at) for reason, at in told.items())
+    full_at = last_recorded.get(Reason.POOL_READY)
+    had_trouble = any(
+        reason is not Reason.POOL_READY and (not full_at or at > full_at) for reason, at in last_recorded.items()
+    )
 
-    def is_news(notice: Notice) -> bool:
-        if notice.reason is Reason.POOL_READY:
+    def is_news(event: EventSpec) -> bool:
+        if event.reason is Reason.POOL_READY:
             return had_trouble
-        last = told.get(notice.reason)
-        return last is None or now - last >= _TOLD_AGAIN_AFTER
+        last = last_recorded.get(event.reason)
+        return last is None or now - last >= POOL_EVENT_REPEAT_INTERVAL
 
     return tuple(filter(is_news, _change(old, new, None)))
 
 
-def _pool(old: SandboxStatus, new: SandboxStatus, not_taken: Verdict | None) -> Iterator[Notice]:
+def _pool(old: SandboxStatus, new: SandboxStatus, not_taken: ConditionResult | None) -> Iterator[EventSpec]:
     if old.pool == new.pool or new.pool is None or new.pool.origin is not Origin.COLD:
         return
     if not_taken is None:
-        yield Notice("Normal", Reason.POOL_EMPTY, verdict("True", Reason.POOL_EMPTY).message)
+        yield EventSpec("Normal", Reason.POOL_EMPTY, condition_result("True", Reason.POOL_EMPTY).message)
     else:
-        yield Notice("Warning", not_taken.reason, not_taken.message)
+        yield EventSpec("Warning", not_taken.reason, not_taken.message)
 
 
-def _warnings(old: SandboxStatus, new: SandboxStatus) -> Iterator[Notice]:
-    known = {w.reason for w in (old.docker and old.docker.warnings) or ()}
+def _warnings(old: SandboxStatus, new: SandboxStatus) -> Iterator[EventSpec]:
+    previous_reasons = {w.reason for w in (old.docker and old.docker.warnings) or ()}
     ready = new.condition(ConditionType.DOCKER_READY)
     for warning in (new.docker and new.docker.warnings) or ():
-        if warning.reason in _REASONS - known - UNIVERSAL:
+        if warning.reason in _REASONS - previous_reasons - UNIVERSAL_WARNINGS:
             key = _key(warning.reason, ready.last_transition_time) if ready is not None else None
-            yield Notice("Warning", Reason(warning.reason), warning.message, key=key)
+            yield EventSpec("Warning", Reason(warning.reason), warning.message, key=key)
 
 
 def _key(word: str, at: datetime) -> str:
     return f"{word.lower()}.{int(at.timestamp())}"
 
 
-def _change(old: AnyStatus, new: AnyStatus, crash: Crash | None) -> Iterator[Notice]:
+def _change(old: AnyStatus, new: AnyStatus, crash: Crash | None) -> Iterator[EventSpec]:
     """What became of the whole. Progress is not of note."""
     ready, before = new.condition(ConditionType.READY), old.condition(ConditionType.READY)
     if ready is None or ready.reason not in _REASONS:
@@ -159,7 +166,9 @@ def _change(old: AnyStatus, new: AnyStatus, crash: Crash | None) -> Iterator[Not
     if crash is not None and crash.reason != reason:
         # The Sandbox has recovered, or its pod is gone: this reason describes something else.
         crash = None
-    if (before is not None and before.reason == reason and crash is None) or reason.outlook is Outlook.PROGRESS:
+    if (
+        before is not None and before.reason == reason and crash is None
+    ) or reason.disposition is Disposition.IN_PROGRESS:
         return
     key = None
     if crash is not None:
@@ -167,6 +176,6 @@ def _change(old: AnyStatus, new: AnyStatus, crash: Crash | None) -> Iterator[Not
     elif ready.status == "True":
         # A condition is True for one reason only, so the time of its transition identifies the transition.
         key = _key(reason, ready.last_transition_time)
-    message = ready.message.encode()[:_EVENT_MESSAGE_BYTES].decode(errors="ignore")
-    level: Level = "Normal" if reason.outlook in {Outlook.GOOD, Outlook.WANTED} else "Warning"
-    yield Notice(level, reason, message, crash, key)
+    message = ready.message.encode()[:MAX_EVENT_MESSAGE_BYTES].decode(errors="ignore")
+    level: Level = "Normal" if reason.disposition in {Disposition.HEALTHY, Disposition.REQUESTED} else "Warning"
+    yield EventSpec(level, reason, message, crash, key)

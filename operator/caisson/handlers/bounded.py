@@ -15,15 +15,15 @@ import kopf
 from aiohttp.connector import Connection
 
 from caisson.core.unreadable import is_identified
-from caisson.shell.collections import POOLS, SANDBOXES, Collection
+from caisson.shell.collections import POOLS, SANDBOXES, ApiResource
 from caisson.shell.lines import TooLong, bounded_lines
-from caisson.shell.watchevent import MAX_OBJECT_BYTES, PREFIX_BYTES, watch_event
+from caisson.shell.watchevent import MAX_OBJECT_BYTES, OBJECT_PREFIX_BYTES, watch_event
 
-_BYTES_PER_SECOND = 32 * 2**20
-_OBJECTS_PER_SECOND = 1000
+KOPF_BYTES_PER_SECOND = 32 * 2**20
+KOPF_OBJECTS_PER_SECOND = 1000
 """How fast objects are passed on: times kopf's idle timeout, it is what kopf holds of them. A stream of initial events
 has all objects at once, and kopf has a task for each."""
-_BURST_SECONDS = 0.05
+KOPF_BURST_SECONDS = 0.05
 _KINDS = {kind.plural: kind for kind in (SANDBOXES, POOLS)}
 
 
@@ -83,7 +83,7 @@ class BoundedResponse(aiohttp.ClientResponse):
 class _BoundedContent:
     """Stands for the content of a response; only what kopf reads watches by is different."""
 
-    def __init__(self, content: aiohttp.StreamReader, kind: Collection) -> None:
+    def __init__(self, content: aiohttp.StreamReader, kind: ApiResource) -> None:
         self._content, self._kind = content, kind
 
     def __getattr__(self, name: str) -> Any:
@@ -93,20 +93,20 @@ class _BoundedContent:
         """Yield line by line."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        lines = bounded_lines(self._content.iter_any(), MAX_OBJECT_BYTES, PREFIX_BYTES)
+        lines = bounded_lines(self._content.iter_any(), MAX_OBJECT_BYTES, OBJECT_PREFIX_BYTES)
         async with aclosing(lines):
             async for line in lines:
                 text = line if isinstance(line, bytes) else _stub(self._kind, line)
                 if text is None:
                     continue
                 yield text + b"\n"
-                pause = max(len(text) / _BYTES_PER_SECOND, 1 / _OBJECTS_PER_SECOND)
-                due = max(due, loop.time() - _BURST_SECONDS) + pause
+                pause = max(len(text) / KOPF_BYTES_PER_SECOND, 1 / KOPF_OBJECTS_PER_SECOND)
+                due = max(due, loop.time() - KOPF_BURST_SECONDS) + pause
                 if due > loop.time():
                     await asyncio.sleep(due - loop.time())
 
 
-def _stub(kind: Collection, line: TooLong) -> bytes | None:
+def _stub(kind: ApiResource, line: TooLong) -> bytes | None:
     try:
         event = watch_event(kind, line)
     except ValueError:

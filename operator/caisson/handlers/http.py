@@ -17,11 +17,11 @@ async def serve_probes(port: int, is_ready: Callable[[], bool], problem: Callabl
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        found = problem()
-        if found is not None:
+        unhealthy = problem()
+        if unhealthy is not None:
             # The kubelet tells of the status alone, and restarts us.
-            log.error("unhealthy", problem=found)
-        return web.Response(text="ok\n") if found is None else web.Response(status=500, text=f"{found}\n")
+            log.error("unhealthy", problem=unhealthy)
+        return web.Response(text="ok\n") if unhealthy is None else web.Response(status=500, text=f"{unhealthy}\n")
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n") if is_ready() else web.Response(status=503, text="watches are not in sync\n")

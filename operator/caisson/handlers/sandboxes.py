@@ -24,8 +24,8 @@ from caisson.handlers.bounded import BoundedSession
 
 Event = dict[str, Any]
 
-_CREDENTIALS_LAST = timedelta(minutes=5)
-_QUIET_SECONDS = 75.0
+KOPF_CREDENTIALS_LIFETIME = timedelta(minutes=5)
+KOPF_WATCH_QUIET_SECONDS = 75.0
 
 
 class _Forever:
@@ -57,7 +57,7 @@ def settings(*, has_watch_lists: bool) -> kopf.OperatorSettings:
     chosen.queueing.idle_timeout = 0.2  # for each object there is a worker, with the object, for so long
     chosen.watching.server_timeout = 300  # an integer, as the API server wants it
     chosen.watching.connect_timeout = 5.0
-    chosen.watching.inactivity_timeout = _QUIET_SECONDS
+    chosen.watching.inactivity_timeout = KOPF_WATCH_QUIET_SECONDS
     return chosen
 
 
@@ -73,7 +73,7 @@ def _registry(
         return kopf.AiohttpSession(
             server=configuration.host,
             aiohttp_session=cast("aiohttp.ClientSession", session),
-            expiration=datetime.now(UTC) + _CREDENTIALS_LAST,
+            expiration=datetime.now(UTC) + KOPF_CREDENTIALS_LIFETIME,
         )
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)

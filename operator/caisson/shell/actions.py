@@ -6,52 +6,58 @@ from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
-from caisson.core.claim import difference
+from caisson.core.claim import pvc_difference
 from caisson.core.observation import PodEvents
-from caisson.core.owned import MANAGED_BY_LABEL, is_labelled, is_of_namesake, is_owned_by, whose
+from caisson.core.owned import MANAGED_BY_LABEL, describe_owner, is_labelled, is_owned_by, is_owned_by_predecessor
 from caisson.core.plan import (
     Action,
     ApplyObject,
-    AskIdle,
     ClaimPod,
     CreatePod,
     DeleteObject,
     DeletePod,
-    LookAtEvents,
+    FetchPodEvents,
     OpenSession,
+    QueryIdleTime,
 )
 from caisson.core.podview import PodEvent, parse_time
-from caisson.core.refusal import reason_of_refusal
-from caisson.core.startup import Start
-from caisson.shell.claims import Claims
+from caisson.core.refusal import rejection_reason
+from caisson.core.startup import StartupTimer
+from caisson.shell.claims import PodClaimer
 from caisson.shell.clock import now
-from caisson.shell.collections import CLAIMS, PODS
+from caisson.shell.collections import PODS, PVCS
 from caisson.shell.errors import AlreadyExists, Conflict, KubeError, NotFound
-from caisson.shell.keeper import Keeper
-from caisson.shell.kube import Kube
+from caisson.shell.keeper import ChildObjects
+from caisson.shell.kube import KubeClient
 from caisson.shell.memory import Memory
 from caisson.shell.preconditions import Preconditions, Problem
-from caisson.shell.refusals import create_failure, refusal
-from caisson.shell.sessions import Sessions
+from caisson.shell.refusals import failure_streak, rejection_message
+from caisson.shell.sessions import ExecSessions
 from caisson.shell.store import Key, Store
 
 Json = dict[str, Any]
 
 
-class Actions:
+class ActionExecutor:
     """Performs actions. Raises KubeUnreachable, or a KubeError that is not about the Sandbox: both are retried."""
 
     def __init__(
         self,
-        kube: Kube,
-        sessions: Sessions,
-        claims: Claims,
+        kube: KubeClient,
+        sessions: ExecSessions,
+        claims: PodClaimer,
         preconditions: Preconditions,
         pods: Store,
-        keeper: Keeper,
+        child_objects: ChildObjects,
     ) -> None:
         """Act through this connection and these sessions; keep pods that are learnt of in their store."""
-        self._kube, self._sessions, self._claims, self._pods, self._keeper = kube, sessions, claims, pods, keeper
+        self._kube, self._sessions, self._claims, self._pods, self._child_objects = (
+            kube,
+            sessions,
+            claims,
+            pods,
+            child_objects,
+        )
         self._preconditions = preconditions
 
     async def perform(self, key: Key, sandbox: Sandbox, memory: Memory, action: Action) -> None:
@@ -60,43 +66,43 @@ class Actions:
             case CreatePod():
                 await self._create(key, sandbox, memory, action)
             case ClaimPod():
-                await self._claims.take(key, sandbox, memory, action)
+                await self._claims.claim(key, sandbox, memory, action)
             case DeletePod(pod_name, pod_uid):
                 # Gone, or replaced by another: the watch tells.
                 with contextlib.suppress(NotFound, Conflict):
                     await self._kube.delete(PODS, key.namespace, pod_name, pod_uid)
             case ApplyObject():
-                await self._keeper.apply(sandbox, memory.kept_failures, action)
+                await self._child_objects.apply(sandbox, memory.child_failures, action)
             case DeleteObject():
-                await self._keeper.delete(sandbox, memory.kept_failures, key.name, action)
+                await self._child_objects.delete(sandbox, memory.child_failures, key.name, action)
             case OpenSession():
                 self._sessions.open(key, memory, action)
-            case AskIdle():
+            case QueryIdleTime():
                 self._sessions.ask(key, memory, action)
-            case LookAtEvents(pod_uid):
+            case FetchPodEvents(pod_uid):
                 memory.pod_events = await self._events(key, pod_uid)
 
     async def _create(self, key: Key, sandbox: Sandbox, memory: Memory, action: CreatePod) -> None:
         try:
             problem = await self._preconditions.problem(action.manifest)
-            if problem is None and action.claim is not None:
-                problem = await self._claim(key, sandbox, action.claim)
+            if problem is None and action.pvc is not None:
+                problem = await self._ensure_pvc(key, sandbox, action.pvc)
             if problem is None:
                 problem = await self._create_pod(key, sandbox, memory, action.manifest)
         except KubeError as error:
-            problem = reason_of_refusal(error.message), refusal(error)
-        memory.create_failure = create_failure(problem, sandbox.metadata.generation, memory.create_failure)
+            problem = rejection_reason(error.message), rejection_message(error)
+        memory.create_failure = failure_streak(problem, sandbox.metadata.generation, memory.create_failure)
 
     async def _create_pod(self, key: Key, sandbox: Sandbox, memory: Memory, manifest: Json) -> Problem | None:
         try:
             pod = await self._kube.create(PODS, key.namespace, manifest)
         except AlreadyExists:
-            return await self._who_is_there(key, sandbox)
+            return await self._inspect_existing_pod(key, sandbox)
         self._pods.put(pod)
-        memory.start = Start(pod["metadata"]["uid"], asyncio.get_running_loop().time(), now())
+        memory.start = StartupTimer(pod["metadata"]["uid"], asyncio.get_running_loop().time(), now())
         return None
 
-    async def _who_is_there(self, key: Key, sandbox: Sandbox) -> Problem | None:
+    async def _inspect_existing_pod(self, key: Key, sandbox: Sandbox) -> Problem | None:
         """The name is taken: by our own pod, which the watch has not shown yet, or by somebody else's."""
         try:
             pod = await self._kube.get(PODS, key.namespace, key.name)
@@ -107,33 +113,33 @@ class Actions:
                 return Reason.POD_NAME_CONFLICT, f"the Sandbox's own pod has lost its label {MANAGED_BY_LABEL}"
             self._pods.put(pod)
             return None
-        if is_of_namesake(pod, sandbox):
+        if is_owned_by_predecessor(pod, sandbox):
             return Reason.POD_TERMINATING, ""
-        return Reason.POD_NAME_CONFLICT, whose("pod", pod)
+        return Reason.POD_NAME_CONFLICT, describe_owner("pod", pod)
 
-    async def _claim(self, key: Key, sandbox: Sandbox, manifest: Json) -> Problem | None:
+    async def _ensure_pvc(self, key: Key, sandbox: Sandbox, manifest: Json) -> Problem | None:
         """See that the claim is there. One that an earlier pod had stays what it is: what is in it is the point."""
         try:
-            await self._kube.create(CLAIMS, key.namespace, manifest)
+            await self._kube.create(PVCS, key.namespace, manifest)
         except AlreadyExists:
-            claim = await self._kube.get(CLAIMS, key.namespace, manifest["metadata"]["name"])
-            if is_of_namesake(claim, sandbox) or "deletionTimestamp" in claim["metadata"]:
+            claim = await self._kube.get(PVCS, key.namespace, manifest["metadata"]["name"])
+            if is_owned_by_predecessor(claim, sandbox) or "deletionTimestamp" in claim["metadata"]:
                 return Reason.POD_TERMINATING, f"the claim {claim['metadata']['name']} is being deleted"
             if not is_owned_by(claim, sandbox):
-                return Reason.VOLUME_CLAIM_REJECTED, whose("claim", claim)
-            if (problem := difference(manifest, claim)) is not None:
+                return Reason.VOLUME_CLAIM_REJECTED, describe_owner("claim", claim)
+            if (problem := pvc_difference(manifest, claim)) is not None:
                 return Reason.VOLUME_CLAIM_REJECTED, problem
         except KubeError as error:
-            return Reason.VOLUME_CLAIM_REJECTED, refusal(error)
+            return Reason.VOLUME_CLAIM_REJECTED, rejection_message(error)
         return None
 
     async def _events(self, key: Key, pod_uid: str) -> PodEvents:
-        found = [e for e in await self._kube.pod_events(key.namespace, pod_uid) if e.get("type") == "Warning"]
-        events = [PodEvent(e.get("reason") or "", e.get("message") or "", _last_seen(e)) for e in found]
+        warnings = [e for e in await self._kube.pod_events(key.namespace, pod_uid) if e.get("type") == "Warning"]
+        events = [PodEvent(e.get("reason") or "", e.get("message") or "", _last_observed(e)) for e in warnings]
         events.sort(key=lambda e: e.at.timestamp() if e.at is not None else 0.0)
         return PodEvents(pod_uid, tuple(events), now())
 
 
-def _last_seen(event: Json) -> Any:
+def _last_observed(event: Json) -> Any:
     series = event.get("series") or {}
     return parse_time(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime"))

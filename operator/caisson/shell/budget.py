@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_OVERHEAD_BYTES = 256
+OBJECT_OVERHEAD_BYTES = 256
 """What an object takes beside its text."""
 
 
@@ -98,7 +98,7 @@ class Budget:
         They give way only with what they have above the level that the namespace would reach. So no object is dropped
         for one that would be dropped in its turn, and no two namespaces can take room from each other for ever.
         """
-        size += _OVERHEAD_BYTES
+        size += OBJECT_OVERHEAD_BYTES
         level = self._held_by(namespace) + size
         if level > self._per_namespace:
             return False
@@ -110,7 +110,7 @@ class Budget:
     def take(self, holder: Holder, key: Key, uid: str, size: int, created: float) -> None:
         """Count an object that a store holds now. Others may be dropped for it, or the object itself."""
         account = self._accounts.setdefault(key.namespace, _Account())
-        self._count(account, size + _OVERHEAD_BYTES, 1)
+        self._count(account, size + OBJECT_OVERHEAD_BYTES, 1)
         heapq.heappush(account.ages, _Age(-created, -next(self._sequence), holder, key, uid))
         if len(account.ages) > 64 + 2 * account.objects:
             # An object that changed stands in the heap twice.
@@ -126,7 +126,7 @@ class Budget:
 
     def give_back(self, key: Key, size: int) -> None:
         """Count an object no more that `take` counted."""
-        self._count(self._accounts[key.namespace], -size - _OVERHEAD_BYTES, -1)
+        self._count(self._accounts[key.namespace], -size - OBJECT_OVERHEAD_BYTES, -1)
         if self._waiting:
             self.freed.set()
 
@@ -155,20 +155,20 @@ class Budget:
     def restorable(self) -> Iterator[tuple[Holder, Key]]:
         """Yield what `fits`: of the smallest namespace first, and of each namespace the oldest first."""
         waiting = {
-            namespace: sorted(account.dropped.values(), key=lambda found: (found.created, found.size), reverse=True)
+            namespace: sorted(account.dropped.values(), key=lambda result: (result.created, result.size), reverse=True)
             for namespace, account in self._accounts.items()
             if account.dropped
         }
-        turns = [(self._held_by(namespace), found[-1].created, namespace) for namespace, found in waiting.items()]
+        turns = [(self._held_by(namespace), result[-1].created, namespace) for namespace, result in waiting.items()]
         heapq.heapify(turns)
         while turns:
             _, _, namespace = heapq.heappop(turns)
-            found = waiting[namespace].pop()
-            if self._is_dropped(found):
-                if not self.fits(namespace, found.size):
+            result = waiting[namespace].pop()
+            if self._is_dropped(result):
+                if not self.fits(namespace, result.size):
                     # A younger one, though smaller, would be dropped as soon as there is room for this one.
                     continue
-                yield found.holder, found.key
+                yield result.holder, result.key
             if waiting[namespace]:
                 turn = self._held_by(namespace), waiting[namespace][-1].created, namespace
                 heapq.heappush(turns, turn)
@@ -177,10 +177,10 @@ class Budget:
         account = self._accounts.get(namespace)
         return account.bytes if account is not None else 0
 
-    def _is_dropped(self, found: Dropped) -> bool:
+    def _is_dropped(self, result: Dropped) -> bool:
         """Tell whether an object is still not held: it may have come or gone since."""
-        account = self._accounts.get(found.key.namespace)
-        return account is not None and account.dropped.get((id(found.holder), found.key)) is found
+        account = self._accounts.get(result.key.namespace)
+        return account is not None and account.dropped.get((id(result.holder), result.key)) is result
 
     def _drop_youngest(self, namespace: str, account: _Account) -> bool:
         """Drop the youngest object of a namespace. Returns whether there was any."""

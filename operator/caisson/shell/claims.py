@@ -20,10 +20,10 @@ from caisson.core.pod import pod_labels
 from caisson.core.writing import as_json, merge_patch
 from caisson.shell.collections import PODS
 from caisson.shell.errors import KubeError, NotFound
-from caisson.shell.keeper import Keeper
-from caisson.shell.kube import Kube
+from caisson.shell.keeper import ChildObjects
+from caisson.shell.kube import KubeClient
 from caisson.shell.memory import Memory
-from caisson.shell.refusals import create_failure, refusal
+from caisson.shell.refusals import failure_streak, rejection_message
 from caisson.shell.status import write_status
 from caisson.shell.store import Key, Store
 
@@ -55,24 +55,24 @@ class Reservations:
         return pod_uid in self._uids
 
 
-class Claims:
+class PodClaimer:
     """Takes pods out of pools."""
 
     def __init__(
         self,
-        kube: Kube,
+        kube: KubeClient,
         config: Config,
         sandboxes: Store,
         pods: Store,
         reservations: Reservations,
-        keeper: Keeper,
+        child_objects: ChildObjects,
         left: Callable[[Key, Key], None],
     ) -> None:
         """`left` is called with the key of a pod that has left its pool, or may have, and that of the pool."""
-        self._kube, self._config, self._keeper, self._left = kube, config, keeper, left
+        self._kube, self._config, self._child_objects, self._left = kube, config, child_objects, left
         self._sandboxes, self._pods, self._reservations = sandboxes, pods, reservations
 
-    async def take(self, key: Key, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> None:
+    async def claim(self, key: Key, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> None:
         """Take the pod. Where that fails the next look finds out what it has come to."""
         with self._reservations.holding(claim.pod_uid):
             if not await self._prepare(sandbox, memory, claim):
@@ -82,10 +82,12 @@ class Claims:
                 pod = await self._kube.patch(PODS, key.namespace, claim.pod_name, self._patch(sandbox, claim))
             except KubeError as error:
                 if error.status not in _MAY_HAVE_CHANGED or await self._is_unchanged(key, claim):
-                    said = refusal(error)
-                    log.warning("claim refused", namespace=key.namespace, name=key.name, pod=claim.pod_name, said=said)
-                    problem = Reason.CLAIM_REFUSED, said
-                    memory.claim_failure = create_failure(problem, sandbox.metadata.generation, memory.claim_failure)
+                    message = rejection_message(error)
+                    log.warning(
+                        "claim refused", namespace=key.namespace, name=key.name, pod=claim.pod_name, said=message
+                    )
+                    problem = Reason.POD_CLAIM_REJECTED, message
+                    memory.claim_failure = failure_streak(problem, sandbox.metadata.generation, memory.claim_failure)
             else:
                 self._pods.put(pod)
         assert sandbox.spec.pool_ref is not None  # noqa: S101
@@ -94,8 +96,8 @@ class Claims:
     async def _prepare(self, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
         """Write the claim, and the policy beside it. Returns whether both are there."""
         done = await asyncio.gather(
-            self._say_so(sandbox, claim),
-            self._close(sandbox, memory, claim),
+            self._record_claim(sandbox, claim),
+            self._ensure_policy(sandbox, memory, claim),
             return_exceptions=True,
         )
         for outcome in done:
@@ -103,12 +105,12 @@ class Claims:
                 raise outcome
         return all(done)
 
-    async def _close(self, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
+    async def _ensure_policy(self, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
         if claim.policy is None:
             return True
-        return await self._keeper.apply(sandbox, memory.kept_failures, claim.policy)
+        return await self._child_objects.apply(sandbox, memory.child_failures, claim.policy)
 
-    async def _say_so(self, sandbox: Sandbox, claim: ClaimPod) -> bool:
+    async def _record_claim(self, sandbox: Sandbox, claim: ClaimPod) -> bool:
         """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""
         if sandbox.status.pod_uid == claim.pod_uid:
             return True
@@ -133,9 +135,9 @@ class Claims:
         try:
             pod = await self._kube.get(PODS, key.namespace, claim.pod_name)
         except NotFound:
-            known = self._pods.get(Key(key.namespace, claim.pod_name))
-            if known is not None and known["metadata"]["uid"] == claim.pod_uid:
-                self._pods.remove(known)
+            stored_pod = self._pods.get(Key(key.namespace, claim.pod_name))
+            if stored_pod is not None and stored_pod["metadata"]["uid"] == claim.pod_uid:
+                self._pods.remove(stored_pod)
             return False
         if controller_of(pod) is not None:
             self._pods.put(pod)

@@ -4,19 +4,19 @@ from typing import NamedTuple
 
 from caisson.api import pool, sandbox
 from caisson.core.owned import MANAGED_BY, MANAGED_BY_LABEL
-from caisson.core.plan import Kept
+from caisson.core.plan import ChildKind
 
-OWN = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 """The label selector of what Caisson made."""
 
 
-class Collection(NamedTuple):
+class ApiResource(NamedTuple):
     """All objects of one kind."""
 
     prefix: str
     plural: str
     kind: str
-    selector: str = OWN
+    selector: str = MANAGED_SELECTOR
     """The label selector of those that are watched; all of them if empty."""
 
     def path(self, namespace: str | None, name: str | None = None) -> str:
@@ -25,10 +25,10 @@ class Collection(NamedTuple):
         return f"{self.prefix}{scope}/{self.plural}" + ("" if name is None else f"/{name}")
 
 
-SANDBOXES = Collection(f"/apis/{sandbox.API_VERSION}", sandbox.PLURAL, sandbox.KIND, selector="")
-POOLS = Collection(f"/apis/{sandbox.API_VERSION}", pool.PLURAL, pool.KIND, selector="")
-PODS = Collection("/api/v1", "pods", "Pod")
-SERVICES = Collection("/api/v1", "services", "Service")
-NETWORK_POLICIES = Collection("/apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
-CLAIMS = Collection("/api/v1", "persistentvolumeclaims", "PersistentVolumeClaim")
-KEPT = {Kept.NETWORK_POLICY: NETWORK_POLICIES, Kept.SERVICE: SERVICES}
+SANDBOXES = ApiResource(f"/apis/{sandbox.API_VERSION}", sandbox.PLURAL, sandbox.KIND, selector="")
+POOLS = ApiResource(f"/apis/{sandbox.API_VERSION}", pool.PLURAL, pool.KIND, selector="")
+PODS = ApiResource("/api/v1", "pods", "Pod")
+SERVICES = ApiResource("/api/v1", "services", "Service")
+NETWORK_POLICIES = ApiResource("/apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
+PVCS = ApiResource("/api/v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+CHILD_RESOURCES = {ChildKind.NETWORK_POLICY: NETWORK_POLICIES, ChildKind.SERVICE: SERVICES}

@@ -7,16 +7,16 @@ import structlog
 from caisson.config import Config, ToolboxDelivery
 from caisson.core.backoff import exponential
 from caisson.shell.errors import CaissonError
-from caisson.shell.kube import Kube
+from caisson.shell.kube import KubeClient
 
 log = structlog.get_logger(__name__)
 
 _IMAGE_VOLUMES_SINCE = (1, 35)
 """From when on Kubernetes has image volumes switched on (KEP-4639)."""
-_CEILING_SECONDS = 30
+VERSION_RETRY_CEILING_SECONDS = 30
 
 
-async def resolve_delivery(config: Config, kube: Kube) -> Config:
+async def resolve_delivery(config: Config, kube: KubeClient) -> Config:
     """Return the configuration with a delivery that is not Auto. Asks until the API server answers."""
     if config.toolbox_delivery is not ToolboxDelivery.AUTO:
         return config
@@ -26,7 +26,7 @@ async def resolve_delivery(config: Config, kube: Kube) -> Config:
             version = await kube.version()
         except (CaissonError, KeyError, ValueError, AttributeError) as error:
             failures += 1
-            pause = exponential(failures, ceiling=_CEILING_SECONDS).total_seconds()
+            pause = exponential(failures, ceiling=VERSION_RETRY_CEILING_SECONDS).total_seconds()
             log.warning("the cluster's version is not known", error=str(error), retry_in_seconds=pause)
             await asyncio.sleep(pause)
         else:

@@ -12,10 +12,10 @@ from kubernetes.aio.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOU
 
 from caisson.core.podview import CONTAINER_NAME
 
-_MAX_OUTPUT_BYTES = 256 * 1024
-_BEGINNING_BYTES = 4096
-_MAX_ERROR_BYTES = 16 * 1024
-_HEARTBEAT_SECONDS = 15
+MAX_EXEC_OUTPUT_BYTES = 256 * 1024
+MAX_EXEC_FIRST_LINE_BYTES = 4096
+MAX_EXEC_STATUS_BYTES = 16 * 1024
+EXEC_HEARTBEAT_SECONDS = 15
 
 
 class ExecError(Exception):
@@ -36,7 +36,7 @@ class Executor:
 
     def __init__(self, configuration: client.Configuration) -> None:
         """Use the cluster of this configuration. Call `close` at the end."""
-        self._api = WsApiClient(configuration, heartbeat=_HEARTBEAT_SECONDS)
+        self._api = WsApiClient(configuration, heartbeat=EXEC_HEARTBEAT_SECONDS)
         self._core = client.CoreV1Api(self._api)
 
     async def close(self) -> None:
@@ -79,11 +79,11 @@ class Executor:
             tty=False,
         )
         streams = {
-            STDOUT_CHANNEL: _Stream("standard output", _MAX_OUTPUT_BYTES),
-            STDERR_CHANNEL: _Stream("standard error", _MAX_OUTPUT_BYTES),
-            ERROR_CHANNEL: _Stream("its end", _MAX_ERROR_BYTES),
+            STDOUT_CHANNEL: _Stream("standard output", MAX_EXEC_OUTPUT_BYTES),
+            STDERR_CHANNEL: _Stream("standard error", MAX_EXEC_OUTPUT_BYTES),
+            ERROR_CHANNEL: _Stream("its end", MAX_EXEC_STATUS_BYTES),
         }
-        told = False
+        has_passed_first_line = False
         async with connecting as socket:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.ERROR:
@@ -93,8 +93,12 @@ class Executor:
                 stream = streams.get(message.data[0])
                 if stream is not None:
                     stream.add(message.data[1:])
-                    if not told and stream is streams[STDOUT_CHANNEL] and b"\n" in stream.data[:_BEGINNING_BYTES]:
-                        told = True
+                    if (
+                        not has_passed_first_line
+                        and stream is streams[STDOUT_CHANNEL]
+                        and b"\n" in stream.data[:MAX_EXEC_FIRST_LINE_BYTES]
+                    ):
+                        has_passed_first_line = True
                         printed(bytes(stream.data.partition(b"\n")[0]))
                 # Frames that are there already come without a pause: thousands of them must not be anybody else's.
                 await asyncio.sleep(0)

@@ -10,9 +10,9 @@ from typing import Any
 
 from caisson.shell.store import Key, key_of
 
-_UNSEEN_SECONDS = 60.0
-_STUCK_SECONDS = 300.0
-_FAILING_SECONDS = 120.0
+UNDELIVERED_WRITE_SECONDS = 60.0
+STUCK_LOOP_SECONDS = 300.0
+FAILING_PART_SECONDS = 120.0
 
 
 class Health:
@@ -37,18 +37,18 @@ class Health:
         """Note that a part works (again)."""
         self._failing.pop(part, None)
 
-    def wrote(self, before: str, thing: dict[str, Any]) -> None:
+    def wrote(self, before: str, obj: dict[str, Any]) -> None:
         """Note that a write made this of the object of version `before`: its watch is to deliver it."""
-        version = _version(thing)
-        key = key_of(thing)
+        version = _version(obj)
+        key = key_of(obj)
         # The watch is often faster than the answer to the write, and delivers a namespace's changes in order.
         if version > max(int(before), self._delivered.get(key.namespace, 0)):
             # The oldest that is unseen counts, or a Sandbox that is written often would never be missed.
             self._unseen.setdefault(key, (version, _now()))
 
-    def seen(self, thing: dict[str, Any]) -> None:
+    def delivered(self, obj: dict[str, Any]) -> None:
         """Note what the watch delivered."""
-        key, version = key_of(thing), _version(thing)
+        key, version = key_of(obj), _version(obj)
         self._delivered[key.namespace] = max(version, self._delivered.get(key.namespace, 0))
         if version >= self._unseen.get(key, (0, 0.0))[0]:
             self._unseen.pop(key, None)
@@ -61,19 +61,19 @@ class Health:
         """Return what is wrong, None when nothing is."""
         now = _now()
         for part, at in self._beats.items():
-            if now - at > _STUCK_SECONDS:
+            if now - at > STUCK_LOOP_SECONDS:
                 return f"{part} has been stuck for {now - at:.0f} s"
         for part, since in self._failing.items():
-            if now - since > _FAILING_SECONDS:
+            if now - since > FAILING_PART_SECONDS:
                 return f"{part} has ended again and again for {now - since:.0f} s"
         for key, (_, at) in self._unseen.items():
-            if now - at > _UNSEEN_SECONDS:
+            if now - at > UNDELIVERED_WRITE_SECONDS:
                 return f"the watch of Sandboxes has not delivered a change of {key} for {now - at:.0f} s"
         return None
 
 
-def _version(thing: dict[str, Any]) -> int:
-    return int(thing["metadata"]["resourceVersion"])
+def _version(obj: dict[str, Any]) -> int:
+    return int(obj["metadata"]["resourceVersion"])
 
 
 def _now() -> float:

@@ -23,7 +23,7 @@ from kubernetes.aio import client, config
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import GROUP, VERSION
 from caisson.core.unreadable import completed, has_unknown_owner, is_identified, stub_of
-from caisson.shell.collections import Collection
+from caisson.shell.collections import ApiResource
 from caisson.shell.errors import (
     AnswerTooLarge,
     CaissonError,
@@ -36,22 +36,22 @@ from caisson.shell.errors import (
 )
 from caisson.shell.lines import bounded_lines
 from caisson.shell.metrics import Metrics
-from caisson.shell.watchevent import MAX_OBJECT_BYTES, PREFIX_BYTES, watch_event
+from caisson.shell.watchevent import MAX_OBJECT_BYTES, OBJECT_PREFIX_BYTES, watch_event
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
-_MAX_METADATA_BYTES = 8 * 2**20
-_MAX_ERROR_BYTES = 64 * 2**10
+MAX_METADATA_BYTES = 8 * 2**20
+MAX_ERROR_BYTES = 64 * 2**10
 _AS_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
-_TIMEOUT_SECONDS = 30
-_TIMES_PUT_OFF = 3
-_PAGE = 64
-_LONGEST_PUT_OFF_SECONDS = 60
-_LIST_SECONDS = 300
-_QUIET_SECONDS = 75
+REQUEST_TIMEOUT_SECONDS = 30
+MAX_REQUEST_ATTEMPTS = 3
+LIST_PAGE_SIZE = 64
+MAX_RETRY_AFTER_SECONDS = 60
+LIST_TIMEOUT_SECONDS = 300
+WATCH_QUIET_SECONDS = 75
 """The API server sends a bookmark about once a minute; a watch silent for longer is a dead connection."""
 
 
@@ -79,30 +79,32 @@ async def configuration() -> client.Configuration:
 
     Raises `kubernetes.aio.config.ConfigException` when there is neither.
     """
-    found = client.Configuration()
+    connection = client.Configuration()
     kubeconfig = _kubeconfig()
     if kubeconfig is not None:
-        await config.load_kube_config(str(kubeconfig), client_configuration=found, persist_config=False)
+        await config.load_kube_config(str(kubeconfig), client_configuration=connection, persist_config=False)
     else:
-        config.load_incluster_config(client_configuration=found)
+        config.load_incluster_config(client_configuration=connection)
     # Unlimited, because the queue and the sessions are bounded already, and a wait here would not show.
-    found.connection_pool_maxsize = 0
+    connection.connection_pool_maxsize = 0
     # Else each request looks for a proxy in the environment, and for a password in ~/.netrc: a fifth of our CPU.
-    found.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
-    return found
+    connection.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
+    return connection
 
 
 def _kubeconfig() -> Path | None:
-    named = os.environ.get("KUBECONFIG")
-    path = Path(named or "~/.kube/config").expanduser()
+    variable = os.environ.get("KUBECONFIG")
+    path = Path(variable or "~/.kube/config").expanduser()
     if path.is_file():
         return path
-    if named:
-        raise ConfigError(f"KUBECONFIG: {named} is not a file; name one file, or unset it to use the service account")
+    if variable:
+        raise ConfigError(
+            f"KUBECONFIG: {variable} is not a file; name one file, or unset it to use the service account"
+        )
     return None
 
 
-class Kube:
+class KubeClient:
     """A connection to the API server. Methods raise KubeError or KubeUnreachable (`shell.errors`)."""
 
     def __init__(
@@ -123,10 +125,10 @@ class Kube:
 
     async def version(self) -> tuple[int, int]:
         """Return the API server's version: major and minor number."""
-        found = await self._call("GET", "/version")
-        return int(found["major"]), int(found["minor"].rstrip("+"))
+        answer = await self._call("GET", "/version")
+        return int(answer["major"]), int(answer["minor"].rstrip("+"))
 
-    async def create(self, kind: Collection, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
+    async def create(self, kind: ApiResource, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
         """Create an object and return it. A dry run goes through admission, and makes nothing."""
         query = {"dryRun": "All"} if dry_run else None
         return await self._call("POST", kind.path(namespace), query=query, body=manifest)
@@ -135,22 +137,22 @@ class Kube:
         """Return a RuntimeClass."""
         return await self._call("GET", f"/apis/node.k8s.io/v1/runtimeclasses/{name}")
 
-    async def get(self, kind: Collection, namespace: str, name: str) -> Json:
+    async def get(self, kind: ApiResource, namespace: str, name: str) -> Json:
         """Return an object, whoever owns it."""
         return await self._call("GET", kind.path(namespace, name))
 
-    async def find(self, kind: Collection, namespace: str, name: str) -> Json | None:
+    async def find(self, kind: ApiResource, namespace: str, name: str) -> Json | None:
         """Return an object, whoever owns it, or None if there is none. It is a list of one, as the roles allow it."""
         page = await self._call("GET", kind.path(namespace), query={"fieldSelector": f"metadata.name={name}"})
         return next(iter(page.get("items") or ()), None)
 
-    async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
+    async def patch(self, kind: ApiResource, namespace: str, name: str, patch: Json) -> Json:
         """Apply a JSON merge patch and return the object. A `metadata.uid` in it is a precondition."""
         path = kind.path(namespace, name)
         return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
 
     async def delete(
-        self, kind: Collection, namespace: str, name: str, uid: str, resource_version: str | None = None
+        self, kind: ApiResource, namespace: str, name: str, uid: str, resource_version: str | None = None
     ) -> None:
         """Delete an object, a pod with its usual grace period, if it still has this UID, and this version if given."""
         preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
@@ -190,7 +192,7 @@ class Kube:
         path = f"{_leases(namespace)}/{lease['metadata']['name']}"
         return await self._call("PUT", path, body=lease, leading_only=False)
 
-    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[ListItem]:
+    async def list_all(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[ListItem]:
         """Yield the watch events of a list, one object at a time, and its end; `namespace` None means all.
 
         If a watch-list breaks, a ListStart follows, and then the whole list by the page. An object that exceeds
@@ -217,7 +219,7 @@ class Kube:
                 yield event
 
     async def watch(
-        self, kind: Collection, namespace: str | None, resource_version: str, seconds: int
+        self, kind: ApiResource, namespace: str | None, resource_version: str, seconds: int
     ) -> AsyncGenerator[Json]:
         """Yield watch events and bookmarks for some seconds, or less. Silence raises KubeUnreachable.
 
@@ -229,20 +231,20 @@ class Kube:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
-        async with aclosing(self._stream(kind, namespace, query, _QUIET_SECONDS)) as events:
+        async with aclosing(self._stream(kind, namespace, query, WATCH_QUIET_SECONDS)) as events:
             async for event in events:
                 yield event
 
-    async def _watch_list(self, kind: Collection, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+    async def _watch_list(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
         query = _selecting(kind) | {
             "watch": "true",
             "sendInitialEvents": "true",
             "resourceVersionMatch": "NotOlderThan",
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(_LIST_SECONDS),
+            "timeoutSeconds": str(LIST_TIMEOUT_SECONDS),
         }
         try:
-            async with aclosing(self._stream(kind, namespace, query, _TIMEOUT_SECONDS)) as events:
+            async with aclosing(self._stream(kind, namespace, query, REQUEST_TIMEOUT_SECONDS)) as events:
                 async for event in events:
                     if event["type"] == "ERROR":
                         raise CaissonError(f"list {kind.plural}: {event['object'].get('message')}")
@@ -261,15 +263,15 @@ class Kube:
         raise KubeUnreachable(f"list {kind.plural}: the stream ended before the list did")
 
     async def _stream(
-        self, kind: Collection, namespace: str | None, query: dict[str, str], quiet_seconds: int
+        self, kind: ApiResource, namespace: str | None, query: dict[str, str], quiet_seconds: int
     ) -> AsyncGenerator[Json]:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_SECONDS, sock_read=quiet_seconds)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS, sock_read=quiet_seconds)
         path = kind.path(namespace)
         response = await self._send("GET", path, query, None, None, timeout)
         try:
             if response.status != 200:
                 await _raise_for(f"watch {path}", response)
-            lines = bounded_lines(response.content.iter_any(), MAX_OBJECT_BYTES, PREFIX_BYTES)
+            lines = bounded_lines(response.content.iter_any(), MAX_OBJECT_BYTES, OBJECT_PREFIX_BYTES)
             async with aclosing(lines):
                 async for line in lines:
                     yield await self._with_owner(kind, watch_event(kind, line))
@@ -278,7 +280,7 @@ class Kube:
         finally:
             response.close()
 
-    async def _with_owner(self, kind: Collection, event: Json) -> Json:
+    async def _with_owner(self, kind: ApiResource, event: Json) -> Json:
         """Return a watch event; read the owner of its object if that stands too far back in a line that is too long.
 
         Otherwise large annotations would hide from the operator whose object it is. If the request fails, the owner
@@ -290,7 +292,7 @@ class Kube:
         own = stub["metadata"]
         path, query = kind.path(own["namespace"]), {"fieldSelector": f"metadata.name={own['name']}"}
         try:
-            page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=_MAX_METADATA_BYTES)
+            page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=MAX_METADATA_BYTES)
             return event | {"object": completed(stub, _items(page, path))}
         except CaissonError as error:
             log.warning(
@@ -298,29 +300,29 @@ class Kube:
             )
             return event
 
-    async def _pages(self, kind: Collection, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+    async def _pages(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
         """Yield a list by the page. A page that is too large is asked for again with half as many objects."""
-        path, query, limit = kind.path(namespace), _selecting(kind), _PAGE
+        path, query, limit = kind.path(namespace), _selecting(kind), LIST_PAGE_SIZE
         while True:
             query["limit"] = str(limit)
             try:
                 page = await self._call("GET", path, query=query)
-                found = _items(page, path)
+                result = _items(page, path)
             except AnswerTooLarge:
                 if limit > 1:
                     limit //= 2
                     continue
-                page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=_MAX_METADATA_BYTES)
+                page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=MAX_METADATA_BYTES)
                 size = MAX_OBJECT_BYTES  # and more
-                found = [stub_of(item, kind.kind, Reason.OBJECT_TOO_LARGE, size) for item in _items(page, path)]
-            for item in found:
+                result = [stub_of(item, kind.kind, Reason.OBJECT_TOO_LARGE, size) for item in _items(page, path)]
+            for item in result:
                 yield {"type": "ADDED", "object": item}
             more = page["metadata"].get("continue")
             if not more:
                 yield ListEnd(page["metadata"]["resourceVersion"])
                 return
             query["continue"] = more
-            limit = min(2 * limit, _PAGE)
+            limit = min(2 * limit, LIST_PAGE_SIZE)
 
     async def _call(
         self,
@@ -334,7 +336,7 @@ class Kube:
         limit_bytes: int = MAX_OBJECT_BYTES,
         leading_only: bool = True,
     ) -> Json:
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
         response = await self._send(
             method, path, query, body, content_type, timeout, accept=accept, leading_only=leading_only
         )
@@ -344,10 +346,10 @@ class Kube:
             answer = await _read(response, limit_bytes)
             if len(answer) > limit_bytes:
                 raise AnswerTooLarge(f"{method} {path}: the answer exceeds {limit_bytes} bytes")
-            found = json.loads(answer)
-            if not isinstance(found, dict):
+            result = json.loads(answer)
+            if not isinstance(result, dict):
                 raise ValueError("the answer is not an object")
-            return found
+            return result
         except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             raise KubeUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
         finally:
@@ -380,16 +382,18 @@ class Kube:
             auth_settings=["BearerToken"],
         )
         # As client-go does: the server knows when. One that was processed after all does no harm when it is made again.
-        for _ in range(_TIMES_PUT_OFF):
+        for _ in range(MAX_REQUEST_ATTEMPTS):
             if leading_only and method != "GET" and not self._may_write():
                 raise NotLeading(f"{method} {path}: this operator does not hold the lease")
             answer = await self._send_once(method, path, serialized, limits)
-            seconds = _put_off(answer)
+            seconds = _retry_after(answer)
             if seconds is None:
                 return answer
             answer.release()
             await asyncio.sleep(seconds)
-        raise KubeUnreachable(f"{method} {path}: put off {_TIMES_PUT_OFF} times (HTTP {answer.status}, Retry-After)")
+        raise KubeUnreachable(
+            f"{method} {path}: put off {MAX_REQUEST_ATTEMPTS} times (HTTP {answer.status}, Retry-After)"
+        )
 
     async def _send_once(
         self, method: str, path: str, serialized: tuple[Any, ...], limits: aiohttp.ClientTimeout
@@ -407,12 +411,12 @@ class Kube:
         return answer
 
 
-def _put_off(answer: aiohttp.ClientResponse) -> int | None:
+def _retry_after(answer: aiohttp.ClientResponse) -> int | None:
     """Return in how many seconds the request may be made again, None where it was not put off."""
     after = answer.headers.get("Retry-After", "")
     if (answer.status != 429 and answer.status < 500) or not after.isdecimal():
         return None
-    return min(int(after), _LONGEST_PUT_OFF_SECONDS)
+    return min(int(after), MAX_RETRY_AFTER_SECONDS)
 
 
 def _leases(namespace: str) -> str:
@@ -426,7 +430,7 @@ def _items(page: Json, path: str) -> list[Json]:
     return page.get("items") or []
 
 
-def _selecting(kind: Collection) -> dict[str, str]:
+def _selecting(kind: ApiResource) -> dict[str, str]:
     return {"labelSelector": kind.selector} if kind.selector else {}
 
 
@@ -441,7 +445,7 @@ async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
 
 
 async def _raise_for(request: str, response: aiohttp.ClientResponse) -> None:
-    text = (await _read(response, _MAX_ERROR_BYTES)).decode(errors="replace")
+    text = (await _read(response, MAX_ERROR_BYTES)).decode(errors="replace")
     try:
         status = json.loads(text)
         reason, message = str(status.get("reason", "")), str(status.get("message", ""))

@@ -1,9 +1,9 @@
 """Which of several operators works: a Lease, by the protocol of client-go's leader election.
 
-A Lease does not fence: a leader that was stopped for a while goes on where it was. So what writes asks `held` before
-each request. It goes by this process's monotonic clock, which runs on while the process is stopped, and ends before
-others may take over. What still slips through is harmless by itself: pods have fixed names, status is written with its
-resource version, and starting dockerd twice is a no-op.
+A Lease does not fence: a leader that was stopped for a while goes on where it was. So what writes asks `is_leader`
+before each request. It goes by this process's monotonic clock, which runs on while the process is stopped, and ends
+before others may take over. What still slips through is harmless by itself: pods have fixed names, status is
+written with its resource version, and starting dockerd twice is a no-op.
 
 The official client has a leader election of its own; it compares wall clocks and never gives a lease back.
 """
@@ -19,28 +19,28 @@ import structlog
 
 from caisson.config import LeaderElection
 from caisson.shell.errors import CaissonError, Conflict, LeaseLost, NotFound
-from caisson.shell.kube import Kube
+from caisson.shell.kube import KubeClient
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
-_RELEASE_SECONDS = 5.0
+LEASE_RELEASE_TIMEOUT_SECONDS = 5.0
 
 
-class Lease:
+class LeaderElector:
     """A lease that this process wants, and may hold."""
 
-    def __init__(self, kube: Kube, namespace: str, pod: str | None, settings: LeaderElection) -> None:
+    def __init__(self, kube: KubeClient, namespace: str, pod: str | None, settings: LeaderElection) -> None:
         """Want the Lease of the settings' name in a namespace, for this process of a pod (None: of no pod)."""
         self._kube, self._namespace, self._settings = kube, namespace, settings
         self._identity = f"{pod or socket.gethostname()}_{secrets.token_hex(4)}"
         self._of_this_pod = f"{pod}_" if pod else None
         self._held_until = 0.0
         self._lease: Json | None = None
-        self._seen: tuple[object, ...] = ()
-        self._seen_at = 0.0
+        self._observed: tuple[object, ...] = ()
+        self._observed_at = 0.0
 
-    def held(self) -> bool:
+    def is_leader(self) -> bool:
         """Tell whether the lease is ours for certain, without asking anybody."""
         return asyncio.get_running_loop().time() < self._held_until
 
@@ -51,20 +51,20 @@ class Lease:
             await asyncio.sleep(self._settings.retry_period_seconds * random.uniform(0.8, 1.2))  # noqa: S311
         log.info("leading", identity=self._identity)
 
-    async def keep(self) -> None:
+    async def renew_until_lost(self) -> None:
         """Renew the lease until it is lost, which raises LeaseLost."""
-        while self.held():
+        while self.is_leader():
             await asyncio.sleep(self._settings.retry_period_seconds)
             await self._try()
         raise LeaseLost(f"the lease {self._settings.lease_name} was not renewed in time")
 
     async def release(self) -> None:
         """Give the lease back, if it is ours, so that another can take over at once."""
-        if not self.held() or self._lease is None:
+        if not self.is_leader() or self._lease is None:
             return
         self._held_until = 0.0
         try:
-            async with asyncio.timeout(_RELEASE_SECONDS):
+            async with asyncio.timeout(LEASE_RELEASE_TIMEOUT_SECONDS):
                 # Read anew: a renewal that was under way when we were told to stop may have been the last word.
                 lease = await self._kube.get_lease(self._namespace, self._settings.lease_name)
                 if lease["spec"].get("holderIdentity") == self._identity:
@@ -93,16 +93,16 @@ class Lease:
 
     async def _write(self, now: float) -> Json | None:
         """Write the lease if it may be ours; return what is written."""
-        known = self._lease
-        if known is None:
+        lease = self._lease
+        if lease is None:
             try:
-                known = await self._kube.get_lease(self._namespace, self._settings.lease_name)
+                lease = await self._kube.get_lease(self._namespace, self._settings.lease_name)
             except NotFound:
                 metadata = {"name": self._settings.lease_name, "namespace": self._namespace}
                 return await self._kube.create_lease(self._namespace, {"metadata": metadata, "spec": self._spec({})})
-            if self._is_anothers(known["spec"], now):
+            if self._is_anothers(lease["spec"], now):
                 return None
-        return await self._kube.update_lease(self._namespace, known | {"spec": self._spec(known["spec"])})
+        return await self._kube.update_lease(self._namespace, lease | {"spec": self._spec(lease["spec"])})
 
     def _is_anothers(self, spec: Json, now: float) -> bool:
         holder = spec.get("holderIdentity")
@@ -111,12 +111,12 @@ class Lease:
         if self._of_this_pod is not None and holder.startswith(self._of_this_pod):
             # A container has one process, and is started again when that has ended: nobody holds it any more.
             return False
-        seen = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
-        if seen != self._seen:
+        observed = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
+        if observed != self._observed:
             # Since when it is unchanged, by our own clock: clocks of other nodes may differ.
-            self._seen, self._seen_at = seen, now
+            self._observed, self._observed_at = observed, now
         duration = spec.get("leaseDurationSeconds") or self._settings.lease_duration_seconds
-        return now < self._seen_at + float(duration)
+        return now < self._observed_at + float(duration)
 
     def _spec(self, before: Json) -> Json:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -11,25 +11,25 @@ from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.config import Config
 from caisson.core.member import (
     DesiredPod,
-    MemberDecision,
     PreloadState,
     Revision,
-    Standing,
-    member_state,
+    WarmPodDecision,
+    WarmPodPhase,
+    decide_warm_pod,
+    placeholder_sandbox,
     preload_outcome,
     revision_of,
-    virtual_sandbox,
 )
-from caisson.core.observation import Observation, SessionLost, SessionReported, WarmPod
+from caisson.core.observation import ClaimablePod, ObservedState, SessionLost, SessionReported
 from caisson.core.owned import is_owned_by
-from caisson.core.plan import Expected, LookAtEvents, OpenSession
+from caisson.core.plan import FetchPodEvents, OpenSession, SessionPurpose
 from caisson.core.podstate import awaits_first_probe, is_finished
-from caisson.core.podview import PodView, pod_view
-from caisson.core.pool import Member
-from caisson.core.template import MadeFrom, read_template
-from caisson.core.unreadable import has_unknown_owner, is_unreadable, unreadable_verdict
-from caisson.core.verdict import Verdict
-from caisson.shell.actions import Actions
+from caisson.core.podview import PodSnapshot, pod_snapshot
+from caisson.core.pool import WarmPod
+from caisson.core.template import PodTemplateRecord, read_template
+from caisson.core.unreadable import has_unknown_owner, is_unreadable, unreadable_condition
+from caisson.core.verdict import ConditionResult
+from caisson.shell.actions import ActionExecutor
 from caisson.shell.claims import Reservations
 from caisson.shell.clock import now
 from caisson.shell.memory import Memory
@@ -37,33 +37,33 @@ from caisson.shell.store import Key, OwnerKey, Store, key_of, owner_key
 
 Json = dict[str, Any]
 
-_VERIFIED_WITHIN = timedelta(seconds=20)
+WARM_POD_VERIFICATION_WINDOW = timedelta(seconds=20)
 """How long after its start an operator is given to verify the pods that were ready before: two short sessions for each,
 a few at a time on each node. Longer than that, a Sandbox does not wait for them."""
 
-_CLOCKS_DIFFER_BY = timedelta(seconds=1)
+CREATION_TIME_PRECISION = timedelta(seconds=1)
 """The API server cuts the fraction of a second off the time at which it creates a pod."""
 
 
 @dataclass
-class _Known:
+class _State:
     """What this process knows of a pod. After a restart all of it is found out anew."""
 
     memory: Memory
     status: SandboxStatus
-    made_from: MadeFrom
-    standing: Standing = Standing.PENDING
+    template_record: PodTemplateRecord
+    phase: WarmPodPhase = WarmPodPhase.PENDING
     preload: PreloadState = field(default_factory=PreloadState)
-    problem: Verdict | None = None
+    problem: ConditionResult | None = None
     ready_since: datetime | None = None
     until: datetime | None = None
     """Where it can be taken before the kubelet has called it ready: for how long."""
 
-    def take_over(self, decision: MemberDecision, pod: PodView, at: datetime) -> bool:
+    def apply(self, decision: WarmPodDecision, pod: PodSnapshot, at: datetime) -> bool:
         """Know what was decided; tell whether a session's report was new in it."""
-        self.status, self.standing, self.problem = decision.status, decision.standing, decision.problem
+        self.status, self.phase, self.problem = decision.status, decision.phase, decision.problem
         self.until = decision.until
-        if self.standing is not Standing.AVAILABLE:
+        if self.phase is not WarmPodPhase.AVAILABLE:
             self.ready_since = None
         elif self.ready_since is None:
             # Of one that was ready before this process came, the kubelet knows since when.
@@ -74,7 +74,7 @@ class _Known:
         return is_told
 
 
-class Members:
+class WarmPodController:
     """Looks after the pods that pools own, and hands them out."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Members:
         config: Config,
         pods: Store,
         sandboxes: Store,
-        actions: Actions,
+        actions: ActionExecutor,
         reservations: Reservations,
         wake: Callable[[Key], None],
         wake_after: Callable[[Key, float], None],
@@ -93,7 +93,7 @@ class Members:
         self._pods, self._sandboxes = pods, sandboxes
         self._wake, self._wake_after, self._pool_changed = wake, wake_after, pool_changed
         self._reservations = reservations
-        self._known: dict[Key, _Known] = {}
+        self._states: dict[Key, _State] = {}
         self._began: datetime | None = None
         """When this process, as the leader, first looked at a pool's pod or needed one."""
 
@@ -102,70 +102,72 @@ class Members:
         self._begin()
         raw = self._pods.get(key)
         owner = _pool_key(raw) if raw is not None else None
-        made_from = read_template(raw) if raw is not None else None
-        if raw is None or owner is None or made_from is None:
+        template_record = read_template(raw) if raw is not None else None
+        if raw is None or owner is None or template_record is None:
             self._forget(key)
             return
-        view, known = pod_view(raw), self._of(key, raw, made_from)
-        session = known.memory.session
+        view, state = pod_snapshot(raw), self._of(key, raw, template_record)
+        session = state.memory.session
         if isinstance(session, SessionReported | SessionLost):
-            known.preload, its_own = preload_outcome(known.preload, session)
+            state.preload, its_own = preload_outcome(state.preload, session)
             if its_own and isinstance(session, SessionLost):
                 # That the images are not there says nothing of dockerd.
-                known.memory.session = None
-        seen = self._observe(raw, view, made_from, known)
+                state.memory.session = None
+        observed = self._observe(raw, view, template_record, state)
         at = now()
-        decision = member_state(seen, made_from, known.preload, self._config, at)
-        before = known.standing, known.problem
-        if known.take_over(decision, view, at):
+        decision = decide_warm_pod(observed, template_record, state.preload, self._config, at)
+        before = state.phase, state.problem
+        if state.apply(decision, view, at):
             # When to look again goes by what is known now.
             self._wake_after(key, 0)
-        action = decision.step.action
+        action = decision.plan.action
         if action is not None:
-            if isinstance(action, OpenSession) and action.expected is Expected.PRELOAD:
-                known.preload = known.preload.tried(at)
-            await self._actions.perform(key, seen.sandbox, known.memory, action)
-            if isinstance(action, LookAtEvents):
+            if isinstance(action, OpenSession) and action.purpose is SessionPurpose.PRELOAD:
+                state.preload = state.preload.tried(at)
+            await self._actions.perform(key, observed.sandbox, state.memory, action)
+            if isinstance(action, FetchPodEvents):
                 # What they say is for the next look.
                 self._wake_after(key, 0)
-        if before != (known.standing, known.problem):
+        if before != (state.phase, state.problem):
             self._pool_changed(owner)
-        if decision.step.wake_at is not None:
-            self._wake_after(key, (decision.step.wake_at - at).total_seconds())
+        if decision.plan.requeue_at is not None:
+            self._wake_after(key, (decision.plan.requeue_at - at).total_seconds())
 
-    def of(self, pool: SandboxPool, desired: DesiredPod | None) -> tuple[Member, ...]:
+    def warm_pods_of(self, pool: SandboxPool, desired: DesiredPod | None) -> tuple[WarmPod, ...]:
         """Return the pods that a pool owns; `desired` is what they should be made from, None if that is not known."""
-        return tuple(self._member(raw, pod_view(raw), desired) for raw in self._owned(pool))
+        return tuple(self._warm_pod(raw, pod_snapshot(raw), desired) for raw in self._owned(pool))
 
-    def offer(self, sandbox: Sandbox, pool: SandboxPool, desired: DesiredPod | None) -> tuple[WarmPod | None, bool]:
+    def find_warm_pod(
+        self, sandbox: Sandbox, pool: SandboxPool, desired: DesiredPod | None
+    ) -> tuple[ClaimablePod | None, bool]:
         """Return a pod that the Sandbox can take, and else whether there may be one in a moment.
 
         It is the one that its status names, if that is still the pool's; or that which has been ready the longest. One
         that is outdated, until a rollout replaces it, comes last.
         """
         self._begin()
-        found: list[tuple[bool, datetime, WarmPod]] = []
+        candidates: list[tuple[bool, datetime, ClaimablePod]] = []
         soon = False
         for raw in self._owned(pool):
-            uid, view = raw["metadata"]["uid"], pod_view(raw)
-            known, member = self._known.get(key_of(raw)), self._member(raw, view, desired)
-            if member.terminating or is_finished(view) or uid in self._reservations:
+            uid, view = raw["metadata"]["uid"], pod_snapshot(raw)
+            state, warm_pod = self._states.get(key_of(raw)), self._warm_pod(raw, view, desired)
+            if warm_pod.terminating or is_finished(view) or uid in self._reservations:
                 continue
-            if uid == sandbox.status.pod_uid and _is_as_good_as_claimed(known, view):
-                return WarmPod(view, sandbox.status), False
-            if not member.revision.has_pool_template or self._sandboxes.is_indexed(uid):
+            if uid == sandbox.status.pod_uid and _is_as_good_as_claimed(state, view):
+                return ClaimablePod(view, sandbox.status), False
+            if not warm_pod.revision.has_pool_template or self._sandboxes.is_indexed(uid):
                 continue
             # The kubelet's word counts, whatever this process knew when it looked last.
-            is_ready = view.ready or (known is not None and known.until is not None and now() < known.until)
-            is_available = member.standing is Standing.AVAILABLE and is_ready
-            if known is not None and is_available and member.ready_since is not None:
-                is_outdated = member.revision is not Revision.CURRENT
-                found.append((is_outdated, member.ready_since, WarmPod(view, known.status)))
-            elif self._is_being_verified(member, view):
+            is_ready = view.ready or (state is not None and state.until is not None and now() < state.until)
+            is_available = warm_pod.phase is WarmPodPhase.AVAILABLE and is_ready
+            if state is not None and is_available and warm_pod.ready_since is not None:
+                is_outdated = warm_pod.revision is not Revision.CURRENT
+                candidates.append((is_outdated, warm_pod.ready_since, ClaimablePod(view, state.status)))
+            elif self._is_being_verified(warm_pod, view):
                 soon = True
-        if not found:
+        if not candidates:
             return None, soon
-        *_, chosen = min(found, key=lambda each: each[:2])
+        *_, chosen = min(candidates, key=lambda each: each[:2])
         return chosen, False
 
     def is_free(self, pod_uid: str) -> bool:
@@ -175,52 +177,54 @@ class Members:
     def _begin(self) -> None:
         self._began = self._began or now()
 
-    def _is_being_verified(self, member: Member, pod: PodView) -> bool:
+    def _is_being_verified(self, warm_pod: WarmPod, pod: PodSnapshot) -> bool:
         """Tell whether a pod, which may have been available before this process began, may prove so in a moment.
 
         What makes a pod available is known only to the process that looked: that dockerd answers, and that the images
         are there. The next operator asks again, which changes nothing in the pod.
         """
         assert self._began is not None  # noqa: S101
-        is_of_before = self._began - pod.created_at > _CLOCKS_DIFFER_BY
-        is_undecided = member.standing in {Standing.PENDING, Standing.PRELOADING} and member.problem is None
+        is_of_before = self._began - pod.created_at > CREATION_TIME_PRECISION
+        is_undecided = warm_pod.phase in {WarmPodPhase.PENDING, WarmPodPhase.PRELOADING} and warm_pod.problem is None
         may_be_ready = pod.ready or awaits_first_probe(pod)
-        return is_of_before and is_undecided and may_be_ready and now() - self._began < _VERIFIED_WITHIN
+        return is_of_before and is_undecided and may_be_ready and now() - self._began < WARM_POD_VERIFICATION_WINDOW
 
     def _owned(self, pool: SandboxPool) -> list[Json]:
         owner = OwnerKey(pool.metadata.namespace, pool_api.KIND, pool.metadata.name)
         # One of an earlier pool of this name is on its way out.
         return [raw for raw in self._pods.indexed(owner) if is_owned_by(raw, pool) or has_unknown_owner(raw)]
 
-    def _member(self, raw: Json, view: PodView, desired: DesiredPod | None) -> Member:
-        known = self._known.get(key_of(raw))
-        same = known if known is not None and known.memory.uid == view.uid else None
-        return Member(
+    def _warm_pod(self, raw: Json, view: PodSnapshot, desired: DesiredPod | None) -> WarmPod:
+        state = self._states.get(key_of(raw))
+        same = state if state is not None and state.memory.uid == view.uid else None
+        return WarmPod(
             pod_name=view.name,
             pod_uid=view.uid,
             resource_version=view.resource_version,
             created_at=view.created_at,
             terminating=view.terminating,
             revision=self._revision(raw, same, desired),
-            standing=same.standing if same else Standing.PENDING,
+            phase=same.phase if same else WarmPodPhase.PENDING,
             ready_since=same.ready_since if same else None,
             problem=_problem(raw, same),
         )
 
     @staticmethod
-    def _revision(raw: Json, known: "_Known | None", desired: DesiredPod | None) -> Revision:
+    def _revision(raw: Json, state: "_State | None", desired: DesiredPod | None) -> Revision:
         if is_unreadable(raw):
             # Nothing says that a pod that is not read was created from something else.
             return Revision.CURRENT
         if desired is None:
             return Revision.OTHER_TEMPLATE
-        return revision_of(raw, lambda: known.made_from if known else read_template(raw), desired)
+        return revision_of(raw, lambda: state.template_record if state else read_template(raw), desired)
 
-    def _observe(self, raw: Json, view: PodView, made_from: MadeFrom, known: _Known) -> Observation:
+    def _observe(
+        self, raw: Json, view: PodSnapshot, template_record: PodTemplateRecord, state: _State
+    ) -> ObservedState:
         owner, namespace = view.owner_uid or "", raw["metadata"]["namespace"]
-        sandbox = virtual_sandbox(namespace, view.name, owner, made_from.template, known.status)
-        memory = known.memory
-        return Observation(
+        sandbox = placeholder_sandbox(namespace, view.name, owner, template_record.template, state.status)
+        memory = state.memory
+        return ObservedState(
             sandbox=sandbox,
             pod=view,
             session=memory.session,
@@ -228,31 +232,31 @@ class Members:
             looked_at=memory.looked_at,
         )
 
-    def _of(self, key: Key, raw: Json, made_from: MadeFrom) -> _Known:
+    def _of(self, key: Key, raw: Json, template_record: PodTemplateRecord) -> _State:
         uid = raw["metadata"]["uid"]
-        known = self._known.get(key)
-        if known is None or known.memory.uid != uid:
+        state = self._states.get(key)
+        if state is None or state.memory.uid != uid:
             self._forget(key)
-            known = self._known[key] = _Known(Memory(uid, lambda: self._wake(key)), SandboxStatus(), made_from)
-        known.made_from = made_from
-        return known
+            state = self._states[key] = _State(Memory(uid, lambda: self._wake(key)), SandboxStatus(), template_record)
+        state.template_record = template_record
+        return state
 
     def _forget(self, key: Key) -> None:
-        known = self._known.pop(key, None)
-        if known is not None:
-            known.memory.close()
+        state = self._states.pop(key, None)
+        if state is not None:
+            state.memory.close()
 
 
-def _problem(raw: Json, known: _Known | None) -> Verdict | None:
+def _problem(raw: Json, state: _State | None) -> ConditionResult | None:
     """Return what prevents a pod from becoming ready, as far as this process can observe it."""
     if is_unreadable(raw):
-        return unreadable_verdict(raw)
-    return known.problem if known is not None else None
+        return unreadable_condition(raw)
+    return state.problem if state is not None else None
 
 
-def _is_as_good_as_claimed(known: _Known | None, pod: PodView) -> bool:
+def _is_as_good_as_claimed(state: _State | None, pod: PodSnapshot) -> bool:
     """Tell whether a pod, which a Sandbox's status names already, can still be given to it."""
-    has_failed = known is not None and known.standing is Standing.FAILED
+    has_failed = state is not None and state.phase is WarmPodPhase.FAILED
     return (pod.ready or awaits_first_probe(pod)) and not has_failed
 
 

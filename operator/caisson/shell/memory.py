@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from caisson.api.sandbox import SandboxStatus
-from caisson.core.observation import CreateFailure, IdleAnswer, PodEvents, Session
-from caisson.core.plan import Kept
-from caisson.core.startup import Start
+from caisson.core.observation import FailureStreak, IdleAnswer, PodEvents, Session
+from caisson.core.plan import ChildKind
+from caisson.core.startup import StartupTimer
 
 
 @dataclass
@@ -20,8 +20,8 @@ class Memory:
     wake: Callable[[], None]
     """Has the Sandbox looked at again."""
 
-    create_failure: CreateFailure | None = None
-    kept_failures: dict[Kept, CreateFailure] = field(default_factory=dict)
+    create_failure: FailureStreak | None = None
+    child_failures: dict[ChildKind, FailureStreak] = field(default_factory=dict)
     session: Session | None = None
     session_task: asyncio.Task[None] | None = None
     idle: IdleAnswer | None = None
@@ -36,10 +36,10 @@ class Memory:
     claimed_at: datetime | None = None
     """When this process took the pod out of its pool."""
 
-    claim_failure: CreateFailure | None = None
+    claim_failure: FailureStreak | None = None
     """Why the API server would not let a pod be taken."""
 
-    start: Start | None = None
+    start: StartupTimer | None = None
     """The start that is measured, if this process made the pod."""
 
     pruned: dict[str, Any] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 from caisson import __version__
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Origin
-from caisson.core.startup import Phase
+from caisson.core.startup import StartupPhase
 
 Json = dict[str, Any]
 
@@ -99,7 +99,7 @@ class Metrics:
             buckets=_PHASE_BUCKETS,
             registry=registry,
         )
-        for phase in Phase:
+        for phase in StartupPhase:
             self._phases.labels(phase)
         self._crashes = Counter("caisson_crashes", "Failures of dockerd by reason.", ["reason"], registry=registry)
         self._claims = Counter(
@@ -159,13 +159,13 @@ class Metrics:
         """Tell from now on whether the lease of this name is held."""
         self._leading.labels(name).set_function(lambda: float(held()))
 
-    def phase(self, phase: Phase, seconds: float) -> None:
+    def phase(self, phase: StartupPhase, seconds: float) -> None:
         """Count a phase of a start that is over."""
         self._phases.labels(phase).observe(seconds)
 
     def crashed(self, reason: str) -> None:
         """Count a failure of dockerd."""
-        self._crashes.labels(_known(reason)).inc()
+        self._crashes.labels(_known_reason(reason)).inc()
 
     def claimed(self, origin: Origin) -> None:
         """Count a Sandbox that took a pod from its pool, or found none there."""
@@ -261,10 +261,10 @@ class _Census(Collector):
 def _reason(sandbox: Json) -> str:
     for condition in sandbox.get("status", {}).get("conditions", ()):
         if condition.get("type") == ConditionType.READY:
-            return _known(condition.get("reason"))
+            return _known_reason(condition.get("reason"))
     return _NO_REASON
 
 
-def _known(reason: object) -> str:
+def _known_reason(reason: object) -> str:
     """Who may write a Sandbox's status may write any word there; only ours become labels."""
     return str(reason) if reason in set(Reason) else _NO_REASON

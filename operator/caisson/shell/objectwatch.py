@@ -8,31 +8,31 @@ from typing import Any
 import structlog
 
 from caisson.core.backoff import exponential
-from caisson.shell.collections import Collection
+from caisson.shell.collections import ApiResource
 from caisson.shell.errors import CaissonError
 from caisson.shell.health import Health
-from caisson.shell.kube import Kube, ListItem
+from caisson.shell.kube import KubeClient, ListItem
 from caisson.shell.metrics import Metrics
-from caisson.shell.store import Store, take_over
+from caisson.shell.store import Store, replace_from_list
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
-_CEILING_SECONDS = 30
-_WATCH_SECONDS = 300
+INFORMER_RETRY_CEILING_SECONDS = 30
+INFORMER_WATCH_SECONDS = 300
 
 
 class _Expired(Exception):  # noqa: N818
     """The watch can't go on from where it was: list again."""
 
 
-class ObjectWatch:
+class Informer:
     """Keeps a store of objects of one kind up to date and calls `changed` with each that changed, or went."""
 
     def __init__(
         self,
-        kube: Kube,
-        kind: Collection,
+        kube: KubeClient,
+        kind: ApiResource,
         namespace: str | None,
         store: Store,
         changed: Callable[[Json], None],
@@ -42,7 +42,7 @@ class ObjectWatch:
     ) -> None:
         """Watch one namespace, or all when None, and list it this often; tell `health` of every step."""
         self._resync_seconds = resync_seconds
-        self._watch_seconds = min(resync_seconds, _WATCH_SECONDS)
+        self._watch_seconds = min(resync_seconds, INFORMER_WATCH_SECONDS)
         self._metrics, self._kind = metrics, kind
         self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
         self._health, self._name = health, f"the watch of {kind.plural} in {namespace or 'all namespaces'}"
@@ -71,7 +71,7 @@ class ObjectWatch:
                 log.exception("watch failed", kind=self._kind.plural)
                 version, problem = None, repr(error)
             lasted = asyncio.get_running_loop().time() - began
-            if lasted > min(_CEILING_SECONDS, self._watch_seconds - 1):
+            if lasted > min(INFORMER_RETRY_CEILING_SECONDS, self._watch_seconds - 1):
                 # It worked for a while: whatever ended it, a load balancer perhaps, is not the same as before.
                 failures = 0
                 continue
@@ -79,13 +79,13 @@ class ObjectWatch:
             if failures > 1:
                 # A broken connection goes on where it was; what breaks again starts with a list.
                 version = None
-            pause = exponential(failures, first=0.2, ceiling=_CEILING_SECONDS).total_seconds()
+            pause = exponential(failures, first=0.2, ceiling=INFORMER_RETRY_CEILING_SECONDS).total_seconds()
             log.warning("watch ended early", kind=self._kind.plural, error=problem, retry_in_seconds=pause)
             await asyncio.sleep(pause)
 
     async def _list(self) -> str:
         events = self._kube.list_all(self._kind, self._namespace)
-        return await take_over(self._counted(events), self._store, self._namespace, self._changed)
+        return await replace_from_list(self._counted(events), self._store, self._namespace, self._changed)
 
     async def _counted(self, events: AsyncGenerator[ListItem]) -> AsyncGenerator[ListItem]:
         async with aclosing(events):
@@ -99,16 +99,16 @@ class ObjectWatch:
             async for event in events:
                 self._health.beat(self._name)
                 self._metrics.delivered(self._kind.plural)
-                thing, change = event["object"], event["type"]
+                obj, change = event["object"], event["type"]
                 if change == "ERROR":
-                    if thing.get("code") == 410:
+                    if obj.get("code") == 410:
                         raise _Expired
-                    raise CaissonError(f"{self._name} ended: {thing.get('message')}")
+                    raise CaissonError(f"{self._name} ended: {obj.get('message')}")
                 # That of an object which is not read may be unknown: the next event has one.
-                version = thing["metadata"].get("resourceVersion", version)
+                version = obj["metadata"].get("resourceVersion", version)
                 if change == "BOOKMARK":
                     continue
-                kept = self._store.remove(thing) if change == "DELETED" else self._store.put(thing)
-                if kept:
-                    self._changed(thing)
+                is_new = self._store.remove(obj) if change == "DELETED" else self._store.put(obj)
+                if is_new:
+                    self._changed(obj)
         return version

@@ -5,24 +5,24 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-TURN_SECONDS = 10.0
+START_SLOT_SECONDS = 10.0
 """How long a turn lasts at the most. What takes longer goes on, but hangs rather than works: it makes room."""
 
 
-class Pace:
+class NodeStartLimiter:
     """Hands out turns, a number of them on each node at a time.
 
     Namespaces that wait take turns, each with its own in the order in which they were asked for: whoever asks for many
     delays itself.
     """
 
-    def __init__(self, per_node: int, turn_seconds: float = TURN_SECONDS) -> None:
+    def __init__(self, per_node: int, turn_seconds: float = START_SLOT_SECONDS) -> None:
         """Hand out `per_node` turns at a time."""
         self._seconds = turn_seconds
         self._nodes: defaultdict[str, _Node] = defaultdict(lambda: _Node(per_node))
 
     @asynccontextmanager
-    async def turn(self, node: str, namespace: str) -> AsyncIterator[None]:
+    async def slot(self, node: str, namespace: str) -> AsyncIterator[None]:
         """Wait for a turn on a node; it ends with the block, or when its time is up, whatever comes first."""
         turns = self._nodes[node]
         await turns.acquire(namespace)

@@ -12,26 +12,26 @@ from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.config import Config
-from caisson.core.refusal import is_refused_by_our_policy
+from caisson.core.refusal import is_rejected_by_our_policy
 from caisson.shell.collections import PODS
 from caisson.shell.errors import KubeError, NotFound
-from caisson.shell.kube import Kube
+from caisson.shell.kube import KubeClient
 
 Json = dict[str, Any]
 Problem = tuple[Reason, str]
 
-_GUARD_HOLDS_SECONDS = 600.0
-_HANDLER_HOLDS_SECONDS = 60.0
-_PROBLEM_HOLDS_SECONDS = 5.0
+GUARD_CACHE_SECONDS = 600.0
+HANDLER_CACHE_SECONDS = 60.0
+PROBLEM_CACHE_SECONDS = 5.0
 
 
 class Preconditions:
     """Looks before a pod is made, and remembers for a while what it saw."""
 
-    def __init__(self, kube: Kube, config: Config) -> None:
+    def __init__(self, kube: KubeClient, config: Config) -> None:
         """Look through this connection."""
         self._kube, self._config = kube, config
-        self._seen: dict[tuple[str, str], tuple[float, Problem | None]] = {}
+        self._cache: dict[tuple[str, str], tuple[float, Problem | None]] = {}
 
     async def problem(self, manifest: Json) -> Problem | None:
         """Return why this pod may not be made, None when it may.
@@ -40,24 +40,24 @@ class Preconditions:
         """
         namespace, runtime_class = manifest["metadata"]["namespace"], manifest["spec"]["runtimeClassName"]
         look = partial(self._handler, runtime_class)
-        found = await self._remembered("handler", runtime_class, _HANDLER_HOLDS_SECONDS, look)
-        if found is None and self._config.require_guarded_namespaces:
+        problem_ = await self._remembered("handler", runtime_class, HANDLER_CACHE_SECONDS, look)
+        if problem_ is None and self._config.require_guarded_namespaces:
             look = partial(self._guard, namespace, manifest["spec"]["containers"][0]["resources"])
-            found = await self._remembered("guard", namespace, _GUARD_HOLDS_SECONDS, look)
-        return found
+            problem_ = await self._remembered("guard", namespace, GUARD_CACHE_SECONDS, look)
+        return problem_
 
     async def _remembered(
         self, kind: str, name: str, seconds: float, look: Callable[[], Awaitable[Problem | None]]
     ) -> Problem | None:
         now = asyncio.get_running_loop().time()
-        until, found = self._seen.get((kind, name), (0.0, None))
+        until, problem = self._cache.get((kind, name), (0.0, None))
         if now < until:
-            return found
+            return problem
         # What is out of date goes, so that namespaces that come and go leave nothing behind.
-        self._seen = {key: entry for key, entry in self._seen.items() if now < entry[0]}
-        found = await look()
-        self._seen[kind, name] = (now + (seconds if found is None else _PROBLEM_HOLDS_SECONDS), found)
-        return found
+        self._cache = {key: entry for key, entry in self._cache.items() if now < entry[0]}
+        problem = await look()
+        self._cache[kind, name] = (now + (seconds if problem is None else PROBLEM_CACHE_SECONDS), problem)
+        return problem
 
     async def _handler(self, name: str) -> Problem | None:
         try:
@@ -68,15 +68,15 @@ class Preconditions:
         allowed = self._config.allowed_runtime_handlers
         if handler in allowed:
             return None
-        said = f"RuntimeClass {name} names the handler {handler}; those of gVisor are {', '.join(allowed)} here"
-        return Reason.RUNTIME_HANDLER_NOT_ALLOWED, said
+        message = f"RuntimeClass {name} names the handler {handler}; those of gVisor are {', '.join(allowed)} here"
+        return Reason.RUNTIME_HANDLER_NOT_ALLOWED, message
 
     async def _guard(self, namespace: str, resources: Json) -> Problem | None:
         canary = _canary(resources)
         try:
             await self._kube.create(PODS, namespace, canary, dry_run=True)
         except KubeError as error:
-            if is_refused_by_our_policy(error.message):
+            if is_rejected_by_our_policy(error.message):
                 return None
             if error.status == 429 or error.status >= 500:
                 raise

@@ -34,13 +34,13 @@ class Prefix:
 
 def read_prefix(prefix: bytes) -> Prefix:
     """Read as much of a watch event as its first bytes hold. The event is empty if the bytes are not JSON."""
-    found = Prefix()
+    result = Prefix()
     with contextlib.suppress(_End, RecursionError):
-        _members(prefix.decode("utf-8", errors="replace"), 0, (), found.event, found)
-    return found
+        _members(prefix.decode("utf-8", errors="replace"), 0, (), result.event, result)
+    return result
 
 
-def _members(text: str, at: int, path: tuple[str, ...], into: Json, found: Prefix) -> int:
+def _members(text: str, at: int, path: tuple[str, ...], into: Json, result: Prefix) -> int:
     """Read an object that begins at a position into a dictionary; return the position after it."""
     at = _expect(text, at, "{")
     if text[at : at + 1] == "}":
@@ -51,9 +51,9 @@ def _members(text: str, at: int, path: tuple[str, ...], into: Json, found: Prefi
         if name == _DESCEND.get(path) and text[at : at + 1] == "{":
             inner: Json = {}
             into[name] = inner
-            at = _members(text, at, (*path, name), inner, found)
+            at = _members(text, at, (*path, name), inner, result)
             if name == "metadata":
-                found.has_all_metadata = True
+                result.has_all_metadata = True
                 raise _End
         else:
             value, at = _value(text, at)

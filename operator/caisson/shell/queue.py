@@ -18,9 +18,9 @@ from caisson.shell.metrics import QueueMetrics
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
-_CEILING_SECONDS = 300
+REQUEUE_CEILING_SECONDS = 300
 
-LOOKED_AT_EVERY = timedelta(minutes=10)
+RESYNC_INTERVAL = timedelta(minutes=10)
 """How often a Sandbox or a pool is looked at though nothing woke it. A look costs no request; it heals a lost
 wake-up."""
 
@@ -39,9 +39,9 @@ class WorkQueue(Generic[KeyT]):
         self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
         self._queued: dict[KeyT, float] = {}
         self._active: set[KeyT] = set()
-        self._again: set[KeyT] = set()
+        self._dirty: set[KeyT] = set()
         self._failures: dict[KeyT, int] = {}
-        self._wishes: dict[KeyT, float] = {}
+        self._scheduled: dict[KeyT, float] = {}
         self._timers: list[tuple[float, int, KeyT]] = []
         self._tick = itertools.count()
         self._timer_changed = asyncio.Event()
@@ -49,7 +49,7 @@ class WorkQueue(Generic[KeyT]):
     def add(self, key: KeyT) -> None:
         """Work on the key as soon as a worker is free."""
         if key in self._active:
-            self._again.add(key)
+            self._dirty.add(key)
         elif key not in self._queued:
             self._queued[key] = perf_counter()
             self._ready.put_nowait(key)
@@ -59,16 +59,16 @@ class WorkQueue(Generic[KeyT]):
     def add_after(self, key: KeyT, seconds: float) -> None:
         """Work on the key after some seconds, unless it asked for an earlier time already."""
         when = asyncio.get_running_loop().time() + max(0.0, seconds)
-        if key in self._wishes and self._wishes[key] <= when:
+        if key in self._scheduled and self._scheduled[key] <= when:
             return
-        self._wishes[key] = when
+        self._scheduled[key] = when
         heapq.heappush(self._timers, (when, next(self._tick), key))
         self._timer_changed.set()
 
     def forget(self, key: KeyT) -> None:
         """Drop what is remembered of a key that is gone: its failures and its wish."""
         self._failures.pop(key, None)
-        self._wishes.pop(key, None)
+        self._scheduled.pop(key, None)
 
     async def run(self, workers: int) -> None:
         """Work until cancelled."""
@@ -85,21 +85,21 @@ class WorkQueue(Generic[KeyT]):
             self._metrics.depth.set(len(self._queued))
             self._active.add(key)
             # What a wish was for is seen to now; the work may make a new one.
-            self._wishes.pop(key, None)
+            self._scheduled.pop(key, None)
             try:
                 await self._work(key)
                 self._failures.pop(key, None)
             except Exception as error:  # noqa: BLE001  whatever it is, the key must come back
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
-                pause = exponential(failures, first=0.25, ceiling=_CEILING_SECONDS).total_seconds()
+                pause = exponential(failures, first=0.25, ceiling=REQUEUE_CEILING_SECONDS).total_seconds()
                 self._metrics.retries.inc()
                 self._on_error(key, error, pause)
                 self.add_after(key, pause)
             finally:
                 self._metrics.worked.observe(perf_counter() - began)
                 self._active.discard(key)
-                if key in self._again:
-                    self._again.discard(key)
+                if key in self._dirty:
+                    self._dirty.discard(key)
                     self.add(key)
 
     async def _run_timers(self) -> None:
@@ -109,8 +109,8 @@ class WorkQueue(Generic[KeyT]):
             while self._timers and self._timers[0][0] <= loop.time():
                 when, _, key = heapq.heappop(self._timers)
                 # A wish that was replaced by an earlier one, or seen to already, leaves its timer behind.
-                if self._wishes.get(key) == when:
-                    del self._wishes[key]
+                if self._scheduled.get(key) == when:
+                    del self._scheduled[key]
                     self.add(key)
             pause = self._timers[0][0] - loop.time() if self._timers else None
             try:

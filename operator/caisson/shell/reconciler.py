@@ -23,58 +23,65 @@ from caisson.api.sandbox import (
 )
 from caisson.config import Config
 from caisson.core.decide import Decision, decide, decide_unread
-from caisson.core.observation import Observation, PodEvents, Session, SessionReported, WarmPod
+from caisson.core.observation import ClaimablePod, ObservedState, PodEvents, Session, SessionReported
 from caisson.core.owned import controller_of, is_owned_by
-from caisson.core.plan import Action, ApplyObject, ClaimPod, DeleteObject, Kept, earliest
-from caisson.core.podview import pod_view
+from caisson.core.plan import Action, ApplyObject, ChildKind, ClaimPod, DeleteObject, earliest
+from caisson.core.podview import pod_snapshot
 from caisson.core.template import read_template, with_template
-from caisson.core.unreadable import has_unknown_owner, is_unreadable, unreadable_verdict
-from caisson.core.verdict import Verdict, verdict
-from caisson.core.writing import announcement, as_json, may_wait_until, merge_patch, notices, recent_notices
-from caisson.shell.actions import Actions
+from caisson.core.unreadable import has_unknown_owner, is_unreadable, unreadable_condition
+from caisson.core.verdict import ConditionResult, condition_result
+from caisson.core.writing import (
+    as_json,
+    defer_write_until,
+    expiry_warning,
+    merge_patch,
+    recent_events,
+    transition_events,
+)
+from caisson.shell.actions import ActionExecutor
 from caisson.shell.clock import now
 from caisson.shell.collections import SANDBOXES
 from caisson.shell.errors import AnswerTooLarge
 from caisson.shell.health import Health
-from caisson.shell.kube import Kube
+from caisson.shell.kube import KubeClient
 from caisson.shell.memory import Memory
 from caisson.shell.metrics import Metrics
-from caisson.shell.pools import Pools
-from caisson.shell.queue import LOOKED_AT_EVERY
-from caisson.shell.recorder import Recorder
-from caisson.shell.status import CHANGED_MEANWHILE, first_problem, readable_status, stored_status, write_status
+from caisson.shell.pools import PoolController
+from caisson.shell.queue import RESYNC_INTERVAL
+from caisson.shell.recorder import EventRecorder
+from caisson.shell.status import WRITE_CONFLICT_RETRY_DELAY, first_problem, readable_status, stored_status, write_status
 from caisson.shell.store import Key, OwnerKey, Store, claimed_pod
 
 Json = dict[str, Any]
 
 log = structlog.get_logger(__name__)
 
-_LATELY = timedelta(minutes=1)
+HANDOVER_WINDOW = timedelta(minutes=1)
 
 
 class _Pooled(NamedTuple):
     """A Sandbox with what it has from its pool."""
 
     sandbox: Sandbox
-    warm: WarmPod | None = None
+    warm: ClaimablePod | None = None
     soon: bool = False
     missing: bool = False
     unreadable: bool = False
     """The pod is there, but not the template that it was created from."""
 
 
-class Reconciler:
+class SandboxController:
     """Brings one Sandbox a step further."""
 
     def __init__(
         self,
         config: Config,
-        kube: Kube,
+        kube: KubeClient,
         sandboxes: Store,
         pods: Store,
-        kept: Mapping[Kept, Store],
-        pools: Pools,
-        actions: Actions,
+        children: Mapping[ChildKind, Store],
+        pools: PoolController,
+        actions: ActionExecutor,
         health: Health,
         metrics: Metrics,
         wake: Callable[[Key], None],
@@ -84,11 +91,11 @@ class Reconciler:
         """Read from the stores, act through `actions`; ask for another look by `wake` and `wake_after` (seconds)."""
         self._config, self._kube, self._actions = config, kube, actions
         self._health, self._metrics = health, metrics
-        self._sandboxes, self._pods, self._kept, self._pools = sandboxes, pods, kept, pools
+        self._sandboxes, self._pods, self._children, self._pools = sandboxes, pods, children, pools
         self._wake, self._wake_after, self._forget = wake, wake_after, forget
-        self._recorder = Recorder(kube, KIND)
+        self._recorder = EventRecorder(kube, KIND)
         self._memories: dict[Key, Memory] = {}
-        self._told_of_pruning = False
+        self._has_logged_pruning = False
 
     async def reconcile(self, key: Key) -> None:
         """Look at a Sandbox, do the one next thing, and write its status where that changed."""
@@ -110,66 +117,66 @@ class Reconciler:
         except ValidationError as error:
             await self._settle_unread(key, raw, memory, _invalid(error))
             return
-        seen = self._observe(key, sandbox, memory)
-        decision = decide(seen, self._config, now())
+        observed = self._observe(key, sandbox, memory)
+        decision = decide(observed, self._config, now())
         performed: Action | None = None
-        while (action := decision.step.action) is not None and _may_follow(action, performed):
-            await self._actions.perform(key, seen.sandbox, memory, action)
+        while (action := decision.plan.action) is not None and _may_follow(action, performed):
+            await self._actions.perform(key, observed.sandbox, memory, action)
             performed = action
             if isinstance(action, ClaimPod):
                 # What was written to the status is what the next look goes by.
                 raw = self._sandboxes.get(key) or raw
                 sandbox = _read(raw)
-            seen = self._observe(key, sandbox, memory)
-            decision = decide(seen, self._config, now())
-        await self._write(key, seen, memory, decision, stored_status(raw, sandbox.status))
-        if decision.step.action not in (None, performed):
+            observed = self._observe(key, sandbox, memory)
+            decision = decide(observed, self._config, now())
+        await self._write(key, observed, memory, decision, stored_status(raw, sandbox.status))
+        if decision.plan.action not in (None, performed):
             # What was done cleared the way for something else.
             self._wake_after(key, 0)
 
-    def _observe(self, key: Key, sandbox: Sandbox, memory: Memory) -> Observation:
+    def _observe(self, key: Key, sandbox: Sandbox, memory: Memory) -> ObservedState:
         own, others = self._own_pods(key, sandbox)
-        pod = pod_view(own) if own is not None else None
+        pod = pod_snapshot(own) if own is not None else None
         if pod is not None and pod.uid == memory.claiming and pod.owner_uid == sandbox.metadata.uid:
             # The pod itself shows that the claim succeeded, also if the answer to the claim was lost.
             memory.claiming, memory.claimed_at = None, now()
             self._metrics.claimed(Origin.WARM)
-        unreadable = [thing for thing in (own, *others) if thing is not None and is_unreadable(thing)]
+        unreadable = [obj for obj in (own, *others) if obj is not None and is_unreadable(obj)]
         pooled = self._pooled(sandbox, own, memory)
         session: Session | None = memory.session
         events: PodEvents | None = memory.pod_events
-        seen = Observation(
+        observed = ObservedState(
             sandbox=pooled.sandbox,
             pod=pod,
-            surplus=tuple(pod_view(other) for other in others) if not unreadable else (),
-            unreadable=unreadable_verdict(unreadable[0]) if unreadable else None,
+            surplus=tuple(pod_snapshot(other) for other in others) if not unreadable else (),
+            unreadable=unreadable_condition(unreadable[0]) if unreadable else None,
             warm=pooled.warm,
             warm_soon=pooled.soon,
             pool_missing=pooled.missing,
             template_unreadable=pooled.unreadable,
-            claimed_at=memory.claimed_at or _claimed_lately(sandbox),
-            kept={kind: thing for kind, store in self._kept.items() if (thing := store.get(key)) is not None},
+            claimed_at=memory.claimed_at or _recently_claimed_at(sandbox),
+            children={kind: obj for kind, store in self._children.items() if (obj := store.get(key)) is not None},
             create_failure=memory.create_failure,
-            kept_failures=dict(memory.kept_failures),
+            child_failures=dict(memory.child_failures),
             session=session if pod and session and session.pod_uid == pod.uid else None,
             idle=memory.idle if pod and memory.idle and memory.idle.pod_uid == pod.uid else None,
             pod_events=events if pod and events and events.pod_uid == pod.uid else None,
             looked_at=memory.looked_at,
         )
         if memory.start is not None:
-            for phase, seconds in memory.start.advance(seen, asyncio.get_running_loop().time()):
+            for phase, seconds in memory.start.advance(observed, asyncio.get_running_loop().time()):
                 self._metrics.phase(phase, seconds)
-            seen = replace(seen, startup=memory.start.moments_of(pod))
-        return seen
+            observed = replace(observed, startup=memory.start.moments_of(pod))
+        return observed
 
     def _own_pods(self, key: Key, sandbox: Sandbox) -> tuple[Json | None, list[Json]]:
         """Return the Sandbox's pod, and what other pods it owns.
 
         Where it owns none, the pod is that of an earlier Sandbox of this name, or one of the name that nobody owns.
         """
-        named = self._pods.indexed(OwnerKey(key.namespace, KIND, key.name))
+        candidates = self._pods.indexed(OwnerKey(key.namespace, KIND, key.name))
         # One whose owner could not be read may be the Sandbox's: there must be no second one beside it.
-        mine = [pod for pod in named if is_owned_by(pod, sandbox) or has_unknown_owner(pod)]
+        mine = [pod for pod in candidates if is_owned_by(pod, sandbox) or has_unknown_owner(pod)]
         if not mine and (pod := self._unreadable_pod_of_status(sandbox)) is not None:
             mine = [pod]
         uid = sandbox.status.pod_uid
@@ -184,7 +191,7 @@ class Reconciler:
         if of_the_name is not None and controller_of(of_the_name) is not None:
             of_the_name = None
         # Those that an earlier Sandbox took out of a pool have other names: they are in nobody's way.
-        return next((pod for pod in named if pod["metadata"]["name"] == key.name), of_the_name), []
+        return next((pod for pod in candidates if pod["metadata"]["name"] == key.name), of_the_name), []
 
     def _unreadable_pod_of_status(self, sandbox: Sandbox) -> Json | None:
         """Return the pod that the status names, if neither its owner nor its labels could be read."""
@@ -197,41 +204,41 @@ class Reconciler:
         if sandbox.spec.pool_ref is None:
             return _Pooled(sandbox)
         pool = self._pools.get(Key(sandbox.metadata.namespace, sandbox.spec.pool_ref.name))
-        made_from = read_template(pod) if pod is not None else None
-        if made_from is not None:
-            return _Pooled(with_template(sandbox, made_from.template))
+        template_record = read_template(pod) if pod is not None else None
+        if template_record is not None:
+            return _Pooled(with_template(sandbox, template_record.template))
         if pod is not None and is_owned_by(pod, sandbox):
             return _Pooled(sandbox, unreadable=True)
         if pool is None:
             return _Pooled(sandbox, missing=True)
         filled = with_template(sandbox, pool.spec.template.spec)
-        if pod is not None or _not_taken(sandbox.metadata, memory) is not None:
+        if pod is not None or _claim_problem(sandbox.metadata, memory) is not None:
             # The name is another pod's, or the claim would be refused again. One of its own may be allowed.
             return _Pooled(filled)
-        warm, soon = self._pools.offer(sandbox, pool)
+        warm, soon = self._pools.find_warm_pod(sandbox, pool)
         return _Pooled(filled, warm, soon)
 
-    async def _write(self, key: Key, seen: Observation, memory: Memory, decision: Decision, stored: Json) -> None:
+    async def _write(self, key: Key, observed: ObservedState, memory: Memory, decision: Decision, stored: Json) -> None:
         """Write the status if it is not `stored` and may not wait for a better one; see that the key comes back."""
-        known = seen.sandbox.status
+        previous_status = observed.sandbox.status
         patch = merge_patch(stored, as_json(decision.status))
-        wake_at = earliest(decision.step.wake_at, now() + LOOKED_AT_EVERY)
+        requeue_at = earliest(decision.plan.requeue_at, now() + RESYNC_INTERVAL)
         if not patch or patch == memory.pruned:
             memory.status_changed_since = None
-            _consume(memory, seen.session)
+            _consume(memory, observed.session)
         else:
             memory.status_changed_since = memory.status_changed_since or now()
-            waits = may_wait_until(known, decision.status, memory.status_changed_since)
+            waits = defer_write_until(previous_status, decision.status, memory.status_changed_since)
             if waits is not None and now() < waits:
-                wake_at = earliest(wake_at, waits)
-            elif not await self._patch(seen, memory, decision.status, patch):
-                wake_at = earliest(wake_at, now() + CHANGED_MEANWHILE)
+                requeue_at = earliest(requeue_at, waits)
+            elif not await self._patch(observed, memory, decision.status, patch):
+                requeue_at = earliest(requeue_at, now() + WRITE_CONFLICT_RETRY_DELAY)
             else:
-                await self._announce(seen.sandbox.metadata, memory, decision.status)
+                await self._announce(observed.sandbox.metadata, memory, decision.status)
                 # What was just written may be what the next step goes by.
-                wake_at = now()
-        if wake_at is not None:
-            self._wake_after(key, (wake_at - now()).total_seconds())
+                requeue_at = now()
+        if requeue_at is not None:
+            self._wake_after(key, (requeue_at - now()).total_seconds())
 
     async def _announce(self, metadata: ObjectMeta, memory: Memory, status: SandboxStatus) -> None:
         """Record the Events and metrics of what changed in the stored status since the last call.
@@ -241,34 +248,34 @@ class Reconciler:
         """
         before, memory.announced_status = memory.announced_status, status
         if before is None:
-            new = recent_notices(status, now() - _LATELY)
+            new = recent_events(status, now() - HANDOVER_WINDOW)
         else:
-            new = notices(before, status, _not_taken(metadata, memory))
+            new = transition_events(before, status, _claim_problem(metadata, memory))
             if status.pool is not None and status.pool != before.pool and status.pool.origin is Origin.COLD:
                 self._metrics.claimed(Origin.COLD)
-        for notice in new:
-            is_first = await self._recorder.record(metadata, notice)
-            if is_first and notice.crash is not None:
-                self._metrics.crashed(notice.crash.reason)
+        for event in new:
+            is_first = await self._recorder.record(metadata, event)
+            if is_first and event.crash is not None:
+                self._metrics.crashed(event.crash.reason)
 
-    async def _patch(self, seen: Observation, memory: Memory, status: SandboxStatus, patch: Json) -> bool:
+    async def _patch(self, observed: ObservedState, memory: Memory, status: SandboxStatus, patch: Json) -> bool:
         """Write the status. Returns False when the Sandbox is gone or has changed by now."""
-        if (ahead := announcement(seen.sandbox.status, status)) is not None:
-            await self._recorder.record(seen.sandbox.metadata, ahead)
-        written = await write_status(self._kube, self._sandboxes, PLURAL, seen.sandbox.metadata, patch)
+        if (ahead := expiry_warning(observed.sandbox.status, status)) is not None:
+            await self._recorder.record(observed.sandbox.metadata, ahead)
+        written = await write_status(self._kube, self._sandboxes, PLURAL, observed.sandbox.metadata, patch)
         if written is None:
             return False
-        self._health.wrote(seen.sandbox.metadata.resource_version, written)
+        self._health.wrote(observed.sandbox.metadata.resource_version, written)
         memory.pruned = merge_patch(written.get("status", {}), as_json(status))
-        if _sets(memory.pruned) and not self._told_of_pruning:
-            self._told_of_pruning = True
+        if _sets(memory.pruned) and not self._has_logged_pruning:
+            self._has_logged_pruning = True
             log.warning(
                 "the CRD is older than the operator: parts of the status are not kept",
                 fields=sorted(memory.pruned),
                 hint="kubectl apply -f manifests/crd.yaml",
             )
         memory.status_changed_since = None
-        _consume(memory, seen.session)
+        _consume(memory, observed.session)
         return True
 
     async def _settle_unreadable(self, key: Key, stub: Json, memory: Memory) -> None:
@@ -282,10 +289,10 @@ class Reconciler:
         if raw is not None and raw["metadata"]["uid"] == memory.uid:
             status = readable_status(SandboxStatus, raw)
             await self._announce(ObjectMeta.model_validate(raw["metadata"]), memory, status)
-            problem = unreadable_verdict(stub)
+            problem = unreadable_condition(stub)
             await self._settle_unread(key, raw, memory, replace(problem, status="False"))
 
-    async def _settle_unread(self, key: Key, raw: Json, memory: Memory, problem: Verdict) -> None:
+    async def _settle_unread(self, key: Key, raw: Json, memory: Memory, problem: ConditionResult) -> None:
         spec, lifetime = raw.get("spec") or {}, _readable_lifetime(raw)
         bare = Sandbox.model_construct(
             metadata=ObjectMeta.model_validate(raw["metadata"]),
@@ -297,11 +304,11 @@ class Reconciler:
             ),
             status=readable_status(SandboxStatus, raw),
         )
-        seen = replace(self._observe(key, bare, memory), lifetime_unreadable=lifetime is None)
-        decision = decide_unread(seen, self._config, problem, now())
-        if decision.step.action is not None:
-            await self._actions.perform(key, bare, memory, decision.step.action)
-        await self._write(key, seen, memory, decision, stored_status(raw, bare.status))
+        observed = replace(self._observe(key, bare, memory), lifetime_unreadable=lifetime is None)
+        decision = decide_unread(observed, self._config, problem, now())
+        if decision.plan.action is not None:
+            await self._actions.perform(key, bare, memory, decision.plan.action)
+        await self._write(key, observed, memory, decision, stored_status(raw, bare.status))
 
     def _memory(self, key: Key, raw: Json) -> Memory:
         uid = raw["metadata"]["uid"]
@@ -318,17 +325,17 @@ class Reconciler:
         self._forget(key)
 
 
-def _not_taken(metadata: ObjectMeta, memory: Memory) -> Verdict | None:
+def _claim_problem(metadata: ObjectMeta, memory: Memory) -> ConditionResult | None:
     """Why the API server would not let a pod be taken for this generation of the spec."""
     failure = memory.claim_failure
-    return failure.told if failure is not None and failure.generation == metadata.generation else None
+    return failure.result if failure is not None and failure.generation == metadata.generation else None
 
 
-def _claimed_lately(sandbox: Sandbox) -> datetime | None:
+def _recently_claimed_at(sandbox: Sandbox) -> datetime | None:
     """When the pod was taken, if that was a moment ago: by an operator that may not have come to look at it."""
     pool = sandbox.status.pool
     claimed_at = pool.claimed_at if pool is not None else None
-    return claimed_at if claimed_at is not None and now() - claimed_at < _LATELY else None
+    return claimed_at if claimed_at is not None and now() - claimed_at < HANDOVER_WINDOW else None
 
 
 def _may_follow(action: Action, performed: Action | None) -> bool:
@@ -341,14 +348,14 @@ def _sets(patch: Json) -> bool:
     return any(_sets(value) if isinstance(value, dict) else value is not None for value in patch.values())
 
 
-def _consume(memory: Memory, seen: Session | None) -> None:
+def _consume(memory: Memory, observed: Session | None) -> None:
     """What a session reported is in the status now. One that ended or was opened meanwhile has yet to be seen."""
-    if isinstance(seen, SessionReported) and memory.session is seen:
+    if isinstance(observed, SessionReported) and memory.session is observed:
         memory.session = None
 
 
-def _invalid(error: ValidationError) -> Verdict:
-    return verdict("False", Reason.INVALID_SPEC, said=first_problem(error))
+def _invalid(error: ValidationError) -> ConditionResult:
+    return condition_result("False", Reason.INVALID_SPEC, external_message=first_problem(error))
 
 
 def _read(raw: Json) -> Sandbox:

@@ -6,43 +6,43 @@ from typing import Any
 import structlog
 
 from caisson.api.sandbox import API_VERSION, ObjectMeta
-from caisson.core.writing import Notice
+from caisson.core.writing import EventSpec
 from caisson.shell.clock import now
 from caisson.shell.errors import AlreadyExists, CaissonError
-from caisson.shell.kube import Kube
+from caisson.shell.kube import KubeClient
 
 log = structlog.get_logger(__name__)
 
 COMPONENT = "caisson"
 
 
-class Recorder:
+class EventRecorder:
     """Records notices. An Event that can't be recorded is only logged: it must not keep the work from going on."""
 
-    def __init__(self, kube: Kube, kind: str) -> None:
+    def __init__(self, kube: KubeClient, kind: str) -> None:
         """Record Events of resources of this kind through this connection."""
         self._kube, self._kind = kube, kind
 
-    async def record(self, metadata: ObjectMeta, notice: Notice) -> bool:
+    async def record(self, metadata: ObjectMeta, event: EventSpec) -> bool:
         """Write the Event and the log line of a transition. Returns False if that was done before."""
-        bound = log.bind(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, reason=str(notice.reason))
-        if notice.crash is not None:
-            crash = notice.crash.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"stdout", "hint"})
+        bound = log.bind(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, reason=str(event.reason))
+        if event.crash is not None:
+            crash = event.crash.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"stdout", "hint"})
             bound = bound.bind(crash=crash)
         try:
-            await self._kube.create_event(metadata.namespace, _event(self._kind, metadata, notice))
+            await self._kube.create_event(metadata.namespace, _event(self._kind, metadata, event))
         except AlreadyExists:
             return False
         except CaissonError as error:
             bound.warning("event not recorded", error=str(error))
-        write = bound.info if notice.level == "Normal" else bound.warning
-        write(f"{self._kind.lower()} transition", message=notice.message)
+        write = bound.info if event.level == "Normal" else bound.warning
+        write(f"{self._kind.lower()} transition", message=event.message)
         return True
 
 
-def _event(kind: str, metadata: ObjectMeta, notice: Notice) -> dict[str, Any]:
+def _event(kind: str, metadata: ObjectMeta, event: EventSpec) -> dict[str, Any]:
     at = now().strftime("%Y-%m-%dT%H:%M:%SZ")
-    suffix = secrets.token_hex(8) if notice.key is None else f"{metadata.uid}.{notice.key}"
+    suffix = secrets.token_hex(8) if event.key is None else f"{metadata.uid}.{event.key}"
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -55,9 +55,9 @@ def _event(kind: str, metadata: ObjectMeta, notice: Notice) -> dict[str, Any]:
             "uid": metadata.uid,
             "resourceVersion": metadata.resource_version,
         },
-        "type": notice.level,
-        "reason": str(notice.reason),
-        "message": notice.message,
+        "type": event.level,
+        "reason": str(event.reason),
+        "message": event.message,
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
         "reportingInstance": "",

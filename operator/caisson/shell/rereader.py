@@ -8,17 +8,17 @@ from typing import Any
 import structlog
 
 from caisson.shell.budget import Budget
-from caisson.shell.collections import Collection
+from caisson.shell.collections import ApiResource
 from caisson.shell.errors import KubeUnreachable
-from caisson.shell.kube import Kube
+from caisson.shell.kube import KubeClient
 from caisson.shell.store import Key, Store
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
-_PAUSE_SECONDS = 1.0
+REREAD_PAUSE_SECONDS = 1.0
 """Objects are often deleted many at a time."""
-_PERIOD_SECONDS = 60.0
+REREAD_PERIOD_SECONDS = 60.0
 
 
 class Rereader:
@@ -26,9 +26,9 @@ class Rereader:
 
     def __init__(
         self,
-        kube: Kube,
+        kube: KubeClient,
         budget: Budget,
-        stores: Mapping[Store, tuple[Collection, Callable[[Json], None]]],
+        stores: Mapping[Store, tuple[ApiResource, Callable[[Json], None]]],
     ) -> None:
         """Read objects of these kinds into these stores; call what stands beside the kind with each."""
         self._kube, self._budget, self._stores = kube, budget, stores
@@ -38,29 +38,29 @@ class Rereader:
         """Read until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_PERIOD_SECONDS):
+                async with asyncio.timeout(REREAD_PERIOD_SECONDS):
                     await self._budget.freed.wait()
             self._budget.freed.clear()
             await self.read()
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(REREAD_PAUSE_SECONDS)
 
     async def read(self) -> None:
         """Read as many objects as there is room for. One that can't be read is left alone for a minute."""
         now = asyncio.get_running_loop().time()
-        self._retry_at = {found: at for found, at in self._retry_at.items() if at > now}
+        self._retry_at = {result: at for result, at in self._retry_at.items() if at > now}
         for holder, key in self._budget.restorable():
             assert isinstance(holder, Store)  # noqa: S101  nothing else uses the budget
             if (holder, key) in self._retry_at:
                 continue
             kind, changed = self._stores[holder]
             try:
-                thing = await self._kube.find(kind, key.namespace, key.name)
+                obj = await self._kube.find(kind, key.namespace, key.name)
                 # If it is gone, the watch is about to report that.
-                if thing is not None and holder.put(thing):
-                    changed(thing)
+                if obj is not None and holder.put(obj):
+                    changed(obj)
             except KubeUnreachable as error:
                 log.warning("objects not read again", kind=kind.kind, object=str(key), error=str(error))
                 return
             except Exception as error:  # noqa: BLE001  no object keeps those of other namespaces from being read
-                self._retry_at[holder, key] = now + _PERIOD_SECONDS
+                self._retry_at[holder, key] = now + REREAD_PERIOD_SECONDS
                 log.warning("object not read again", kind=kind.kind, object=str(key), error=repr(error))

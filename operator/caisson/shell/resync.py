@@ -7,14 +7,14 @@ from typing import Any
 
 import structlog
 
-from caisson.shell.collections import Collection
+from caisson.shell.collections import ApiResource
 from caisson.shell.errors import CaissonError, NotFound
-from caisson.shell.kube import Kube
-from caisson.shell.store import Store, take_over
+from caisson.shell.kube import KubeClient
+from caisson.shell.store import Store, replace_from_list
 
 log = structlog.get_logger(__name__)
 
-_RETRY_SECONDS = 5
+LIST_RETRY_SECONDS = 5
 
 
 class Resync:
@@ -22,8 +22,8 @@ class Resync:
 
     def __init__(
         self,
-        kube: Kube,
-        kind: Collection,
+        kube: KubeClient,
+        kind: ApiResource,
         namespace: str | None,
         store: Store,
         changed: Callable[[dict[str, Any]], None],
@@ -45,19 +45,21 @@ class Resync:
         while True:
             try:
                 events = self._kube.list_all(self._kind, self._namespace)
-                await take_over(events, self._store, self._namespace, self._changed)
+                await replace_from_list(events, self._store, self._namespace, self._changed)
             except NotFound:
                 log.warning(
                     "the CRD is not installed",
                     plural=self._kind.plural,
                     hint="kubectl apply -f manifests/crd.yaml",
-                    retry_in_seconds=_RETRY_SECONDS,
+                    retry_in_seconds=LIST_RETRY_SECONDS,
                 )
             except CaissonError as error:
-                log.warning("not listed", plural=self._kind.plural, error=str(error), retry_in_seconds=_RETRY_SECONDS)
+                log.warning(
+                    "not listed", plural=self._kind.plural, error=str(error), retry_in_seconds=LIST_RETRY_SECONDS
+                )
             except Exception:
                 # Whatever the API server answered: the operator goes on, and so do its lists.
-                log.exception("list failed", plural=self._kind.plural, retry_in_seconds=_RETRY_SECONDS)
+                log.exception("list failed", plural=self._kind.plural, retry_in_seconds=LIST_RETRY_SECONDS)
             else:
                 self.synced.set()
                 self._hurry.clear()
@@ -65,4 +67,4 @@ class Resync:
                     async with asyncio.timeout(self._period_seconds):
                         await self._hurry.wait()
                 continue
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(LIST_RETRY_SECONDS)

@@ -10,20 +10,20 @@ from weakref import WeakValueDictionary
 import structlog
 
 from caisson.core.observation import IdleAnswer, SessionLost, SessionReported, SessionRunning
-from caisson.core.plan import AskIdle, Expected, OpenSession
-from caisson.core.report import Cause, Ready, Report, ReportError, parse_report
+from caisson.core.plan import OpenSession, QueryIdleTime, SessionPurpose
+from caisson.core.report import FailureCause, Report, ReportError, StartSucceeded, parse_report
 from caisson.core.text import clean_line
 from caisson.shell.clock import now
 from caisson.shell.exec import ExecError, ExecResult, Executor
 from caisson.shell.memory import Memory
 from caisson.shell.metrics import Metrics
-from caisson.shell.pace import Pace
+from caisson.shell.pace import NodeStartLimiter
 from caisson.shell.store import Key
 
 log = structlog.get_logger(__name__)
 
-_ASK_TIMEOUT_SECONDS = 30
-_REPORTED = frozenset({0, 1})
+IDLE_QUERY_TIMEOUT_SECONDS = 30
+_EXIT_CODES_WITH_REPORT = frozenset({0, 1})
 """Exit codes with which the in-pod script has said all: it is ready, or it failed and said how."""
 
 
@@ -35,14 +35,14 @@ class SessionLimits:
     per_namespace: int
 
 
-class Sessions:
+class ExecSessions:
     """Opens at most one session per Sandbox and a bounded number in all, and wakes the Sandbox when one ended."""
 
     def __init__(
         self,
         executor: Executor,
         limits: SessionLimits,
-        pace: Pace,
+        start_limiter: NodeStartLimiter,
         metrics: Metrics,
         may_open: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -50,60 +50,60 @@ class Sessions:
 
         `may_open` is asked right before a session is opened, which is lost where it says no.
         """
-        self._executor, self._may_open, self._pace = executor, may_open, pace
+        self._executor, self._may_open, self._start_limiter = executor, may_open, start_limiter
         self._open, self._waiting = metrics.sessions.labels("open"), metrics.sessions.labels("waiting")
         self._free = asyncio.Semaphore(limits.in_all)
         # Weak: a namespace without sessions leaves nothing behind.
         self._free_in: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._per_namespace = limits.per_namespace
 
-    def open(self, key: Key, memory: Memory, wanted: OpenSession) -> None:
+    def open(self, key: Key, memory: Memory, action: OpenSession) -> None:
         """Start a session, unless one runs already in this pod."""
-        if isinstance(memory.session, SessionRunning) and memory.session.pod_uid == wanted.pod_uid:
+        if isinstance(memory.session, SessionRunning) and memory.session.pod_uid == action.pod_uid:
             return
         memory.close()
         before = memory.session
-        lost = before.count if isinstance(before, SessionLost) and before.pod_uid == wanted.pod_uid else 0
-        memory.session = SessionRunning(wanted.pod_uid)
-        memory.session_task = asyncio.create_task(self._run(key, memory, wanted, lost), name=f"session {key}")
+        lost = before.count if isinstance(before, SessionLost) and before.pod_uid == action.pod_uid else 0
+        memory.session = SessionRunning(action.pod_uid)
+        memory.session_task = asyncio.create_task(self._run(key, memory, action, lost), name=f"session {key}")
 
-    async def _run(self, key: Key, memory: Memory, wanted: OpenSession, lost: int) -> None:
+    async def _run(self, key: Key, memory: Memory, action: OpenSession, lost: int) -> None:
         def printed(first_line: bytes) -> None:
             kernel = _kernel(first_line)
-            if kernel is not None and memory.session == SessionRunning(wanted.pod_uid):
-                memory.session = SessionRunning(wanted.pod_uid, kernel)
+            if kernel is not None and memory.session == SessionRunning(action.pod_uid):
+                memory.session = SessionRunning(action.pod_uid, kernel)
                 memory.wake()
 
         try:
-            result = await self._exec(key, wanted, wanted.timeout_seconds, printed)
-            report = _report(result, wanted)
+            result = await self._exec(key, action, action.timeout_seconds, printed)
+            report = _report(result, action)
         except (ExecError, ReportError) as error:
             log.warning("session lost", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))
-            memory.session = SessionLost(wanted.pod_uid, str(error), now(), lost + 1)
+            memory.session = SessionLost(action.pod_uid, str(error), now(), lost + 1)
         except Exception as error:
             # Nobody waits for this task: unless it says how it ended, the Sandbox would take the session for running.
             log.exception("session failed", namespace=key.namespace, name=key.name, uid=memory.uid)
-            memory.session = SessionLost(wanted.pod_uid, type(error).__name__, now(), lost + 1)
+            memory.session = SessionLost(action.pod_uid, type(error).__name__, now(), lost + 1)
         else:
-            memory.session = SessionReported(wanted.pod_uid, report, now())
-            if isinstance(report.outcome, Ready):
+            memory.session = SessionReported(action.pod_uid, report, now())
+            if isinstance(report.outcome, StartSucceeded):
                 memory.looked_at = memory.session.at
         memory.wake()
 
-    def ask(self, key: Key, memory: Memory, wanted: AskIdle) -> None:
+    def ask(self, key: Key, memory: Memory, action: QueryIdleTime) -> None:
         """Ask how long a sandbox was idle, unless a session runs already. Without an answer nothing is lost."""
         if isinstance(memory.session, SessionRunning):
             return
         memory.close()
-        memory.session = SessionRunning(wanted.pod_uid)
-        memory.session_task = asyncio.create_task(self._ask(key, memory, wanted), name=f"idle {key}")
+        memory.session = SessionRunning(action.pod_uid)
+        memory.session_task = asyncio.create_task(self._ask(key, memory, action), name=f"idle {key}")
 
-    async def _ask(self, key: Key, memory: Memory, wanted: AskIdle) -> None:
+    async def _ask(self, key: Key, memory: Memory, action: QueryIdleTime) -> None:
         before = memory.idle
-        failures = before.failures if before is not None and before.pod_uid == wanted.pod_uid else 0
-        answer = IdleAnswer(wanted.pod_uid, now(), None, failures + 1)
+        failures = before.failures if before is not None and before.pod_uid == action.pod_uid else 0
+        answer = IdleAnswer(action.pod_uid, now(), None, failures + 1)
         try:
-            result = await self._exec(key, wanted, _ASK_TIMEOUT_SECONDS, lambda _: None)
+            result = await self._exec(key, action, IDLE_QUERY_TIMEOUT_SECONDS, lambda _: None)
             seconds = _idle_seconds(result)
         except (ExecError, ReportError) as error:
             # Once: it may go on for as long as the pod has the toolbox that it has.
@@ -113,14 +113,14 @@ class Sessions:
             log.exception("session failed", namespace=key.namespace, name=key.name, uid=memory.uid)
         else:
             at = now()
-            answer = IdleAnswer(wanted.pod_uid, at, at - timedelta(seconds=seconds))
+            answer = IdleAnswer(action.pod_uid, at, at - timedelta(seconds=seconds))
         memory.idle, memory.session = answer, None
         memory.wake()
 
     async def _exec(
         self,
         key: Key,
-        wanted: OpenSession | AskIdle,
+        action: OpenSession | QueryIdleTime,
         timeout_seconds: float,
         printed: Callable[[bytes], None],
     ) -> ExecResult:
@@ -128,13 +128,17 @@ class Sessions:
         # The namespace's own slots first: who waits for one takes none of the others'.
         async with AsyncExitStack() as turn:
             with self._waiting.track_inprogress():
-                for slot in (self._slots_of(key.namespace), self._pace.turn(wanted.node, key.namespace), self._free):
+                for slot in (
+                    self._slots_of(key.namespace),
+                    self._start_limiter.slot(action.node, key.namespace),
+                    self._free,
+                ):
                     await turn.enter_async_context(slot)
             if not self._may_open():
                 raise ExecError("this operator does not hold the lease")
             with self._open.track_inprogress():
                 return await self._executor.run(
-                    key.namespace, wanted.pod_name, wanted.command, timeout_seconds, printed
+                    key.namespace, action.pod_name, action.command, timeout_seconds, printed
                 )
 
     def _slots_of(self, namespace: str) -> asyncio.Semaphore:
@@ -154,11 +158,11 @@ def _kernel(first_line: bytes) -> str | None:
 
 def _read(result: ExecResult) -> Report:
     """Read what a session told. Raises ReportError where the in-pod script did not come to its end in this pod."""
-    if result.exit_code not in _REPORTED:
-        said = clean_line(result.stderr[-512:], 256)
-        raise ReportError(f"the in-pod script ended with exit code {result.exit_code}: {said}")
+    if result.exit_code not in _EXIT_CODES_WITH_REPORT:
+        message = clean_line(result.stderr[-512:], 256)
+        raise ReportError(f"the in-pod script ended with exit code {result.exit_code}: {message}")
     report = parse_report(result.stdout)
-    if report.has_failed_by(Cause.WRONG_POD):
+    if report.has_failed_by(FailureCause.WRONG_POD):
         raise ReportError("another pod has taken the name")
     return report
 
@@ -170,17 +174,17 @@ def _idle_seconds(result: ExecResult) -> int:
     return seconds
 
 
-def _report(result: ExecResult, wanted: OpenSession) -> Report:
+def _report(result: ExecResult, action: OpenSession) -> Report:
     """Read what a session told. Raises ReportError where that is not what it was opened for."""
     report = _read(result)
-    if wanted.is_verified and report.has_failed_by(Cause.NOT_GVISOR):
+    if action.is_verified and report.has_failed_by(FailureCause.NOT_GVISOR):
         raise ReportError("the sandbox reports another kernel than before")
-    told = {
-        Expected.START: report.outcome is not None,
+    has_answer = {
+        SessionPurpose.START: report.outcome is not None,
         # A look at the kernel starts nothing that could fail.
-        Expected.KERNEL: report.kernel is not None or report.has_failed_by(Cause.NOT_GVISOR),
-        Expected.PRELOAD: report.preload is not None,
+        SessionPurpose.KERNEL: report.kernel is not None or report.has_failed_by(FailureCause.NOT_GVISOR),
+        SessionPurpose.PRELOAD: report.preload is not None,
     }
-    if not told[wanted.expected]:
-        raise ReportError(f"the session ended without saying {wanted.expected.value}")
+    if not has_answer[action.purpose]:
+        raise ReportError(f"the session ended without saying {action.purpose.value}")
     return report

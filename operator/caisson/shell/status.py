@@ -10,17 +10,17 @@ from caisson.api.pool import SandboxPoolStatus
 from caisson.api.sandbox import ObjectMeta, SandboxStatus
 from caisson.core.writing import as_json
 from caisson.shell.errors import Conflict, NotFound
-from caisson.shell.kube import Kube
+from caisson.shell.kube import KubeClient
 from caisson.shell.store import Store
 
 Json = dict[str, Any]
 StatusT = TypeVar("StatusT", bound=ApiModel)
 
-CHANGED_MEANWHILE = timedelta(seconds=5)
+WRITE_CONFLICT_RETRY_DELAY = timedelta(seconds=5)
 """When to look again after a write that was not taken: the watch wakes us, unless that is what failed."""
 
 
-async def write_status(kube: Kube, store: Store, plural: str, metadata: ObjectMeta, patch: Json) -> Json | None:
+async def write_status(kube: KubeClient, store: Store, plural: str, metadata: ObjectMeta, patch: Json) -> Json | None:
     """Apply a JSON merge patch to a status, and keep the answer. Returns None where the object is another by now."""
     # A UID is no precondition of a patch to a custom resource's status; the resource version is, and implies it.
     body = {"metadata": {"resourceVersion": metadata.resource_version}, "status": patch}

@@ -21,11 +21,11 @@ from caisson.shell.kube import ListEnd, ListItem, ListStart
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
-_REMEMBERED = 4096
+REMEMBERED_DELETIONS = 4096
 """How many deletions, and how many reports, a store remembers."""
 _OWN_ANNOTATIONS = "caisson.dev/"
-_SIMPLE_BYTES = 64 * 2**10
-_MOST_VALUES = 20_000
+SIMPLE_OBJECT_BYTES = 64 * 2**10
+MAX_OBJECT_VALUES = 20_000
 """How many values an object may consist of that takes more than `_SIMPLE_BYTES`. In memory a value takes fifty times as
 much as in text, if the text is `{},{},…`; an object of Caisson's own has a few thousand."""
 
@@ -41,13 +41,13 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-def key_of(thing: Json) -> Key:
+def key_of(obj: Json) -> Key:
     """Return the key of an object."""
-    return Key(thing["metadata"]["namespace"], thing["metadata"]["name"])
+    return Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _StoredObject:
     """An object as it is kept: as text, which takes a tenth of the memory that Python's dictionaries of it take."""
 
     version: int
@@ -93,9 +93,9 @@ class Store:
         `index` says under what else than its key an object is to be found; None: under nothing. `dropped` is called
         with the stub of an object that is dropped to make room for another one.
         """
-        self._objects: dict[Key, _Kept] = {}
+        self._objects: dict[Key, _StoredObject] = {}
         self._index_of = index
-        self._index: dict[Hashable, dict[Key, _Kept]] = {}
+        self._index: dict[Hashable, dict[Key, _StoredObject]] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
         self._listed_at: dict[str | None, int] = {}
         self._kind, self._budget, self._dropped = kind, budget or Budget(), dropped
@@ -103,16 +103,16 @@ class Store:
 
     def get(self, key: Key) -> Json | None:
         """Return the object, None where there is none."""
-        known = self._objects.get(key)
-        return known.read() if known is not None else None
+        entry = self._objects.get(key)
+        return entry.read() if entry is not None else None
 
     def all(self) -> Iterator[Json]:
         """Yield all objects."""
-        return (known.read() for known in list(self._objects.values()))
+        return (entry.read() for entry in list(self._objects.values()))
 
     def indexed(self, value: Hashable) -> list[Json]:
         """Return the objects that are to be found under this."""
-        return [known.read() for known in self._index.get(value, {}).values()]
+        return [entry.read() for entry in self._index.get(value, {}).values()]
 
     def is_indexed(self, value: Hashable) -> bool:
         """Tell whether there is any to be found under this."""
@@ -120,90 +120,90 @@ class Store:
 
     def unreadable(self) -> Iterator[Reason]:
         """Yield why objects are not read, for each of them."""
-        return (known.reason for known in list(self._objects.values()) if known.reason is not None)
+        return (previous.reason for previous in list(self._objects.values()) if previous.reason is not None)
 
     def holds(self, key: Key, uid: str) -> bool:
         """Tell whether the whole object is there, and not a stub."""
-        known = self._objects.get(key)
-        return known is not None and known.uid == uid and known.reason is None
+        previous = self._objects.get(key)
+        return previous is not None and previous.uid == uid and previous.reason is None
 
-    def put(self, thing: Json) -> bool:
+    def put(self, obj: Json) -> bool:
         """Keep an object, less what nobody reads, unless a newer version is known. Returns whether it was kept."""
-        if not is_identified(thing):
-            self._report(thing)
+        if not is_identified(obj):
+            self._report(obj)
             return False
-        key, uid = key_of(thing), thing["metadata"]["uid"]
-        known = self._objects.get(key)
-        before = known if known is not None and known.uid == uid else None
-        version = _version(thing, before)
-        if version <= self._gone.get(uid, -1) or (known is not None and known.version > version):
+        key, uid = key_of(obj), obj["metadata"]["uid"]
+        entry = self._objects.get(key)
+        before = entry if entry is not None and entry.uid == uid else None
+        version = _version(obj, before)
+        if version <= self._gone.get(uid, -1) or (entry is not None and entry.version > version):
             return False
-        kept = self._as_kept(thing, version, before)
-        if known is not None and known.version == version and not self._is_better(key, kept, known):
+        new_entry = self._as_kept(obj, version, before)
+        if entry is not None and entry.version == version and not self._is_better(key, new_entry, entry):
             return False
-        if known is not None:
-            self._drop(key, known)
-        self._keep(key, kept)
-        if kept.reason is Reason.OBJECT_TOO_LARGE:
-            self._report(kept.read())
-        elif kept.reason is None:
+        if entry is not None:
+            self._drop(key, entry)
+        self._keep(key, new_entry)
+        if new_entry.reason is Reason.OBJECT_TOO_LARGE:
+            self._report(new_entry.read())
+        elif new_entry.reason is None:
             self._reported.pop(uid, None)
-            self._budget.take(self, key, uid, len(kept.text), kept.created)
+            self._budget.take(self, key, uid, len(new_entry.text), new_entry.created)
         self._budget.settle(key.namespace)
         return True
 
-    def _as_kept(self, thing: Json, version: int, before: _Kept | None) -> _Kept:
+    def _as_kept(self, obj: Json, version: int, before: _StoredObject | None) -> _StoredObject:
         """Return what is kept of an object; `before` is what is known of an earlier version."""
-        created = _seconds(thing["metadata"].get("creationTimestamp"))
-        text = _text(_without_ballast(thing))
-        if not is_unreadable(thing):
-            if len(text) <= _SIMPLE_BYTES or _has_at_most(_MOST_VALUES, thing):
-                return _Kept(version, thing["metadata"]["uid"], self._index_of(thing), text, created)
-            index, thing = self._index_of(thing), stub_of(thing, self._kind, Reason.OBJECT_TOO_LARGE, len(text))
+        created = _seconds(obj["metadata"].get("creationTimestamp"))
+        text = _text(_without_ballast(obj))
+        if not is_unreadable(obj):
+            if len(text) <= SIMPLE_OBJECT_BYTES or _has_at_most(MAX_OBJECT_VALUES, obj):
+                return _StoredObject(version, obj["metadata"]["uid"], self._index_of(obj), text, created)
+            index, obj = self._index_of(obj), stub_of(obj, self._kind, Reason.OBJECT_TOO_LARGE, len(text))
         else:
-            if has_unknown_owner(thing) and before is not None:
+            if has_unknown_owner(obj) and before is not None:
                 # No write changes an object's UID, and none of ours takes its owner away.
                 owners = before.read()["metadata"].get("ownerReferences")
-                thing = thing | {"metadata": thing["metadata"] | ({"ownerReferences": owners} if owners else {})}
-            index = self._index_of(thing)
+                obj = obj | {"metadata": obj["metadata"] | ({"ownerReferences": owners} if owners else {})}
+            index = self._index_of(obj)
             if index is None and before is not None:
                 index = before.index
-        return _Kept(version, thing["metadata"]["uid"], index, _text(thing), created, reason_of(thing))
+        return _StoredObject(version, obj["metadata"]["uid"], index, _text(obj), created, reason_of(obj))
 
-    def _is_better(self, key: Key, kept: _Kept, known: _Kept) -> bool:
+    def _is_better(self, key: Key, children: _StoredObject, entry: _StoredObject) -> bool:
         """Tell whether the same version of an object is worth keeping: its owner, or all of it, can be read by now."""
-        if known.reason is Reason.OBJECT_TOO_LARGE:
-            return has_unknown_owner(known.read()) and not has_unknown_owner(kept.read())
+        if entry.reason is Reason.OBJECT_TOO_LARGE:
+            return has_unknown_owner(entry.read()) and not has_unknown_owner(children.read())
         return (
-            known.reason is Reason.NAMESPACE_OVER_LIMIT
-            and kept.reason is None
-            and self._budget.fits(key.namespace, len(kept.text))
+            entry.reason is Reason.NAMESPACE_OVER_LIMIT
+            and children.reason is None
+            and self._budget.fits(key.namespace, len(children.text))
         )
 
-    def _keep(self, key: Key, kept: _Kept) -> None:
-        self._objects[key] = kept
-        if kept.index is not None:
-            self._index.setdefault(kept.index, {})[key] = kept
+    def _keep(self, key: Key, children: _StoredObject) -> None:
+        self._objects[key] = children
+        if children.index is not None:
+            self._index.setdefault(children.index, {})[key] = children
 
-    def _drop(self, key: Key, known: _Kept) -> None:
+    def _drop(self, key: Key, entry: _StoredObject) -> None:
         del self._objects[key]
-        if known.index is not None:
-            found = self._index[known.index]
-            del found[key]
-            if not found:
-                del self._index[known.index]
-        if known.reason is None:
-            self._budget.give_back(key, len(known.text))
-        elif known.reason is Reason.NAMESPACE_OVER_LIMIT:
+        if entry.index is not None:
+            entries = self._index[entry.index]
+            del entries[key]
+            if not entries:
+                del self._index[entry.index]
+        if entry.reason is None:
+            self._budget.give_back(key, len(entry.text))
+        elif entry.reason is Reason.NAMESPACE_OVER_LIMIT:
             self._budget.forget(self, key)
 
     def shrink(self, key: Key) -> None:
         """Drop an object, but for a stub, because there is no room for it."""
-        known = self._objects[key]
-        stub = stub_of(known.read(), self._kind, Reason.NAMESPACE_OVER_LIMIT, len(known.text))
-        self._budget.dropped(self, key, len(known.text), known.created)
-        self._drop(key, known)
-        self._keep(key, replace(known, text=_text(stub), reason=Reason.NAMESPACE_OVER_LIMIT))
+        previous = self._objects[key]
+        stub = stub_of(previous.read(), self._kind, Reason.NAMESPACE_OVER_LIMIT, len(previous.text))
+        self._budget.dropped(self, key, len(previous.text), previous.created)
+        self._drop(key, previous)
+        self._keep(key, replace(previous, text=_text(stub), reason=Reason.NAMESPACE_OVER_LIMIT))
         self._dropped(stub)
 
     def _report(self, stub: Json) -> None:
@@ -221,28 +221,28 @@ class Store:
             bytes=size_of(stub),
         )
 
-    def refresh(self, thing: Json) -> None:
+    def refresh(self, obj: Json) -> None:
         """Keep the answer to a write of ours, if the object is still the one that was written."""
-        known = self._objects.get(key_of(thing))
-        if known is not None and known.uid == thing["metadata"]["uid"]:
-            self.put(thing)
+        entry = self._objects.get(key_of(obj))
+        if entry is not None and entry.uid == obj["metadata"]["uid"]:
+            self.put(obj)
 
-    def remove(self, thing: Json) -> bool:
+    def remove(self, obj: Json) -> bool:
         """Drop an object that was deleted, unless another of its name is known. Returns whether it was dropped."""
-        if not is_identified(thing):
+        if not is_identified(obj):
             return False
-        key, uid = key_of(thing), thing["metadata"]["uid"]
-        return self._remove(key, uid, _version(thing, self._objects.get(key)))
+        key, uid = key_of(obj), obj["metadata"]["uid"]
+        return self._remove(key, uid, _version(obj, self._objects.get(key)))
 
     def _remove(self, key: Key, uid: str, gone_at: int) -> bool:
         # An answer that was on its way when the object was deleted must not bring it back. An object that only left
         # the watch, by losing its label, comes back with a newer version.
         _remember(self._gone, uid, gone_at)
         self._reported.pop(uid, None)
-        known = self._objects.get(key)
-        if known is None or known.uid != uid:
+        entry = self._objects.get(key)
+        if entry is None or entry.uid != uid:
             return False
-        self._drop(key, known)
+        self._drop(key, entry)
         self._budget.settle(key.namespace)
         return True
 
@@ -259,20 +259,20 @@ class Store:
         if version >= before:
             return
         # What is known stays until the next list, which replaces it: meanwhile nothing must look as if it were gone.
-        for key, known in list(self._objects.items()):
+        for key, previous in list(self._objects.items()):
             if within in (None, key.namespace):
-                self._objects[key] = outdated = replace(known, version=-1)
-                if known.index is not None:
-                    self._index[known.index][key] = outdated
+                self._objects[key] = outdated = replace(previous, version=-1)
+                if previous.index is not None:
+                    self._index[previous.index][key] = outdated
         self._gone.clear()
         raise HistoryChanged(f"a list has the version {version}, and the one before {before}")
 
-    def leave_only(self, listed: set[Key], version: int, within: str | None) -> Iterator[Json]:
+    def retain_only(self, listed: set[Key], version: int, within: str | None) -> Iterator[Json]:
         """Drop what a list has not got, unless it is newer. Yields what went."""
-        for key, known in list(self._objects.items()):
-            is_absent = within in (None, key.namespace) and key not in listed and known.version <= version
-            if is_absent and self._remove(key, known.uid, version):
-                yield known.read()
+        for key, entry in list(self._objects.items()):
+            is_absent = within in (None, key.namespace) and key not in listed and entry.version <= version
+            if is_absent and self._remove(key, entry.uid, version):
+                yield entry.read()
 
 
 class Listing:
@@ -286,28 +286,28 @@ class Listing:
 
     def take(self, event: Json) -> Iterator[Json]:
         """Take over an object of the list, or one that was deleted meanwhile. Yields it if it changed, or went."""
-        thing = event["object"]
-        if not is_identified(thing):
+        obj = event["object"]
+        if not is_identified(obj):
             # It is one of those that the list seems not to have.
             self._is_complete = False
         elif event["type"] == "DELETED":
-            self._listed.discard(key_of(thing))
-            if self._store.remove(thing):
-                yield thing
+            self._listed.discard(key_of(obj))
+            if self._store.remove(obj):
+                yield obj
             return
         else:
-            self._listed.add(key_of(thing))
-        if self._store.put(thing):
-            yield thing
+            self._listed.add(key_of(obj))
+        if self._store.put(obj):
+            yield obj
 
     def end(self, version: str) -> Iterator[Json]:
         """Drop what the list, of this version, has not got. Yields what went. Raises HistoryChanged."""
         self._store.listed(int(version), self._within)
         if self._is_complete:
-            yield from self._store.leave_only(self._listed, int(version), self._within)
+            yield from self._store.retain_only(self._listed, int(version), self._within)
 
 
-async def take_over(
+async def replace_from_list(
     events: AsyncGenerator[ListItem], store: Store, within: str | None, changed: Callable[[Json], None]
 ) -> str:
     """Bring a store in line with a list, and return its version. Calls `changed` with each that differs, or went.
@@ -322,11 +322,11 @@ async def take_over(
                 listing = store.listing(within)
                 continue
             if isinstance(event, ListEnd):
-                for thing in listing.end(event.version):
-                    changed(thing)
+                for obj in listing.end(event.version):
+                    changed(obj)
                 return event.version
-            for thing in listing.take(event):
-                changed(thing)
+            for obj in listing.take(event):
+                changed(obj)
     raise KubeUnreachable("a list broke off")
 
 
@@ -338,46 +338,46 @@ class OwnerKey(NamedTuple):
     name: str
 
 
-def owner_key(thing: Json) -> OwnerKey | None:
+def owner_key(obj: Json) -> OwnerKey | None:
     """Return what names the owner that controls an object, None where nobody does.
 
     If the owner could not be read, it is the one that Caisson's labels name.
     """
-    owner, namespace = controller_of(thing), thing["metadata"]["namespace"]
+    owner, namespace = controller_of(obj), obj["metadata"]["namespace"]
     if owner is not None:
         return OwnerKey(namespace, owner["kind"], owner["name"])
-    if has_unknown_owner(thing):
+    if has_unknown_owner(obj):
         for label, kind in ((SANDBOX_LABEL, sandbox.KIND), (POOL_LABEL, pool.KIND)):
-            if (name := thing["metadata"]["labels"].get(label)) is not None:
+            if (name := obj["metadata"]["labels"].get(label)) is not None:
                 return OwnerKey(namespace, kind, name)
     return None
 
 
-def claimed_pod(thing: Json) -> str | None:
+def claimed_pod(obj: Json) -> str | None:
     """Return the UID of the pod that the status of a Sandbox speaks of."""
-    uid = (thing.get("status") or {}).get("podUID")
+    uid = (obj.get("status") or {}).get("podUID")
     return uid if isinstance(uid, str) else None
 
 
-def _without_ballast(thing: Json) -> Json:
+def _without_ballast(obj: Json) -> Json:
     """Leave out what others keep in an object's metadata, which may be as large as the rest together."""
-    metadata = {key: value for key, value in thing["metadata"].items() if key != "managedFields"}
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
     if "annotations" in metadata:
         own = {key: value for key, value in metadata["annotations"].items() if key.startswith(_OWN_ANNOTATIONS)}
         metadata["annotations"] = own
-    return thing | {"metadata": metadata}
+    return obj | {"metadata": metadata}
 
 
-def _version(thing: Json, before: _Kept | None) -> int:
+def _version(obj: Json, before: _StoredObject | None) -> int:
     """Return the version of an object; of one whose version could not be read, that which follows the one before."""
-    version = thing["metadata"].get("resourceVersion")
-    if version is None and is_unreadable(thing):
+    version = obj["metadata"].get("resourceVersion")
+    if version is None and is_unreadable(obj):
         return before.version + 1 if before is not None else 0
     return int(version)
 
 
-def _text(thing: Json) -> bytes:
-    return json.dumps(thing, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
+def _text(obj: Json) -> bytes:
+    return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
 
 
 def _seconds(timestamp: object) -> float:
@@ -387,9 +387,9 @@ def _seconds(timestamp: object) -> float:
         return 0.0
 
 
-def _has_at_most(most: int, thing: object) -> bool:
+def _has_at_most(most: int, obj: object) -> bool:
     """Tell whether a JSON value consists of so many values at the most."""
-    waiting, count = [thing], 0
+    waiting, count = [obj], 0
     while waiting:
         value = waiting.pop()
         count += 1
@@ -404,5 +404,5 @@ def _has_at_most(most: int, thing: object) -> bool:
 
 def _remember(memory: OrderedDict[str, Any], key: str, value: object) -> None:
     memory[key] = value
-    if len(memory) > _REMEMBERED:
+    if len(memory) > REMEMBERED_DELETIONS:
         memory.popitem(last=False)

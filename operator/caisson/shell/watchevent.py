@@ -5,7 +5,7 @@ from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.core.unreadable import stub_of
-from caisson.shell.collections import Collection
+from caisson.shell.collections import ApiResource
 from caisson.shell.lines import TooLong
 from caisson.shell.prefix import read_prefix
 
@@ -14,11 +14,11 @@ Json = dict[str, Any]
 MAX_OBJECT_BYTES = 2 * 2**20
 """The most that is read of one object, as JSON. Custom resources are stored as JSON, of 1.5 MiB at the most; objects of
 built-in kinds are stored in another format, and can be several times as large as JSON."""
-PREFIX_BYTES = 512 * 2**10
+OBJECT_PREFIX_BYTES = 512 * 2**10
 """How much of a larger object is searched for its metadata."""
 
 
-def watch_event(kind: Collection, line: bytes | TooLong) -> Json:
+def watch_event(kind: ApiResource, line: bytes | TooLong) -> Json:
     """Return the watch event of a line; its object is a stub if the line is too long or can't be parsed.
 
     Raises ValueError for a line that is not a watch event at all.
@@ -27,17 +27,17 @@ def watch_event(kind: Collection, line: bytes | TooLong) -> Json:
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
-            line = TooLong(line[:PREFIX_BYTES], len(line))
+            line = TooLong(line[:OBJECT_PREFIX_BYTES], len(line))
         else:
             if not _is_event(event):
                 raise ValueError("a line is not a watch event")
             return dict(event)
-    found = read_prefix(line.prefix)
-    if not _is_event(found.event):
+    result = read_prefix(line.prefix)
+    if not _is_event(result.event):
         raise ValueError("a line is not a watch event")
-    obj, is_complete = found.event["object"], found.has_all_metadata
+    obj, is_complete = result.event["object"], result.has_all_metadata
     stub = stub_of(obj, kind.kind, Reason.OBJECT_TOO_LARGE, line.size, is_complete=is_complete)
-    return {"type": found.event["type"], "object": stub}
+    return {"type": result.event["type"], "object": stub}
 
 
 def _is_event(event: object) -> bool:

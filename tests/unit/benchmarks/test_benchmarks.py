@@ -18,7 +18,7 @@ from benchmarks.figures import Spread, compared, quantile
 from benchmarks.scale import Figures
 from benchmarks.simulator import LABEL, VALUES
 from caisson.config import Sandboxes
-from caisson.core.report import Ready, parse_report
+from caisson.core.report import StartSucceeded, parse_report
 
 FLOOR = CHECKOUT / "benchmarks" / "floor.sh"
 SIMULATED = CHECKOUT / "benchmarks" / "simulated"
@@ -113,7 +113,7 @@ def test_the_simulated_node_tells_what_the_in_pod_script_tells() -> None:
         return subprocess.run(argv, capture_output=True, check=True).stdout
 
     started = parse_report(told("start"))
-    assert isinstance(started.outcome, Ready)
+    assert isinstance(started.outcome, StartSucceeded)
     assert started.kernel == parse_report(told("verify")).kernel == "Linux version 4.19.0-gvisor"
 
 

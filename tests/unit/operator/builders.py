@@ -9,11 +9,11 @@ from caisson.api.sandbox import ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
 from caisson.config import Config, Sandboxes, Toolbox, ToolboxDelivery
 from caisson.core.decide import Decision, decide
 from caisson.core.networkpolicy import pod_selector, render_network_policy
-from caisson.core.observation import Observation, SessionLost, SessionReported, SessionRunning
+from caisson.core.observation import ObservedState, SessionLost, SessionReported, SessionRunning
 from caisson.core.owned import own_metadata
-from caisson.core.plan import Kept
-from caisson.core.podview import PodView, Terminated, Waiting
-from caisson.core.report import Cause, Failed, Ready, Report
+from caisson.core.plan import ChildKind
+from caisson.core.podview import PodSnapshot, Terminated, Waiting
+from caisson.core.report import FailureCause, Report, StartFailed, StartSucceeded
 from caisson.core.spechash import spec_hash
 
 Json = dict[str, Any]
@@ -50,15 +50,15 @@ def make_spec(**spec: Any) -> SandboxSpec:
 
 def make_sandbox(spec: SandboxSpec | None = None, status: SandboxStatus | None = None, **metadata: Any) -> Sandbox:
     """Make a Sandbox called default/demo."""
-    known: Json = {"name": "demo", "namespace": "default", "uid": UID, "generation": 1, "resource_version": "1"}
+    previous: Json = {"name": "demo", "namespace": "default", "uid": UID, "generation": 1, "resource_version": "1"}
     return Sandbox(
-        metadata=ObjectMeta(**(known | metadata)), spec=spec or make_spec(), status=status or SandboxStatus()
+        metadata=ObjectMeta(**(previous | metadata)), spec=spec or make_spec(), status=status or SandboxStatus()
     )
 
 
-def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodView:
+def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodSnapshot:
     """Make the view of a pod that runs and was ready from the first probe on."""
-    ordinary = PodView(
+    ordinary = PodSnapshot(
         name="demo",
         uid=POD_UID,
         owner_uid=UID,
@@ -68,7 +68,7 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodView:
         spec_hash=spec_hash(spec or make_spec()),
         created_at=NOW,
         terminating=False,
-        gone_by=None,
+        deletion_deadline=None,
         phase="Running",
         reason="",
         message="",
@@ -90,14 +90,14 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodView:
     return replace(ordinary, **fields)
 
 
-def pending_pod(**fields: Any) -> PodView:
+def pending_pod(**fields: Any) -> PodSnapshot:
     """Make the view of a pod whose container does not run yet."""
     waits: Json = {"phase": "Pending", "waiting": Waiting("ContainerCreating", "")}
     ordinary: Json = {"running": False, "running_since": None, "ready": False} | waits
     return make_pod(**(ordinary | fields))
 
 
-def ended_pod(exit_code: int = 0, reason: str = "Completed", message: str = "", **fields: Any) -> PodView:
+def ended_pod(exit_code: int = 0, reason: str = "Completed", message: str = "", **fields: Any) -> PodSnapshot:
     """Make the view of a pod whose container has ended."""
     ordinary: Json = {"phase": "Failed", "running": False, "running_since": None, "ready": False}
     return make_pod(**(ordinary | {"terminated": Terminated(exit_code, reason, message)} | fields))
@@ -105,7 +105,7 @@ def ended_pod(exit_code: int = 0, reason: str = "Completed", message: str = "", 
 
 def ready_report(attempt: int = 0, **fields: Any) -> Report:
     """Make the report of a start that succeeded."""
-    ordinary = Ready(
+    ordinary = StartSucceeded(
         attempt=attempt,
         pid=40,
         retry_count=0,
@@ -117,9 +117,9 @@ def ready_report(attempt: int = 0, **fields: Any) -> Report:
     return Report(KERNEL, replace(ordinary, **fields))
 
 
-def failed_report(attempt: int = 0, cause: Cause = Cause.EXITED, **fields: Any) -> Report:
+def failed_report(attempt: int = 0, cause: FailureCause = FailureCause.EXITED, **fields: Any) -> Report:
     """Make the report of a start that failed, of no known reason unless told otherwise."""
-    ordinary = Failed(cause, attempt=attempt, pid=40, exit_code=1, stderr="failed to start daemon: no idea\n")
+    ordinary = StartFailed(cause, attempt=attempt, pid=40, exit_code=1, stderr="failed to start daemon: no idea\n")
     return Report(KERNEL, replace(ordinary, **fields))
 
 
@@ -140,17 +140,17 @@ def lost(count: int = 1, at: datetime = NOW) -> SessionLost:
 RUNNING = SessionRunning(POD_UID)
 
 
-def choose(sandbox: Sandbox, pod: PodView | None, now: datetime = NOW, **seen: Any) -> Decision:
+def choose(sandbox: Sandbox, pod: PodSnapshot | None, now: datetime = NOW, **observed: Any) -> Decision:
     """Decide about what was observed, with the NetworkPolicy in place."""
-    return choose_by(CONFIG, sandbox, pod, now, **seen)
+    return choose_by(CONFIG, sandbox, pod, now, **observed)
 
 
 def choose_by(
-    config: Config, sandbox: Sandbox, pod: PodView | None = None, now: datetime = NOW, /, **seen: Any
+    config: Config, sandbox: Sandbox, pod: PodSnapshot | None = None, now: datetime = NOW, /, **observed: Any
 ) -> Decision:
     """Decide by another configuration."""
-    in_place = {"kept": {Kept.NETWORK_POLICY: policy_of(sandbox, config)}}
-    return decide(Observation(sandbox, pod, **(in_place | seen)), config, now)
+    in_place = {"children": {ChildKind.NETWORK_POLICY: policy_of(sandbox, config)}}
+    return decide(ObservedState(sandbox, pod, **(in_place | observed)), config, now)
 
 
 def policy_of(sandbox: Sandbox, config: Config = CONFIG) -> Json:

@@ -8,22 +8,22 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from caisson.config import Config
-from caisson.core.plan import Kept
-from caisson.shell.actions import Actions
-from caisson.shell.claims import Claims, Reservations
-from caisson.shell.collections import KEPT, PODS, Collection
+from caisson.core.plan import ChildKind
+from caisson.shell.actions import ActionExecutor
+from caisson.shell.claims import PodClaimer, Reservations
+from caisson.shell.collections import CHILD_RESOURCES, PODS, ApiResource
 from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor
 from caisson.shell.health import Health
-from caisson.shell.keeper import Keeper
-from caisson.shell.kube import Kube
-from caisson.shell.members import Members
+from caisson.shell.keeper import ChildObjects
+from caisson.shell.kube import KubeClient
+from caisson.shell.members import WarmPodController
 from caisson.shell.metrics import Metrics
-from caisson.shell.pace import Pace
-from caisson.shell.pools import Pools
+from caisson.shell.pace import NodeStartLimiter
+from caisson.shell.pools import PoolController
 from caisson.shell.preconditions import Preconditions
-from caisson.shell.reconciler import Reconciler
-from caisson.shell.sessions import SessionLimits, Sessions
+from caisson.shell.reconciler import SandboxController
+from caisson.shell.sessions import ExecSessions, SessionLimits
 from caisson.shell.store import Key, Store, claimed_pod, owner_key
 from tests.unit.operator.builders import CONFIG, POD_UID
 from tests.unit.operator.test_operator_report import READY, b64, line
@@ -55,9 +55,9 @@ class FakeKube:
         """Hold this Sandbox."""
         self.sandbox, self.pod = sandbox, cast("Json | None", None)
         self.version = 1
-        self.beside: dict[Collection, Json] = {}
-        self.errors_beside: dict[Collection, list[CaissonError]] = {}
-        self.mutations: dict[Collection, Json] = {}
+        self.beside: dict[ApiResource, Json] = {}
+        self.errors_beside: dict[ApiResource, list[CaissonError]] = {}
+        self.mutations: dict[ApiResource, Json] = {}
         self.status_writes: list[Json] = []
         self.events: list[Json] = []
         self.pods_created = self.finds = 0
@@ -69,15 +69,15 @@ class FakeKube:
         self.patch_errors: list[CaissonError] = []
         self.lost_answers: list[CaissonError] = []
         """What the next writes of a status raise after they were applied."""
-        self.has_finalizer: set[Collection] = set()
+        self.has_finalizer: set[ApiResource] = set()
         self.pruned: set[str] = set()
 
-    def _stamp(self, thing: Json) -> Json:
+    def _stamp(self, obj: Json) -> Json:
         self.version += 1
-        thing["metadata"]["resourceVersion"] = str(self.version)
-        return copy.deepcopy(thing)
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        return copy.deepcopy(obj)
 
-    async def create(self, kind: Collection, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
+    async def create(self, kind: ApiResource, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
         """Create the object, once; of a pod's dry run, answer as the admission policies would."""
         if kind is not PODS:
             return self._create_beside(kind, manifest)
@@ -104,7 +104,7 @@ class FakeKube:
             raise kube_error("GET runtimeclass", 404, "NotFound", f'runtimeclasses.node.k8s.io "{name}" not found')
         return {"metadata": {"name": name}, "handler": self.handler}
 
-    def _create_beside(self, kind: Collection, manifest: Json) -> Json:
+    def _create_beside(self, kind: ApiResource, manifest: Json) -> Json:
         if errors := self.errors_beside.get(kind):
             raise errors.pop(0)
         if kind in self.beside:
@@ -113,19 +113,19 @@ class FakeKube:
         self.beside[kind]["metadata"] |= {"uid": f"uid of the {kind.plural}"}
         return self._stamp(self.beside[kind])
 
-    async def get(self, kind: Collection, namespace: str, name: str) -> Json:
+    async def get(self, kind: ApiResource, namespace: str, name: str) -> Json:
         """Return the object."""
-        found = self.pod if kind is PODS else self.beside.get(kind)
-        if found is None:
+        result = self.pod if kind is PODS else self.beside.get(kind)
+        if result is None:
             raise kube_error(f"GET {kind.plural}", 404, "NotFound", "not found")
-        return copy.deepcopy(found)
+        return copy.deepcopy(result)
 
-    async def find(self, kind: Collection, namespace: str, name: str) -> Json | None:
+    async def find(self, kind: ApiResource, namespace: str, name: str) -> Json | None:
         """Return the Sandbox, which is the one kind that is read this way here."""
         self.finds += 1
         return copy.deepcopy(self.sandbox)
 
-    async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
+    async def patch(self, kind: ApiResource, namespace: str, name: str, patch: Json) -> Json:
         """Apply the patch."""
         changed = merged(merged(self.beside[kind], patch), self.mutations.get(kind, {}))
         if changed == self.beside[kind]:
@@ -134,7 +134,7 @@ class FakeKube:
         return self._stamp(changed)
 
     async def delete(
-        self, kind: Collection, namespace: str, name: str, uid: str, resource_version: str | None = None
+        self, kind: ApiResource, namespace: str, name: str, uid: str, resource_version: str | None = None
     ) -> None:
         """Delete the object."""
         if kind is PODS:
@@ -156,8 +156,8 @@ class FakeKube:
         if patch["metadata"]["resourceVersion"] != self.sandbox["metadata"]["resourceVersion"]:
             raise kube_error("PATCH", 409, "Conflict", "changed")
         self.status_writes.append(patch["status"])
-        kept = {field: value for field, value in patch["status"].items() if field not in self.pruned}
-        self.sandbox = merged(self.sandbox, {"status": kept})
+        children = {field: value for field, value in patch["status"].items() if field not in self.pruned}
+        self.sandbox = merged(self.sandbox, {"status": children})
         answer = self._stamp(self.sandbox)
         if self.lost_answers:
             raise self.lost_answers.pop(0)
@@ -165,7 +165,7 @@ class FakeKube:
 
     async def create_event(self, namespace: str, event: Json) -> None:
         """Keep the Event, once."""
-        if event["metadata"]["name"] in {known["metadata"]["name"] for known in self.events}:
+        if event["metadata"]["name"] in {previous["metadata"]["name"] for previous in self.events}:
             raise kube_error("POST events", 409, "AlreadyExists", "exists")
         self.events.append(event)
 
@@ -229,14 +229,14 @@ class World:
         """Forget all but what is in the cluster."""
         self.sandboxes, self.pods = Store(index=claimed_pod), Store(index=owner_key)
         self.pool_store, self.metrics = Store(), Metrics()
-        self.kept = {kind: Store() for kind in Kept}
+        self.children = {kind: Store() for kind in ChildKind}
         self.wishes: list[float] = []
-        kube = cast("Kube", self.kube)
-        sessions = Sessions(cast("Executor", self.executor), SessionLimits(4, 4), Pace(4), self.metrics)
+        kube = cast("KubeClient", self.kube)
+        sessions = ExecSessions(cast("Executor", self.executor), SessionLimits(4, 4), NodeStartLimiter(4), self.metrics)
         preconditions, reservations = Preconditions(kube, self.config), Reservations()
-        keeper = Keeper(kube, self.kept)
-        claims = Claims(kube, self.config, self.sandboxes, self.pods, reservations, keeper, lambda *_: None)
-        actions = Actions(kube, sessions, claims, preconditions, self.pods, keeper)
+        child_objects = ChildObjects(kube, self.children)
+        claims = PodClaimer(kube, self.config, self.sandboxes, self.pods, reservations, child_objects, lambda *_: None)
+        actions = ActionExecutor(kube, sessions, claims, preconditions, self.pods, child_objects)
 
         def wish(_: Key, seconds: float) -> None:
             self.wishes.append(seconds)
@@ -244,26 +244,28 @@ class World:
         def nothing(_: Key) -> None:
             pass
 
-        self.members = Members(self.config, self.pods, self.sandboxes, actions, reservations, nothing, wish, nothing)
-        policies = self.kept[Kept.NETWORK_POLICY]
-        self.pools = Pools(
+        self.warm_pods = WarmPodController(
+            self.config, self.pods, self.sandboxes, actions, reservations, nothing, wish, nothing
+        )
+        policies = self.children[ChildKind.NETWORK_POLICY]
+        self.pools = PoolController(
             self.config,
             kube,
             self.pool_store,
             self.pods,
             policies,
-            self.members,
-            keeper,
+            self.warm_pods,
+            child_objects,
             preconditions,
             reservations,
             wish,
         )
-        self.reconciler = Reconciler(
+        self.reconciler = SandboxController(
             self.config,
             kube,
             self.sandboxes,
             self.pods,
-            self.kept,
+            self.children,
             self.pools,
             actions,
             Health(),
@@ -279,9 +281,9 @@ class World:
         self.sandboxes.put(copy.deepcopy(self.kube.sandbox))
         if self.kube.pod is not None:
             self.pods.put(copy.deepcopy(self.kube.pod))
-        for kind, store in self.kept.items():
-            if KEPT[kind] in self.kube.beside:
-                store.put(copy.deepcopy(self.kube.beside[KEPT[kind]]))
+        for kind, store in self.children.items():
+            if CHILD_RESOURCES[kind] in self.kube.beside:
+                store.put(copy.deepcopy(self.kube.beside[CHILD_RESOURCES[kind]]))
 
     async def reconcile(self, times: int = 1) -> None:
         """Look at the Sandbox some times, with the sessions' tasks having their turn between."""

@@ -54,9 +54,9 @@ class Enforcer:
     def _is_this_peer(self, peer: Json, namespace: str, party: Party) -> bool:
         if "ipBlock" in peer:
             block = peer["ipBlock"]
-            found = party.namespace is None or self.ranges_find_pods
+            result = party.namespace is None or self.ranges_find_pods
             excepted = any(_within(party, part) for part in block.get("except", ()))
-            return found and _within(party, block["cidr"]) and not excepted
+            return result and _within(party, block["cidr"]) and not excepted
         if party.namespace is None:
             return False
         there = (

@@ -35,8 +35,8 @@ _ADDRESSES = st.one_of(st.none(), st.just("fd00::7"), st.ip_addresses(v=4, netwo
 def test_nested_networks_stay_out_of_the_clusters_ranges(
     reserved: tuple[str, ...], addresses: tuple[str | None, ...], expected: str | None
 ) -> None:
-    found = pool_for(reserved, addresses)
-    assert (None if found is None else str(found)) == expected
+    result = pool_for(reserved, addresses)
+    assert (None if result is None else str(result)) == expected
 
 
 @given(st.lists(_RANGES, max_size=5), st.lists(_ADDRESSES, max_size=3))

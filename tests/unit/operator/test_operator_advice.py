@@ -6,7 +6,7 @@ import pytest
 
 from caisson.api.reasons import WARNING_REASONS, Reason
 from caisson.core.control import start_command
-from caisson.core.needs import major, needs_of
+from caisson.core.needs import major_version, required_features
 from tests.unit.operator.builders import (
     CONFIG,
     KERNEL,
@@ -24,12 +24,14 @@ OLD_KERNEL = "4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016"
 def warned(kernel: str = KERNEL, docker: Any = None, **report: Any) -> set[str]:
     """Return the reasons of the warnings about a daemon of which this was reported."""
     spec = make_spec(docker=docker or {})
-    told = ready_report(**report)
-    decision = choose(make_sandbox(spec), make_pod(spec), session=reported(type(told)(kernel, told.outcome)))
+    reported_value = ready_report(**report)
+    decision = choose(
+        make_sandbox(spec), make_pod(spec), session=reported(type(reported_value)(kernel, reported_value.outcome))
+    )
     assert decision.status.docker is not None
-    found = decision.status.docker.warnings or ()
-    assert all(w.reason in WARNING_REASONS and f"#{w.reason.lower()}" in w.message for w in found)
-    return {w.reason for w in found} - {Reason.CGROUP_LIMITS_NOT_ENFORCED}
+    result = decision.status.docker.warnings or ()
+    assert all(w.reason in WARNING_REASONS and f"#{w.reason.lower()}" in w.message for w in result)
+    return {w.reason for w in result} - {Reason.CGROUP_LIMITS_NOT_ENFORCED}
 
 
 def test_an_ordinary_docker_has_only_what_holds_everywhere() -> None:
@@ -62,8 +64,8 @@ def test_an_old_gvisor_is_told_of_where_the_version_minds() -> None:
 )
 def test_the_status_says_where_dockerd_comes_from(docker: Any, expected: str) -> None:
     spec = make_spec(docker=docker)
-    told = ready_report(origin="Debian 13, package docker.io 26.1.5")
-    decision = choose(make_sandbox(spec), make_pod(spec), session=reported(told))
+    reported_value = ready_report(origin="Debian 13, package docker.io 26.1.5")
+    decision = choose(make_sandbox(spec), make_pod(spec), session=reported(reported_value))
     assert decision.status.docker is not None
     assert decision.status.docker.origin == expected
 
@@ -72,7 +74,7 @@ def test_the_status_says_where_dockerd_comes_from(docker: Any, expected: str) ->
     ("version", "number"), [("28.5.1", 28), ("26", 26), ("", 0), ("v2", 0), ("\u0662\u0668", 0), ("9" * 40, 0)]
 )
 def test_the_major_number_of_a_version(version: str, number: int) -> None:
-    assert major(version) == number
+    assert major_version(version) == number
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_what_a_version_needs_is_looked_for_before_it_is_started(docker: Any, ne
     command = start_command(make_sandbox(spec), CONFIG, make_pod(spec), 0)
     assert ("--needs" in command) == needed
     if needed:
-        assert command[command.index("--needs") + 1] == ",".join(needs_of("28"))
+        assert command[command.index("--needs") + 1] == ",".join(required_features("28"))
 
 
 @pytest.mark.parametrize(

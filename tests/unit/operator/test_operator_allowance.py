@@ -7,7 +7,7 @@ import yaml
 
 from caisson.api.reasons import ConditionType, Reason
 from caisson.config import Config
-from caisson.core.allowance import ConfigurationConflict, disk_storage_limit, memory_storage_bytes
+from caisson.core.allowance import PolicyViolation, disk_storage_limit, memory_storage_bytes
 from caisson.core.control import start_command
 from caisson.core.plan import DeletePod
 from caisson.core.pod import render_pod
@@ -16,8 +16,8 @@ from tests.unit.operator.builders import CONFIG, choose_by, make_pod, make_sandb
 
 def config(sandboxes: str) -> Config:
     """Make a configuration with these sandboxes, in YAML."""
-    given = {"toolboxes": [{"version": "26", "image": "toolbox"}], "sandboxes": yaml.safe_load(sandboxes)}
-    return Config.model_validate(given)
+    value = {"toolboxes": [{"version": "26", "image": "toolbox"}], "sandboxes": yaml.safe_load(sandboxes)}
+    return Config.model_validate(value)
 
 
 RESOURCES = config("""
@@ -32,7 +32,7 @@ secretNamePattern: sandbox-.*
 
 
 @pytest.mark.parametrize(
-    ("resources", "wanted"),
+    ("resources", "desired"),
     [
         (
             {},
@@ -51,13 +51,13 @@ secretNamePattern: sandbox-.*
     ],
     ids=["nothing-said", "a-default-request-is-lowered-to-the-limit"],
 )
-def test_what_the_spec_leaves_out_comes_from_the_administrator(resources: Any, wanted: Any) -> None:
+def test_what_the_spec_leaves_out_comes_from_the_administrator(resources: Any, desired: Any) -> None:
     pod = render_pod(make_sandbox(make_spec(resources=resources)), RESOURCES)
-    assert pod["spec"]["containers"][0]["resources"] == wanted
+    assert pod["spec"]["containers"][0]["resources"] == desired
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "external_message"),
     [
         ({"resources": {"limits": {"cpu": "5"}}}, "spec.resources.limits.cpu: 5 is above 4"),
         ({"resources": {"requests": {"cpu": "5"}}}, "spec.resources.requests.cpu: 5 is above 4"),
@@ -77,18 +77,18 @@ def test_what_the_spec_leaves_out_comes_from_the_administrator(resources: Any, w
         ({"lifetime": {"ttlSeconds": 3601}}, "spec.lifetime.ttlSeconds: 3601 is above 3600"),
     ],
 )
-def test_too_much_is_refused_with_the_field_and_the_most(spec: Any, said: str) -> None:
+def test_too_much_is_refused_with_the_field_and_the_most(spec: Any, external_message: str) -> None:
     decision = choose_by(RESOURCES, make_sandbox(make_spec(**spec)))
     ready = decision.status.condition(ConditionType.READY)
-    assert decision.step.action is None
+    assert decision.plan.action is None
     assert ready is not None
     assert ready.reason == Reason.EXCEEDS_MAXIMUM
-    assert said in ready.message
+    assert external_message in ready.message
 
 
 def test_everything_that_is_too_much_is_told_at_once() -> None:
     spec = make_spec(resources={"limits": {"cpu": "5", "memory": "9Gi"}}, lifetime={"ttlSeconds": 9999})
-    with pytest.raises(ConfigurationConflict) as caught:
+    with pytest.raises(PolicyViolation) as caught:
         render_pod(make_sandbox(spec), RESOURCES)
     assert str(caught.value).count(" is above ") == 3
 
@@ -96,20 +96,20 @@ def test_everything_that_is_too_much_is_told_at_once() -> None:
 def test_a_pod_that_runs_stays_when_the_maximum_is_lowered() -> None:
     spec = make_spec(resources={"limits": {"cpu": "5"}})
     decision = choose_by(RESOURCES, make_sandbox(spec), make_pod(spec))
-    assert not isinstance(decision.step.action, DeletePod)
+    assert not isinstance(decision.plan.action, DeletePod)
 
 
 @pytest.mark.parametrize(
     ("pattern", "allowed"), [(None, False), ("sandbox-.*", True), ("sandbox", False), ("andbox-a", False)]
 )
 def test_a_secret_must_match_the_pattern_as_a_whole(pattern: str | None, allowed: bool) -> None:
-    given = config("{}" if pattern is None else f"secretNamePattern: {pattern}")
+    value = config("{}" if pattern is None else f"secretNamePattern: {pattern}")
     sandbox = make_sandbox(make_spec(imagePullSecrets=[{"name": "sandbox-a"}]))
     if allowed:
-        assert render_pod(sandbox, given)["spec"]["imagePullSecrets"] == [{"name": "sandbox-a"}]
+        assert render_pod(sandbox, value)["spec"]["imagePullSecrets"] == [{"name": "sandbox-a"}]
     else:
-        with pytest.raises(ConfigurationConflict, match=r"spec\.imagePullSecrets: sandbox-a is not allowed"):
-            render_pod(sandbox, given)
+        with pytest.raises(PolicyViolation, match=r"spec\.imagePullSecrets: sandbox-a is not allowed"):
+            render_pod(sandbox, value)
 
 
 def test_storage_without_a_size_stays_within_the_maximum() -> None:
@@ -119,7 +119,7 @@ def test_storage_without_a_size_stays_within_the_maximum() -> None:
 
 
 def test_pods_go_where_the_administrator_says_and_carry_what_is_charged_for() -> None:
-    given = config("""
+    value = config("""
 nodeSelector: {sandbox.gke.io/runtime: gvisor}
 tolerations: [{key: sandboxes, operator: Exists, effect: NoSchedule}]
 propagatedLabels: [team, cost-center]
@@ -127,7 +127,7 @@ labels: {tier: sandbox, team: everybody}
 annotations: {example.com/a: b}
 """)
     labels = {"team": "red", "cost-center": "7", "other": "x"}
-    pod = render_pod(make_sandbox(labels=labels), given)
+    pod = render_pod(make_sandbox(labels=labels), value)
     assert pod["spec"]["nodeSelector"] == {"sandbox.gke.io/runtime": "gvisor"}
     assert pod["spec"]["tolerations"] == [{"key": "sandboxes", "operator": "Exists", "effect": "NoSchedule"}]
     assert pod["metadata"]["labels"] == {
@@ -142,10 +142,10 @@ annotations: {example.com/a: b}
 
 
 def test_mirrors_go_before_the_users_flags_and_not_into_the_bare_profile() -> None:
-    given = config("registryMirrors: [https://mirror.example]")
+    value = config("registryMirrors: [https://mirror.example]")
 
     def flags(**docker: Any) -> list[str]:
-        command = start_command(make_sandbox(make_spec(docker={"flags": ["--debug"], **docker})), given, make_pod(), 0)
+        command = start_command(make_sandbox(make_spec(docker={"flags": ["--debug"], **docker})), value, make_pod(), 0)
         return command[command.index("--") + 1 :]
 
     assert flags() == ["--registry-mirror=https://mirror.example", "--debug"]
@@ -153,7 +153,7 @@ def test_mirrors_go_before_the_users_flags_and_not_into_the_bare_profile() -> No
 
 
 @pytest.mark.parametrize(
-    ("sandboxes", "said"),
+    ("sandboxes", "external_message"),
     [
         ("labels: {app.kubernetes.io/managed-by: me}", "is Caisson's own"),
         ("propagatedLabels: [caisson.dev/sandbox]", "is Caisson's own"),
@@ -169,11 +169,11 @@ def test_mirrors_go_before_the_users_flags_and_not_into_the_bare_profile() -> No
         ("unknown: 1", "Extra inputs"),
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_refused(sandboxes: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_configuration_that_makes_no_sense_is_refused(sandboxes: str, external_message: str) -> None:
+    with pytest.raises(ValueError, match=external_message):
         config(sandboxes)
 
 
 def test_the_mount_annotations_of_our_own_volumes_are_the_platforms_to_set() -> None:
-    given = config("annotations: {dev.gvisor.spec.mount.docker.share: container}")
-    assert given.sandboxes.annotations == {"dev.gvisor.spec.mount.docker.share": "container"}
+    value = config("annotations: {dev.gvisor.spec.mount.docker.share: container}")
+    assert value.sandboxes.annotations == {"dev.gvisor.spec.mount.docker.share": "container"}

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from caisson.api.base import ApiModel
 from caisson.api.crd import sandbox_crd
 from caisson.api.quantity import parse_quantity
-from caisson.api.reasons import CRASH_REASONS, Outlook, Reason
+from caisson.api.reasons import CRASH_REASONS, Disposition, Reason
 from caisson.api.sandbox import SandboxSpec
 from caisson.api.schema import SchemaError, structural_schema
 from tools.generate import OUTPUTS, stale
@@ -80,8 +80,8 @@ def test_a_sample_is_valid(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
         assert document["kind"] == "Sandbox"
         SandboxSpec.model_validate(document["spec"])
-        known = {name.split(".", 1)[1] for name in FIELDS if name.startswith("spec.")}
-        assert set(document["spec"]) <= known
+        previous = {name.split(".", 1)[1] for name in FIELDS if name.startswith("spec.")}
+        assert set(document["spec"]) <= previous
 
 
 def test_an_absent_field_and_its_default_are_the_same() -> None:
@@ -160,9 +160,9 @@ def test_quantities_are_exact(number: int, suffix: str) -> None:
 def test_a_reason_explains_itself(reason: Reason) -> None:
     assert reason.meaning.endswith(".")
     assert not reason.hint or reason.hint.endswith(".")
-    assert reason.hint or reason.outlook is not Outlook.FINAL
+    assert reason.hint or reason.disposition is not Disposition.TERMINAL
     assert len(reason.hint) <= 2048
-    assert reason not in CRASH_REASONS or reason.outlook in {Outlook.FINAL, Outlook.RETRIED}
+    assert reason not in CRASH_REASONS or reason.disposition in {Disposition.TERMINAL, Disposition.RETRYING}
 
 
 @pytest.mark.parametrize(

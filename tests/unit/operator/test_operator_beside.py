@@ -8,15 +8,15 @@ import pytest
 
 from caisson.api.reasons import Reason
 from caisson.config import Config, ToolboxDelivery
-from caisson.core.claim import render_claim
-from caisson.core.kept import kept_state
-from caisson.core.observation import CreateFailure
-from caisson.core.plan import CreatePod, Kept
+from caisson.core.claim import render_pvc
+from caisson.core.kept import plan_child
+from caisson.core.observation import FailureStreak
+from caisson.core.plan import ChildKind, CreatePod
 from caisson.core.pod import render_pod
-from caisson.core.podview import pod_view
+from caisson.core.podview import pod_snapshot
 from caisson.core.service import render_service
 from caisson.core.spechash import spec_hash
-from caisson.shell.collections import CLAIMS, PODS, SERVICES
+from caisson.shell.collections import PODS, PVCS, SERVICES
 from caisson.shell.delivery import resolve_delivery
 from caisson.shell.errors import KubeError, KubeUnreachable, kube_error
 from tests.unit.operator.builders import CONFIG, NOW, UID, after, choose, make_sandbox, make_spec, raw_sandbox
@@ -39,7 +39,7 @@ def foreign(name: str) -> Json:
 
 
 def test_a_claim_is_the_sandboxs_own_and_asks_for_what_the_spec_says() -> None:
-    claim = render_claim(make_sandbox(make_spec(docker={"storage": CLAIM})))
+    claim = render_pvc(make_sandbox(make_spec(docker={"storage": CLAIM})))
     assert claim is not None
     assert claim["metadata"]["name"] == "demo-docker"
     assert claim["metadata"]["ownerReferences"][0]["uid"] == UID
@@ -52,7 +52,7 @@ def test_a_claim_is_the_sandboxs_own_and_asks_for_what_the_spec_says() -> None:
 
 @pytest.mark.parametrize("docker", [{}, {"storage": {"type": "Disk"}}, {"enabled": False, "storage": CLAIM}])
 def test_other_storage_needs_no_claim(docker: Json) -> None:
-    assert render_claim(make_sandbox(make_spec(docker=docker))) is None
+    assert render_pvc(make_sandbox(make_spec(docker=docker))) is None
 
 
 def test_a_service_leads_to_the_pod_of_its_sandbox_and_to_no_other() -> None:
@@ -72,7 +72,7 @@ async def test_the_claim_comes_before_the_pod() -> None:
     world = world_of(docker={"storage": CLAIM})
     world.kube.create_errors = [kube_error("POST", 403, "Forbidden", "exceeded quota")]
     await world.reconcile()
-    assert CLAIMS in world.kube.beside
+    assert PVCS in world.kube.beside
     assert world.kube.pods_created == 0
 
 
@@ -93,8 +93,8 @@ async def test_the_next_pod_finds_the_claim_of_the_first() -> None:
 async def test_a_claim_that_can_not_be_made_is_told_and_no_pod_is(there: Json | None, error: Any) -> None:
     world = world_of(docker={"storage": CLAIM})
     if there is not None:
-        world.kube.beside[CLAIMS] = there
-    world.kube.errors_beside = {CLAIMS: [error] if error else []}
+        world.kube.beside[PVCS] = there
+    world.kube.errors_beside = {PVCS: [error] if error else []}
     await world.reconcile(2)
     assert world.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
     assert world.kube.pods_created == 0
@@ -105,8 +105,8 @@ NAMESAKE = {"kind": "Sandbox", "name": "demo", "uid": "earlier", "controller": T
 
 async def test_a_claim_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
     world = world_of(docker={"storage": CLAIM})
-    world.kube.beside[CLAIMS] = foreign("demo-docker")
-    world.kube.beside[CLAIMS]["metadata"]["ownerReferences"] = [NAMESAKE]
+    world.kube.beside[PVCS] = foreign("demo-docker")
+    world.kube.beside[PVCS]["metadata"]["ownerReferences"] = [NAMESAKE]
     await world.reconcile(2)
     assert world.condition() == ("False", Reason.POD_TERMINATING)
     assert world.kube.pods_created == 0
@@ -122,13 +122,13 @@ async def test_a_service_of_an_earlier_sandbox_of_this_name_is_waited_for() -> N
     gone = world.kube.beside.pop(SERVICES)
     assert gone["metadata"]["uid"] == "foreign"
     gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
-    world.kept[Kept.SERVICE].remove(gone)
+    world.children[ChildKind.SERVICE].remove(gone)
     await world.reconcile()
     assert world.kube.beside[SERVICES]["metadata"]["ownerReferences"][0]["uid"] == UID
 
 
 @pytest.mark.parametrize(
-    ("storage", "told"),
+    ("storage", "reported_value"),
     [
         ({"size": "5Gi"}, ""),
         ({"size": "4Gi", "storageClassName": "fast"}, ""),
@@ -137,16 +137,18 @@ async def test_a_service_of_an_earlier_sandbox_of_this_name_is_waited_for() -> N
         ({"size": "5Gi", "storageClassName": "gold"}, "has the class fast, the spec says gold"),
     ],
 )
-async def test_a_claim_that_was_made_otherwise_is_told_of_before_the_next_pod(storage: Json, told: str) -> None:
+async def test_a_claim_that_was_made_otherwise_is_told_of_before_the_next_pod(
+    storage: Json, reported_value: str
+) -> None:
     world = world_of(docker={"storage": CLAIM})
     await world.reconcile()
     world.kube.pod = None
     world.kube.sandbox["spec"]["docker"]["storage"]["persistentVolumeClaim"] = storage
     world.operator_restarts()
     await world.reconcile(2)
-    assert world.kube.pods_created == (1 if told else 2)
+    assert world.kube.pods_created == (1 if reported_value else 2)
     messages = [c["message"] for c in world.kube.sandbox["status"]["conditions"]]
-    assert any(told in message for message in messages)
+    assert any(reported_value in message for message in messages)
 
 
 def test_what_a_claim_is_like_replaces_no_pod() -> None:
@@ -171,20 +173,20 @@ async def test_a_foreign_service_with_our_label_is_told_of_and_left_alone(owner:
 async def test_a_service_that_somebody_changed_is_changed_back() -> None:
     world = world_of(ports=PORTS)
     await becomes_ready(world)
-    wanted = render_service(make_sandbox(make_spec(ports=PORTS)))
-    assert wanted is not None
+    desired = render_service(make_sandbox(make_spec(ports=PORTS)))
+    assert desired is not None
     changed = world.kube.beside[SERVICES]
     changed["spec"] |= {"selector": {"caisson.dev/sandbox": "other", "app": "theirs"}, "ports": [{"port": 1}]}
     world.kube._stamp(changed)
     world.watches_deliver()
     await world.reconcile()
-    assert world.kube.beside[SERVICES]["spec"] == wanted["spec"]
+    assert world.kube.beside[SERVICES]["spec"] == desired["spec"]
 
 
 async def test_a_write_of_a_quota_that_came_between_is_tried_again() -> None:
     world = world_of(docker={"storage": CLAIM})
     refusal = kube_error("POST", 409, "Conflict", "Operation cannot be fulfilled on resourcequotas")
-    world.kube.errors_beside = {CLAIMS: [refusal]}
+    world.kube.errors_beside = {PVCS: [refusal]}
     with pytest.raises(KubeError):
         await world.reconcile()
     await world.reconcile()
@@ -226,7 +228,7 @@ async def test_a_service_that_was_deleted_comes_back() -> None:
     await becomes_ready(world)
     gone = world.kube.beside.pop(SERVICES)
     gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
-    world.kept[Kept.SERVICE].remove(gone)
+    world.children[ChildKind.SERVICE].remove(gone)
     await world.reconcile()
     assert SERVICES in world.kube.beside
 
@@ -257,7 +259,7 @@ def test_a_toolbox_that_is_copied_comes_with_the_gate() -> None:
     assert gate["volumeMounts"] == [{"name": "caisson-toolbox", "mountPath": "/copy"}]
     assert {"name": "caisson-toolbox", "emptyDir": {}} in pod["spec"]["volumes"]
     raw = pod | {"metadata": pod["metadata"] | {"uid": "u", "creationTimestamp": "2026-03-01T12:00:00Z"}}
-    assert pod_view(raw).toolbox_image == CONFIG.toolboxes[0].image
+    assert pod_snapshot(raw).toolbox_image == CONFIG.toolboxes[0].image
 
 
 class _Version:
@@ -279,8 +281,8 @@ class _Version:
 )
 async def test_the_delivery_is_what_the_cluster_has(version: tuple[int, int], expected: ToolboxDelivery) -> None:
     config = Config(toolboxes=CONFIG.toolboxes)
-    found = await resolve_delivery(config, _Version(KubeUnreachable("not yet"), version))  # type: ignore[arg-type]
-    assert found.toolbox_delivery is expected
+    result = await resolve_delivery(config, _Version(KubeUnreachable("not yet"), version))  # type: ignore[arg-type]
+    assert result.toolbox_delivery is expected
 
 
 async def test_a_delivery_that_the_administrator_chose_is_not_asked_for() -> None:
@@ -311,38 +313,44 @@ async def test_whoever_keeps_changing_it_back_is_answered_later_each_time_and_to
     assert patches == 2
     assert world.condition() == ("False", Reason.SERVICE_REJECTED)
     assert "something else keeps changing or deleting the Service demo" in str(world.kube.sandbox["status"])
-    known = world.reconciler._memories[KEY].kept_failures[Kept.SERVICE]
-    world.reconciler._memories[KEY].kept_failures[Kept.SERVICE] = replace(known, at=known.at - timedelta(minutes=11))
+    previous = world.reconciler._memories[KEY].child_failures[ChildKind.SERVICE]
+    world.reconciler._memories[KEY].child_failures[ChildKind.SERVICE] = replace(
+        previous, at=previous.at - timedelta(minutes=11)
+    )
     await world.reconcile()
     assert world.kube.beside[SERVICES]["spec"]["ports"]
     assert world.condition() == ("True", Reason.READY)
-    assert world.reconciler._memories[KEY].kept_failures[Kept.SERVICE].count == 0
+    assert world.reconciler._memories[KEY].child_failures[ChildKind.SERVICE].count == 0
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "reported_value"),
     [({}, True), ({"count": 2}, False), ({"is_repair": False}, False), ({"generation": 0}, False)],
     ids=str,
 )
 def test_what_somebody_keeps_changing_is_told_of_also_while_it_is_right_for_a_moment(
-    changed: dict[str, Any], told: bool
+    changed: dict[str, Any], reported_value: bool
 ) -> None:
     sandbox = make_sandbox(make_spec(ports=PORTS))
     service = render_service(sandbox)
-    failure = CreateFailure(Reason.SERVICE_REJECTED, "changed", sandbox.metadata.generation, NOW, 3, is_repair=True)
+    failure = FailureStreak(Reason.SERVICE_REJECTED, "changed", sandbox.metadata.generation, NOW, 3, is_repair=True)
     failure = replace(failure, **changed)
-    state = kept_state(sandbox, Kept.SERVICE, service, service, failure, after(2))
-    assert (state.in_place, state.problem is not None, state.step.wake_at is not None) == (True, told, told)
-    assert kept_state(sandbox, Kept.SERVICE, service, service, failure, after(60)).problem is None
+    state = plan_child(sandbox, ChildKind.SERVICE, service, service, failure, after(2))
+    assert (state.is_up_to_date, state.problem is not None, state.plan.requeue_at is not None) == (
+        True,
+        reported_value,
+        reported_value,
+    )
+    assert plan_child(sandbox, ChildKind.SERVICE, service, service, failure, after(60)).problem is None
 
 
 def test_somebody_who_keeps_changing_the_policy_keeps_no_pod_from_being_made() -> None:
     sandbox = make_sandbox()
-    failure = CreateFailure(
+    failure = FailureStreak(
         Reason.NETWORK_POLICY_REJECTED, "changed", sandbox.metadata.generation, NOW, 3, is_repair=True
     )
-    decision = choose(sandbox, None, after(2), kept_failures={Kept.NETWORK_POLICY: failure})
-    assert isinstance(decision.step.action, CreatePod)
+    decision = choose(sandbox, None, after(2), child_failures={ChildKind.NETWORK_POLICY: failure})
+    assert isinstance(decision.plan.action, CreatePod)
 
 
 async def test_an_end_does_not_wait_for_a_service_that_somebody_keeps() -> None:
@@ -382,7 +390,7 @@ async def test_an_object_of_ours_that_lost_its_label_is_told_with_the_way_back()
     await becomes_ready(world)
     service = world.kube.beside[SERVICES]
     del service["metadata"]["labels"]["app.kubernetes.io/managed-by"]
-    world.kept[Kept.SERVICE].remove(world.kube._stamp(service))
+    world.children[ChildKind.SERVICE].remove(world.kube._stamp(service))
     await world.reconcile(2)
     assert world.condition() == ("False", Reason.SERVICE_REJECTED)
     assert "has lost the label app.kubernetes.io/managed-by=caisson: put it back" in str(world.kube.sandbox["status"])

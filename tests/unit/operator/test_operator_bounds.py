@@ -70,8 +70,8 @@ async def test_lines_do_not_depend_on_the_chunks(texts: list[bytes], data: st.Da
 
 async def test_no_more_than_the_limit_and_a_chunk_is_held() -> None:
     """The prefix of a long line is the only part that is there at its end."""
-    [found] = await lines([b"x" * 9] * 1000 + [b"\n"], limit=10, prefix=4)
-    assert found == TooLong(b"xxxx", 9000)
+    [result] = await lines([b"x" * 9] * 1000 + [b"\n"], limit=10, prefix=4)
+    assert result == TooLong(b"xxxx", 9000)
 
 
 # The first part of a line
@@ -97,30 +97,30 @@ def test_a_line_that_is_cut_anywhere_yields_complete_values_only(*, is_ascii: bo
     line = json.dumps(EVENT, separators=(",", ":"), ensure_ascii=is_ascii).encode()
     most = 0
     for end in range(len(line)):
-        found = read_prefix(line[:end])
-        metadata = found.event.get("object", {}).get("metadata", {})
+        result = read_prefix(line[:end])
+        metadata = result.event.get("object", {}).get("metadata", {})
         assert metadata.items() <= METADATA.items()
-        assert found.event.get("type") in {None, "MODIFIED"}
+        assert result.event.get("type") in {None, "MODIFIED"}
         assert len(metadata) >= most
         most = len(metadata)
-        assert found.has_all_metadata == (b'"metadata":' in line[:end] and end > line.index(b',"spec"') - 1)
+        assert result.has_all_metadata == (b'"metadata":' in line[:end] and end > line.index(b',"spec"') - 1)
     assert most == len(METADATA)
 
 
 def test_spaces_and_other_members_do_not_matter() -> None:
-    found = read_prefix(json.dumps(EVENT, indent=2).encode()[:-40])
-    assert found.event["object"]["metadata"] == METADATA
+    result = read_prefix(json.dumps(EVENT, indent=2).encode()[:-40])
+    assert result.event["object"]["metadata"] == METADATA
 
 
 def test_the_name_of_a_custom_resource_may_be_out_of_reach() -> None:
     """Its keys are sorted: the annotations come before the name."""
     text = json.dumps({"type": "ADDED", "object": {**POD, "metadata": METADATA | {"annotations": {"a": "x" * 500}}}})
     in_order = json.dumps(json.loads(text), sort_keys=True).replace('"type": "ADDED"', "").encode()
-    found = read_prefix(b'{"type": "ADDED", ' + in_order[1:300])
-    assert found.event["type"] == "ADDED"
-    assert found.event["object"]["kind"] == "Pod"
-    assert "name" not in found.event["object"]["metadata"]
-    assert not found.has_all_metadata
+    result = read_prefix(b'{"type": "ADDED", ' + in_order[1:300])
+    assert result.event["type"] == "ADDED"
+    assert result.event["object"]["kind"] == "Pod"
+    assert "name" not in result.event["object"]["metadata"]
+    assert not result.has_all_metadata
 
 
 @pytest.mark.parametrize(
@@ -192,16 +192,16 @@ def too_large(name: str, version: int = 1, **metadata: object) -> Json:
 
 def readable(store: Store) -> set[str]:
     """Return the names of the objects that are whole."""
-    return {thing["metadata"]["name"] for thing in store.all() if not is_unreadable(thing)}
+    return {obj["metadata"]["name"] for obj in store.all() if not is_unreadable(obj)}
 
 
 def test_an_object_that_becomes_too_large_is_not_what_it_was() -> None:
     store = Store()
     store.put(obj("a", 1))
     assert store.put(too_large("a", 2))
-    found = store.get(Key("n", "a"))
-    assert found is not None
-    assert is_unreadable(found)
+    result = store.get(Key("n", "a"))
+    assert result is not None
+    assert is_unreadable(result)
     assert not store.put(obj("a", 1)), "an older version came back"
     assert store.put(obj("a", 3))
     assert readable(store) == {"a"}
@@ -246,8 +246,8 @@ def test_a_stub_inherits_the_owner_and_the_index_that_it_could_not_read() -> Non
     pods.put(whole)
     cut = stub_of(obj("a", 2), "Pod", Reason.OBJECT_TOO_LARGE, 1, is_complete=False)
     assert pods.put(cut)
-    [found] = pods.indexed(OwnerKey("n", "Sandbox", "demo"))
-    assert found["metadata"]["ownerReferences"] == [OWNER]
+    [result] = pods.indexed(OwnerKey("n", "Sandbox", "demo"))
+    assert result["metadata"]["ownerReferences"] == [OWNER]
     sandboxes.put(obj("s", 1) | {"status": {"podUID": "p"}})
     assert sandboxes.put(stub_of(obj("s", 2), "Sandbox", Reason.OBJECT_TOO_LARGE, 1, is_complete=False))
     assert sandboxes.is_indexed("p"), "the pod of a Sandbox that is not read looks free"
@@ -259,8 +259,8 @@ def test_a_list_may_have_the_owner_that_an_event_of_the_same_version_could_not_r
     assert pods.put(cut)
     assert not pods.put(cut)
     assert pods.put(too_large("a", 2, ownerReferences=[OWNER]))
-    [found] = pods.indexed(OwnerKey("n", "Sandbox", "demo"))
-    assert not has_unknown_owner(found)
+    [result] = pods.indexed(OwnerKey("n", "Sandbox", "demo"))
+    assert not has_unknown_owner(result)
     assert not pods.put(cut)
 
 
@@ -358,24 +358,24 @@ class Crowd:
         self.budget = Budget(per_namespace, in_all)
         self.store = Store(budget=self.budget)
         self.objects: dict[Key, Json] = {}
-        for found in objects:
-            if key_of(found) not in self.objects:
-                self.put(found)
+        for result in objects:
+            if key_of(result) not in self.objects:
+                self.put(result)
 
-    def held(self, namespace: str) -> set[str]:
+    def is_leader(self, namespace: str) -> set[str]:
         """Return the names of the objects of a namespace that are whole."""
-        keys = (key_of(found) for found in self.store.all() if not is_unreadable(found))
+        keys = (key_of(result) for result in self.store.all() if not is_unreadable(result))
         return {key.name for key in keys if key.namespace == namespace}
 
-    def put(self, found: Json) -> None:
+    def put(self, actual: Json) -> None:
         """Create an object."""
-        self.objects[key_of(found)] = found
-        self.store.put(found)
+        self.objects[key_of(actual)] = actual
+        self.store.put(actual)
 
     def remove(self, namespace: str, name: str) -> None:
         """Delete an object."""
-        found = self.objects.pop(Key(namespace, name))
-        self.store.remove(found | {"metadata": found["metadata"] | {"resourceVersion": "99"}})
+        result = self.objects.pop(Key(namespace, name))
+        self.store.remove(result | {"metadata": result["metadata"] | {"resourceVersion": "99"}})
 
     def read_again(self) -> None:
         """Read again what there is room for, until there is nothing left. Fails if that does not come to an end."""
@@ -396,7 +396,7 @@ def three_each() -> Crowd:
     small = [obj(f"o{n}", size=2000, minute=30 + n, namespace="small") for n in range(3)]
     large = [obj(f"o{n}", size=2000, minute=n, namespace="large") for n in range(3)]
     crowd = Crowd([*small, *large], 10**6, 13_000)
-    assert (crowd.held("small"), crowd.held("large")) == ({"o0", "o1"}, {"o0", "o1", "o2"})
+    assert (crowd.is_leader("small"), crowd.is_leader("large")) == ({"o0", "o1"}, {"o0", "o1", "o2"})
     return crowd
 
 
@@ -406,16 +406,16 @@ def test_the_room_that_a_small_namespace_leaves_is_not_for_older_objects_of_a_la
         crowd.put(obj(f"o{n}", size=2000, minute=n, namespace="large"))
     crowd.remove("small", "o0")
     crowd.read_again()
-    assert (crowd.held("small"), crowd.held("large")) == ({"o1", "o2"}, {"o0", "o1", "o2"})
+    assert (crowd.is_leader("small"), crowd.is_leader("large")) == ({"o1", "o2"}, {"o0", "o1", "o2"})
 
 
 def test_a_large_namespace_gives_way_to_what_a_small_one_waits_for() -> None:
     crowd = three_each()
     crowd.remove("small", "o0")
     crowd.put(obj("o3", size=2000, minute=3, namespace="large"))
-    assert (crowd.held("small"), crowd.held("large")) == ({"o1"}, {"o0", "o1", "o2", "o3"})
+    assert (crowd.is_leader("small"), crowd.is_leader("large")) == ({"o1"}, {"o0", "o1", "o2", "o3"})
     crowd.read_again()
-    assert (crowd.held("small"), crowd.held("large")) == ({"o1", "o2"}, {"o0", "o1", "o2"})
+    assert (crowd.is_leader("small"), crowd.is_leader("large")) == ({"o1", "o2"}, {"o0", "o1", "o2"})
 
 
 def test_no_object_is_dropped_for_one_that_would_not_stay() -> None:
@@ -424,7 +424,7 @@ def test_no_object_is_dropped_for_one_that_would_not_stay() -> None:
     large = [obj(f"o{n}", size=size, minute=n, namespace="large") for n, size in enumerate((49_000, 300), start=2)]
     crowd = Crowd([*small, *large], 10**6, 95_000)
     crowd.read_again()
-    assert (crowd.held("small"), crowd.held("large")) == ({"o0"}, {"o2", "o3"})
+    assert (crowd.is_leader("small"), crowd.is_leader("large")) == ({"o0"}, {"o2", "o3"})
 
 
 @given(
@@ -449,7 +449,7 @@ def test_reading_again_comes_to_an_end_at_which_no_namespace_has_much_less_than_
     accounts = crowd.budget._accounts
     for name, account in accounts.items():
         if account.dropped:
-            size = min((found.created, found.size) for found in account.dropped.values())[1] + 256
+            size = min((result.created, result.size) for result in account.dropped.values())[1] + 256
             level = account.bytes + size
             largest = max(other.bytes for other in accounts.values())
             assert level > per_namespace or largest < level + size, f"{name} is left behind"
@@ -514,9 +514,9 @@ def test_a_namespace_without_objects_leaves_no_account() -> None:
 def test_text_of_any_language_takes_what_it_takes() -> None:
     held, words = Held(10**6, 10**6), "\u00e9\u4e2d\U0001f600\ud800"
     held.store.put(obj("a") | {"spec": {"words": words}})
-    found = held.store.get(Key("n", "a"))
-    assert found is not None
-    assert found["spec"] == {"words": words}
+    result = held.store.get(Key("n", "a"))
+    assert result is not None
+    assert result["spec"] == {"words": words}
     held.store.put(obj("a", 2) | {"spec": {"words": "\U0001f600" * 1000}})
     assert held.budget.bytes < 5000
 
@@ -536,14 +536,14 @@ def test_an_object_that_changes_often_leaves_nothing_behind() -> None:
 )
 def test_the_limits_hold_whatever_happens(steps: list[tuple[str, int, int, str]]) -> None:
     held = Held(4000, 6000)
-    for version, (step, number, size, namespace) in enumerate(steps, start=1):
+    for version, (plan, number, size, namespace) in enumerate(steps, start=1):
         thing = obj(f"o{number}", version, size=size, minute=number, namespace=namespace)
-        getattr(held.store, step)(thing)
-        texts = [len(kept.text) + 256 for kept in held.store._objects.values() if kept.reason is None]
+        getattr(held.store, plan)(thing)
+        texts = [len(children.text) + 256 for children in held.store._objects.values() if children.reason is None]
         assert held.budget.bytes == sum(texts) <= 6000
-    waiting = {kept for kept, found in held.store._objects.items() if found.reason is not None}
+    waiting = {children for children, result in held.store._objects.items() if result.reason is not None}
     accounts = held.budget._accounts.values()
-    assert {found.key for account in accounts for found in account.dropped.values()} == waiting
+    assert {result.key for account in accounts for result in account.dropped.values()} == waiting
 
 
 # The API and the configuration

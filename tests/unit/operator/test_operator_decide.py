@@ -8,14 +8,14 @@ import pytest
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.sandbox import Sandbox, SandboxSpec, SandboxStatus
 from caisson.config import Config
-from caisson.core.conditions import not_read
+from caisson.core.conditions import unread_status
 from caisson.core.decide import Decision
-from caisson.core.observation import CreateFailure, PodEvents
-from caisson.core.plan import CreatePod, DeletePod, LookAtEvents, OpenSession
-from caisson.core.podview import PodEvent, PodView
-from caisson.core.report import Cause, Failed, Report
+from caisson.core.observation import FailureStreak, PodEvents
+from caisson.core.plan import CreatePod, DeletePod, FetchPodEvents, OpenSession
+from caisson.core.podview import PodEvent, PodSnapshot
+from caisson.core.report import FailureCause, Report, StartFailed
 from caisson.core.spechash import spec_hash
-from caisson.core.verdict import verdict
+from caisson.core.verdict import condition_result
 from caisson.core.writing import as_json, merge_patch
 from tests.unit.operator.builders import (
     CONFIG,
@@ -46,16 +46,16 @@ from tests.unit.operator.builders import (
 
 def reason(decision: Decision, type_: ConditionType = ConditionType.READY) -> tuple[str, str]:
     """Return status and reason of a condition."""
-    found = decision.status.condition(type_)
-    assert found is not None
-    return found.status, found.reason
+    result = decision.status.condition(type_)
+    assert result is not None
+    return result.status, result.reason
 
 
 def message(decision: Decision, type_: str) -> str:
     """Return the message of a condition."""
-    found = decision.status.condition(type_)
-    assert found is not None
-    return found.message
+    result = decision.status.condition(type_)
+    assert result is not None
+    return result.message
 
 
 def with_spec(sandbox: Sandbox, *, generation: int, **spec: Any) -> Sandbox:
@@ -77,13 +77,13 @@ def skewed_sandbox() -> Sandbox:
 
 def pod_unreadable_for_a_moment(sandbox: Sandbox, **pod: Any) -> Sandbox:
     """Return a Sandbox with the status that it has while its pod can't be read."""
-    problem = verdict("Unknown", Reason.NAMESPACE_OVER_LIMIT, said="Pod demo")
+    problem = condition_result("Unknown", Reason.NAMESPACE_OVER_LIMIT, external_message="Pod demo")
     return written(sandbox, choose(sandbox, make_pod(**pod), unreadable=problem))
 
 
 def attempt(decision: Decision) -> int:
     """Return the number of the start that a decision asks for."""
-    action = decision.step.action
+    action = decision.plan.action
     assert isinstance(action, OpenSession)
     return int(action.command[action.command.index("--attempt") + 1])
 
@@ -98,66 +98,66 @@ class TestPod:
 
     def test_a_sandbox_without_a_pod_gets_one(self) -> None:
         decision = choose(make_sandbox(), None)
-        assert isinstance(decision.step.action, CreatePod)
+        assert isinstance(decision.plan.action, CreatePod)
         assert reason(decision) == ("False", Reason.POD_PENDING)
 
     def test_a_runtime_class_off_the_list_is_told_and_no_pod_made(self) -> None:
         decision = choose(make_sandbox(make_spec(runtimeClassName="runc")), None)
-        assert decision.step.action is None
+        assert decision.plan.action is None
         assert reason(decision) == ("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
 
     def test_a_docker_version_not_on_offer_is_told_and_no_pod_made(self) -> None:
         decision = choose(make_sandbox(make_spec(docker={"version": "19"})), None)
-        assert decision.step.action is None
+        assert decision.plan.action is None
         assert reason(decision) == ("False", Reason.DOCKER_VERSION_UNKNOWN)
 
     def test_a_refused_pod_is_tried_again_after_a_pause_that_doubles(self) -> None:
-        failure = CreateFailure(Reason.POD_REJECTED, "no", 1, NOW, 3)
+        failure = FailureStreak(Reason.POD_REJECTED, "no", 1, NOW, 3)
         early = choose(make_sandbox(), None, after(3.9), create_failure=failure)
         late = choose(make_sandbox(), None, after(4), create_failure=failure)
-        assert (early.step.action, early.step.wake_at) == (None, after(4))
+        assert (early.plan.action, early.plan.requeue_at) == (None, after(4))
         assert reason(early) == ("False", Reason.POD_REJECTED)
-        assert isinstance(late.step.action, CreatePod)
+        assert isinstance(late.plan.action, CreatePod)
 
     def test_a_refused_pod_is_tried_at_once_when_the_spec_has_changed(self) -> None:
-        failure = CreateFailure(Reason.POD_REJECTED, "no", 1, NOW, 9)
+        failure = FailureStreak(Reason.POD_REJECTED, "no", 1, NOW, 9)
         assert isinstance(
-            choose(make_sandbox(generation=2), None, create_failure=failure).step.action,
+            choose(make_sandbox(generation=2), None, create_failure=failure).plan.action,
             CreatePod,
         )
 
     def test_a_changed_spec_replaces_the_pod(self) -> None:
         decision = choose(with_spec(ready_sandbox(), generation=2, image="alpine"), make_pod())
-        assert decision.step.action == DeletePod("demo", POD_UID)
+        assert decision.plan.action == DeletePod("demo", POD_UID)
 
     def test_a_replacement_continues_after_its_status_is_written(self) -> None:
         changed = with_spec(ready_sandbox(), generation=2, image="alpine")
         later = written(changed, choose(changed, make_pod()))
         assert later.status.observed_generation == 2
-        assert choose(later, make_pod()).step.action == DeletePod("demo", POD_UID)
+        assert choose(later, make_pod()).plan.action == DeletePod("demo", POD_UID)
 
     def test_a_change_that_was_not_allowed_is_applied_when_it_is(self) -> None:
         changed = with_spec(ready_sandbox(), generation=2, runtimeClassName="other")
         refused = written(changed, choose(changed, make_pod()))
-        assert choose(refused, make_pod()).step.action is None
+        assert choose(refused, make_pod()).plan.action is None
         config = CONFIG.model_copy(update={"allowed_runtime_classes": ("gvisor", "other")})
-        assert choose_by(config, refused, make_pod()).step.action == DeletePod("demo", POD_UID)
+        assert choose_by(config, refused, make_pod()).plan.action == DeletePod("demo", POD_UID)
 
     @pytest.mark.parametrize("why", [Reason.INVALID_SPEC, Reason.OBJECT_TOO_LARGE, Reason.NAMESPACE_OVER_LIMIT])
     def test_a_change_that_could_not_be_read_is_applied_when_it_can_be(self, why: Reason) -> None:
         ready = ready_sandbox()
-        problem = verdict("False", why, said="image: no")
-        unread = ready.model_copy(update={"status": not_read(ready.status, 2, problem, NOW)})
+        problem = condition_result("False", why, external_message="image: no")
+        unread = ready.model_copy(update={"status": unread_status(ready.status, 2, problem, NOW)})
         changed = with_spec(unread, generation=2, image="alpine")
-        assert choose(changed, make_pod()).step.action == DeletePod("demo", POD_UID)
+        assert choose(changed, make_pod()).plan.action == DeletePod("demo", POD_UID)
 
     def test_a_change_refused_before_the_pod_was_unreadable_is_applied(self) -> None:
         changed = with_spec(ready_sandbox(), generation=2, runtimeClassName="other")
         refused = written(changed, choose(changed, make_pod()))
         unread = pod_unreadable_for_a_moment(refused)
-        assert choose(unread, make_pod()).step.action is None
+        assert choose(unread, make_pod()).plan.action is None
         config = CONFIG.model_copy(update={"allowed_runtime_classes": ("gvisor", "other")})
-        assert choose_by(config, unread, make_pod()).step.action == DeletePod("demo", POD_UID)
+        assert choose_by(config, unread, make_pod()).plan.action == DeletePod("demo", POD_UID)
 
     @pytest.mark.parametrize("owner", [UID, None], ids=["", "owner-unknown"])
     def test_a_change_while_the_pod_is_unreadable_is_applied(self, owner: str | None) -> None:
@@ -165,7 +165,7 @@ class TestPod:
         for _ in range(2):
             changed = pod_unreadable_for_a_moment(changed, owner_uid=owner)
         assert changed.status.observed_generation == 2
-        assert choose(changed, make_pod()).step.action == DeletePod("demo", POD_UID)
+        assert choose(changed, make_pod()).plan.action == DeletePod("demo", POD_UID)
 
     def test_a_spec_that_another_version_reads_differently_keeps_the_pod(self) -> None:
         """A rollback of the CRD drops fields: the hash differs, and the generation does not."""
@@ -174,7 +174,7 @@ class TestPod:
         rolled_back = with_spec(before, generation=1)
         for status in (before.status, SandboxStatus()):
             decision = choose(rolled_back.model_copy(update={"status": status}), pod)
-            assert not isinstance(decision.step.action, DeletePod)
+            assert not isinstance(decision.plan.action, DeletePod)
             assert "delete the pod" in message(decision, "PodRunning")
         assert reason(choose(rolled_back, pod)) == ("True", Reason.READY)
 
@@ -182,7 +182,7 @@ class TestPod:
     def test_a_pod_whose_spec_hash_can_not_be_read_is_kept(self, damaged: str | None) -> None:
         changed = with_spec(ready_sandbox(), generation=2, image="alpine")
         decision = choose(changed, make_pod(spec_hash=damaged))
-        assert not isinstance(decision.step.action, DeletePod)
+        assert not isinstance(decision.plan.action, DeletePod)
         assert "caisson.dev/spec-hash" in message(decision, "PodRunning")
 
     @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ class TestPod:
     )
     def test_a_change_of_restart_or_start_timeout_leaves_the_pod(self, docker: dict[str, object]) -> None:
         decision = choose(make_sandbox(make_spec(docker=docker)), make_pod())
-        assert not isinstance(decision.step.action, DeletePod)
+        assert not isinstance(decision.plan.action, DeletePod)
 
     def test_a_changed_configuration_leaves_the_pod(self) -> None:
         other = Config.model_validate(
@@ -208,23 +208,23 @@ class TestPod:
         )
         sandbox = ready_sandbox()
         decision = choose_by(other, sandbox, make_pod())
-        assert decision.step.action is None
+        assert decision.plan.action is None
         assert settled(sandbox, decision)
 
     def test_a_pod_on_its_way_out_is_waited_for(self) -> None:
         decision = choose(make_sandbox(make_spec(image="alpine")), make_pod(terminating=True))
-        assert decision.step.action is None
+        assert decision.plan.action is None
         assert reason(decision) == ("False", Reason.POD_TERMINATING)
 
     def test_a_pod_that_nobody_owns_is_told_and_not_touched(self) -> None:
         """It carries our label, so the watch shows it: orphaned by `kubectl delete --cascade=orphan`, for example."""
         decision = choose(make_sandbox(), make_pod(owner_uid=None))
-        assert decision.step.action is None
+        assert decision.plan.action is None
         assert reason(decision) == ("False", Reason.POD_NAME_CONFLICT)
 
     def test_a_pod_of_an_earlier_sandbox_is_not_touched(self) -> None:
         decision = choose(make_sandbox(), make_pod(owner_uid="somebody-else"))
-        assert decision.step.action is None
+        assert decision.plan.action is None
         assert decision.status.pod_uid is None
         assert reason(decision)[0] == "False"
 
@@ -245,23 +245,23 @@ class TestPod:
         ],
         ids=["exited", "done", "oom", "storage"],
     )
-    def test_an_end_that_is_the_sandboxs_doing_is_final(self, pod: PodView, expected: Reason) -> None:
+    def test_an_end_that_is_the_sandboxs_doing_is_final(self, pod: PodSnapshot, expected: Reason) -> None:
         sandbox = make_sandbox()
         first = choose(sandbox, pod)
         later = choose(written(sandbox, first), pod, after(86400))
         assert reason(first) == reason(later) == ("False", expected)
-        assert later.step.action is None
-        assert later.step.wake_at is None
+        assert later.plan.action is None
+        assert later.plan.requeue_at is None
 
     def test_an_evicted_pod_is_replaced_after_a_pause(self) -> None:
         sandbox = ready_sandbox()
         pod = make_pod(phase="Failed", running=False, ready=False, terminated=None)
         first = choose(sandbox, pod, after(100))
-        assert (first.step.action, first.step.wake_at) == (None, after(130))
+        assert (first.plan.action, first.plan.requeue_at) == (None, after(130))
         assert reason(first) == ("False", Reason.POD_LOST)
-        told = written(sandbox, first)
-        assert choose(told, pod, after(129)).step.wake_at == after(130)
-        assert choose(told, pod, after(130)).step.action == DeletePod("demo", POD_UID)
+        reported_value = written(sandbox, first)
+        assert choose(reported_value, pod, after(129)).plan.requeue_at == after(130)
+        assert choose(reported_value, pod, after(130)).plan.action == DeletePod("demo", POD_UID)
 
     @pytest.mark.parametrize(
         "pod",
@@ -273,11 +273,11 @@ class TestPod:
         ],
         ids=["shutdown", "preempted", "restart", "lost"],
     )
-    def test_a_pod_that_its_node_ended_is_replaced_after_30_seconds(self, pod: PodView) -> None:
+    def test_a_pod_that_its_node_ended_is_replaced_after_30_seconds(self, pod: PodSnapshot) -> None:
         first = choose(ready_sandbox(), pod, after(100))
         assert reason(first) == ("False", Reason.POD_LOST)
-        assert (first.step.action, first.step.wake_at) == (None, after(130))
-        assert choose(written(ready_sandbox(), first), pod, after(130)).step.action == DeletePod("demo", POD_UID)
+        assert (first.plan.action, first.plan.requeue_at) == (None, after(130))
+        assert choose(written(ready_sandbox(), first), pod, after(130)).plan.action == DeletePod("demo", POD_UID)
 
     def test_a_pod_that_an_earlier_version_called_exited_is_replaced_too(self) -> None:
         own_end = choose(ready_sandbox(), ended_pod(143, "Error"), after(100))
@@ -286,7 +286,7 @@ class TestPod:
         sandbox = written(ready_sandbox(), own_end)
         decision = choose(sandbox, pod, after(5000))
         sandbox = written(sandbox, decision)
-        assert choose(sandbox, pod, after(5030)).step.action == DeletePod("demo", POD_UID)
+        assert choose(sandbox, pod, after(5030)).plan.action == DeletePod("demo", POD_UID)
 
     def test_a_pod_that_fails_at_once_again_and_again_is_replaced_after_a_pause_each_time(self) -> None:
         """PodRunning was never True between, so the time of its transition is that of the first failure."""
@@ -297,19 +297,19 @@ class TestPod:
             uid="another", created_at=after(31), phase="Failed", running=False, ready=False, reason="OutOfcpu"
         )
         decision = choose(sandbox, next_pod, after(32))
-        assert decision.step.action is None
-        assert decision.step.wake_at is not None
-        assert decision.step.wake_at >= after(60)
+        assert decision.plan.action is None
+        assert decision.plan.requeue_at is not None
+        assert decision.plan.requeue_at >= after(60)
 
     def test_events_are_asked_for_when_a_pod_waits_without_a_word(self) -> None:
-        assert choose(make_sandbox(), pending_pod(), after(1)).step.wake_at == after(2)
-        assert choose(make_sandbox(), pending_pod(), after(2)).step.action == LookAtEvents(POD_UID)
+        assert choose(make_sandbox(), pending_pod(), after(1)).plan.requeue_at == after(2)
+        assert choose(make_sandbox(), pending_pod(), after(2)).plan.action == FetchPodEvents(POD_UID)
 
     def test_events_are_asked_for_less_often_the_longer_a_pod_waits(self) -> None:
         for age, pause in ((2, 2), (4, 4), (30, 30), (600, 60)):
             events = PodEvents(POD_UID, (), after(age))
             decision = choose(make_sandbox(), pending_pod(), after(age), pod_events=events)
-            assert decision.step.wake_at == after(age + pause)
+            assert decision.plan.requeue_at == after(age + pause)
 
     def test_events_tell_what_a_pods_status_does_not(self) -> None:
         event = PodEvent("FailedCreatePodSandBox", 'no runtime for "runsc" is configured', NOW)
@@ -331,9 +331,9 @@ class TestVersionSkew:
     @pytest.mark.parametrize("why", [Reason.INVALID_SPEC, Reason.OBJECT_TOO_LARGE, Reason.NAMESPACE_OVER_LIMIT])
     def test_it_is_kept_after_the_spec_was_unreadable(self, why: Reason) -> None:
         for sandbox in (skewed_sandbox(), ready_sandbox()):
-            status = not_read(sandbox.status, 1, verdict("False", why, said="image: no"), NOW)
+            status = unread_status(sandbox.status, 1, condition_result("False", why, external_message="image: no"), NOW)
             decision = choose(sandbox.model_copy(update={"status": status}), SKEWED, after(20))
-            assert not isinstance(decision.step.action, DeletePod)
+            assert not isinstance(decision.plan.action, DeletePod)
 
     @pytest.mark.parametrize("owner", [UID, None], ids=["", "owner-unknown"])
     def test_it_is_kept_after_the_pod_was_unreadable(self, owner: str | None) -> None:
@@ -341,7 +341,7 @@ class TestVersionSkew:
             later = sandbox
             for _ in range(2):
                 later = pod_unreadable_for_a_moment(later, **SKEW, owner_uid=owner)
-            assert not isinstance(choose(later, SKEWED, after(20)).step.action, DeletePod)
+            assert not isinstance(choose(later, SKEWED, after(20)).plan.action, DeletePod)
 
     @pytest.mark.parametrize(
         "spec",
@@ -357,29 +357,29 @@ class TestVersionSkew:
         unread = pod_unreadable_for_a_moment(changed, **SKEW, owner_uid=None)
         for sandbox in (changed, unread):
             decision = choose(sandbox, SKEWED, after(20))
-            assert not isinstance(decision.step.action, DeletePod)
+            assert not isinstance(decision.plan.action, DeletePod)
             assert decision.status.spec_hash == spec_hash(make_spec())
 
     def test_a_change_that_shapes_the_pod_replaces_it(self) -> None:
         changed = with_spec(skewed_sandbox(), generation=2, image="alpine")
-        assert choose(changed, SKEWED).step.action == DeletePod("demo", POD_UID)
+        assert choose(changed, SKEWED).plan.action == DeletePod("demo", POD_UID)
 
     def test_a_refused_change_is_applied_when_it_is_allowed(self) -> None:
         changed = with_spec(skewed_sandbox(), generation=2, runtimeClassName="other")
         refused = written(changed, choose(changed, SKEWED))
-        assert choose(refused, SKEWED).step.action is None
+        assert choose(refused, SKEWED).plan.action is None
         config = CONFIG.model_copy(update={"allowed_runtime_classes": ("gvisor", "other")})
-        assert choose_by(config, refused, SKEWED).step.action == DeletePod("demo", POD_UID)
+        assert choose_by(config, refused, SKEWED).plan.action == DeletePod("demo", POD_UID)
 
     def test_a_refused_change_that_is_reverted_keeps_it(self) -> None:
         changed = with_spec(skewed_sandbox(), generation=2, runtimeClassName="other")
         reverted = with_spec(written(changed, choose(changed, SKEWED)), generation=3)
-        assert not isinstance(choose(reverted, SKEWED).step.action, DeletePod)
+        assert not isinstance(choose(reverted, SKEWED).plan.action, DeletePod)
 
     def test_a_third_version_keeps_it_too(self) -> None:
         status = skewed_sandbox().status.model_copy(update={"spec_hash": "fedcba9876543210"})
         decision = choose(make_sandbox(status=status), SKEWED)
-        assert not isinstance(decision.step.action, DeletePod)
+        assert not isinstance(decision.plan.action, DeletePod)
         assert decision.status.spec_hash == spec_hash(make_spec())
 
 
@@ -394,7 +394,7 @@ class TestStart:
 
     def test_nothing_is_done_while_a_session_runs(self) -> None:
         decision = choose(make_sandbox(), make_pod(), session=RUNNING)
-        assert decision.step.action is None
+        assert decision.plan.action is None
         assert reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKER_STARTING)
 
     def test_a_report_of_success_makes_the_sandbox_ready(self) -> None:
@@ -414,8 +414,8 @@ class TestStart:
     def test_a_ready_sandbox_is_left_alone(self) -> None:
         sandbox = ready_sandbox()
         decision = choose(sandbox, make_pod(), after(3600))
-        assert decision.step.action is None
-        assert decision.step.wake_at is None
+        assert decision.plan.action is None
+        assert decision.plan.requeue_at is None
         assert settled(sandbox, decision)
 
     def test_a_restarted_operator_continues_a_first_start_as_the_same_attempt(self) -> None:
@@ -425,12 +425,12 @@ class TestStart:
 
     def test_nothing_is_started_on_a_kernel_that_is_not_gvisors(self) -> None:
         sandbox = make_sandbox()
-        report = Report(None, Failed(Cause.NOT_GVISOR))
+        report = Report(None, StartFailed(FailureCause.NOT_GVISOR))
         first = choose(sandbox, make_pod(), session=reported(report))
         later = choose(written(sandbox, first), make_pod(), after(999))
         assert reason(first) == reason(later) == ("False", Reason.NOT_GVISOR)
-        assert first.step.action is None
-        assert later.step.action == DeletePod("demo", POD_UID)
+        assert first.plan.action is None
+        assert later.plan.action == DeletePod("demo", POD_UID)
 
     def test_a_pod_that_replaces_another_starts_with_attempt_0_and_keeps_the_crash(self) -> None:
         sandbox = crashed_sandbox(**KILLED)
@@ -453,9 +453,9 @@ class TestCrash:
         assert reason(decision) == reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKERD_EXITED)
 
     def test_the_same_report_decided_twice_counts_once(self) -> None:
-        seen = reported(failed_report())
-        first = choose(make_sandbox(), make_pod(), session=seen)
-        again = choose(make_sandbox(), make_pod(), after(0.5), session=seen)
+        observed = reported(failed_report())
+        first = choose(make_sandbox(), make_pod(), session=observed)
+        again = choose(make_sandbox(), make_pod(), after(0.5), session=observed)
         assert first.status.docker is not None
         assert first.status.docker.failures == 1
         assert as_json(first.status) == as_json(again.status)
@@ -463,14 +463,14 @@ class TestCrash:
     def test_a_restart_waits_until_it_is_due_and_then_has_the_next_number(self) -> None:
         sandbox = crashed_sandbox()
         early, late = choose(sandbox, make_pod(), after(0.9)), choose(sandbox, make_pod(), after(1))
-        assert (early.step.action, early.step.wake_at) == (None, after(1))
+        assert (early.plan.action, early.plan.requeue_at) == (None, after(1))
         assert settled(sandbox, early)
         assert attempt(late) == 1
 
     @pytest.mark.parametrize(("failures", "pause"), [(1, 1), (2, 2), (5, 16), (30, 300)])
     def test_the_pause_doubles_up_to_five_minutes(self, failures: int, pause: int) -> None:
         sandbox = _failed_times(failures, with_restart(max_retries=100))
-        assert choose(sandbox, make_pod()).step.wake_at == after(pause)
+        assert choose(sandbox, make_pod()).plan.requeue_at == after(pause)
 
     def test_the_last_retry_that_fails_is_final(self) -> None:
         spec = with_restart(max_retries=2)
@@ -478,7 +478,7 @@ class TestCrash:
         assert _crash_restart(second) == 2
         assert _crash_restart(third) == 0
         decision = choose(third, make_pod(spec), after(86400))
-        assert (decision.step.action, decision.step.wake_at) == (None, None)
+        assert (decision.plan.action, decision.plan.requeue_at) == (None, None)
 
     def test_more_retries_granted_later_apply_in_place(self) -> None:
         final = _failed_times(3, with_restart(max_retries=2))
@@ -499,7 +499,7 @@ class TestCrash:
         sandbox = crashed_sandbox(spec=spec, stderr=stderr)
         assert _crash_restart(sandbox) == 0
         decision = choose(sandbox, make_pod(spec), after(86400))
-        assert (decision.step.action, decision.step.wake_at) == (None, None)
+        assert (decision.plan.action, decision.plan.requeue_at) == (None, None)
         assert settled(sandbox, decision)
 
     def test_a_recovery_keeps_the_crash_and_counts_the_restart(self) -> None:
@@ -547,7 +547,7 @@ class TestCrash:
     def test_an_unwritten_crash_is_not_lost_to_a_restart_that_is_due(self) -> None:
         """The API server could not be written to for a while: the report goes to the status before another start."""
         decision = choose(make_sandbox(), make_pod(), after(60), session=reported(failed_report()))
-        assert decision.step.action is None
+        assert decision.plan.action is None
 
 
 class TestAfterReady:
@@ -565,19 +565,19 @@ class TestAfterReady:
         sandbox = ready_sandbox()
         pod = make_pod(ready=False, ready_changed_at=after(3600))
         decision = choose(sandbox, pod, after(100.1), looked_at=after(100))
-        assert decision.step.action is None
-        assert decision.step.wake_at is not None
-        assert decision.step.wake_at > after(103)
+        assert decision.plan.action is None
+        assert decision.plan.requeue_at is not None
+        assert decision.plan.requeue_at > after(103)
 
     def test_right_after_the_start_an_unready_pod_is_not_looked_at(self) -> None:
         pod = make_pod(ready=False, ready_changed_at=after(-3))
         decision = choose(ready_sandbox(), pod, after(1))
-        assert (decision.step.action, decision.step.wake_at) == (None, after(15))
+        assert (decision.plan.action, decision.plan.requeue_at) == (None, after(15))
 
     def test_one_that_was_just_taken_from_a_pool_is_looked_at_soon(self) -> None:
         for ready in (True, False):
             pod = make_pod(ready=ready, ready_changed_at=after(-3))
-            due = choose(ready_sandbox(), pod, after(4), claimed_at=after(4)).step.wake_at
+            due = choose(ready_sandbox(), pod, after(4), claimed_at=after(4)).plan.requeue_at
             assert due is not None
             assert due < after(8)
             assert attempt(choose(ready_sandbox(), pod, due, claimed_at=after(4))) == 0
@@ -587,7 +587,7 @@ class TestAfterReady:
         pod = make_pod(ready=False, ready_changed_at=after(100))
         decision = choose(sandbox, pod, after(102), session=reported(ready_report(), after(102)), looked_at=after(102))
         assert settled(sandbox, decision)
-        assert decision.step.action is None
+        assert decision.plan.action is None
 
     def test_a_daemon_stays_ready_while_it_is_looked_at(self) -> None:
         sandbox = ready_sandbox()
@@ -611,7 +611,7 @@ class TestLostSessions:
     def test_the_next_try_follows_after_a_pause_that_doubles(self, count: int, pause: int) -> None:
         early = choose(make_sandbox(), make_pod(), after(pause - 0.1), session=lost(count))
         late = choose(make_sandbox(), make_pod(), after(pause), session=lost(count))
-        assert (early.step.action, early.step.wake_at) == (None, after(pause))
+        assert (early.plan.action, early.plan.requeue_at) == (None, after(pause))
         assert attempt(late) == 0
 
     def test_what_is_unknown_stays_unknown_while_the_next_try_runs(self) -> None:
@@ -644,9 +644,9 @@ class TestPlain:
     def test_its_kernel_is_looked_at_and_nothing_started(self) -> None:
         spec = plain()
         decision = choose(make_sandbox(spec), make_pod(spec))
-        assert isinstance(decision.step.action, OpenSession)
-        assert "verify" in decision.step.action.command
-        assert "start" not in decision.step.action.command
+        assert isinstance(decision.plan.action, OpenSession)
+        assert "verify" in decision.plan.action.command
+        assert "start" not in decision.plan.action.command
         assert reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKER_DISABLED)
 
     def test_it_is_ready_once_the_kernel_was_seen(self) -> None:
@@ -655,14 +655,14 @@ class TestPlain:
         first = choose(sandbox, pod, session=reported(Report("gVisor")))
         assert reason(first) == ("True", Reason.READY)
         later = choose(written(sandbox, first), pod, after(999))
-        assert later.step.action is None
+        assert later.plan.action is None
         assert settled(written(sandbox, first), later)
 
     def test_a_lost_look_is_tried_again_after_a_pause(self) -> None:
         sandbox = make_sandbox(plain())
         pod = make_pod(sandbox.spec)
-        assert choose(sandbox, pod, session=lost(2)).step.wake_at == after(2)
-        assert isinstance(choose(sandbox, pod, after(2), session=lost(2)).step.action, OpenSession)
+        assert choose(sandbox, pod, session=lost(2)).plan.requeue_at == after(2)
+        assert isinstance(choose(sandbox, pod, after(2), session=lost(2)).plan.action, OpenSession)
 
 
 class TestConditions:
@@ -690,7 +690,7 @@ class TestConditions:
 
 
 def test_a_rendered_pod_is_made_for_the_sandbox_it_belongs_to() -> None:
-    action = choose(make_sandbox(), None).step.action
+    action = choose(make_sandbox(), None).plan.action
     assert isinstance(action, CreatePod)
     assert action.manifest["metadata"]["ownerReferences"][0]["uid"] == make_sandbox().metadata.uid
     assert action.manifest["spec"]["runtimeClassName"] == CONFIG.allowed_runtime_classes[0]

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from caisson.api.reasons import CRASH_REASONS, Reason
 from caisson.core.diagnosis import diagnose, last_words, signal_of
 from caisson.core.pod import DOCKER_CAPABILITIES
-from caisson.core.report import Cause, Failed
+from caisson.core.report import FailureCause, StartFailed
 
 CORPUS = sorted((Path(__file__).parents[2] / "corpus").glob("*.yaml"))
 
 
-def failure_of(report: dict[str, Any]) -> Failed:
+def failure_of(report: dict[str, Any]) -> StartFailed:
     """Read the report of a file of the corpus, which says it in the in-pod script's words, decoded."""
     capabilities = report.get("capEff")
-    return Failed(
-        cause=Cause(report["cause"]),
+    return StartFailed(
+        cause=FailureCause(report["cause"]),
         attempt=report.get("attempt", 0),
         pid=report.get("pid"),
         exit_code=report.get("exitCode"),
@@ -40,25 +40,27 @@ def test_a_real_failure_is_diagnosed(path: Path) -> None:
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
-        (Failed(Cause.DOCKER_NOT_FOUND), Reason.DOCKER_NOT_FOUND),
-        (Failed(Cause.NET_RAW_MISSING), Reason.NET_RAW_MISSING),
-        (Failed(Cause.PACKET_SOCKET_WRITE_MISSING), Reason.PACKET_SOCKET_WRITE_MISSING),
-        (Failed(Cause.TIMED_OUT, stderr="permission denied"), Reason.START_TIMED_OUT),
-        (Failed(Cause.INTERRUPTED), Reason.START_INTERRUPTED),
-        (Failed(Cause.LOCK_TIMED_OUT), Reason.START_INTERRUPTED),
-        (Failed(Cause.PREPARE_FAILED, detail="mount: permission denied"), Reason.PREPARE_FAILED),
-        (Failed(Cause.EXITED, exit_code=137), Reason.DOCKERD_KILLED),
-        (Failed(Cause.EXITED, exit_code=None), Reason.DOCKERD_KILLED),
-        (Failed(Cause.EXITED, exit_code=1, stderr="who knows"), Reason.DOCKERD_EXITED),
-        (Failed(Cause.EXITED, exit_code=1), Reason.DOCKERD_EXITED),
+        (StartFailed(FailureCause.DOCKER_NOT_FOUND), Reason.DOCKER_NOT_FOUND),
+        (StartFailed(FailureCause.NET_RAW_MISSING), Reason.NET_RAW_MISSING),
+        (StartFailed(FailureCause.PACKET_SOCKET_WRITE_MISSING), Reason.PACKET_SOCKET_WRITE_MISSING),
+        (StartFailed(FailureCause.TIMED_OUT, stderr="permission denied"), Reason.START_TIMED_OUT),
+        (StartFailed(FailureCause.INTERRUPTED), Reason.START_INTERRUPTED),
+        (StartFailed(FailureCause.LOCK_TIMED_OUT), Reason.START_INTERRUPTED),
+        (StartFailed(FailureCause.PREPARE_FAILED, detail="mount: permission denied"), Reason.PREPARE_FAILED),
+        (StartFailed(FailureCause.EXITED, exit_code=137), Reason.DOCKERD_KILLED),
+        (StartFailed(FailureCause.EXITED, exit_code=None), Reason.DOCKERD_KILLED),
+        (StartFailed(FailureCause.EXITED, exit_code=1, stderr="who knows"), Reason.DOCKERD_EXITED),
+        (StartFailed(FailureCause.EXITED, exit_code=1), Reason.DOCKERD_EXITED),
         (
-            Failed(Cause.EXITED, exit_code=1, stderr='time="0" level=warning msg="permission denied"\nboom\n'),
+            StartFailed(
+                FailureCause.EXITED, exit_code=1, stderr='time="0" level=warning msg="permission denied"\nboom\n'
+            ),
             Reason.DOCKERD_EXITED,
         ),
     ],
     ids=lambda value: value.name if isinstance(value, Reason) else value.cause.name,
 )
-def test_what_the_script_knows_goes_before_what_dockerd_prints(failure: Failed, expected: Reason) -> None:
+def test_what_the_script_knows_goes_before_what_dockerd_prints(failure: StartFailed, expected: Reason) -> None:
     assert diagnose(failure) is expected
 
 
@@ -70,10 +72,10 @@ def test_the_capabilities_that_are_missed_are_those_that_the_pod_asks_for() -> N
         "MKNOD": 27, "AUDIT_WRITE": 29, "SETFCAP": 31,
     }  # fmt: skip
     full = sum(1 << bits[name] for name in DOCKER_CAPABILITIES)
-    assert diagnose(Failed(Cause.EXITED, exit_code=1, capabilities=full)) is Reason.DOCKERD_EXITED
+    assert diagnose(StartFailed(FailureCause.EXITED, exit_code=1, capabilities=full)) is Reason.DOCKERD_EXITED
     for name in DOCKER_CAPABILITIES:
-        found = diagnose(Failed(Cause.EXITED, exit_code=1, capabilities=full & ~(1 << bits[name])))
-        assert found is (Reason.NET_RAW_MISSING if name == "NET_RAW" else Reason.PERMISSION_DENIED), name
+        result = diagnose(StartFailed(FailureCause.EXITED, exit_code=1, capabilities=full & ~(1 << bits[name])))
+        assert result is (Reason.NET_RAW_MISSING if name == "NET_RAW" else Reason.PERMISSION_DENIED), name
 
 
 _BUILD_RAN_FULL = 'time="0" level=error msg="write /var/lib/docker/x: no space left on device"'
@@ -90,12 +92,12 @@ _RULE_LEFT = 'time="0" level=warning msg="could not delete iptables rule: permis
     ],
 )
 def test_what_dockerd_logged_in_its_life_is_not_what_it_died_of(exit_code: int, stderr: str) -> None:
-    assert diagnose(Failed(Cause.EXITED, exit_code=exit_code, stderr=stderr)) is Reason.DOCKERD_EXITED
+    assert diagnose(StartFailed(FailureCause.EXITED, exit_code=exit_code, stderr=stderr)) is Reason.DOCKERD_EXITED
 
 
 _FAILURES = st.builds(
-    Failed,
-    cause=st.sampled_from([c for c in Cause if c not in {Cause.WRONG_POD, Cause.NOT_GVISOR}]),
+    StartFailed,
+    cause=st.sampled_from([c for c in FailureCause if c not in {FailureCause.WRONG_POD, FailureCause.NOT_GVISOR}]),
     exit_code=st.none() | st.integers(0, 255),
     capabilities=st.none() | st.integers(0, 2**64 - 1),
     stderr=st.text(max_size=200) | st.lists(st.sampled_from(["cgroup ", "network", " driver", "\n"])).map("".join),
@@ -103,7 +105,7 @@ _FAILURES = st.builds(
 
 
 @given(_FAILURES)
-def test_any_failure_has_one_reason_and_always_the_same(failure: Failed) -> None:
+def test_any_failure_has_one_reason_and_always_the_same(failure: StartFailed) -> None:
     assert diagnose(failure) in CRASH_REASONS
     assert diagnose(failure) is diagnose(failure)
 
@@ -117,7 +119,7 @@ def test_last_words_are_lines_of_what_was_said_and_no_more_than_a_few(stderr: st
 
 @given(st.text(alphabet="xyz \n", max_size=300), st.integers(0, 255).filter(lambda code: code != 137))
 def test_what_no_check_knows_is_not_guessed(stderr: str, code: int) -> None:
-    assert diagnose(Failed(Cause.EXITED, exit_code=code, stderr=stderr)) is Reason.DOCKERD_EXITED
+    assert diagnose(StartFailed(FailureCause.EXITED, exit_code=code, stderr=stderr)) is Reason.DOCKERD_EXITED
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,16 @@ from kubernetes.aio import client
 from caisson.core.unreadable import has_unknown_owner, is_unreadable, size_of
 from caisson.shell.collections import PODS
 from caisson.shell.errors import CaissonError, Conflict, KubeError, KubeUnreachable, NotFound
-from caisson.shell.kube import Kube, ListEnd, ListItem, ListStart
+from caisson.shell.kube import KubeClient, ListEnd, ListItem, ListStart
 from caisson.shell.metrics import Metrics
-from caisson.shell.store import OwnerKey, Store, owner_key, take_over
+from caisson.shell.store import OwnerKey, Store, owner_key, replace_from_list
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def served(handler: Handler) -> AsyncIterator[Kube]:
+async def served(handler: Handler) -> AsyncIterator[KubeClient]:
     """Serve every request by this handler, and connect to it."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
@@ -36,7 +36,7 @@ async def served(handler: Handler) -> AsyncIterator[Kube]:
     configuration.host = f"http://{host}:{port}"
     api = client.ApiClient(configuration)
     try:
-        yield Kube(api, Metrics())
+        yield KubeClient(api, Metrics())
     finally:
         await api.close()
         await runner.cleanup()
@@ -75,15 +75,15 @@ async def test_an_answer_that_is_no_json_is_no_answer() -> None:
 
 
 async def test_a_patch_is_sent_as_a_merge_patch() -> None:
-    seen: dict[str, Any] = {}
+    observed: dict[str, Any] = {}
 
     async def handle(request: web.Request) -> web.Response:
-        seen.update(method=request.method, type=request.content_type, path=request.path, body=await request.json())
+        observed.update(method=request.method, type=request.content_type, path=request.path, body=await request.json())
         return web.json_response({"metadata": {}})
 
     async with served(handle) as kube:
         await kube.patch_status("sandboxes", "ns", "demo", {"status": {"podName": None}})
-    assert seen == {
+    assert observed == {
         "method": "PATCH",
         "type": "application/merge-patch+json",
         "path": "/apis/caisson.dev/v1alpha1/namespaces/ns/sandboxes/demo/status",
@@ -160,7 +160,7 @@ def pod(name: str, version: int = 1, size: int = 0) -> Json:
 
 def added(*pods: Json) -> list[bytes]:
     """Return the lines of watch events for these pods."""
-    return [json.dumps({"type": "ADDED", "object": found}).replace("<", "\\u003c").encode() + b"\n" for found in pods]
+    return [json.dumps({"type": "ADDED", "object": result}).replace("<", "\\u003c").encode() + b"\n" for result in pods]
 
 
 def bookmark(version: int, *, is_end: bool = False) -> bytes:
@@ -190,11 +190,11 @@ def summary(item: ListItem) -> str:
         return "start"
     if isinstance(item, ListEnd):
         return f"end {item.version}"
-    thing = item["object"]
-    return f"{item['type']} {thing['metadata']['name']}{' unreadable' if is_unreadable(thing) else ''}"
+    obj = item["object"]
+    return f"{item['type']} {obj['metadata']['name']}{' unreadable' if is_unreadable(obj) else ''}"
 
 
-async def listed(kube: Kube) -> list[str]:
+async def listed(kube: KubeClient) -> list[str]:
     """Return a list of pods, as summaries."""
     return [summary(item) async for item in kube.list_all(PODS, None)]
 
@@ -263,9 +263,9 @@ async def test_an_owner_is_asked_for_in_a_list_too() -> None:
     server = Metadata([hidden(7), bookmark(9, is_end=True)], a_list({"metadata": metadata}))
     store = Store(owner_key)
     async with served(server.answer) as kube:
-        await take_over(kube.list_all(PODS, None), store, None, lambda _: None)
-    [found] = store.indexed(OwnerKey("ns", "Sandbox", "demo"))
-    assert not has_unknown_owner(found)
+        await replace_from_list(kube.list_all(PODS, None), store, None, lambda _: None)
+    [result] = store.indexed(OwnerKey("ns", "Sandbox", "demo"))
+    assert not has_unknown_owner(result)
 
 
 async def test_an_object_that_nobody_owns_has_no_unknown_owner() -> None:
@@ -364,8 +364,8 @@ async def test_an_object_that_only_the_broken_part_of_a_list_had_is_gone() -> No
         changed.append(obj["metadata"]["name"])
 
     async with served(server.answer) as kube:
-        assert await take_over(kube.list_all(PODS, None), store, None, note) == "7"
-    assert [found["metadata"]["name"] for found in store.all()] == ["b"]
+        assert await replace_from_list(kube.list_all(PODS, None), store, None, note) == "7"
+    assert [result["metadata"]["name"] for result in store.all()] == ["b"]
     assert changed == ["b", "deleted"]
 
 
@@ -374,8 +374,8 @@ async def test_a_nameless_object_of_the_broken_part_of_a_list_does_not_keep_the_
     store = Store()
     store.put(pod("deleted", 5))
     async with served(Pages([pod("b", 6)], streaming(nameless)).answer) as kube:
-        await take_over(kube.list_all(PODS, None), store, None, lambda _: None)
-    assert [found["metadata"]["name"] for found in store.all()] == ["b"]
+        await replace_from_list(kube.list_all(PODS, None), store, None, lambda _: None)
+    assert [result["metadata"]["name"] for result in store.all()] == ["b"]
 
 
 class Pages:
@@ -396,7 +396,7 @@ class Pages:
         self.limits.append(limit)
         page, rest = self.pods[start : start + limit], self.pods[start + limit :]
         if "PartialObjectMetadataList" in request.headers["Accept"]:
-            page = [{"metadata": found["metadata"]} for found in page]
+            page = [{"metadata": result["metadata"]} for result in page]
         metadata = {"resourceVersion": "7"} | ({"continue": str(start + limit)} if rest else {})
         body = json.dumps({"items": page, "metadata": metadata}).replace("<", "\\u003c")
         return web.Response(text=body, content_type="application/json")
@@ -414,8 +414,8 @@ async def test_a_server_without_watch_lists_is_listed_by_the_page(refusal: Handl
     server = Pages([pod(f"p{n}") for n in range(150)], refusal)
     async with served(server.answer) as kube:
         for _ in range(2):
-            found = await listed(kube)
-            assert found[-151:] == [*(f"ADDED p{n}" for n in range(150)), "end 7"]
+            result = await listed(kube)
+            assert result[-151:] == [*(f"ADDED p{n}" for n in range(150)), "end 7"]
         assert not kube.has_watch_lists
     assert server.watch_lists == 1
     assert server.limits == [64] * 6
@@ -426,8 +426,8 @@ async def test_a_page_is_halved_until_it_can_be_read_and_a_single_object_is_unre
     pods = [pod(f"p{n}", size=size) for n, size in enumerate(sizes)]
     server = Pages(pods, answering(422, FORBIDDEN))
     async with served(server.answer) as kube:
-        found = await listed(kube)
-    assert found == ["start"] + [f"ADDED p{n}{' unreadable' if n == 4 else ''}" for n in range(7)] + ["end 7"]
+        result = await listed(kube)
+    assert result == ["start"] + [f"ADDED p{n}{' unreadable' if n == 4 else ''}" for n in range(7)] + ["end 7"]
     assert len(server.limits) < 25
 
 

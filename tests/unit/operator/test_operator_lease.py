@@ -9,8 +9,8 @@ from kubernetes.aio import client
 
 from caisson.config import LeaderElection
 from caisson.shell.errors import CaissonError, KubeUnreachable, LeaseLost, NotLeading, kube_error
-from caisson.shell.kube import Kube
-from caisson.shell.lease import Lease
+from caisson.shell.kube import KubeClient
+from caisson.shell.lease import LeaderElector
 from caisson.shell.metrics import Metrics
 
 Json = dict[str, Any]
@@ -70,20 +70,20 @@ async def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return Time(monkeypatch)
 
 
-def candidate(leases: Leases, pod: str | None) -> Lease:
-    return Lease(cast("Kube", leases), "caisson-system", pod, SETTINGS)
+def candidate(leases: Leases, pod: str | None) -> LeaderElector:
+    return LeaderElector(cast("KubeClient", leases), "caisson-system", pod, SETTINGS)
 
 
 async def test_the_first_leads_and_the_second_waits_until_it_is_not_heard_of(time: Time) -> None:
     leases = Leases()
     first, second = candidate(leases, "first"), candidate(leases, "second")
     await first.acquire()
-    assert first.held()
+    assert first.is_leader()
     began = time.now
     await second.acquire()
     assert time.now - began >= SETTINGS.lease_duration_seconds
-    assert second.held()
-    assert not first.held()
+    assert second.is_leader()
+    assert not first.is_leader()
     assert leases.lease is not None
     assert leases.lease["spec"]["leaseTransitions"] == 1
 
@@ -92,7 +92,7 @@ async def test_a_leader_knows_that_its_time_is_up_before_another_can_take_over(t
     leader = candidate(Leases(), "first")
     await leader.acquire()
     time.now += SETTINGS.renew_deadline_seconds
-    assert not leader.held()
+    assert not leader.is_leader()
     assert SETTINGS.renew_deadline_seconds < SETTINGS.lease_duration_seconds
 
 
@@ -104,7 +104,7 @@ async def test_a_released_lease_is_taken_at_once(time: Time) -> None:
     began = time.now
     await second.acquire()
     assert time.now == began
-    assert not first.held()
+    assert not first.is_leader()
 
 
 async def test_the_lease_of_a_process_that_was_killed_is_taken_at_once_by_the_next_of_its_pod(time: Time) -> None:
@@ -135,7 +135,7 @@ async def test_a_leader_that_was_replaced_ends_and_does_not_take_the_lease_back(
     await second.acquire()
     second_spec = copy.deepcopy(leases.lease)
     with pytest.raises(LeaseLost):
-        await first.keep()
+        await first.renew_until_lost()
     await first.release()
     assert leases.lease == second_spec
 
@@ -146,11 +146,11 @@ async def test_a_renewal_that_fails_for_a_while_is_tried_again(time: Time) -> No
     await leader.acquire()
     leases.error = KubeUnreachable("no answer")
     with pytest.raises(LeaseLost):
-        await leader.keep()
+        await leader.renew_until_lost()
     assert time.now - 100 <= SETTINGS.renew_deadline_seconds + SETTINGS.retry_period_seconds
 
 
 async def test_nothing_is_written_without_the_lease() -> None:
-    kube = Kube(client.ApiClient(), Metrics(), lambda: False)
+    kube = KubeClient(client.ApiClient(), Metrics(), lambda: False)
     with pytest.raises(NotLeading):
         await kube.create_event("default", {})

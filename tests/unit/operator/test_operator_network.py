@@ -200,9 +200,9 @@ def table(column: str) -> dict[str, dict[str, str]]:
     return {row[0]: dict(zip(header[1:], row[1:], strict=True)) for row in body}
 
 
-def answer(found: set[bool]) -> str:
+def answer(result: set[bool]) -> str:
     """Say what the documentation should."""
-    return {frozenset({True}): "yes", frozenset({False}): "no"}[frozenset(found)]
+    return {frozenset({True}): "yes", frozenset({False}): "no"}[frozenset(result)]
 
 
 @pytest.mark.parametrize("ranges_find_pods", [True, False])
@@ -210,8 +210,8 @@ def answer(found: set[bool]) -> str:
 def test_whom_a_sandbox_reaches_is_as_documented(mode: Egress, ranges_find_pods: bool) -> None:
     source, policy = sandbox_pod("demo", "team-a", "10.244.1.5", {"egress": mode})
     enforcer = Enforcer((policy,), ranges_find_pods)
-    found = {name: answer({enforcer.lets(source, *target) for target in targets}) for name, targets in TARGETS.items()}
-    assert found == {name: row[mode] for name, row in table("to").items()}
+    result = {name: answer({enforcer.lets(source, *target) for target in targets}) for name, targets in TARGETS.items()}
+    assert result == {name: row[mode] for name, row in table("to").items()}
 
 
 @pytest.mark.parametrize("ranges_find_pods", [True, False])
@@ -219,8 +219,8 @@ def test_whom_a_sandbox_reaches_is_as_documented(mode: Egress, ranges_find_pods:
 def test_who_reaches_a_sandbox_is_as_documented(mode: str, ranges_find_pods: bool) -> None:
     target, policy = sandbox_pod("demo", "team-a", "10.244.1.5", {"ingress": mode})
     enforcer = Enforcer((policy,), ranges_find_pods)
-    found = {name: answer({enforcer.lets(source, target, 8080)}) for name, source in SOURCES.items()}
-    assert found == {name: row[mode] for name, row in table("from").items()}
+    result = {name: answer({enforcer.lets(source, target, 8080)}) for name, source in SOURCES.items()}
+    assert result == {name: row[mode] for name, row in table("from").items()}
     assert not any(enforcer.lets(source, target, 8081) for source in SOURCES.values())
     assert not any(enforcer.lets(source, target, 8080, "UDP") for source in SOURCES.values())
 
@@ -313,9 +313,9 @@ def test_what_the_administrator_denies_is_open_to_nobody_but_by_his_own_word(ran
 def test_an_allow_that_would_open_what_is_closed_is_refused_with_field_and_address(cidr: str, address: str) -> None:
     rules = SandboxNetwork.model_validate({"deniedEgress": ["10.0.0.0/8"]})
     network = Network.model_validate({"allow": [{"cidr": "192.168.0.0/16"}, {"cidr": cidr}]})
-    (said,) = refusals(network, rules)
-    assert said.startswith(f"spec.network.allow[1].cidr: {network.allow[1].cidr} covers ")
-    assert address in said
+    (external_message,) = refusals(network, rules)
+    assert external_message.startswith(f"spec.network.allow[1].cidr: {network.allow[1].cidr} covers ")
+    assert address in external_message
 
 
 @pytest.mark.parametrize("cidr", ["169.254.20.10/32", "10.0.0.0/8", "fd12::/16", "203.0.113.0/24"])
@@ -523,8 +523,8 @@ async def test_without_it_there_is_no_pod_and_the_api_servers_words_are_told() -
 
 async def test_a_namespace_that_is_not_guarded_is_told_as_such() -> None:
     world = world_of()
-    said = "denied request: caisson: the namespace is not guarded: an administrator labels it"
-    world.kube.errors_beside = {NETWORK_POLICIES: [kube_error("POST", 422, "Invalid", said)]}
+    external_message = "denied request: caisson: the namespace is not guarded: an administrator labels it"
+    world.kube.errors_beside = {NETWORK_POLICIES: [kube_error("POST", 422, "Invalid", external_message)]}
     await world.reconcile()
     assert world.condition() == ("False", Reason.NAMESPACE_NOT_GUARDED)
 
@@ -587,7 +587,7 @@ async def test_one_that_was_deleted_comes_back() -> None:
     await becomes_ready(world)
     gone = world.kube.beside.pop(NETWORK_POLICIES)
     gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
-    for store in world.kept.values():
+    for store in world.children.values():
         store.remove(gone)
     await world.reconcile()
     assert NETWORK_POLICIES in world.kube.beside

@@ -13,12 +13,12 @@ from caisson.api.reasons import Reason
 from caisson.core.unreadable import is_unreadable, stub_of
 from caisson.shell import objectwatch, rereader, resync
 from caisson.shell.budget import Budget
-from caisson.shell.collections import PODS, SANDBOXES, Collection
+from caisson.shell.collections import PODS, SANDBOXES, ApiResource
 from caisson.shell.errors import AnswerTooLarge, CaissonError, KubeUnreachable, kube_error
 from caisson.shell.health import Health
-from caisson.shell.kube import Kube, ListEnd, ListItem
+from caisson.shell.kube import KubeClient, ListEnd, ListItem
 from caisson.shell.metrics import Metrics
-from caisson.shell.objectwatch import ObjectWatch
+from caisson.shell.objectwatch import Informer
 from caisson.shell.rereader import Rereader
 from caisson.shell.resync import Resync
 from caisson.shell.store import Key, Store
@@ -55,26 +55,26 @@ class Scripted:
         self.objects: dict[str, Json | Exception | None] = {}
         self.found: list[str] = []
 
-    async def list_all(self, kind: Collection, namespace: str | None) -> AsyncGenerator[ListItem]:
+    async def list_all(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[ListItem]:
         """Answer with the next list."""
         async for item in self._play(self.lists):
             yield item
 
     async def watch(
-        self, kind: Collection, namespace: str | None, resource_version: str, seconds: int
+        self, kind: ApiResource, namespace: str | None, resource_version: str, seconds: int
     ) -> AsyncGenerator[ListItem]:
         """Answer with the next watch."""
         self.watched_from.append(resource_version)
         async for item in self._play(self.watches):
             yield item
 
-    async def find(self, kind: Collection, namespace: str, name: str) -> Json | None:
+    async def find(self, kind: ApiResource, namespace: str, name: str) -> Json | None:
         """Return the object of a name."""
         self.found.append(name)
-        found = self.objects[name]
-        if isinstance(found, Exception):
-            raise found
-        return found
+        result = self.objects[name]
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     async def _play(self, scripts: list[Script]) -> AsyncGenerator[ListItem]:
         if not scripts:
@@ -100,24 +100,24 @@ async def until(holds: Callable[[], object], task: asyncio.Task[None]) -> None:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the pauses after a failure short."""
-    monkeypatch.setattr(objectwatch, "_CEILING_SECONDS", 0.01)
-    monkeypatch.setattr(resync, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(objectwatch, "INFORMER_RETRY_CEILING_SECONDS", 0.01)
+    monkeypatch.setattr(resync, "LIST_RETRY_SECONDS", 0.01)
 
 
-def watching(server: Scripted, store: Store, changed: list[str]) -> tuple[ObjectWatch, asyncio.Task[None]]:
+def watching(server: Scripted, store: Store, changed: list[str]) -> tuple[Informer, asyncio.Task[None]]:
     """Return a watch that runs."""
-    kube = cast("Kube", server)
+    kube = cast("KubeClient", server)
 
     def note(obj: Json) -> None:
         changed.append(obj["metadata"]["name"])
 
-    watch = ObjectWatch(kube, PODS, None, store, note, Health(), Metrics(), 300)
+    watch = Informer(kube, PODS, None, store, note, Health(), Metrics(), 300)
     return watch, asyncio.create_task(watch.run())
 
 
 def names(store: Store) -> dict[str, bool]:
     """Return the names of what is in a store, and whether it is unreadable."""
-    return {found["metadata"]["name"]: is_unreadable(found) for found in store.all()}
+    return {result["metadata"]["name"]: is_unreadable(result) for result in store.all()}
 
 
 async def test_a_watch_goes_on_after_an_object_that_is_too_large() -> None:
@@ -192,7 +192,7 @@ async def test_no_answer_ends_a_watch(surprise: Json | Exception) -> None:
 async def test_no_answer_ends_the_lists_of_sandboxes(surprise: Exception) -> None:
     server = Scripted([[surprise], [event("a"), ListEnd("6")]], [])
     store = Store()
-    lists = Resync(cast("Kube", server), SANDBOXES, None, store, lambda _: None, 300)
+    lists = Resync(cast("KubeClient", server), SANDBOXES, None, store, lambda _: None, 300)
     task = asyncio.create_task(lists.run())
     await until(lists.synced.is_set, task)
     assert names(store) == {"a": False}
@@ -226,7 +226,7 @@ async def test_what_there_is_room_for_again_is_read_again() -> None:
     def note(obj: Json) -> None:
         changed.append(obj["metadata"]["name"])
 
-    task = asyncio.create_task(Rereader(cast("Kube", server), budget, {store: (PODS, note)}).run())
+    task = asyncio.create_task(Rereader(cast("KubeClient", server), budget, {store: (PODS, note)}).run())
     store.remove(thing("a", 2))
     await until(lambda: not names(store)["c"], task)
     assert names(store) == {"b": False, "c": False, "d": True}
@@ -239,7 +239,7 @@ async def test_what_can_not_be_read_again_stays_as_it_is(answer: Exception | Non
     server = Scripted([], [])
     server.objects = {"c": answer, "d": answer}
     store.remove(thing("a", 2))
-    await Rereader(cast("Kube", server), budget, {store: (PODS, lambda _: None)}).read()
+    await Rereader(cast("KubeClient", server), budget, {store: (PODS, lambda _: None)}).read()
     assert names(store) == {"b": False, "c": True, "d": True}
     assert store.get(Key("ns", "c")) is not None
 
@@ -252,7 +252,7 @@ async def test_an_object_that_can_not_be_read_keeps_no_other_from_being_read(err
     server = Scripted([], [])
     server.objects = {"c": error, "d": aged("d")}
     store.remove(thing("a", 2))
-    reader = Rereader(cast("Kube", server), budget, {store: (PODS, lambda _: None)})
+    reader = Rereader(cast("KubeClient", server), budget, {store: (PODS, lambda _: None)})
     await reader.read()
     assert names(store) == {"b": False, "c": True, "d": False}
     store.remove(thing("b", 2))
@@ -262,12 +262,12 @@ async def test_an_object_that_can_not_be_read_keeps_no_other_from_being_read(err
 
 
 async def test_an_object_that_could_not_be_read_is_read_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rereader, "_PERIOD_SECONDS", 0.02)
+    monkeypatch.setattr(rereader, "REREAD_PERIOD_SECONDS", 0.02)
     store, budget = crowded()
     server = Scripted([], [])
     server.objects = {"c": AnswerTooLarge("no"), "d": None}
     store.remove(thing("a", 2))
-    reader = Rereader(cast("Kube", server), budget, {store: (PODS, lambda _: None)})
+    reader = Rereader(cast("KubeClient", server), budget, {store: (PODS, lambda _: None)})
     await reader.read()
     server.objects["c"] = aged("c")
     await asyncio.sleep(0.03)
@@ -280,7 +280,7 @@ async def test_a_server_that_does_not_answer_ends_the_round() -> None:
     server = Scripted([], [])
     server.objects = dict.fromkeys("cd", KubeUnreachable("no"))
     store.remove(thing("a", 2))
-    reader = Rereader(cast("Kube", server), budget, {store: (PODS, lambda _: None)})
+    reader = Rereader(cast("KubeClient", server), budget, {store: (PODS, lambda _: None)})
     for _ in range(2):
         await reader.read()
     assert server.found == ["c", "c"]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caisson.api.reasons import Reason
-from caisson.core.podstate import pod_verdict, tells_nothing
-from caisson.core.podview import PodEvent, pod_view
+from caisson.core.podstate import is_waiting_silently, pod_running_condition
+from caisson.core.podview import PodEvent, pod_snapshot
 from tests.unit.operator.builders import NOW, POD_UID, UID
 
 Json = dict[str, Any]
@@ -199,7 +199,7 @@ STATES: dict[str, tuple[Json, str, Reason]] = {
 @pytest.mark.parametrize("name", STATES)
 def test_a_status_is_understood(name: str) -> None:
     status, truth, reason = STATES[name]
-    verdict = pod_verdict(pod_view(status))
+    verdict = pod_running_condition(pod_snapshot(status))
     assert (verdict.status, verdict.reason) == (truth, reason)
 
 
@@ -212,8 +212,8 @@ def test_a_status_is_understood(name: str) -> None:
 )
 def test_a_sandbox_can_not_forge_the_loss_of_its_node(end: tuple[str, int, str], message: str) -> None:
     phase, code, reason = end
-    found = pod_verdict(pod_view(pod(phase, ended(code, reason, message))))
-    assert found.reason is Reason.CONTAINER_EXITED
+    result = pod_running_condition(pod_snapshot(pod(phase, ended(code, reason, message))))
+    assert result.reason is Reason.CONTAINER_EXITED
 
 
 def test_the_loss_of_a_pod_names_who_ended_it_and_not_what_the_sandbox_wrote() -> None:
@@ -222,7 +222,7 @@ def test_the_loss_of_a_pod_names_who_ended_it_and_not_what_the_sandbox_wrote() -
         (ended(255, "Unknown", "forged"), {}, "lost track of the container (Unknown)"),
         (ended(143, message="forged"), {"conditions": disruption("EvictionByEvictionAPI")}, "EvictionByEvictionAPI: m"),
     ):
-        message = pod_verdict(pod_view(pod("Failed", state, **status))).message
+        message = pod_running_condition(pod_snapshot(pod("Failed", state, **status))).message
         assert words in message
         assert "forged" not in message
 
@@ -230,55 +230,61 @@ def test_the_loss_of_a_pod_names_who_ended_it_and_not_what_the_sandbox_wrote() -
 def test_a_deleted_pod_is_terminating_whatever_else_it_is() -> None:
     for status, _, _ in STATES.values():
         deleted = status | {"metadata": status["metadata"] | {"deletionTimestamp": "2026-03-01T12:00:09Z"}}
-        assert pod_verdict(pod_view(deleted)).reason is Reason.POD_TERMINATING
+        assert pod_running_condition(pod_snapshot(deleted)).reason is Reason.POD_TERMINATING
 
 
 def test_the_newest_event_tells_why_a_pod_waits_that_says_nothing_itself() -> None:
-    view = pod_view(pod(state=waiting("ContainerCreating")))
+    view = pod_snapshot(pod(state=waiting("ContainerCreating")))
     events = [PodEvent("FailedMount", "no such volume", NOW), PodEvent("FailedCreatePodSandBox", "boom", NOW)]
-    found = pod_verdict(view, events)
-    assert found.reason is Reason.CONTAINER_START_FAILED
-    assert "boom" in found.message
+    result = pod_running_condition(view, events)
+    assert result.reason is Reason.CONTAINER_START_FAILED
+    assert "boom" in result.message
 
 
 def test_what_the_scheduler_said_before_it_found_a_node_is_not_told_as_the_nodes() -> None:
-    view = pod_view(pod(state=waiting("ContainerCreating")))
-    assert pod_verdict(view, [PodEvent("FailedScheduling", "0/3 nodes", NOW)]).reason is Reason.POD_PENDING
+    view = pod_snapshot(pod(state=waiting("ContainerCreating")))
+    assert pod_running_condition(view, [PodEvent("FailedScheduling", "0/3 nodes", NOW)]).reason is Reason.POD_PENDING
 
 
 @pytest.mark.parametrize(
     "words", ['Failed to pull image "x": not found', "Error: ErrImagePull", "Error: ImagePullBackOff"]
 )
 def test_a_pull_that_failed_is_not_told_as_a_container_that_did_not_start(words: str) -> None:
-    view = pod_view(pod(state=waiting("ContainerCreating")))
-    assert pod_verdict(view, [PodEvent("Failed", words, NOW)]).reason is Reason.POD_PENDING
-    assert pod_verdict(view, [PodEvent("Failed", "Error: boom", NOW)]).reason is Reason.CONTAINER_START_FAILED
+    view = pod_snapshot(pod(state=waiting("ContainerCreating")))
+    assert pod_running_condition(view, [PodEvent("Failed", words, NOW)]).reason is Reason.POD_PENDING
+    assert pod_running_condition(view, [PodEvent("Failed", "Error: boom", NOW)]).reason is Reason.CONTAINER_START_FAILED
 
 
 def test_an_image_that_can_not_be_pulled_is_told_in_the_same_words_while_the_kubelet_backs_off() -> None:
-    said = 'failed to resolve reference "x": not found'
-    states = [("ErrImagePull", said), ("ImagePullBackOff", f'Back-off pulling image "x": ErrImagePull: {said}')]
-    messages = {pod_verdict(pod_view(pod(state=waiting(*state)))).message for state in states}
+    external_message = 'failed to resolve reference "x": not found'
+    states = [
+        ("ErrImagePull", external_message),
+        ("ImagePullBackOff", f'Back-off pulling image "x": ErrImagePull: {external_message}'),
+    ]
+    messages = {pod_running_condition(pod_snapshot(pod(state=waiting(*state)))).message for state in states}
     assert len(messages) == 1
-    assert said in messages.pop()
+    assert external_message in messages.pop()
 
 
 def test_a_toolbox_that_the_gate_waits_for_is_told_as_that_whatever_it_is_called() -> None:
-    said = 'failed to resolve reference "docker.io/library/toolbox@sha256:0123": not found'
-    for reason, words in (("ErrImagePull", said), ("ImagePullBackOff", f'Back-off pulling image "toolbox": E: {said}')):
+    external_message = 'failed to resolve reference "docker.io/library/toolbox@sha256:0123": not found'
+    for reason, words in (
+        ("ErrImagePull", external_message),
+        ("ImagePullBackOff", f'Back-off pulling image "toolbox": E: {external_message}'),
+    ):
         gate = [{"name": "gate", "state": waiting(reason, words)}]
-        found = pod_verdict(pod_view(pod(state=waiting("PodInitializing"), initContainerStatuses=gate)))
-        assert found.reason is Reason.TOOLBOX_PULL_FAILED
-        assert said in found.message
+        result = pod_running_condition(pod_snapshot(pod(state=waiting("PodInitializing"), initContainerStatuses=gate)))
+        assert result.reason is Reason.TOOLBOX_PULL_FAILED
+        assert external_message in result.message
 
 
 def test_the_toolbox_is_known_by_the_kubelets_words_where_the_runtime_names_it_in_another_way() -> None:
     reference = "example.com/toolbox:28@sha256:0123"
-    said = 'failed to resolve reference "example.com/toolbox@sha256:0123": not found'
-    waits = waiting("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {said}')
-    found = pod_verdict(replace(pod_view(pod(state=waits)), toolbox_image=reference))
-    assert found.reason is Reason.TOOLBOX_PULL_FAILED
-    assert said in found.message
+    external_message = 'failed to resolve reference "example.com/toolbox@sha256:0123": not found'
+    waits = waiting("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {external_message}')
+    result = pod_running_condition(replace(pod_snapshot(pod(state=waits)), toolbox_image=reference))
+    assert result.reason is Reason.TOOLBOX_PULL_FAILED
+    assert external_message in result.message
 
 
 TRIPPED = (
@@ -291,11 +297,11 @@ TRIPPED = (
 @pytest.mark.parametrize("prefix", ["", "(combined from similar events): "])
 @pytest.mark.parametrize("path", ["/proc/sys/kernel/shm_rmid_forced", "/proc/sys/net/ipv4/tcp_syncookies"])
 def test_a_runtime_that_applies_the_tripwire_is_not_gvisor(path: str, prefix: str) -> None:
-    view = pod_view(pod(state=waiting("ContainerCreating")))
+    view = pod_snapshot(pod(state=waiting("ContainerCreating")))
     tripped = PodEvent("FailedCreatePodSandBox", prefix + TRIPPED.format(path), NOW)
     # Whatever was recorded after it, by the kubelet or by a tenant.
     events = [tripped, PodEvent("FailedCreatePodSandBox", "boom", NOW)]
-    assert pod_verdict(view, events).reason is Reason.NOT_GVISOR
+    assert pod_running_condition(view, events).reason is Reason.NOT_GVISOR
 
 
 @pytest.mark.parametrize(
@@ -311,30 +317,32 @@ def test_a_runtime_that_applies_the_tripwire_is_not_gvisor(path: str, prefix: st
 )
 def test_an_event_of_the_tripwire_counts_for_a_pod_that_never_ran(status: Json) -> None:
     event = PodEvent("FailedCreatePodSandBox", TRIPPED.format("/proc/sys/kernel/shm_rmid_forced"), NOW)
-    assert pod_verdict(pod_view(status), [event]).reason is not Reason.NOT_GVISOR
+    assert pod_running_condition(pod_snapshot(status), [event]).reason is not Reason.NOT_GVISOR
 
 
 @pytest.mark.parametrize("reason", ["Failed", "FailedMount", "BackOff"])
 def test_an_event_of_another_reason_does_not_trip(reason: str) -> None:
-    view = pod_view(pod(state=waiting("ContainerCreating")))
+    view = pod_snapshot(pod(state=waiting("ContainerCreating")))
     event = PodEvent(reason, TRIPPED.format("/proc/sys/kernel/shm_rmid_forced"), NOW)
-    assert pod_verdict(view, [event]).reason is not Reason.NOT_GVISOR
+    assert pod_running_condition(view, [event]).reason is not Reason.NOT_GVISOR
 
 
 def test_the_toolbox_of_a_pod_is_its_image_volume() -> None:
     raw = pod()
     raw["spec"] = {"volumes": [{"name": "caisson-toolbox", "image": {"reference": "toolbox:29"}}]}
-    assert pod_view(raw).toolbox_image == "toolbox:29"
+    assert pod_snapshot(raw).toolbox_image == "toolbox:29"
 
 
 def test_a_pod_that_runs_or_says_why_it_waits_needs_no_events() -> None:
-    telling = [name for name, (status, _, _) in STATES.items() if not tells_nothing(pod_view(status))]
+    telling = [name for name, (status, _, _) in STATES.items() if not is_waiting_silently(pod_snapshot(status))]
     assert sorted(set(STATES) - set(telling)) == ["creating"]
 
 
 @given(st.sampled_from(sorted(STATES)), st.text(max_size=2000))
 def test_foreign_words_are_bounded_and_on_one_line(name: str, words: str) -> None:
-    view = pod_view(pod(state=waiting("ErrImagePull", words)) if name == "creating" else pod("Failed", message=words))
-    message = pod_verdict(view).message
+    view = pod_snapshot(
+        pod(state=waiting("ErrImagePull", words)) if name == "creating" else pod("Failed", message=words)
+    )
+    message = pod_running_condition(view).message
     assert len(message.encode()) < 2048
     assert "\n" not in message

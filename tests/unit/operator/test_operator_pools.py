@@ -17,23 +17,23 @@ from caisson.config import Config, Sandboxes
 from caisson.core.member import (
     PreloadState,
     Revision,
-    Standing,
-    member_state,
-    render_member,
+    WarmPodPhase,
+    decide_warm_pod,
+    placeholder_sandbox,
+    render_warm_pod,
     template_hash,
-    virtual_sandbox,
 )
-from caisson.core.observation import LOST_SESSIONS_TOLD, CreateFailure, Observation
+from caisson.core.observation import LOST_SESSIONS_BEFORE_UNKNOWN, FailureStreak, ObservedState
 from caisson.core.owned import POOL_LABEL, SANDBOX_LABEL, controller_of
-from caisson.core.plan import Expected, Kept
-from caisson.core.podview import PodView
-from caisson.core.pool import Failures, Member, PoolObservation, decide_pool, failed_member, proven_at
-from caisson.core.template import MadeFrom, read_template, write_template
+from caisson.core.plan import ChildKind, SessionPurpose
+from caisson.core.podview import PodSnapshot
+from caisson.core.pool import Failures, ObservedPool, WarmPod, count_failed_pod, decide_pool, recovery_deadline
+from caisson.core.template import PodTemplateRecord, read_template, write_template
 from caisson.core.unreadable import stub_of
-from caisson.core.verdict import verdict
+from caisson.core.verdict import condition_result
 from caisson.shell.budget import Budget
 from caisson.shell.clock import now
-from caisson.shell.collections import NETWORK_POLICIES, PODS, SERVICES, Collection
+from caisson.shell.collections import NETWORK_POLICIES, PODS, SERVICES, ApiResource
 from caisson.shell.errors import CaissonError, Conflict, KubeError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult
 from caisson.shell.store import Key, Store
@@ -80,23 +80,23 @@ def make_pool(replicas: int = 1, **spec: Any) -> SandboxPool:
     return SandboxPool.model_validate(raw_pool(replicas, **spec))
 
 
-def member(name: str, standing: Standing = Standing.AVAILABLE, **fields: Any) -> Member:
+def member(name: str, standing: WarmPodPhase = WarmPodPhase.AVAILABLE, **fields: Any) -> WarmPod:
     """Make a pod of the pool."""
-    ready = NOW if standing is Standing.AVAILABLE else None
-    ordinary = Member(name, f"uid of {name}", "7", NOW, False, Revision.CURRENT, standing, ready)
+    ready = NOW if standing is WarmPodPhase.AVAILABLE else None
+    ordinary = WarmPod(name, f"uid of {name}", "7", NOW, False, Revision.CURRENT, standing, ready)
     return replace(ordinary, **fields)
 
 
-def decided(replicas: int, *members: Member, **seen: Any) -> tuple[int, list[str]]:
+def decided(replicas: int, *warm_pods: WarmPod, **observed: Any) -> tuple[int, list[str]]:
     """Return how many pods are to be made, and the names of those that go."""
-    decision = decide_pool(PoolObservation(make_pool(replicas), members, **seen), NOW)
+    decision = decide_pool(ObservedPool(make_pool(replicas), warm_pods, **observed), NOW)
     return decision.create, [m.pod_name for m in decision.delete]
 
 
 class TestHowMany:
     def test_an_empty_pool_is_filled_some_at_a_time(self) -> None:
         assert decided(10) == (4, [])
-        pending = [member(str(n), Standing.PENDING) for n in range(3)]
+        pending = [member(str(n), WarmPodPhase.PENDING) for n in range(3)]
         assert decided(10, *pending) == (1, [])
 
     def test_ready_ones_do_not_count_as_on_their_way(self) -> None:
@@ -107,22 +107,22 @@ class TestHowMany:
 
     def test_of_too_many_the_pending_and_the_newest_go(self) -> None:
         ready = [member("old"), member("new", created_at=after(5))]
-        assert decided(1, member("pending", Standing.PENDING), *ready) == (0, ["new", "pending"])
+        assert decided(1, member("pending", WarmPodPhase.PENDING), *ready) == (0, ["new", "pending"])
 
     def test_scaled_to_nothing_all_go(self) -> None:
-        assert decided(0, member("a"), member("b", Standing.PENDING)) == (0, ["a", "b"])
+        assert decided(0, member("a"), member("b", WarmPodPhase.PENDING)) == (0, ["a", "b"])
 
     @pytest.mark.parametrize("revision", [Revision.OUTDATED, Revision.UNREADABLE])
     def test_an_outdated_pod_is_deleted_when_its_replacement_is_available(self, revision: Revision) -> None:
         old = member("old", revision=revision)
         assert decided(1, old) == (1, [])
-        assert decided(1, old, member("new", Standing.PENDING)) == (0, [])
+        assert decided(1, old, member("new", WarmPodPhase.PENDING)) == (0, [])
         assert decided(1, old, member("new")) == (0, ["old"])
 
     def test_outdated_pods_that_are_of_no_use_are_replaced_first(self) -> None:
         outdated = [
             member("usable", revision=Revision.OUTDATED),
-            member("pending", Standing.PENDING, revision=Revision.OUTDATED),
+            member("pending", WarmPodPhase.PENDING, revision=Revision.OUTDATED),
             member("other", revision=Revision.UNREADABLE),
         ]
         assert decided(3, *outdated, member("new"))[1] == ["pending"]
@@ -130,90 +130,90 @@ class TestHowMany:
         assert decided(0, *outdated)[1] == ["usable", "other", "pending"]
 
     def test_a_failed_outdated_pod_goes_at_once(self) -> None:
-        problem = verdict("False", Reason.CONTAINER_EXITED)
-        failed = member("failed", Standing.FAILED, revision=Revision.OUTDATED, problem=problem)
+        problem = condition_result("False", Reason.CONTAINER_EXITED)
+        failed = member("failed", WarmPodPhase.FAILED, revision=Revision.OUTDATED, problem=problem)
         assert decided(1, failed) == (1, ["failed"])
 
     def test_while_no_pod_may_be_made_those_there_are_counted_and_none_can_be_taken(self) -> None:
-        conflict = verdict("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
+        conflict = condition_result("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
         there = (member("a", revision=Revision.OTHER_TEMPLATE), member("b", revision=Revision.OTHER_TEMPLATE))
-        status = decide_pool(PoolObservation(make_pool(2), there, conflict), NOW).status
+        status = decide_pool(ObservedPool(make_pool(2), there, conflict), NOW).status
         assert (status.replicas, status.ready_replicas) == (2, 0)
 
     def test_while_no_pod_may_be_made_none_goes_and_none_is_made(self) -> None:
-        conflict = verdict("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
+        conflict = condition_result("False", Reason.RUNTIME_CLASS_NOT_ALLOWED)
         assert decided(2, member("a", revision=Revision.OTHER_TEMPLATE), conflict=conflict) == (0, [])
 
     def test_one_that_is_going_is_neither_counted_nor_deleted_again(self) -> None:
         assert decided(1, member("a", terminating=True)) == (1, [])
 
     def test_after_a_failure_they_are_made_one_by_one_with_pauses_that_grow(self) -> None:
-        failed = member("a", Standing.FAILED, problem=verdict("False", Reason.CONTAINER_EXITED))
-        failures = failed_member(failed_member(Failures(), failed, NOW), failed, NOW)
-        seen = PoolObservation(make_pool(3), (), failures=failures)
-        assert (decide_pool(seen, NOW).create, decide_pool(seen, NOW).wake_at) == (0, after(2))
-        assert decide_pool(seen, after(2)).create == 1
+        failed = member("a", WarmPodPhase.FAILED, problem=condition_result("False", Reason.CONTAINER_EXITED))
+        failures = count_failed_pod(count_failed_pod(Failures(), failed, NOW), failed, NOW)
+        observed = ObservedPool(make_pool(3), (), failures=failures)
+        assert (decide_pool(observed, NOW).create, decide_pool(observed, NOW).requeue_at) == (0, after(2))
+        assert decide_pool(observed, after(2)).create == 1
 
     def test_one_that_is_of_use_for_a_minute_excuses_what_failed_before_it(self) -> None:
         failures = Failures(3, NOW)
         later: dict[str, Any] = {"created_at": after(5), "ready_since": after(6)}
-        assert proven_at(member("a", **later), failures) == after(66)
-        assert proven_at(member("a", **later), Failures()) is None
-        assert proven_at(member("a", **(later | {"created_at": NOW})), failures) is None
-        assert proven_at(member("a", Standing.PENDING, **later), failures) is None
-        assert proven_at(member("a", revision=Revision.OTHER_TEMPLATE, **later), failures) is None
+        assert recovery_deadline(member("a", **later), failures) == after(66)
+        assert recovery_deadline(member("a", **later), Failures()) is None
+        assert recovery_deadline(member("a", **(later | {"created_at": NOW})), failures) is None
+        assert recovery_deadline(member("a", WarmPodPhase.PENDING, **later), failures) is None
+        assert recovery_deadline(member("a", revision=Revision.OTHER_TEMPLATE, **later), failures) is None
 
     def test_what_the_api_server_refuses_is_asked_for_less_and_less(self) -> None:
-        refused = CreateFailure(Reason.POD_REJECTED, "quota", 1, NOW, 3)
+        refused = FailureStreak(Reason.POD_REJECTED, "quota", 1, NOW, 3)
         assert decided(3, create_failure=refused) == (0, [])
-        seen = PoolObservation(make_pool(3), (), create_failure=refused)
-        assert decide_pool(seen, after(4)).create == 1
+        observed = ObservedPool(make_pool(3), (), create_failure=refused)
+        assert decide_pool(observed, after(4)).create == 1
 
 
 class TestStatus:
     def test_it_counts_and_says_that_it_is_ready(self) -> None:
-        members = (member("a", ready_since=after(-60)), member("b"))
-        status = decide_pool(PoolObservation(make_pool(2), members), NOW).status
+        warm_pods = (member("a", ready_since=after(-60)), member("b"))
+        status = decide_pool(ObservedPool(make_pool(2), warm_pods), NOW).status
         assert (status.replicas, status.ready_replicas, status.oldest_ready_since) == (2, 2, after(-60))
         ready = status.condition("Ready")
         assert ready is not None
         assert (ready.status, ready.reason) == ("True", "PoolReady")
 
     def test_pods_that_are_taken_are_not_selected(self) -> None:
-        status = decide_pool(PoolObservation(make_pool(), ()), NOW).status
+        status = decide_pool(ObservedPool(make_pool(), ()), NOW).status
         assert status.selector == "app.kubernetes.io/managed-by=caisson,caisson.dev/pool=warm,!caisson.dev/sandbox"
 
     def test_it_tells_what_hinders_it_once_for_as_long_as_it_lasts(self) -> None:
-        problem = verdict("False", Reason.IMAGE_PULL_FAILED, said="no such image")
-        hindered = member("a", Standing.PENDING, problem=problem)
+        problem = condition_result("False", Reason.IMAGE_PULL_FAILED, external_message="no such image")
+        hindered = member("a", WarmPodPhase.PENDING, problem=problem)
         pool = make_pool()
-        first = decide_pool(PoolObservation(pool, (hindered,)), NOW).status
+        first = decide_pool(ObservedPool(pool, (hindered,)), NOW).status
         assert first.last_failure is not None
         assert (first.last_failure.reason, first.last_failure.pod_name) == ("ImagePullFailed", "a")
         ready = first.condition("Ready")
         assert ready is not None
         assert ready.reason == "ImagePullFailed"
         later = pool.model_copy(update={"status": first})
-        assert decide_pool(PoolObservation(later, (hindered,)), after(100)).status == first
+        assert decide_pool(ObservedPool(later, (hindered,)), after(100)).status == first
 
     def test_what_takes_long_is_told(self) -> None:
-        starts, pulls = member("a", Standing.PENDING), member("b", Standing.PRELOADING)
-        for members, told in (((starts,), False), ((starts, pulls), True)):
-            ready = decide_pool(PoolObservation(make_pool(2), members), NOW).status.condition("Ready")
+        starts, pulls = member("a", WarmPodPhase.PENDING), member("b", WarmPodPhase.PRELOADING)
+        for warm_pods, reported_value in (((starts,), False), ((starts, pulls), True)):
+            ready = decide_pool(ObservedPool(make_pool(2), warm_pods), NOW).status.condition("Ready")
             assert ready is not None
-            assert (ready.reason, "spec.preload" in ready.message) == ("PoolFilling", told)
+            assert (ready.reason, "spec.preload" in ready.message) == ("PoolFilling", reported_value)
 
     def test_what_is_wrong_though_pods_may_be_made_is_told_and_keeps_none_from_being_made(self) -> None:
-        concern = verdict("False", Reason.NETWORK_POLICY_REJECTED)
-        decision = decide_pool(PoolObservation(make_pool(2), (member("a"),), concern=concern), NOW)
+        concern = condition_result("False", Reason.NETWORK_POLICY_REJECTED)
+        decision = decide_pool(ObservedPool(make_pool(2), (member("a"),), concern=concern), NOW)
         ready = decision.status.condition("Ready")
         assert ready is not None
         assert (ready.reason, decision.create) == ("NetworkPolicyRejected", 1)
 
     def test_a_failure_stays_after_a_recovery(self) -> None:
-        failed = member("a", Standing.FAILED, problem=verdict("False", Reason.CONTAINER_EXITED))
-        failures = replace(failed_member(Failures(), failed, NOW), count=0)
-        status = decide_pool(PoolObservation(make_pool(), (member("b"),), failures=failures), NOW).status
+        failed = member("a", WarmPodPhase.FAILED, problem=condition_result("False", Reason.CONTAINER_EXITED))
+        failures = replace(count_failed_pod(Failures(), failed, NOW), count=0)
+        status = decide_pool(ObservedPool(make_pool(), (member("b"),), failures=failures), NOW).status
         assert status.last_failure is not None
         assert status.last_failure.pod_name == "a"
         ready = status.condition("Ready")
@@ -224,16 +224,16 @@ class TestStatus:
 class TestTemplate:
     def test_what_is_written_on_the_pod_is_read_from_it(self) -> None:
         pool = make_pool(template={"env": [{"name": "A", "value": "b"}]}, preload=["postgres:16"])
-        made_from = read_template(render_member(pool, CONFIG, "warm-abcde"))
-        assert made_from == MadeFrom(pool.spec.template.spec, ("postgres:16",))
+        template_record = read_template(render_warm_pod(pool, CONFIG, "warm-abcde"))
+        assert template_record == PodTemplateRecord(pool.spec.template.spec, ("postgres:16",))
 
     @pytest.mark.parametrize("written", ["", "{", "[]", '{"spec": {}, "preload": []}', '{"spec": 1, "preload": 2}'])
     def test_one_that_can_not_be_read_is_none(self, written: str) -> None:
         assert read_template({"metadata": {"annotations": {"caisson.dev/pool-template": written}}}) is None
 
     def test_fields_at_their_default_make_no_difference(self) -> None:
-        plain, said = make_pool(), make_pool(template={"docker": {"enabled": True}, "entrypoint": "Idle"})
-        assert write_template(plain.spec.template.spec) == write_template(said.spec.template.spec)
+        plain, external_message = make_pool(), make_pool(template={"docker": {"enabled": True}, "entrypoint": "Idle"})
+        assert write_template(plain.spec.template.spec) == write_template(external_message.spec.template.spec)
 
     @pytest.mark.parametrize(
         "changed",
@@ -245,14 +245,14 @@ class TestTemplate:
         ids=str,
     )
     def test_a_change_of_it_is_told_by_the_hash(self, changed: Json) -> None:
-        before, later = (render_member(p, CONFIG, "x") for p in (make_pool(), make_pool(**changed)))
+        before, later = (render_warm_pod(p, CONFIG, "x") for p in (make_pool(), make_pool(**changed)))
         assert template_hash(before) != template_hash(later)
 
     def test_so_is_one_of_the_configuration_and_not_the_pods_name(self) -> None:
         pool = make_pool()
-        assert template_hash(render_member(pool, CONFIG, "x")) == template_hash(render_member(pool, CONFIG, "y"))
+        assert template_hash(render_warm_pod(pool, CONFIG, "x")) == template_hash(render_warm_pod(pool, CONFIG, "y"))
         other = CONFIG.model_copy(update={"toolboxes": CONFIG.toolboxes[1:]})
-        assert template_hash(render_member(pool, CONFIG, "x")) != template_hash(render_member(pool, other, "x"))
+        assert template_hash(render_warm_pod(pool, CONFIG, "x")) != template_hash(render_warm_pod(pool, other, "x"))
 
     def test_a_new_field_of_the_configuration_with_a_default_changes_no_hash(self) -> None:
         class NewerSandboxes(Sandboxes):
@@ -262,13 +262,13 @@ class TestTemplate:
             sandboxes: NewerSandboxes = NewerSandboxes()
 
         newer = NewerConfig.model_validate(CONFIG.model_dump(by_alias=True))
-        before, later = (template_hash(render_member(make_pool(), config, "x")) for config in (CONFIG, newer))
+        before, later = (template_hash(render_warm_pod(make_pool(), config, "x")) for config in (CONFIG, newer))
         assert before == later
         changed = newer.model_copy(update={"sandboxes": newer.sandboxes.model_copy(update={"new_field": 8})})
-        assert template_hash(render_member(make_pool(), changed, "x")) != before
+        assert template_hash(render_warm_pod(make_pool(), changed, "x")) != before
 
     def test_the_pod_is_the_pools_and_has_the_shape_of_a_sandboxs(self) -> None:
-        pod = render_member(make_pool(), CONFIG, "warm-abcde")
+        pod = render_warm_pod(make_pool(), CONFIG, "warm-abcde")
         owner = controller_of(pod)
         assert owner is not None
         assert (owner["kind"], owner["name"], owner["uid"]) == ("SandboxPool", "warm", POOL_UID)
@@ -277,109 +277,113 @@ class TestTemplate:
 
 
 class TestMembers:
-    made_from = MadeFrom(make_spec(), ())
+    template_record = PodTemplateRecord(make_spec(), ())
 
     def state(
         self,
-        pod: PodView,
+        pod: PodSnapshot,
         status: SandboxStatus | None = None,
         preload: PreloadState | None = None,
         at: datetime = NOW,
-        **seen: Any,
+        **observed: Any,
     ) -> Any:
         """Look at a pod of the pool whose preload is as told."""
-        sandbox = virtual_sandbox("default", "demo", POOL_UID, make_spec(), status)
+        sandbox = placeholder_sandbox("default", "demo", POOL_UID, make_spec(), status)
         pod = replace(pod, owner_uid=POOL_UID, owner_kind="SandboxPool", pool="warm")
-        made_from = self.made_from if preload is None else replace(self.made_from, preload=("postgres:16",))
-        return member_state(Observation(sandbox, pod, **seen), made_from, preload or PreloadState(), CONFIG, at)
+        template_record = (
+            self.template_record if preload is None else replace(self.template_record, preload=("postgres:16",))
+        )
+        return decide_warm_pod(
+            ObservedState(sandbox, pod, **observed), template_record, preload or PreloadState(), CONFIG, at
+        )
 
-    def ready(self, **seen: Any) -> Any:
-        return self.state(make_pod(), session=reported(ready_report()), **seen)
+    def ready(self, **observed: Any) -> Any:
+        return self.state(make_pod(), session=reported(ready_report()), **observed)
 
     def test_one_that_runs_is_started_like_any_other(self) -> None:
-        found = self.state(make_pod())
-        assert found.standing is Standing.PENDING
-        assert found.step.action.expected is Expected.START
+        result = self.state(make_pod())
+        assert result.phase is WarmPodPhase.PENDING
+        assert result.plan.action.purpose is SessionPurpose.START
 
     def test_it_can_be_taken_while_docker_and_the_kubelet_say_so(self) -> None:
-        assert self.ready().standing is Standing.AVAILABLE
+        assert self.ready().phase is WarmPodPhase.AVAILABLE
         died = make_pod(ready=False, ready_changed_at=after(5))
-        assert self.state(died, self.ready().status).standing is Standing.PENDING
+        assert self.state(died, self.ready().status).phase is WarmPodPhase.PENDING
 
     def test_before_the_kubelets_first_probe_a_look_of_our_own_holds_for_as_long_as_one(self) -> None:
         pod = make_pod(ready=False)
         fresh = self.state(pod, session=reported(ready_report()))
-        assert fresh.standing is Standing.AVAILABLE
-        known = self.state(pod, fresh.status)
-        look = self.state(pod, fresh.status, at=known.step.wake_at)
-        assert (known.standing, look.standing) == (Standing.AVAILABLE, Standing.AVAILABLE)
-        assert look.step.action.expected is Expected.START
-        assert self.state(pod, fresh.status, at=after(22), session=RUNNING).standing is Standing.PENDING
-        assert self.state(pod, fresh.status, at=after(22), looked_at=after(15)).standing is Standing.AVAILABLE
+        assert fresh.phase is WarmPodPhase.AVAILABLE
+        previous = self.state(pod, fresh.status)
+        look = self.state(pod, fresh.status, at=previous.plan.requeue_at)
+        assert (previous.phase, look.phase) == (WarmPodPhase.AVAILABLE, WarmPodPhase.AVAILABLE)
+        assert look.plan.action.purpose is SessionPurpose.START
+        assert self.state(pod, fresh.status, at=after(22), session=RUNNING).phase is WarmPodPhase.PENDING
+        assert self.state(pod, fresh.status, at=after(22), looked_at=after(15)).phase is WarmPodPhase.AVAILABLE
         # By now the kubelet would have called it ready.
-        assert self.state(pod, fresh.status, at=after(26), looked_at=after(25)).standing is Standing.PENDING
+        assert self.state(pod, fresh.status, at=after(26), looked_at=after(25)).phase is WarmPodPhase.PENDING
 
     @pytest.mark.parametrize("pod", [ended_pod(), ended_pod(reason="OOMKilled", exit_code=137)], ids=["exit", "oom"])
-    def test_one_that_has_ended_has_failed(self, pod: PodView) -> None:
-        found = self.state(pod)
-        assert (found.standing, found.problem is not None) == (Standing.FAILED, True)
+    def test_one_that_has_ended_has_failed(self, pod: PodSnapshot) -> None:
+        result = self.state(pod)
+        assert (result.phase, result.problem is not None) == (WarmPodPhase.FAILED, True)
 
     def test_so_has_one_whose_dockerd_is_not_started_again(self) -> None:
-        found = self.state(make_pod(), session=reported(failed_report(stderr="unknown flag: --x", exit_code=125)))
-        assert found.problem.reason == Reason.INVALID_FLAGS
-        assert found.standing is Standing.FAILED
+        result = self.state(make_pod(), session=reported(failed_report(stderr="unknown flag: --x", exit_code=125)))
+        assert result.problem.reason == Reason.INVALID_FLAGS
+        assert result.phase is WarmPodPhase.FAILED
 
     def test_one_whose_dockerd_is_started_again_has_not(self) -> None:
-        assert self.state(make_pod(), session=reported(failed_report())).standing is Standing.PENDING
+        assert self.state(make_pod(), session=reported(failed_report())).phase is WarmPodPhase.PENDING
 
     @pytest.mark.parametrize("spec_hash", [None, "0123456789abcdef"])
     def test_a_pod_whose_spec_hash_differs_is_as_good_as_any(self, spec_hash: str | None) -> None:
-        found = self.state(make_pod(spec_hash=spec_hash), session=reported(ready_report()))
-        assert (found.standing, found.problem) == (Standing.AVAILABLE, None)
+        result = self.state(make_pod(spec_hash=spec_hash), session=reported(ready_report()))
+        assert (result.phase, result.problem) == (WarmPodPhase.AVAILABLE, None)
 
     def test_images_are_pulled_before_it_can_be_taken(self) -> None:
-        found = self.ready(preload=PreloadState())
-        assert found.standing is Standing.PRELOADING
-        assert found.step.action.command[-2:] == ("--", "postgres:16")
-        assert self.ready(preload=PreloadState(done=True)).standing is Standing.AVAILABLE
+        result = self.ready(preload=PreloadState())
+        assert result.phase is WarmPodPhase.PRELOADING
+        assert result.plan.action.command[-2:] == ("--", "postgres:16")
+        assert self.ready(preload=PreloadState(done=True)).phase is WarmPodPhase.AVAILABLE
 
     def test_an_image_that_can_not_be_pulled_is_told_and_tried_again_later(self) -> None:
         failed = PreloadState(problem="postgres:16: no such host", tries=2, at=NOW)
-        found = self.ready(preload=failed)
-        assert found.problem.reason == Reason.PRELOAD_FAILED
-        assert "no such host" in found.problem.message
-        assert (found.step.action, found.step.wake_at) == (None, after(10))
+        result = self.ready(preload=failed)
+        assert result.problem.reason == Reason.PRELOAD_FAILED
+        assert "no such host" in result.problem.message
+        assert (result.plan.action, result.plan.requeue_at) == (None, after(10))
         again = self.ready(preload=failed, looked_at=after(1), at=after(10))
-        assert again.step.action.expected is Expected.PRELOAD
+        assert again.plan.action.purpose is SessionPurpose.PRELOAD
 
     @pytest.mark.parametrize("tries", [1, 9])
     def test_dockerd_is_looked_at_before_the_next_preload_attempt(self, tries: int) -> None:
         failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=tries, at=after(100))
         for looked_at in (None, after(50)):
-            found = self.state(make_pod(), self.ready().status, failed, after(9999), looked_at=looked_at)
-            assert (found.standing, found.step.action.expected) == (Standing.PRELOADING, Expected.START)
+            result = self.state(make_pod(), self.ready().status, failed, after(9999), looked_at=looked_at)
+            assert (result.phase, result.plan.action.purpose) == (WarmPodPhase.PRELOADING, SessionPurpose.START)
 
     def test_dockerd_is_looked_at_when_the_pod_turns_unready_between_preload_attempts(self) -> None:
         failed = PreloadState(problem="timeout", tries=9, at=after(100))
         dead = make_pod(ready=False, ready_changed_at=after(150))
-        found = self.state(dead, self.ready().status, failed, after(160), looked_at=after(110))
-        assert found.step.action.expected is Expected.START
+        result = self.state(dead, self.ready().status, failed, after(160), looked_at=after(110))
+        assert result.plan.action.purpose is SessionPurpose.START
 
     def test_a_lost_look_at_dockerd_is_repeated_before_the_images(self) -> None:
         failed = PreloadState(problem="timeout", tries=1, at=NOW)
-        seen: Json = {"status": self.ready().status, "preload": failed, "session": lost(at=after(9))}
-        assert self.state(make_pod(), at=after(9), **seen).step.wake_at == after(10)
-        assert self.state(make_pod(), at=after(10), **seen).step.action.expected is Expected.START
+        observed: Json = {"status": self.ready().status, "preload": failed, "session": lost(at=after(9))}
+        assert self.state(make_pod(), at=after(9), **observed).plan.requeue_at == after(10)
+        assert self.state(make_pod(), at=after(10), **observed).plan.action.purpose is SessionPurpose.START
 
     def test_a_dockerd_that_died_while_it_preloads_is_restarted_or_fails(self) -> None:
         failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=1, at=NOW)
         died = self.state(make_pod(), self.ready().status, failed, session=reported(failed_report(**KILLED)))
-        assert (died.standing, died.problem.reason) == (Standing.PENDING, Reason.DOCKERD_KILLED)
+        assert (died.phase, died.problem.reason) == (WarmPodPhase.PENDING, Reason.DOCKERD_KILLED)
         restart = self.state(make_pod(), died.status, failed, after(60))
-        assert restart.step.action.expected is Expected.START
+        assert restart.plan.action.purpose is SessionPurpose.START
         final = failed_report(stderr="unknown flag: --x", exit_code=125)
         gone = self.state(make_pod(), self.ready().status, failed, session=reported(final))
-        assert gone.standing is Standing.FAILED
+        assert gone.phase is WarmPodPhase.FAILED
 
 
 class PoolKube(FakeKube):
@@ -395,7 +399,7 @@ class PoolKube(FakeKube):
         self.after_patch: list[CaissonError] = []
         self.pool: Json = {}
 
-    async def create(self, kind: Collection, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
+    async def create(self, kind: ApiResource, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
         name = manifest["metadata"]["name"]
         if kind is NETWORK_POLICIES:
             if self.policy_errors:
@@ -416,14 +420,14 @@ class PoolKube(FakeKube):
         self.all_pods[name] = pod
         return self._stamp(pod)
 
-    async def get(self, kind: Collection, namespace: str, name: str) -> Json:
+    async def get(self, kind: ApiResource, namespace: str, name: str) -> Json:
         if kind is not PODS:
             return await super().get(kind, namespace, name)
         if name not in self.all_pods:
             raise kube_error("GET pods", 404, "NotFound", "not found")
         return copy.deepcopy(self.all_pods[name])
 
-    async def patch(self, kind: Collection, namespace: str, name: str, patch: Json) -> Json:
+    async def patch(self, kind: ApiResource, namespace: str, name: str, patch: Json) -> Json:
         if kind is not PODS:
             return await super().patch(kind, namespace, name, patch)
         self.before_patch()
@@ -439,7 +443,7 @@ class PoolKube(FakeKube):
         return answer
 
     async def delete(
-        self, kind: Collection, namespace: str, name: str, uid: str, resource_version: str | None = None
+        self, kind: ApiResource, namespace: str, name: str, uid: str, resource_version: str | None = None
     ) -> None:
         if kind is not PODS:
             return await super().delete(kind, namespace, name, uid)
@@ -505,7 +509,7 @@ class PoolWorld(World):
         for pod in self.kube.all_pods.values():
             self.pods.put(copy.deepcopy(pod))
         for policy in self.kube.policies.values():
-            self.kept[Kept.NETWORK_POLICY].put(copy.deepcopy(policy))
+            self.children[ChildKind.NETWORK_POLICY].put(copy.deepcopy(policy))
         for pod in list(self.pods.all()):
             if pod["metadata"]["name"] not in self.kube.all_pods:
                 self.pods.remove(pod)
@@ -535,7 +539,7 @@ class PoolWorld(World):
         for name in names:
             self.executor.answers = list(answers or (READY_ANSWER,))
             for _ in range(3):
-                await self.members.reconcile(Key("default", name))
+                await self.warm_pods.reconcile(Key("default", name))
                 for _ in range(5):
                     await asyncio.sleep(0)
 
@@ -559,8 +563,8 @@ class PoolWorld(World):
 
     def owners(self) -> dict[str, str]:
         """Return whose each pod is."""
-        found = {name: controller_of(pod) for name, pod in self.kube.all_pods.items()}
-        return {name: f"{owner['kind']}/{owner['name']}" for name, owner in found.items() if owner is not None}
+        result = {name: controller_of(pod) for name, pod in self.kube.all_pods.items()}
+        return {name: f"{owner['kind']}/{owner['name']}" for name, owner in result.items() if owner is not None}
 
 
 @pytest.fixture
@@ -582,10 +586,10 @@ class TestClaims:
 
     async def test_the_claim_is_written_before_the_pod_changes(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
-        seen: list[str] = []
-        world.kube.before_patch = lambda: seen.append(world.kube.sandbox["status"]["podUID"])
+        observed: list[str] = []
+        world.kube.before_patch = lambda: observed.append(world.kube.sandbox["status"]["podUID"])
         await world.reconcile()
-        assert seen == [f"uid of {name}"]
+        assert observed == [f"uid of {name}"]
 
     async def test_then_it_is_left_alone_but_for_a_look(self, world: PoolWorld) -> None:
         await world.fill()
@@ -726,10 +730,10 @@ class TestPolicy:
 
     async def test_a_sandboxs_own_is_there_before_the_pod_is_its(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
-        seen: list[bool] = []
-        world.kube.before_patch = lambda: seen.append("demo" in world.kube.policies)
+        observed: list[bool] = []
+        world.kube.before_patch = lambda: observed.append("demo" in world.kube.policies)
         await world.reconcile()
-        assert seen == [True]
+        assert observed == [True]
         selector = world.kube.policies["demo"]["spec"]["podSelector"]
         assert selects(selector, world.kube.all_pods[name]["metadata"]["labels"])
 
@@ -761,7 +765,7 @@ class TestTrouble:
             world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
         for name in names:
-            await world.members.reconcile(Key("default", name))
+            await world.warm_pods.reconcile(Key("default", name))
 
     async def test_one_that_is_good_does_not_excuse_those_that_fail(self) -> None:
         world = PoolWorld(replicas=3)
@@ -832,14 +836,14 @@ class TestTrouble:
         world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
         world.wishes.clear()
-        await world.members.reconcile(Key("default", name))
+        await world.warm_pods.reconcile(Key("default", name))
         assert world.wishes == [0]
 
     async def test_after_a_restart_a_sandbox_waits_for_those_that_are_being_looked_at(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         world.operator_restarts()
         world.executor.answers = [READY_ANSWER]
-        await world.members.reconcile(Key("default", name))
+        await world.warm_pods.reconcile(Key("default", name))
         await world.reconcile()
         assert "pool" not in world.kube.sandbox["status"]
         await world.look([name])
@@ -857,10 +861,10 @@ class TestTrouble:
         for answer in (READY_ANSWER, PRELOADED_ANSWER):
             assert "pool" not in world.kube.sandbox["status"]
             world.executor.answers = [answer]
-            await world.members.reconcile(Key("default", name))
+            await world.warm_pods.reconcile(Key("default", name))
             await asyncio.sleep(0.01)
             await world.reconcile()
-        await world.members.reconcile(Key("default", name))
+        await world.warm_pods.reconcile(Key("default", name))
         await world.reconcile()
         assert world.owners() == {name: "Sandbox/demo"}
 
@@ -869,7 +873,7 @@ class TestTrouble:
         world.operator_restarts()
         await world.reconcile()
         assert "pool" not in world.kube.sandbox["status"]
-        world.members._began = now() - timedelta(seconds=20)
+        world.warm_pods._began = now() - timedelta(seconds=20)
         await world.reconcile()
         assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
 
@@ -892,9 +896,9 @@ class TestTrouble:
         await world.reconcile(4)
         assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
         assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
-        (told,) = world.kube.events
-        assert (told["type"], told["reason"]) == ("Warning", "ClaimRefused")
-        assert "admission webhook denied the request: no" in told["message"]
+        (reported_value,) = world.kube.events
+        assert (reported_value["type"], reported_value["reason"]) == ("Warning", "PodClaimRejected")
+        assert "admission webhook denied the request: no" in reported_value["message"]
 
     @pytest.mark.parametrize("status", [404, 422])
     async def test_a_webhook_that_answers_as_if_the_pod_had_changed_is_told_as_one_that_refuses(
@@ -908,7 +912,7 @@ class TestTrouble:
         world.kube.before_patch = deny
         await world.reconcile(4)
         assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
-        assert [event["reason"] for event in world.kube.events] == ["ClaimRefused"]
+        assert [event["reason"] for event in world.kube.events] == ["PodClaimRejected"]
 
     async def test_one_that_answers_with_a_conflict_is_asked_again_after_a_pause(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
@@ -928,8 +932,8 @@ class TestTrouble:
         world.kube.all_pods[name]["metadata"]["annotations"]["caisson.dev/pool-template"] = "{"
         world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
-        await world.members.reconcile(Key("default", name))
-        assert world.members._known == {}
+        await world.warm_pods.reconcile(Key("default", name))
+        assert world.warm_pods._states == {}
         await world.replace_some()
         assert name in world.kube.all_pods
         await world.pools.reconcile(POOL_KEY)
@@ -949,7 +953,7 @@ class TestTrouble:
         world.kube._stamp(world.kube.all_pods[name])
         world.operator_restarts()
         await world.look([name])
-        since = world.members._known[Key("default", name)].ready_since
+        since = world.warm_pods._states[Key("default", name)].ready_since
         assert since == datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 
     async def test_a_pool_that_can_not_be_read_says_so(self, world: PoolWorld) -> None:
@@ -961,9 +965,9 @@ class TestTrouble:
         assert ready["reason"] == "InvalidSpec"
         assert "template.spec.image" in ready["message"]
         await world.pools.reconcile(POOL_KEY)
-        (told,) = world.kube.events
-        assert (told["type"], told["reason"]) == ("Warning", "InvalidSpec")
-        assert told["involvedObject"]["kind"] == "SandboxPool"
+        (reported_value,) = world.kube.events
+        assert (reported_value["type"], reported_value["reason"]) == ("Warning", "InvalidSpec")
+        assert reported_value["involvedObject"]["kind"] == "SandboxPool"
 
 
 class TestCold:
@@ -1077,7 +1081,7 @@ class TestUnreadable:
         world.kube._stamp(world.kube.all_pods[first])
         size = 6 * 2**20
         world.pods.put(stub_of(copy.deepcopy(world.kube.all_pods[first]), "Pod", Reason.OBJECT_TOO_LARGE, size))
-        await world.members.reconcile(Key("default", first))
+        await world.warm_pods.reconcile(Key("default", first))
         return world
 
     async def test_a_pod_that_is_too_large_counts_and_stays(self, filled: PoolWorld) -> None:
@@ -1109,7 +1113,7 @@ class TestUnreadable:
         world.pool_store.put(copy.deepcopy(world.kube.pool))
         finds: list[str] = []
 
-        async def find(kind: Collection, namespace: str, name: str) -> Json:
+        async def find(kind: ApiResource, namespace: str, name: str) -> Json:
             finds.append(f"{kind.plural}/{namespace}/{name}")
             return copy.deepcopy(world.kube.pool)
 
@@ -1126,7 +1130,7 @@ class TestUnreadable:
         world.pools._pools = Store(kind="SandboxPool", budget=Budget(100, 100))
         world.pools._pools.put(copy.deepcopy(world.kube.pool))
 
-        async def find(kind: Collection, namespace: str, name: str) -> Json:
+        async def find(kind: ApiResource, namespace: str, name: str) -> Json:
             return copy.deepcopy(world.kube.pool)
 
         world.kube.find = find  # type: ignore[method-assign]
@@ -1147,7 +1151,7 @@ class TestScaling:
             world.kube._stamp(pod)
         world.watches_deliver()
         for name in names:
-            await world.members.reconcile(Key("default", name))
+            await world.warm_pods.reconcile(Key("default", name))
         await world.pools.reconcile(POOL_KEY)
         assert len(set(world.kube.all_pods) - set(names)) == 2
         assert "lastFailure" not in world.kube.pool.get("status", {})
@@ -1162,7 +1166,7 @@ class TestOffer:
         world.kube.all_pods[name]["status"] |= status
         world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
-        assert world.pools.offer(make_sandbox(), make_pool()) == (None, False)
+        assert world.pools.find_warm_pod(make_sandbox(), make_pool()) == (None, False)
 
     async def test_before_the_kubelets_first_probe_our_own_look_counts_for_a_while(self, world: PoolWorld) -> None:
         await world.pools.reconcile(POOL_KEY)
@@ -1171,16 +1175,16 @@ class TestOffer:
         world.kube.turns_unready(name, 0)
         world.watches_deliver()
         await world.look([name])
-        warm, _ = world.pools.offer(make_sandbox(), make_pool())
+        warm, _ = world.pools.find_warm_pod(make_sandbox(), make_pool())
         assert warm is not None
-        world.members._known[Key("default", name)].until = now()
-        assert world.pools.offer(make_sandbox(), make_pool()) == (None, False)
+        world.warm_pods._states[Key("default", name)].until = now()
+        assert world.pools.find_warm_pod(make_sandbox(), make_pool()) == (None, False)
 
     async def test_one_that_the_kubelet_no_longer_calls_ready_is_not_offered(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         world.kube.turns_unready(name, 7)
         world.watches_deliver()
-        assert world.pools.offer(make_sandbox(), make_pool()) == (None, False)
+        assert world.pools.find_warm_pod(make_sandbox(), make_pool()) == (None, False)
 
     @pytest.mark.parametrize(("after_seconds", "taken"), [(0, True), (7, False)])
     async def test_nor_is_it_where_the_claim_is_written_already(
@@ -1214,27 +1218,27 @@ class TestOffer:
 
     async def test_one_that_is_new_to_the_cluster_is_not_waited_for(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
-        known = world.members._known[Key("default", name)]
-        known.standing = Standing.PENDING
+        previous = world.warm_pods._states[Key("default", name)]
+        previous.phase = WarmPodPhase.PENDING
         world.kube.all_pods[name]["metadata"]["creationTimestamp"] = f"{now():%Y-%m-%dT%H:%M:%SZ}"
         world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
-        assert world.pools.offer(make_sandbox(), make_pool()) == (None, False)
+        assert world.pools.find_warm_pod(make_sandbox(), make_pool()) == (None, False)
 
     @pytest.mark.parametrize(
-        ("template", "said"),
+        ("template", "external_message"),
         [
             ({"docker": {"enabled": False}}, "docker.enabled of the pool's template is false"),
             ({"ports": [{"name": "dns", "containerPort": 53, "protocol": "UDP"}]}, "UDP"),
         ],
         ids=["no-docker", "udp"],
     )
-    async def test_idleness_that_nobody_would_see_is_refused(self, template: Json, said: str) -> None:
+    async def test_idleness_that_nobody_would_see_is_refused(self, template: Json, external_message: str) -> None:
         world = PoolWorld(replicas=1, template=template)
         world.kube.sandbox["spec"]["lifetime"] = {"idleSeconds": 600}
         await world.reconcile(3)
-        assert world.condition() == ("False", "IdlenessNotSeen")
-        assert said in str(world.kube.sandbox["status"])
+        assert world.condition() == ("False", "IdleDetectionUnsupported")
+        assert external_message in str(world.kube.sandbox["status"])
         assert world.owners() == {}
 
 
@@ -1248,27 +1252,27 @@ class TestPreload:
         world.watches_deliver()
         world.executor.answers = [READY_ANSWER, PRELOADED_ANSWER]
         for _ in range(3):
-            assert world.pools.offer(make_sandbox(), pool)[0] is None
-            await world.members.reconcile(Key("default", name))
+            assert world.pools.find_warm_pod(make_sandbox(), pool)[0] is None
+            await world.warm_pods.reconcile(Key("default", name))
             await asyncio.sleep(0.01)
-        await world.members.reconcile(Key("default", name))
-        warm, _ = world.pools.offer(make_sandbox(), pool)
+        await world.warm_pods.reconcile(Key("default", name))
+        warm, _ = world.pools.find_warm_pod(make_sandbox(), pool)
         assert warm is not None
         assert warm.pod.name == name
 
     async def test_a_session_that_is_lost_over_it_says_nothing_of_docker(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
         (name,) = await world.fill()
-        known, key = world.members._known[Key("default", name)], Key("default", name)
-        for _ in range(LOST_SESSIONS_TOLD + 1):
+        previous, key = world.warm_pods._states[Key("default", name)], Key("default", name)
+        for _ in range(LOST_SESSIONS_BEFORE_UNKNOWN + 1):
             # Long ago, so that the next attempt is due.
-            known.preload, known.memory.looked_at = replace(known.preload, at=NOW), NOW
+            previous.preload, previous.memory.looked_at = replace(previous.preload, at=NOW), NOW
             world.executor.answers = [READY_ANSWER, ExecError("broken")]
             for _ in range(4):
-                await world.members.reconcile(key)
+                await world.warm_pods.reconcile(key)
                 await asyncio.sleep(0.01)
-        assert known.problem is not None
-        assert known.problem.reason is Reason.PRELOAD_FAILED
-        assert "broken" in known.problem.message
+        assert previous.problem is not None
+        assert previous.problem.reason is Reason.PRELOAD_FAILED
+        assert "broken" in previous.problem.message
         verbs = [command[3] for command in world.executor.commands]
-        assert verbs == ["start", "preload"] * (LOST_SESSIONS_TOLD + 2)
+        assert verbs == ["start", "preload"] * (LOST_SESSIONS_BEFORE_UNKNOWN + 2)

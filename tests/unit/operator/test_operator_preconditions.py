@@ -3,8 +3,8 @@
 import pytest
 
 from caisson.api.reasons import Reason
-from caisson.core.podstate import pod_verdict
-from caisson.core.refusal import reason_of_refusal
+from caisson.core.podstate import pod_running_condition
+from caisson.core.refusal import rejection_reason
 from caisson.shell.errors import KubeError, KubeUnreachable, kube_error
 from tests.unit.operator.builders import make_pod, make_sandbox, raw_sandbox
 from tests.unit.operator.fakes import GUARDED, UNREACHABLE, World
@@ -86,17 +86,17 @@ async def test_the_guard_is_asked_with_what_a_limit_range_lets_pass() -> None:
     ],
 )
 def test_what_a_refusal_of_our_own_pod_means(message: str, reason: Reason) -> None:
-    assert reason_of_refusal(message) is reason
+    assert rejection_reason(message) is reason
 
 
 def test_a_container_that_somebody_put_beside_ours_is_told() -> None:
-    found = pod_verdict(make_pod(containers=("istio-init", "sandbox", "istio-proxy")))
-    assert found.reason is Reason.POD_MUTATED
-    assert "istio-init, istio-proxy" in found.message
-    assert pod_verdict(make_pod(containers=("gate", "sandbox"))).reason is Reason.POD_RUNNING
+    result = pod_running_condition(make_pod(containers=("istio-init", "sandbox", "istio-proxy")))
+    assert result.reason is Reason.POD_MUTATED
+    assert "istio-init, istio-proxy" in result.message
+    assert pod_running_condition(make_pod(containers=("gate", "sandbox"))).reason is Reason.POD_RUNNING
 
 
 def test_a_pod_that_lost_the_tripwire_is_mutated() -> None:
-    found = pod_verdict(make_pod(has_isolation=False))
-    assert found.reason is Reason.POD_MUTATED
-    assert "sysctls" in found.message
+    result = pod_running_condition(make_pod(has_isolation=False))
+    assert result.reason is Reason.POD_MUTATED
+    assert "sysctls" in result.message

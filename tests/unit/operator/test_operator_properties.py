@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from caisson.api.reasons import CRASH_REASONS, ConditionType, Reason
 from caisson.api.sandbox import Sandbox, SandboxStatus
 from caisson.core.decide import Decision
-from caisson.core.observation import CreateFailure, IdleAnswer, Session, SessionLost, SessionReported
-from caisson.core.plan import AskIdle, CreatePod, DeletePod, OpenSession
-from caisson.core.podview import PodView
-from caisson.core.report import Cause, Report
-from caisson.core.writing import as_json, may_wait_until, merge_patch, notices
+from caisson.core.observation import FailureStreak, IdleAnswer, Session, SessionLost, SessionReported
+from caisson.core.plan import CreatePod, DeletePod, OpenSession, QueryIdleTime
+from caisson.core.podview import PodSnapshot
+from caisson.core.report import FailureCause, Report
+from caisson.core.writing import as_json, defer_write_until, merge_patch, transition_events
 from tests.unit.operator.builders import (
     KILLED,
     NOW,
@@ -67,7 +67,7 @@ REPORTS = [
     failed_report(),
     failed_report(1, **KILLED),
     failed_report(2**31 - 1, stderr="x" * 4096),
-    failed_report(cause=Cause.NOT_GVISOR),
+    failed_report(cause=FailureCause.NOT_GVISOR),
     replace(failed_report(), kernel=None),
     Report("gVisor"),
 ]
@@ -85,12 +85,12 @@ class Moment:
     """One observation, some seconds after the last."""
 
     seconds: float
-    pod: PodView | None
+    pod: PodSnapshot | None
     session: object
     spec: int
-    failure: CreateFailure | None
+    failure: FailureStreak | None
     idle: int | None
-    is_written: bool
+    is_recorded: bool
 
 
 _MOMENTS = st.builds(
@@ -99,9 +99,9 @@ _MOMENTS = st.builds(
     pod=st.sampled_from(PODS),
     session=st.sampled_from([None, "runs", 1, 3, 40, *REPORTS]),
     spec=st.sampled_from([0] * 5 + list(range(len(SPECS)))),
-    failure=st.sampled_from([None, CreateFailure(Reason.POD_REJECTED, "no", 1, NOW, 3)]),
+    failure=st.sampled_from([None, FailureStreak(Reason.POD_REJECTED, "no", 1, NOW, 3)]),
     idle=st.sampled_from([None, 0, 59, 60, 10**6, 2**31 - 1]),
-    is_written=st.sampled_from([True, True, False]),
+    is_recorded=st.sampled_from([True, True, False]),
 )
 
 
@@ -117,19 +117,19 @@ def test_every_decision_is_valid_repeatable_and_at_rest_once_it_is_written(momen
         session = session_of(moment.session, now)
         is_ours = moment.pod is not None and moment.pod.uid == POD_UID
         answer = IdleAnswer(POD_UID, now, now - timedelta(seconds=moment.idle)) if moment.idle is not None else None
-        seen: dict[str, Any] = {"session": session if is_ours else None, "idle": answer if is_ours else None}
-        decision = choose(sandbox, moment.pod, now, create_failure=moment.failure, **seen)
-        again = choose(sandbox, moment.pod, now, create_failure=moment.failure, **seen)
+        observed: dict[str, Any] = {"session": session if is_ours else None, "idle": answer if is_ours else None}
+        decision = choose(sandbox, moment.pod, now, create_failure=moment.failure, **observed)
+        again = choose(sandbox, moment.pod, now, create_failure=moment.failure, **observed)
         assert decision == again
         _check(sandbox, decision, now)
-        if moment.is_written:
+        if moment.is_recorded:
             sandbox = sandbox.model_copy(update={"status": _stored(decision.status)})
-            if not isinstance(seen["session"], SessionReported):
-                rest = choose(sandbox, moment.pod, now, create_failure=moment.failure, **seen)
+            if not isinstance(observed["session"], SessionReported):
+                rest = choose(sandbox, moment.pod, now, create_failure=moment.failure, **observed)
                 assert not merge_patch(as_json(sandbox.status), as_json(rest.status))
             elif decision.status.docker is not None:
                 # What a session told is in the status: without the session, the same is said.
-                rest = choose(sandbox, moment.pod, now, idle=seen["idle"])
+                rest = choose(sandbox, moment.pod, now, idle=observed["idle"])
                 assert not merge_patch(as_json(sandbox.status), as_json(rest.status))
 
 
@@ -139,7 +139,7 @@ def _stored(status: SandboxStatus) -> SandboxStatus:
 
 
 def _check(sandbox: Sandbox, decision: Decision, now: datetime) -> None:
-    status, step = decision.status, decision.step
+    status, plan = decision.status, decision.plan
     assert [c.type for c in status.conditions] == [str(type_) for type_ in ConditionType]
     assert as_json(_stored(status)) == as_json(status)
     assert all(len(c.message) < 4096 for c in status.conditions)
@@ -149,15 +149,15 @@ def _check(sandbox: Sandbox, decision: Decision, now: datetime) -> None:
         isolated = status.condition(ConditionType.ISOLATED)
         assert isolated is not None
         assert isolated.status == "True"
-    if step.wake_at is not None:
-        assert step.wake_at > now or step.action is not None
+    if plan.requeue_at is not None:
+        assert plan.requeue_at > now or plan.action is not None
     if status.crash is not None:
         assert status.crash.reason in CRASH_REASONS
-    if isinstance(step.action, OpenSession) and "--attempt" in step.action.command:
-        _check_attempt(status, step.action)
+    if isinstance(plan.action, OpenSession) and "--attempt" in plan.action.command:
+        _check_attempt(status, plan.action)
     _check_end(sandbox, status, decision)
-    may_wait_until(sandbox.status, status, now)
-    notices(sandbox.status, status)
+    defer_write_until(sandbox.status, status, now)
+    transition_events(sandbox.status, status)
 
 
 def _check_end(sandbox: Sandbox, status: SandboxStatus, decision: Decision) -> None:
@@ -165,10 +165,10 @@ def _check_end(sandbox: Sandbox, status: SandboxStatus, decision: Decision) -> N
     before, after = (_has_expired(s) for s in (sandbox.status, status))
     assert after or not before
     if after or status.suspension is not None:
-        assert not isinstance(decision.step.action, CreatePod | OpenSession | AskIdle)
+        assert not isinstance(decision.plan.action, CreatePod | OpenSession | QueryIdleTime)
     if after or (status.suspension is not None and status.suspension != sandbox.status.suspension):
         # Written first, and only then carried out.
-        assert before or not isinstance(decision.step.action, DeletePod)
+        assert before or not isinstance(decision.plan.action, DeletePod)
     assert not (after and status.suspension)
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from caisson.api.sandbox import STREAM_TAIL_BYTES
-from caisson.core.report import Cause, Failed, Ready, Report, ReportError, parse_report
+from caisson.core.report import FailureCause, Report, ReportError, StartFailed, StartSucceeded, parse_report
 from caisson.core.text import clean, clean_line
 
 
@@ -32,14 +32,14 @@ READY: dict[str, Any] = {
 
 def test_a_successful_start_is_read_whole() -> None:
     report = parse_report(line("isolated", kernel64=b64("gVisor")) + line("starting") + line("ready", **READY))
-    assert report == Report("gVisor", Ready(0, 7, 1, 500, 1700000000, "28.5.1", "overlay2"))
+    assert report == Report("gVisor", StartSucceeded(0, 7, 1, 500, 1700000000, "28.5.1", "overlay2"))
 
 
 def test_a_failed_start_is_read_whole() -> None:
     report = parse_report(
         line("failed", cause="Exited", attempt=2, pid=9, exitCode=1, capEff="2000", stderr64=b64("no\n")),
     )
-    assert report.outcome == Failed(Cause.EXITED, 2, 9, 1, capabilities=0x2000, stderr="no\n")
+    assert report.outcome == StartFailed(FailureCause.EXITED, 2, 9, 1, capabilities=0x2000, stderr="no\n")
 
 
 def test_idleness_is_read() -> None:
@@ -49,7 +49,7 @@ def test_idleness_is_read() -> None:
 @pytest.mark.parametrize(("capabilities", "read"), [("2000", 0x2000), ("a82c35fb", 0xA82C35FB), (None, None)])
 def test_the_capabilities_are_read_as_bits(capabilities: str | None, read: int | None) -> None:
     outcome = parse_report(line("failed", cause="Exited", capEff=capabilities)).outcome
-    assert isinstance(outcome, Failed)
+    assert isinstance(outcome, StartFailed)
     assert outcome.capabilities == read
 
 
@@ -98,7 +98,7 @@ _FIELDS = st.sampled_from(
 _EVENTS = st.builds(
     lambda event, fields: json.dumps({**fields, "event": event}).encode(),
     st.sampled_from(["isolated", "ready", "failed", "idle", "other"]) | st.text(),
-    st.dictionaries(_FIELDS, _VALUES | st.sampled_from([*READY.values(), *Cause])),
+    st.dictionaries(_FIELDS, _VALUES | st.sampled_from([*READY.values(), *FailureCause])),
 )
 _OUTPUTS = st.lists(_EVENTS | st.binary(), max_size=4).map(b"\n".join)
 
@@ -113,11 +113,11 @@ def test_any_output_gives_a_bounded_report_or_a_report_error(output: bytes) -> N
         return
     assert len((report.kernel or "").encode()) <= 128
     assert 0 <= (report.idle_seconds or 0) < 2**31
-    if isinstance(report.outcome, Ready):
+    if isinstance(report.outcome, StartSucceeded):
         assert len(report.outcome.version.encode()) <= 128
         assert len(report.outcome.storage_driver.encode()) <= 64
         assert 0 <= report.outcome.attempt < 2**31
-    if isinstance(report.outcome, Failed):
+    if isinstance(report.outcome, StartFailed):
         for stream in (report.outcome.stdout, report.outcome.stderr, report.outcome.detail):
             assert len(stream.encode()) <= STREAM_TAIL_BYTES
 

@@ -7,10 +7,10 @@ from typing import cast
 import pytest
 
 from caisson.api.reasons import Reason
-from caisson.core.member import Revision, Standing
-from caisson.core.observation import CreateFailure
-from caisson.core.pool import PoolObservation, decide_pool
-from caisson.core.verdict import verdict
+from caisson.core.member import Revision, WarmPodPhase
+from caisson.core.observation import FailureStreak
+from caisson.core.pool import ObservedPool, decide_pool
+from caisson.core.verdict import condition_result
 from tests.unit.operator.builders import NOW, after, make_sandbox
 from tests.unit.operator.test_operator_pools import POOL_KEY, PoolWorld, decided, make_pool, member
 
@@ -19,7 +19,7 @@ class Rollout:
     """A pool whose pods are outdated, in a cluster that has room for a number of pods."""
 
     def __init__(self, replicas: int, revision: Revision, room: int) -> None:
-        self.pool, self.room, self.refused = make_pool(replicas), room, cast("CreateFailure | None", None)
+        self.pool, self.room, self.refused = make_pool(replicas), room, cast("FailureStreak | None", None)
         self.pods = {f"old-{n}": member(f"old-{n}", revision=revision) for n in range(replicas)}
         self.made = self.most = self.rounds = 0
         self.fewest_usable, self.most_at_once = replicas, 0
@@ -33,19 +33,19 @@ class Rollout:
         self.rounds += 1
         at = after(600 * self.rounds)
         pods = tuple(self.pods.values())
-        decision = decide_pool(PoolObservation(self.pool, pods, create_failure=self.refused), at)
-        self.pods = {name: replace(pod, standing=Standing.AVAILABLE) for name, pod in self.pods.items()}
+        decision = decide_pool(ObservedPool(self.pool, pods, create_failure=self.refused), at)
+        self.pods = {name: replace(pod, phase=WarmPodPhase.AVAILABLE) for name, pod in self.pods.items()}
         for gone in decision.delete:
             del self.pods[gone.pod_name]
         self.most_at_once = max(self.most_at_once, decision.create, len(decision.delete))
         for _ in range(decision.create):
             if len(self.pods) >= self.room:
-                self.refused = CreateFailure(Reason.POD_REJECTED, "exceeded quota", 1, at, 1)
+                self.refused = FailureStreak(Reason.POD_REJECTED, "exceeded quota", 1, at, 1)
                 break
             self.refused, self.made = None, self.made + 1
-            self.pods[f"new-{self.made}"] = member(f"new-{self.made}", Standing.PENDING)
+            self.pods[f"new-{self.made}"] = member(f"new-{self.made}", WarmPodPhase.PENDING)
         # A Sandbox can take these.
-        usable = [p for p in self.pods.values() if p.standing is Standing.AVAILABLE and p.revision.has_pool_template]
+        usable = [p for p in self.pods.values() if p.phase is WarmPodPhase.AVAILABLE and p.revision.has_pool_template]
         self.fewest_usable = min(self.fewest_usable, len(usable))
         self.most = max(self.most, len(self.pods))
 
@@ -58,18 +58,18 @@ class TestRollout:
         while not rollout.is_done:
             rollout.advance()
             assert rollout.rounds < 10 * replicas
-        step = max(1, min(4, replicas // 4))
+        plan = max(1, min(4, replicas // 4))
         assert (len(rollout.pods), rollout.made) == (replicas, replicas)
         # A Sandbox can take no pod with an unreadable template.
         assert rollout.fewest_usable == (replicas if revision.has_pool_template else 0)
-        assert (rollout.most, rollout.most_at_once) == (replicas + step, step)
+        assert (rollout.most, rollout.most_at_once) == (replicas + plan, plan)
 
-    @pytest.mark.parametrize("standing", [Standing.AVAILABLE, Standing.PENDING])
-    def test_pods_with_another_template_are_deleted_at_once(self, standing: Standing) -> None:
+    @pytest.mark.parametrize("standing", [WarmPodPhase.AVAILABLE, WarmPodPhase.PENDING])
+    def test_pods_with_another_template_are_deleted_at_once(self, standing: WarmPodPhase) -> None:
         other = [member(f"other-{n}", standing, revision=Revision.OTHER_TEMPLATE) for n in range(7)]
         names = [pod.pod_name for pod in other]
         assert decided(7, *other) == (4, names)
-        assert decided(7, *other, member("new", Standing.PENDING)) == (3, names)
+        assert decided(7, *other, member("new", WarmPodPhase.PENDING)) == (3, names)
         assert decided(7, *other, *(member(f"new-{n}") for n in range(7))) == (0, names)
 
     def test_only_pods_that_are_replaced_gradually_limit_the_surge(self) -> None:
@@ -81,9 +81,9 @@ class TestRollout:
         assert decided(7, *other) == (4, names)
 
     def test_the_status_does_not_count_pods_with_another_template(self) -> None:
-        problem = verdict("False", Reason.IMAGE_PULL_FAILED)
-        other = member("other", Standing.PENDING, revision=Revision.OTHER_TEMPLATE, problem=problem)
-        status = decide_pool(PoolObservation(make_pool(2), (other, replace(other, pod_name="more"))), NOW).status
+        problem = condition_result("False", Reason.IMAGE_PULL_FAILED)
+        other = member("other", WarmPodPhase.PENDING, revision=Revision.OTHER_TEMPLATE, problem=problem)
+        status = decide_pool(ObservedPool(make_pool(2), (other, replace(other, pod_name="more"))), NOW).status
         assert (status.replicas, status.ready_replicas, status.last_failure) == (0, 0, None)
         condition = status.condition("Ready")
         assert condition is not None
@@ -111,19 +111,19 @@ class TestRollout:
             assert unreadable.rounds < 9
 
     def test_pods_that_find_no_node_let_only_one_step_go(self) -> None:
-        stuck = member("new", Standing.PENDING, problem=verdict("False", Reason.UNSCHEDULABLE))
+        stuck = member("new", WarmPodPhase.PENDING, problem=condition_result("False", Reason.UNSCHEDULABLE))
         old = [member(f"old-{n}", revision=Revision.OUTDATED) for n in range(8)]
         assert decided(8, *old, stuck) == (1, ["old-6", "old-7"])
         assert decided(8, *old[:6], stuck, replace(stuck, pod_name="newer")) == (0, [])
 
     def test_the_status_reports_how_far_a_rollout_is(self) -> None:
         old, other = member("old", revision=Revision.OUTDATED), member("other", revision=Revision.UNREADABLE)
-        new = member("new", Standing.PENDING)
-        for members, counts, ready in (
+        new = member("new", WarmPodPhase.PENDING)
+        for warm_pods, counts, ready in (
             ((old, replace(old, pod_name="older"), new), (3, 2, 1), ("True", "PoolReady")),
             ((old, other, new), (3, 1, 1), ("False", "PoolFilling")),
         ):
-            status = decide_pool(PoolObservation(make_pool(2), members), NOW).status
+            status = decide_pool(ObservedPool(make_pool(2), warm_pods), NOW).status
             assert (status.replicas, status.ready_replicas, status.updated_replicas) == counts
             condition = status.condition("Ready")
             assert condition is not None
@@ -132,8 +132,8 @@ class TestRollout:
 
     def test_the_status_reports_a_rollout_that_is_stuck(self) -> None:
         old = member("old", revision=Revision.OUTDATED)
-        new = member("new", Standing.PENDING, problem=verdict("False", Reason.TOOLBOX_PULL_FAILED))
-        status = decide_pool(PoolObservation(make_pool(1), (old, new)), NOW).status
+        new = member("new", WarmPodPhase.PENDING, problem=condition_result("False", Reason.TOOLBOX_PULL_FAILED))
+        status = decide_pool(ObservedPool(make_pool(1), (old, new)), NOW).status
         ready = status.condition("Ready")
         assert ready is not None
         assert (ready.status, "status.lastFailure" in ready.message) == ("True", True)
@@ -152,7 +152,7 @@ class TestRollout:
         while set(names) & set(world.kube.all_pods):
             await world.replace_some()
             assert len(world.kube.all_pods) <= 5
-            assert world.pools.offer(make_sandbox(), make_pool(4))[0] is not None
+            assert world.pools.find_warm_pod(make_sandbox(), make_pool(4))[0] is not None
         await world.pools.reconcile(POOL_KEY)
         assert len(world.kube.all_pods) == 4
         await world.reconcile(3)
@@ -164,11 +164,11 @@ class TestRollout:
         world.kube.all_pods[old]["metadata"]["annotations"]["caisson.dev/pool-template-hash"] = "earlier"
         world.kube._stamp(world.kube.all_pods[old])
         world.watches_deliver()
-        warm, _ = world.pools.offer(make_sandbox(), make_pool())
+        warm, _ = world.pools.find_warm_pod(make_sandbox(), make_pool())
         assert warm is not None
         assert warm.pod.name == old
         await world.replace_some()
-        warm, _ = world.pools.offer(make_sandbox(), make_pool())
+        warm, _ = world.pools.find_warm_pod(make_sandbox(), make_pool())
         assert warm is not None
         assert warm.pod.name != old
 
@@ -178,7 +178,7 @@ class TestRollout:
         changed = make_pool(template={"image": "another"})
         metadata = changed.metadata.model_copy(update={"generation": 2})
         changed = changed.model_copy(update={"metadata": metadata})
-        assert world.pools.offer(make_sandbox(), changed) == (None, False)
+        assert world.pools.find_warm_pod(make_sandbox(), changed) == (None, False)
         assert name in world.kube.all_pods
 
     async def test_a_changed_template_replaces_the_whole_pool(self) -> None:
@@ -203,7 +203,7 @@ class TestRollout:
                 world.operator_restarts()
             world.watches_deliver()
             await world.look([name])
-            assert world.pools.offer(make_sandbox(), make_pool())[0] is not None
+            assert world.pools.find_warm_pod(make_sandbox(), make_pool())[0] is not None
 
     async def test_a_rollback_that_can_not_read_templates_does_not_empty_a_pool(self) -> None:
         world = PoolWorld(replicas=4)
@@ -218,4 +218,4 @@ class TestRollout:
         for name in set(world.kube.all_pods) - set(names):
             del world.kube.all_pods[name]
         world.watches_deliver()
-        assert world.pools.offer(make_sandbox(), make_pool(4)) == (None, False)
+        assert world.pools.find_warm_pod(make_sandbox(), make_pool(4)) == (None, False)

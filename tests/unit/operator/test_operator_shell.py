@@ -13,16 +13,16 @@ from caisson.api.pool import SandboxPoolStatus
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import SandboxStatus
 from caisson.core.observation import SessionLost, SessionReported, SessionRunning
-from caisson.core.plan import Expected, OpenSession
+from caisson.core.plan import OpenSession, SessionPurpose
 from caisson.core.writing import merge_patch
 from caisson.shell.configfile import load_config
 from caisson.shell.errors import CaissonError, ConfigError, KubeError, KubeUnreachable, kube_error
 from caisson.shell.exec import ExecError, ExecResult, Executor, _exit_code
 from caisson.shell.memory import Memory
 from caisson.shell.metrics import Metrics
-from caisson.shell.pace import Pace
+from caisson.shell.pace import NodeStartLimiter
 from caisson.shell.queue import WorkQueue
-from caisson.shell.sessions import SessionLimits, Sessions
+from caisson.shell.sessions import ExecSessions, SessionLimits
 from caisson.shell.status import readable_status, stored_status
 from caisson.shell.store import HistoryChanged, Key, Store
 from tests.unit.operator.builders import make_sandbox, make_spec, raw_sandbox
@@ -135,10 +135,10 @@ def thing(version: int, uid: str = "u", name: str = "x", namespace: str = "n") -
     return {"metadata": {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": str(version)}}
 
 
-def take_list(store: Store, things: list[Json], version: str, within: str | None) -> list[Json]:
+def take_list(store: Store, objs: list[Json], version: str, within: str | None) -> list[Json]:
     """Bring a store in line with a list, and return what changed, or went."""
     listing = store.listing(within)
-    changed = [found for obj in things for found in listing.take({"type": "ADDED", "object": obj})]
+    changed = [result for obj in objs for result in listing.take({"type": "ADDED", "object": obj})]
     return [*changed, *listing.end(version)]
 
 
@@ -172,7 +172,7 @@ def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
     for old in (thing(1, "a", "a"), thing(2, "b", "b"), thing(30, "c", "c"), thing(3, "d", "d", "other")):
         store.put(old)
     changed = take_list(store, [thing(9, "b", "b")], "20", "n")
-    assert {thing["metadata"]["name"] for thing in changed} == {"a", "b"}
+    assert {obj["metadata"]["name"] for obj in changed} == {"a", "b"}
     assert store.get(Key("n", "a")) is None
     assert store.get(Key("n", "c")) is not None
     assert store.get(Key("other", "d")) is not None
@@ -546,34 +546,38 @@ def test_a_pod_that_lost_our_label_and_has_it_again_is_seen_again() -> None:
 
 
 async def test_the_kernel_is_known_while_dockerd_still_starts() -> None:
-    seen: list[object] = []
-    memory = Memory("uid", lambda: seen.append(memory.session))
+    observed: list[object] = []
+    memory = Memory("uid", lambda: observed.append(memory.session))
     executor = FakeExecutor()
     executor.answers = [ExecResult(0, b'{"event":"isolated","kernel64":"Z1Zpc29y"}\n', b"")]
-    sessions = Sessions(cast("Executor", executor), SessionLimits(1, 1), Pace(1), Metrics())
-    sessions.open(Key("default", "demo"), memory, OpenSession("demo", "pod", "node", ("start",), 1.0, Expected.START))
+    sessions = ExecSessions(cast("Executor", executor), SessionLimits(1, 1), NodeStartLimiter(1), Metrics())
+    sessions.open(
+        Key("default", "demo"), memory, OpenSession("demo", "pod", "node", ("start",), 1.0, SessionPurpose.START)
+    )
     assert memory.session_task is not None
     await memory.session_task
-    assert seen[0] == SessionRunning("pod", "gVisor")
-    assert isinstance(seen[-1], SessionLost)
+    assert observed[0] == SessionRunning("pod", "gVisor")
+    assert isinstance(observed[-1], SessionLost)
 
 
 @pytest.mark.parametrize(("cause", "is_told"), [("NotGVisor", True), ("Exited", False)])
 async def test_a_look_at_the_kernel_takes_no_other_failure_for_an_answer(cause: str, is_told: bool) -> None:
     memory, executor = Memory("uid", lambda: None), FakeExecutor()
     executor.answers = [ExecResult(1, f'{{"event":"failed","cause":"{cause}"}}\n'.encode(), b"")]
-    sessions = Sessions(cast("Executor", executor), SessionLimits(1, 1), Pace(1), Metrics())
-    sessions.open(Key("default", "demo"), memory, OpenSession("demo", "pod", "node", ("verify",), 1.0, Expected.KERNEL))
+    sessions = ExecSessions(cast("Executor", executor), SessionLimits(1, 1), NodeStartLimiter(1), Metrics())
+    sessions.open(
+        Key("default", "demo"), memory, OpenSession("demo", "pod", "node", ("verify",), 1.0, SessionPurpose.KERNEL)
+    )
     assert memory.session_task is not None
     await memory.session_task
     assert isinstance(memory.session, SessionReported if is_told else SessionLost)
 
 
 async def test_a_node_is_given_so_many_turns_at_a_time_in_order_and_other_nodes_are_not_kept_waiting() -> None:
-    pace, finish, order = Pace(2), asyncio.Event(), []
+    start_limiter, finish, order = NodeStartLimiter(2), asyncio.Event(), []
 
     async def take(node: str, number: int) -> None:
-        async with pace.turn(node, "namespace"):
+        async with start_limiter.slot(node, "namespace"):
             order.append((node, number))
             await finish.wait()
 
@@ -587,10 +591,10 @@ async def test_a_node_is_given_so_many_turns_at_a_time_in_order_and_other_nodes_
 
 
 async def test_who_asks_for_many_turns_does_not_keep_a_neighbour_waiting() -> None:
-    pace, order = Pace(1), []
+    start_limiter, order = NodeStartLimiter(1), []
 
     async def take(namespace: str, number: int) -> None:
-        async with pace.turn("node", namespace):
+        async with start_limiter.slot("node", namespace):
             order.append((namespace, number))
             await asyncio.sleep(0)
 
@@ -600,13 +604,13 @@ async def test_who_asks_for_many_turns_does_not_keep_a_neighbour_waiting() -> No
 
 
 async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
-    pace = Pace(1)
+    start_limiter = NodeStartLimiter(1)
 
     async def take() -> str:
-        async with pace.turn("node", "one"):
+        async with start_limiter.slot("node", "one"):
             return "taken"
 
-    async with pace.turn("node", "one"):
+    async with start_limiter.slot("node", "one"):
         given_up, waits = asyncio.create_task(take()), asyncio.create_task(take())
         await asyncio.sleep(0)
         given_up.cancel()
@@ -614,15 +618,15 @@ async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
 
 
 async def test_what_hangs_makes_room_and_gives_its_turn_back_once() -> None:
-    pace = Pace(1, turn_seconds=0.01)
-    async with pace.turn("a", "one"), asyncio.timeout(10), pace.turn("a", "one"):
+    start_limiter = NodeStartLimiter(1, turn_seconds=0.01)
+    async with start_limiter.slot("a", "one"), asyncio.timeout(10), start_limiter.slot("a", "one"):
         await asyncio.sleep(0.02)
     # Each of the two was given back by the clock; had its end given it back again, there would be three by now.
     entered: list[int] = []
     leave = asyncio.Event()
 
     async def take(number: int) -> None:
-        async with pace.turn("a", "one"):
+        async with start_limiter.slot("a", "one"):
             entered.append(number)
             await leave.wait()
 
@@ -635,26 +639,26 @@ async def test_what_hangs_makes_room_and_gives_its_turn_back_once() -> None:
 
 def test_lists_of_two_namespaces_that_arrive_out_of_order_leave_each_other_alone() -> None:
     store = Store()
-    things = {
+    objs = {
         namespace: {"metadata": {"namespace": namespace, "name": "demo", "uid": namespace, "resourceVersion": "7"}}
         for namespace in ("a", "b")
     }
-    take_list(store, [things["b"]], "101", "b")
-    take_list(store, [things["a"]], "100", "a")
-    assert store.get(Key("a", "demo")) == things["a"]
-    assert store.get(Key("b", "demo")) == things["b"]
+    take_list(store, [objs["b"]], "101", "b")
+    take_list(store, [objs["a"]], "100", "a")
+    assert store.get(Key("a", "demo")) == objs["a"]
+    assert store.get(Key("b", "demo")) == objs["b"]
 
 
 def test_versions_that_went_backwards_are_of_another_history() -> None:
     store = Store()
-    known = {"metadata": {"namespace": "a", "name": "demo", "uid": "u", "resourceVersion": "900"}}
+    previous = {"metadata": {"namespace": "a", "name": "demo", "uid": "u", "resourceVersion": "900"}}
     gone = {"metadata": {"namespace": "a", "name": "gone", "uid": "g", "resourceVersion": "800"}}
-    take_list(store, [known, gone], "900", None)
-    restored = {"metadata": known["metadata"] | {"resourceVersion": "500"}}
+    take_list(store, [previous, gone], "900", None)
+    restored = {"metadata": previous["metadata"] | {"resourceVersion": "500"}}
     with pytest.raises(HistoryChanged):
         take_list(store, [restored], "500", None)
     # Nothing looks as if it were gone before the next list has shown that.
-    assert store.get(Key("a", "demo")) == known
+    assert store.get(Key("a", "demo")) == previous
     assert store.get(Key("a", "gone")) == gone
     assert take_list(store, [restored], "501", None) == [restored, gone]
     assert store.get(Key("a", "demo")) == restored
@@ -670,9 +674,9 @@ async def test_what_an_older_crd_does_not_keep_is_written_once(world: World) -> 
 
 
 async def test_a_node_without_turns_is_forgotten() -> None:
-    pace = Pace(1, turn_seconds=0.01)
-    async with pace.turn("one", "n"):
+    start_limiter = NodeStartLimiter(1, turn_seconds=0.01)
+    async with start_limiter.slot("one", "n"):
         await asyncio.sleep(0.03)
-    async with pace.turn("two", "n"):
-        assert set(pace._nodes) == {"two"}
-    assert not pace._nodes
+    async with start_limiter.slot("two", "n"):
+        assert set(start_limiter._nodes) == {"two"}
+    assert not start_limiter._nodes

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from caisson.api.sandbox import SandboxStatus
 from caisson.api.startup import Startup
-from caisson.core.observation import Observation
+from caisson.core.observation import ObservedState
 from caisson.core.report import Report
-from caisson.core.startup import Start
+from caisson.core.startup import StartupTimer
 from caisson.core.writing import as_json, merge_patch
 from tests.unit.operator.builders import (
     KERNEL,
@@ -47,9 +47,9 @@ async def test_all_of_an_ordinary_start_is_told_by_its_two_writes() -> None:
     first, second = world.kube.status_writes
     assert list(first["startup"]) == ["podCreatedAt", "scheduledAt"]
     assert set(second["startup"]) == {"runningAt", "scriptAnsweredAt", "dockerAnsweredAt", "readyAt"}
-    told = Startup.model_validate(world.kube.sandbox["status"]["startup"])
-    assert moments(told) == sorted(moments(told))
-    assert len(moments(told)) == len(NAMES)
+    reported_value = Startup.model_validate(world.kube.sandbox["status"]["startup"])
+    assert moments(reported_value) == sorted(moments(reported_value))
+    assert len(moments(reported_value)) == len(NAMES)
     await world.reconcile(3)
     assert len(world.kube.status_writes) == 2
 
@@ -87,8 +87,8 @@ def test_the_moments_of_another_pod_say_nothing_of_this_one() -> None:
 def test_a_moment_of_no_time_zone_was_not_written_by_us() -> None:
     with pytest.raises(ValidationError):
         Startup.model_validate({"readyAt": "2026-03-01T12:00:00"})
-    told = Startup.model_validate({"readyAt": "2026-03-01T13:00:00.5+01:00"})
-    assert as_json(SandboxStatus(startup=told)) == {
+    reported_value = Startup.model_validate({"readyAt": "2026-03-01T13:00:00.5+01:00"})
+    assert as_json(SandboxStatus(startup=reported_value)) == {
         "conditions": [],
         "startup": {"readyAt": "2026-03-01T12:00:00.500000Z"},
     }
@@ -132,11 +132,11 @@ def test_a_sandbox_that_was_ready_before_this_was_written_down_is_not_written() 
 
 
 def test_the_metrics_clock_gives_the_moments_so_that_a_step_of_the_other_shows_nowhere() -> None:
-    start = Start(POD_UID, 100.0, NOW)
-    seen = Observation(make_sandbox(), make_pod())
-    assert [took for _, took in start.advance(seen, 100.25)] == [0.25, 0.0]
-    told = start.moments_of(seen.pod)
-    assert told == Startup(pod_created_at=NOW, scheduled_at=after(0.25), running_at=after(0.25))
+    start = StartupTimer(POD_UID, 100.0, NOW)
+    observed = ObservedState(make_sandbox(), make_pod())
+    assert [took for _, took in start.advance(observed, 100.25)] == [0.25, 0.0]
+    reported_value = start.moments_of(observed.pod)
+    assert reported_value == Startup(pod_created_at=NOW, scheduled_at=after(0.25), running_at=after(0.25))
     assert start.moments_of(make_pod(uid="another")) is None
     assert start.moments_of(None) is None
 
@@ -144,7 +144,7 @@ def test_the_metrics_clock_gives_the_moments_so_that_a_step_of_the_other_shows_n
 @given(st.lists(st.integers(-90, 90), min_size=5, max_size=5), st.integers(0, 2**31), st.booleans())
 def test_whatever_clocks_and_sandboxes_say_no_phase_is_negative(
     skews: list[int],
-    told: int,
+    reported_value: int,
     saw_it: bool,
 ) -> None:
     created, scheduled, runs, first, second = (after(100 + skew) for skew in skews)
@@ -153,9 +153,9 @@ def test_whatever_clocks_and_sandboxes_say_no_phase_is_negative(
     sandbox = make_sandbox()
     pending = choose(sandbox, pending_pod(created_at=created, scheduled_at=scheduled), first, startup=ours)
     sandbox = sandbox.model_copy(update={"status": SandboxStatus.model_validate(as_json(pending.status))})
-    report = ready_report(started_at_epoch_seconds=told, ready_after_milliseconds=told)
+    report = ready_report(started_at_epoch_seconds=reported_value, ready_after_milliseconds=reported_value)
     ready = choose(sandbox, pod, second, session=reported(report, second + timedelta(seconds=1)), startup=ours)
-    before, found = moments(pending.status.startup), moments(ready.status.startup)
-    assert found == sorted(found)
-    assert found[: len(before)] == before
-    assert found[-1] <= max(*before, second)
+    before, result = moments(pending.status.startup), moments(ready.status.startup)
+    assert result == sorted(result)
+    assert result[: len(before)] == before
+    assert result[-1] <= max(*before, second)

@@ -8,19 +8,19 @@ import pytest
 from caisson.api.reasons import Reason
 from caisson.api.sandbox import Sandbox
 from caisson.config import Isolation, ToolboxDelivery
-from caisson.core.member import PreloadState, Standing, member_state, virtual_sandbox
-from caisson.core.observation import Observation, PodEvents, SessionLost, SessionReported
-from caisson.core.plan import CreatePod, DeletePod, Expected, OpenSession
+from caisson.core.member import PreloadState, WarmPodPhase, decide_warm_pod, placeholder_sandbox
+from caisson.core.observation import ObservedState, PodEvents, SessionLost, SessionReported
+from caisson.core.plan import CreatePod, DeletePod, OpenSession, SessionPurpose
 from caisson.core.pod import render_pod
-from caisson.core.podview import PodEvent, PodView
-from caisson.core.report import Cause
-from caisson.core.template import MadeFrom
+from caisson.core.podview import PodEvent, PodSnapshot
+from caisson.core.report import FailureCause
+from caisson.core.template import PodTemplateRecord
 from caisson.core.tripwire import tripwire
 from caisson.shell.exec import ExecResult, Executor
 from caisson.shell.memory import Memory
 from caisson.shell.metrics import Metrics
-from caisson.shell.pace import Pace
-from caisson.shell.sessions import SessionLimits, Sessions
+from caisson.shell.pace import NodeStartLimiter
+from caisson.shell.sessions import ExecSessions, SessionLimits
 from tests.unit.operator.builders import (
     CONFIG,
     NOW,
@@ -64,20 +64,20 @@ def not_isolated(spec: dict[str, Any] | None = None) -> Sandbox:
 def test_the_status_is_written_before_the_pod_is_deleted() -> None:
     pod = pending_pod()
     first = choose(make_sandbox(), pod, after(2), **TRIPPED)
-    assert first.step.action is None
+    assert first.plan.action is None
     sandbox = written(make_sandbox(), first)
     assert ready(sandbox) == ("False", Reason.NOT_GVISOR)
     isolated = sandbox.status.condition("Isolated")
     assert isolated is not None
     assert (isolated.status, isolated.reason) == ("False", Reason.NOT_GVISOR)
-    assert choose(sandbox, pod, after(2), **TRIPPED).step.action == DeletePod("demo", POD_UID)
+    assert choose(sandbox, pod, after(2), **TRIPPED).plan.action == DeletePod("demo", POD_UID)
 
 
 def test_the_reason_stays_while_the_pod_terminates() -> None:
     sandbox = not_isolated()
-    decision = choose(sandbox, pending_pod(terminating=True, gone_by=after(33)), after(3))
+    decision = choose(sandbox, pending_pod(terminating=True, deletion_deadline=after(33)), after(3))
     assert decision.status == sandbox.status
-    assert decision.step.action is None
+    assert decision.plan.action is None
 
 
 def test_no_pod_is_created_until_the_retry_is_due() -> None:
@@ -85,51 +85,51 @@ def test_no_pod_is_created_until_the_retry_is_due() -> None:
     decision = choose(sandbox, None, after(3))
     assert decision.status.conditions == sandbox.status.conditions
     assert decision.status.isolation_failure == sandbox.status.isolation_failure
-    assert (decision.step.action, decision.step.wake_at) == (None, after(2 + RETRY_SECONDS))
+    assert (decision.plan.action, decision.plan.requeue_at) == (None, after(2 + RETRY_SECONDS))
     due = choose(sandbox, None, after(2 + RETRY_SECONDS))
-    assert isinstance(due.step.action, CreatePod)
+    assert isinstance(due.plan.action, CreatePod)
     assert due.status.isolation_failure is None
 
 
 def test_a_changed_spec_is_tried_immediately() -> None:
     sandbox = not_isolated()
     changed = sandbox.model_copy(update={"metadata": sandbox.metadata.model_copy(update={"generation": 2})})
-    assert isinstance(choose(changed, None, after(3)).step.action, CreatePod)
+    assert isinstance(choose(changed, None, after(3)).plan.action, CreatePod)
 
 
 def test_another_runtime_class_is_tried_immediately() -> None:
     """The spec names none, and the administrator changes the default."""
     other = CONFIG.model_copy(update={"allowed_runtime_classes": ("gvisor-second",)})
-    assert isinstance(choose_by(other, not_isolated(), None, after(3)).step.action, CreatePod)
+    assert isinstance(choose_by(other, not_isolated(), None, after(3)).plan.action, CreatePod)
     named = not_isolated({"runtimeClassName": "gvisor-second"})
-    assert choose_by(other, named, None, after(3)).step.action is None
+    assert choose_by(other, named, None, after(3)).plan.action is None
 
 
 def test_a_second_pod_that_fails_is_recorded_again() -> None:
     sandbox = not_isolated()
     second = pending_pod(uid="second", created_at=after(700))
     tripped = PodEvents("second", (EVENT,), after(702))
-    found = choose(sandbox, second, after(702), pod_events=tripped).status.isolation_failure
-    assert found is not None
-    assert (found.pod_uid, found.at) == ("second", after(702))
+    result = choose(sandbox, second, after(702), pod_events=tripped).status.isolation_failure
+    assert result is not None
+    assert (result.pod_uid, result.at) == ("second", after(702))
 
 
 def test_a_pod_that_the_exec_check_finds_on_another_kernel_is_deleted() -> None:
-    session = reported(failed_report(cause=Cause.NOT_GVISOR))
+    session = reported(failed_report(cause=FailureCause.NOT_GVISOR))
     sandbox = written(make_sandbox(), choose(make_sandbox(), make_pod(), session=session))
     assert ready(sandbox) == ("False", Reason.NOT_GVISOR)
-    assert choose(sandbox, make_pod(), session=session).step.action == DeletePod("demo", POD_UID)
+    assert choose(sandbox, make_pod(), session=session).plan.action == DeletePod("demo", POD_UID)
 
 
 def test_a_session_into_a_verified_pod_knows_that_the_kernel_is_gvisors() -> None:
-    first = choose(make_sandbox(), make_pod()).step.action
+    first = choose(make_sandbox(), make_pod()).plan.action
     assert isinstance(first, OpenSession)
     assert not first.is_verified
     unready = make_pod(ready=False, ready_changed_at=after(30))
-    later = choose(ready_sandbox(), unready, after(3600)).step.action
+    later = choose(ready_sandbox(), unready, after(3600)).plan.action
     assert isinstance(later, OpenSession)
     assert later.is_verified
-    another = choose(ready_sandbox(), make_pod(uid="another"), after(3600)).step.action
+    another = choose(ready_sandbox(), make_pod(uid="another"), after(3600)).plan.action
     assert isinstance(another, OpenSession)
     assert not another.is_verified
 
@@ -138,9 +138,9 @@ def test_a_session_into_a_verified_pod_knows_that_the_kernel_is_gvisors() -> Non
 async def test_a_report_of_another_kernel_than_before_is_a_lost_session(is_verified: bool, expected: type) -> None:
     executor = FakeExecutor()
     executor.answers = [ExecResult(1, line("failed", cause="NotGVisor", detail64=b64("Linux")), b"")]
-    sessions = Sessions(cast("Executor", executor), SessionLimits(1, 1), Pace(1), Metrics())
+    sessions = ExecSessions(cast("Executor", executor), SessionLimits(1, 1), NodeStartLimiter(1), Metrics())
     memory = Memory("uid", lambda: None)
-    session = OpenSession("demo", POD_UID, "node", ("start",), 1, Expected.START, is_verified=is_verified)
+    session = OpenSession("demo", POD_UID, "node", ("start",), 1, SessionPurpose.START, is_verified=is_verified)
     sessions.open(KEY, memory, session)
     assert memory.session_task is not None
     await memory.session_task
@@ -150,9 +150,9 @@ async def test_a_report_of_another_kernel_than_before_is_a_lost_session(is_verif
 def test_events_are_looked_up_from_the_moment_that_a_pod_has_a_node() -> None:
     """An autoscaler may take minutes to provide it."""
     pod = pending_pod(scheduled_at=after(120))
-    assert choose(make_sandbox(), pod, after(121)).step.wake_at == after(122)
-    seen = PodEvents(POD_UID, (), after(122))
-    assert choose(make_sandbox(), pod, after(122), pod_events=seen).step.wake_at == after(124)
+    assert choose(make_sandbox(), pod, after(121)).plan.requeue_at == after(122)
+    observed = PodEvents(POD_UID, (), after(122))
+    assert choose(make_sandbox(), pod, after(122), pod_events=observed).plan.requeue_at == after(124)
 
 
 def test_a_pod_that_its_gate_ended_is_replaced_after_the_same_time() -> None:
@@ -160,16 +160,16 @@ def test_a_pod_that_its_gate_ended_is_replaced_after_the_same_time() -> None:
     first = choose(make_sandbox(), pod)
     sandbox = written(make_sandbox(), first)
     assert ready(sandbox) == ("False", Reason.NOT_GVISOR)
-    assert choose(sandbox, pod, after(RETRY_SECONDS - 1)).step.action is None
-    assert choose(sandbox, pod, after(RETRY_SECONDS)).step.action == DeletePod("demo", POD_UID)
+    assert choose(sandbox, pod, after(RETRY_SECONDS - 1)).plan.action is None
+    assert choose(sandbox, pod, after(RETRY_SECONDS)).plan.action == DeletePod("demo", POD_UID)
 
 
 def test_a_pool_counts_such_a_pod_as_a_failure() -> None:
-    sandbox = virtual_sandbox("default", "demo", "pool", make_spec())
-    pod: PodView = pending_pod(owner_uid="pool", owner_kind="SandboxPool", pool="warm")
-    seen = Observation(sandbox, pod, **TRIPPED)
-    decision = member_state(seen, MadeFrom(make_spec(), ()), PreloadState(), CONFIG, after(2))
-    assert decision.standing is Standing.FAILED
+    sandbox = placeholder_sandbox("default", "demo", "pool", make_spec())
+    pod: PodSnapshot = pending_pod(owner_uid="pool", owner_kind="SandboxPool", pool="warm")
+    observed = ObservedState(sandbox, pod, **TRIPPED)
+    decision = decide_warm_pod(observed, PodTemplateRecord(make_spec(), ()), PreloadState(), CONFIG, after(2))
+    assert decision.phase is WarmPodPhase.FAILED
     assert decision.problem is not None
     assert decision.problem.reason is Reason.NOT_GVISOR
 
