@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio import client
 
-from caisson.shell.kube import configuration
+from caisson.kube.connection import configuration
 
 Json = dict[str, Any]
 Name = tuple[str, str]

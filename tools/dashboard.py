@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from caisson.core.startup import StartupPhase
+from caisson.status.startup import StartupPhase
 
 Json = dict[str, Any]
 

@@ -15,13 +15,22 @@ from typing import Any
 
 import yaml
 
-from caisson.api.crd import pool_crd, sandbox_crd
-from caisson.api.pool import SandboxPoolSpec, SandboxPoolStatus
-from caisson.api.reasons import CONDITION_MEANINGS, CRASH_REASONS, WARNING_REASONS, ConditionType, Reason
-from caisson.api.sandbox import SandboxSpec, SandboxStatus
-from caisson.api.schema import structural_schema
-from caisson.config import METADATA_ADDRESSES, Config
-from caisson.shell.metrics import Metrics
+from caisson.api.crd.definitions import pool_crd, sandbox_crd
+from caisson.api.crd.structural_schema import structural_schema
+from caisson.api.reasons import (
+    CONDITION_MEANINGS,
+    CRASH_REASONS,
+    WARNING_REASONS,
+    ConditionType,
+    Reason,
+)
+from caisson.api.spec.pool import SandboxPoolSpec
+from caisson.api.spec.sandbox import SandboxSpec
+from caisson.api.status.pool import SandboxPoolStatus
+from caisson.api.status.sandbox import SandboxStatus
+from caisson.config.metadata_addresses import METADATA_ADDRESSES
+from caisson.config.model import Config
+from caisson.telemetry.metrics import Metrics
 from tools.dashboard import dashboard
 from tools.troubleshooting import troubleshooting
 from tools.values import values_schema

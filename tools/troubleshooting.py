@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from caisson.api.reasons import CRASH_REASONS, Disposition, Reason
-from caisson.core.diagnosis import last_words
+from caisson.docker.diagnosis import last_words
 
 _MOST_EXAMPLES = 3
 _MOST_LINES = 4

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from caisson.api.base import Quantity
-from caisson.config import Config, LabelValue, QualifiedName, Toleration
+from caisson.api.types import Quantity
+from caisson.config.model import Config
+from caisson.config.sandboxes import Toleration
+from caisson.config.validators import LabelValue, QualifiedName
 
 Schema = dict[str, Any]
 

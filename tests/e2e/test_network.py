@@ -8,11 +8,11 @@ from shutil import which
 import pytest
 import yaml
 
-from caisson.api.network import Network
-from caisson.api.ports import Port
-from caisson.config import SandboxNetwork
-from caisson.core.kept import matches_desired
-from caisson.core.networkpolicy import render_network_policy
+from caisson.api.spec.network import Network
+from caisson.api.spec.ports import Port
+from caisson.children.drift import matches_desired
+from caisson.config.sandboxes import SandboxNetwork
+from caisson.network.policy import render_network_policy
 from tests.e2e.cluster import CHECKOUT, VALUES, LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, condition, eventually
 

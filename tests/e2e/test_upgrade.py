@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from caisson.core.tripwire import tripwire
+from caisson.model.tripwire import tripwire
 from tests.e2e.cluster import VALUES, LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, Refused, eventually
 

@@ -14,16 +14,17 @@ import aiohttp
 import kopf
 from aiohttp.connector import Connection
 
-from caisson.core.unreadable import is_identified
-from caisson.shell.collections import POOLS, SANDBOXES, ApiResource
-from caisson.shell.lines import TooLong, bounded_lines
-from caisson.shell.watchevent import MAX_OBJECT_BYTES, OBJECT_PREFIX_BYTES, watch_event
+from caisson.kube.resources import POOLS, SANDBOXES, ApiResource
+from caisson.kube.watch_lines import TooLong, bounded_lines, watch_event
+from caisson.model.unreadable import is_identified
+from caisson.timing import (
+    KOPF_BURST_SECONDS,
+    KOPF_BYTES_PER_SECOND,
+    KOPF_OBJECTS_PER_SECOND,
+    MAX_OBJECT_BYTES,
+    OBJECT_PREFIX_BYTES,
+)
 
-KOPF_BYTES_PER_SECOND = 32 * 2**20
-KOPF_OBJECTS_PER_SECOND = 1000
-"""How fast objects are passed on: times kopf's idle timeout, it is what kopf holds of them. A stream of initial events
-has all objects at once, and kopf has a task for each."""
-KOPF_BURST_SECONDS = 0.05
 _KINDS = {kind.plural: kind for kind in (SANDBOXES, POOLS)}
 
 

@@ -10,7 +10,7 @@ import itertools
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import aiohttp
@@ -18,14 +18,13 @@ import kopf
 from kopf._core.engines.peering import Identity
 from kubernetes.aio import client
 
-from caisson.api import pool
-from caisson.api.sandbox import GROUP, PLURAL, VERSION
+from caisson.api.spec import pool
+from caisson.api.spec.sandbox import PLURAL
+from caisson.api.types import GROUP, VERSION
 from caisson.handlers.bounded import BoundedSession
+from caisson.timing import KOPF_CREDENTIALS_LIFETIME, KOPF_WATCH_QUIET_SECONDS
 
 Event = dict[str, Any]
-
-KOPF_CREDENTIALS_LIFETIME = timedelta(minutes=5)
-KOPF_WATCH_QUIET_SECONDS = 75.0
 
 
 class _Forever:

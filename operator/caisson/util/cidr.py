@@ -4,7 +4,18 @@ An IPv4 address has several IPv6 notations. A range that closes or opens the IPv
 so every comparison of ranges is made here.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+_AROUND_PREFIX = 16
+
+
+def surroundings(address: str) -> IPv4Network | None:
+    """Return the range around an address that is taken to be the cluster's too; None where it is not of IPv4."""
+    try:
+        return IPv4Network((int(IPv4Address(address)), _AROUND_PREFIX), strict=False)
+    except AddressValueError:
+        return None
+
 
 Range = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address

@@ -17,8 +17,8 @@ from benchmarks.cold import phases_of
 from benchmarks.figures import Spread, compared, quantile
 from benchmarks.scale import Figures
 from benchmarks.simulator import LABEL, VALUES
-from caisson.config import Sandboxes
-from caisson.core.report import StartSucceeded, parse_report
+from caisson.config.sandboxes import Sandboxes
+from caisson.model.report import StartSucceeded, parse_report
 
 FLOOR = CHECKOUT / "benchmarks" / "floor.sh"
 SIMULATED = CHECKOUT / "benchmarks" / "simulated"

@@ -4,17 +4,27 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from caisson.api.docker import Docker
-from caisson.api.sandbox import ObjectMeta, Sandbox, SandboxSpec, SandboxStatus
-from caisson.config import Config, Sandboxes, Toolbox, ToolboxDelivery
-from caisson.core.decide import Decision, decide
-from caisson.core.networkpolicy import pod_selector, render_network_policy
-from caisson.core.observation import ObservedState, SessionLost, SessionReported, SessionRunning
-from caisson.core.owned import own_metadata
-from caisson.core.plan import ChildKind
-from caisson.core.podview import PodSnapshot, Terminated, Waiting
-from caisson.core.report import FailureCause, Report, StartFailed, StartSucceeded
-from caisson.core.spechash import spec_hash
+from caisson.api.resources import ObjectMeta, Sandbox
+from caisson.api.spec.docker import Docker
+from caisson.api.spec.sandbox import SandboxSpec
+from caisson.api.status.sandbox import SandboxStatus
+from caisson.config.model import Config, Toolbox, ToolboxDelivery
+from caisson.config.sandboxes import Sandboxes
+from caisson.model.actions import ChildKind
+from caisson.model.observed import ObservedState
+from caisson.model.ownership import own_metadata, pod_selector
+from caisson.model.pod_snapshot import PodSnapshot, Terminated, Waiting
+from caisson.model.report import (
+    FailureCause,
+    Report,
+    StartFailed,
+    StartSucceeded,
+)
+from caisson.model.session import SessionLost, SessionReported, SessionRunning
+from caisson.network.policy import render_network_policy
+from caisson.pod.spec_hash import spec_hash
+from caisson.sandbox.decide import decide
+from caisson.sandbox.state import Decision
 
 Json = dict[str, Any]
 

@@ -7,26 +7,28 @@ import copy
 from collections.abc import Callable
 from typing import Any, cast
 
-from caisson.config import Config
-from caisson.core.plan import ChildKind
-from caisson.shell.actions import ActionExecutor
-from caisson.shell.claims import PodClaimer, Reservations
-from caisson.shell.collections import CHILD_RESOURCES, PODS, ApiResource
-from caisson.shell.errors import CaissonError, KubeUnreachable, kube_error
-from caisson.shell.exec import ExecError, ExecResult, Executor
-from caisson.shell.health import Health
-from caisson.shell.keeper import ChildObjects
-from caisson.shell.kube import KubeClient
-from caisson.shell.members import WarmPodController
-from caisson.shell.metrics import Metrics
-from caisson.shell.pace import NodeStartLimiter
-from caisson.shell.pools import PoolController
-from caisson.shell.preconditions import Preconditions
-from caisson.shell.reconciler import SandboxController
-from caisson.shell.sessions import ExecSessions, SessionLimits
-from caisson.shell.store import Key, Store, claimed_pod, owner_key
+from caisson.config.model import Config
+from caisson.controllers.actions import ActionExecutor
+from caisson.controllers.children import ChildObjects
+from caisson.controllers.exec_sessions import ExecSessions, SessionLimits
+from caisson.controllers.pod_claims import PodClaimer, Reservations
+from caisson.controllers.pool import PoolController
+from caisson.controllers.preconditions import Preconditions
+from caisson.controllers.sandbox import SandboxController
+from caisson.controllers.start_limiter import NodeStartLimiter
+from caisson.controllers.warm_pods import WarmPodController
+from caisson.kube.client import KubeClient
+from caisson.kube.errors import KubeUnreachable, kube_error
+from caisson.kube.exec import ExecError, ExecResult, Executor
+from caisson.kube.resources import CHILD_RESOURCES, PODS, ApiResource
+from caisson.kube.store import Store
+from caisson.model.actions import ChildKind
+from caisson.model.errors import CaissonError
+from caisson.model.key import Key, claimed_pod, owner_key
+from caisson.telemetry.health import Health
+from caisson.telemetry.metrics import Metrics
 from tests.unit.operator.builders import CONFIG, POD_UID
-from tests.unit.operator.test_operator_report import READY, b64, line
+from tests.unit.operator.model.test_report import READY, b64, line
 
 Json = dict[str, Any]
 KEY = Key("default", "demo")

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from caisson.shell.metrics import Metrics
+from caisson.telemetry.metrics import Metrics
 from tools.dashboard import PANELS
 
 RULES = Path(__file__).parents[3] / "charts" / "caisson" / "templates" / "monitoring.yaml"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from caisson.config import Config
+from caisson.config.model import Config
 from tools.values import Values, values_schema
 
 CHART = Path(__file__).parents[3] / "charts" / "caisson"

@@ -1,0 +1,1 @@
+"""The specs: what users write."""

@@ -1,0 +1,1 @@
+"""The statuses: what Caisson reports."""

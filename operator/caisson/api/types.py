@@ -1,0 +1,116 @@
+"""The base of every API model, the field types that the models share, and the API group."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from caisson.api.quantity import parse_quantity
+
+
+class ApiModel(BaseModel):
+    """A part of a resource: immutable, snake_case in Python, camelCase on the wire.
+
+    Unknown fields are ignored, because a newer API server may store fields that this operator does not know.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+    )
+
+
+def rules(*validations: dict[str, str]) -> dict[str, Any]:
+    """Attach CEL rules to a model or a field (see `rule`)."""
+    return {"x-kubernetes-validations": list(validations)}
+
+
+def rule(expression: str, message: str, *, field_path: str | None = None) -> dict[str, str]:
+    """One CEL rule: what must hold, and the message, naming the field and the fix, when it does not.
+
+    `field_path` is relative to where the rule stands (`.docker.version`) and names the field in the API server's error.
+    """
+    validation = {"rule": expression, "message": message}
+    return validation if field_path is None else validation | {"fieldPath": field_path}
+
+
+def _check_quantity(value: str | int) -> str | int:
+    parse_quantity(value)
+    return value
+
+
+Quantity = Annotated[
+    str | int,
+    AfterValidator(_check_quantity),
+    Field(
+        json_schema_extra={
+            # What Kubernetes itself publishes for a resource.Quantity, plus the bounds that CEL needs.
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "x-kubernetes-int-or-string": True,
+            "maxLength": 32,
+            "pattern": (
+                r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
+                r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+            ),
+        },
+    ),
+]
+"""An amount as Kubernetes writes it (`500m`, `2Gi`, `3`)."""
+
+
+def most_characters(field: str, most: int, fix: str = "put what is long into a file of the image") -> dict[str, Any]:
+    """Attach the rule that the strings of a list field have at most so many characters together.
+
+    It stands at the list, so that a list that an older CRD let in stays valid for as long as it does not change.
+    """
+    message = f"{field} has more than {most} characters in all: {fix}"
+    return rules(rule(f"self.map(s, s.size()).sum() <= {most}", message))
+
+
+NO_NUL = r"^[^\x00]*$"
+"""What an argument or a variable of the environment may be."""
+
+SIZE = Field(
+    json_schema_extra=rules(
+        rule(
+            "!isQuantity(string(self)) || (quantity(string(self)).compareTo(quantity('1Mi')) >= 0"
+            " && quantity(string(self)).compareTo(quantity('16Ti')) <= 0)",
+            "a size is an amount of bytes from 1Mi to 16Ti: write it as in 4Gi",
+        ),
+    ),
+)
+"""Bounds of an amount of storage."""
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+"""A name of an object, a DNS subdomain."""
+
+
+class LocalObjectReference(ApiModel):
+    """An object in the Sandbox's own namespace."""
+
+    name: ObjectName
+    """Name of the object."""
+
+
+def _to_rfc3339(value: datetime) -> str:
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Time = Annotated[datetime, PlainSerializer(_to_rfc3339, return_type=str, when_used="json")]
+"""A moment in UTC with the precision of metav1.Time: whole seconds."""
+
+
+def _to_rfc3339_micro(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+MicroTime = Annotated[AwareDatetime, PlainSerializer(_to_rfc3339_micro, return_type=str, when_used="json")]
+"""A moment in UTC with the precision of metav1.MicroTime: microseconds."""
+
+GROUP = "caisson.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"

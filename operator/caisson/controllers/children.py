@@ -1,0 +1,105 @@
+"""Make objects what they should be: those that the core keeps so, beside pods."""
+
+from collections.abc import Mapping
+
+from caisson.api.reasons import Reason
+from caisson.children.drift import REJECTED_REASON, matches_desired, patch_to_desired
+from caisson.kube.client import KubeClient
+from caisson.kube.clock import now
+from caisson.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from caisson.kube.rejection import is_not_guarded, longer_streak, rejection_message
+from caisson.kube.resources import CHILD_RESOURCES
+from caisson.kube.store import Store
+from caisson.model.actions import ApplyObject, ChildKind, DeleteObject
+from caisson.model.failure import FailureStreak, Problem
+from caisson.model.ownership import (
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    Owner,
+    describe_owner,
+    is_labelled,
+    is_owned_by,
+    is_owned_by_predecessor,
+)
+from caisson.timing import REPAIR_COUNT_RESET_AFTER
+
+
+class ChildObjects:
+    """Applies objects. Raises KubeUnreachable, or a KubeError that is not about the owner: both are retried."""
+
+    def __init__(self, kube: KubeClient, children: Mapping[ChildKind, Store]) -> None:
+        """Act through this connection, and keep what is learnt of in these stores."""
+        self._kube, self._children = kube, children
+
+    async def apply(self, owner: Owner, failures: dict[ChildKind, FailureStreak], action: ApplyObject) -> bool:
+        """Make an object, or change it. Returns whether it is as it should be.
+
+        What is noted in `failures` counts where it is not, or does not stay so: whoever keeps changing it back gets
+        an answer that comes later each time.
+        """
+        namespace, name = owner.metadata.namespace, action.manifest["metadata"]["name"]
+        kind, rejected, problem = CHILD_RESOURCES[action.kind], REJECTED_REASON[action.kind], None
+        try:
+            if action.actual is None:
+                actual = await self._kube.create(kind, namespace, action.manifest)
+            else:
+                actual = await self._kube.patch(kind, namespace, name, patch_to_desired(action.manifest, action.actual))
+            self._children[action.kind].put(actual)
+            if not matches_desired(action.manifest, actual):
+                problem = rejected, f"a webhook or a policy changed the {action.kind} {name} on its way in"
+        except AlreadyExists:
+            problem = await self._inspect_existing(owner, name, action.kind)
+        except NotFound as error:
+            # Deleted a moment ago, of which the watch is about to tell.
+            problem = rejected, error.message
+        except KubeError as error:
+            reason = Reason.NAMESPACE_NOT_GUARDED if is_not_guarded(error.message) else rejected
+            problem = reason, rejection_message(error)
+        generation, before = owner.metadata.generation, failures.get(action.kind)
+        if problem is None:
+            message = f"something else keeps changing or deleting the {action.kind} {name}"
+            repairs = _repairs(before, generation)
+            failures[action.kind] = FailureStreak(rejected, message, generation, now(), repairs, is_repair=True)
+            return True
+        failures[action.kind] = longer_streak(problem, generation, before)
+        return False
+
+    async def delete(
+        self, owner: Owner, failures: dict[ChildKind, FailureStreak], name: str, action: DeleteObject
+    ) -> None:
+        """Delete an object, if it still is the one of this UID; note in `failures` where that is refused."""
+        kind, generation = action.kind, owner.metadata.generation
+        try:
+            await self._kube.delete(CHILD_RESOURCES[kind], owner.metadata.namespace, name, action.uid)
+        except (NotFound, Conflict):
+            # Gone, or another by now: the watch tells.
+            return
+        except KubeError as error:
+            problem = REJECTED_REASON[kind], f"the {kind} {name} can't be deleted: {rejection_message(error)}"
+            failures[kind] = longer_streak(problem, generation, failures.get(kind))
+        else:
+            failures.pop(kind, None)
+
+    async def _inspect_existing(self, owner: Owner, name: str, kind: ChildKind) -> Problem | None:
+        """The name is taken: by our own object, which the watch has not shown yet, or by somebody else's."""
+        try:
+            actual = await self._kube.get(CHILD_RESOURCES[kind], owner.metadata.namespace, name)
+        except NotFound as error:
+            return REJECTED_REASON[kind], error.message
+        if is_owned_by(actual, owner) and not is_labelled(actual):
+            lost = f"its own {kind} {name} has lost the label {MANAGED_BY_LABEL}={MANAGED_BY}: put it back"
+            return REJECTED_REASON[kind], lost
+        if is_labelled(actual) and (is_owned_by(actual, owner) or is_owned_by_predecessor(actual, owner)):
+            # Of a namesake: its end wakes us.
+            self._children[kind].put(actual)
+            return None
+        return REJECTED_REASON[kind], describe_owner(kind, actual)
+
+
+def _repairs(before: FailureStreak | None, generation: int) -> int:
+    """How many times in a row an object did not stay as it was made: none, of the first time that it is."""
+    if before is None or not before.is_repair or before.generation != generation:
+        return 0
+    if now() - before.at > REPAIR_COUNT_RESET_AFTER:
+        return 0
+    return before.count + 1

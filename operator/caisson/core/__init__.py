@@ -1,1 +1,0 @@
-"""The functional core: everything that Caisson decides, as pure functions of what was observed."""

@@ -1,0 +1,134 @@
+"""From what a failed start left behind to the reason for it: an ordered chain of checks, the first that holds counts.
+
+The order is from cause to symptom: a node without net-raw also breaks the network controller, so it is asked first.
+Each check was written for output that was really captured; `tests/corpus/` holds it, with how it came about.
+"""
+
+import re
+from collections.abc import Callable
+
+from caisson.api.reasons import Reason
+from caisson.model.report import FailureCause, StartFailed
+
+_SIGKILL_EXIT, _SIGTERM_EXIT = 128 + 9, 128 + 15
+_ERROR_LEVEL = re.compile(r"\blevel=(?:error|fatal|panic)\b")
+_LAST_LINES, _MOST_LINES = 4, 16
+_NET_RAW = 1 << 13
+_DOCKER_CAPABILITIES = 0xA82C35FB
+"""The bits of `pod.manifest.DOCKER_CAPABILITIES`."""
+
+Check = Callable[[StartFailed], bool]
+
+
+def diagnose(failure: StartFailed) -> Reason:
+    """Return why dockerd failed. What no check knows is DOCKERD_EXITED; nothing is guessed."""
+    return next((reason for reason, holds in _CHAIN if holds(failure)), Reason.DOCKERD_EXITED)
+
+
+def signal_of(exit_code: int | None) -> int | None:
+    """Return the signal that an exit code stands for (128 + n, as shells and container runtimes tell it)."""
+    if exit_code is None or not 128 < exit_code <= 128 + 64:
+        return None
+    return exit_code - 128
+
+
+def _caused_by(cause: FailureCause) -> Check:
+    return lambda failure: failure.cause is cause
+
+
+def _says(pattern: str) -> Check:
+    """dockerd's own words: the error that it ended with."""
+    expression = re.compile(pattern, re.IGNORECASE)
+    return lambda failure: _failed_by_itself(failure) and expression.search(last_words(failure.stderr)) is not None
+
+
+def _failed_by_itself(failure: StartFailed) -> bool:
+    """One that was told to stop, and did, has failed in nothing that it logged before."""
+    return failure.cause is FailureCause.EXITED and failure.exit_code not in {0, _SIGTERM_EXIT}
+
+
+def last_words(stderr: str) -> str:
+    """Return what dockerd said at its end, empty where it said nothing.
+
+    It logs in lines that begin with the time, and prints the error that ends it as it is. What it logs before tells of
+    things that it tried and can do without, and would mislead.
+    """
+    lines = stderr.rstrip().splitlines()
+    logged = [line.startswith("time=") for line in lines]
+    if all(logged):
+        return "\n".join(line for line in lines[-_LAST_LINES:] if _ERROR_LEVEL.search(line))
+    # The last lines that were not logged, together; an earlier one may be what is left of a line that was cut.
+    end = max(number for number, is_log in enumerate(logged) if not is_log) + 1
+    begin = max((number + 1 for number in range(end) if logged[number]), default=0)
+    return "\n".join(lines[begin:end][-_MOST_LINES:])
+
+
+def _killed(failure: StartFailed) -> bool:
+    return failure.cause is FailureCause.EXITED and failure.exit_code == _SIGKILL_EXIT
+
+
+def _gone_without_a_word(failure: StartFailed) -> bool:
+    """The end of dockerd was not recorded, because its supervisor was killed along with it."""
+    return failure.cause is FailureCause.EXITED and failure.exit_code is None
+
+
+def _full(failure: StartFailed) -> bool:
+    """Whoever meets a full disk first says so shortly before the end, and that need not be dockerd itself."""
+    near_the_end = "\n".join(failure.stderr.rstrip().splitlines()[-_MOST_LINES:])
+    return _failed_by_itself(failure) and failure.exit_code == 1 and _NO_SPACE.search(near_the_end) is not None
+
+
+def _lacks(capabilities: int) -> Check:
+    def check(failure: StartFailed) -> bool:
+        available = failure.capabilities
+        ended = failure.cause in {FailureCause.EXITED, FailureCause.PREPARE_FAILED}
+        return ended and available is not None and available & capabilities != capabilities
+
+    return check
+
+
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+_NETWORK = _says(r"error (?:initializing|creating) .*network|network controller|iptables")
+
+_CHAIN: tuple[tuple[Reason, Check], ...] = (
+    (Reason.DOCKER_NOT_FOUND, _caused_by(FailureCause.DOCKER_NOT_FOUND)),
+    (Reason.NET_RAW_MISSING, _caused_by(FailureCause.NET_RAW_MISSING)),
+    (Reason.PACKET_SOCKET_WRITE_MISSING, _caused_by(FailureCause.PACKET_SOCKET_WRITE_MISSING)),
+    (Reason.START_INTERRUPTED, _caused_by(FailureCause.INTERRUPTED)),
+    (Reason.START_INTERRUPTED, _caused_by(FailureCause.LOCK_TIMED_OUT)),
+    (Reason.START_TIMED_OUT, _caused_by(FailureCause.TIMED_OUT)),
+    (Reason.DOCKERD_KILLED, _killed),
+    (Reason.DOCKERD_KILLED, _gone_without_a_word),
+    (Reason.NO_SPACE_LEFT, _full),
+    (
+        Reason.INVALID_FLAGS,
+        _says(
+            r"unknown (?:shorthand )?flag|flag needs an argument|invalid argument .* for|accepts no argument"
+            r"|unable to configure the Docker daemon with file|invalid TLS configuration"
+            r"|insecure registry .* is not valid|invalid mirror",
+        ),
+    ),
+    (
+        Reason.ADDRESS_IN_USE,
+        _says(r"address already in use|process with PID \d+ is still running|pid file found"),
+    ),
+    (
+        Reason.CGROUPS_NOT_MOUNTED,
+        _says(r"cgroups?.*(?:isn't mounted|not mounted|mountpoint does not exist|not found)"),
+    ),
+    (Reason.PERMISSION_DENIED, _lacks(_DOCKER_CAPABILITIES & ~_NET_RAW)),
+    (Reason.NET_RAW_MISSING, _lacks(_NET_RAW)),
+    (Reason.PREPARE_FAILED, _caused_by(FailureCause.PREPARE_FAILED)),
+    (
+        Reason.STORAGE_DRIVER_FAILED,
+        _says(
+            r"storage[- ]driver|graphdriver|driver not supported|error initializing .*layer store"
+            r"|configured driver .* not available",
+        ),
+    ),
+    (
+        Reason.PERMISSION_DENIED,
+        _says(r"permission denied|operation not permitted|needs to be started with root privileges"),
+    ),
+    (Reason.NETWORK_CONTROLLER_FAILED, _NETWORK),
+)

@@ -1,0 +1,37 @@
+"""What about a Docker that is ready works otherwise than one may expect: status.docker.warnings."""
+
+import re
+
+from caisson.api.reasons import Reason
+from caisson.api.resources import Sandbox
+from caisson.api.spec.docker import DockerSource
+from caisson.api.status.docker import DockerWarning
+from caisson.docker.requirements import is_gvisor_too_old
+from caisson.model.report import StartSucceeded
+
+_VFS_FLAG = re.compile(r"(^| )(--storage-driver|-s)[= ]?vfs( |$)")
+_ORIGIN_IMAGE = "the image's own"
+
+UNIVERSAL_WARNINGS = frozenset({Reason.CGROUP_LIMITS_NOT_ENFORCED})
+"""What holds of every sandbox: it is in the status, and no Event is made of it."""
+
+
+def docker_warnings(sandbox: Sandbox, start: StartSucceeded, kernel: str | None) -> tuple[DockerWarning, ...]:
+    """Return the warnings about a daemon that just became ready."""
+    asked_for_vfs = _VFS_FLAG.search(" ".join(sandbox.spec.docker.flags)) is not None
+    holds = {
+        Reason.STORAGE_FELL_BACK_TO_VFS: start.storage_driver == "vfs" and not asked_for_vfs,
+        Reason.MTU_MISMATCH: bool(start.bridge_mtu and start.uplink_mtu and start.bridge_mtu > start.uplink_mtu),
+        Reason.GVISOR_TOO_OLD: kernel is not None and is_gvisor_too_old(kernel, start.version),
+        Reason.CGROUP_LIMITS_NOT_ENFORCED: True,
+    }
+    return tuple(
+        DockerWarning(reason=reason, message=f"{reason.meaning} {reason.guidance}")
+        for reason, applies in holds.items()
+        if applies
+    )
+
+
+def docker_origin(sandbox: Sandbox, start: StartSucceeded) -> str | None:
+    """Return where the daemon comes from; None where its toolbox does not say."""
+    return _ORIGIN_IMAGE if sandbox.spec.docker.from_ is DockerSource.IMAGE else start.origin or None

@@ -1,0 +1,112 @@
+"""A list-and-watch of the objects that carry Caisson's label, which kopf's own watches can't be narrowed to."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+
+from caisson.kube.client import KubeClient, ListItem
+from caisson.kube.resources import ApiResource
+from caisson.kube.store import Store, replace_from_list
+from caisson.model.errors import CaissonError
+from caisson.telemetry.health import Health
+from caisson.telemetry.metrics import Metrics
+from caisson.timing import INFORMER_RETRY_CEILING_SECONDS, INFORMER_WATCH_SECONDS
+from caisson.util.backoff import exponential
+
+Json = dict[str, Any]
+log = structlog.get_logger(__name__)
+
+
+class _Expired(Exception):  # noqa: N818
+    """The watch can't go on from where it was: list again."""
+
+
+class Informer:
+    """Keeps a store of objects of one kind up to date and calls `changed` with each that changed, or went."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        kind: ApiResource,
+        namespace: str | None,
+        store: Store,
+        changed: Callable[[Json], None],
+        health: Health,
+        metrics: Metrics,
+        resync_seconds: int,
+    ) -> None:
+        """Watch one namespace, or all when None, and list it this often; tell `health` of every step."""
+        self._resync_seconds = resync_seconds
+        self._watch_seconds = min(resync_seconds, INFORMER_WATCH_SECONDS)
+        self._metrics, self._kind = metrics, kind
+        self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
+        self._health, self._name = health, f"the watch of {kind.plural} in {namespace or 'all namespaces'}"
+        self.synced = asyncio.Event()
+        """Set after the first list: from then on an object that is not in the store does not exist."""
+
+    async def run(self) -> None:
+        """Watch until cancelled. Whatever breaks, the watch is made anew, after a pause that grows."""
+        failures, listed_at = 0, 0.0
+        version: str | None = None
+        while True:
+            began = asyncio.get_running_loop().time()
+            self._health.beat(self._name)
+            try:
+                if version is None or began - listed_at >= self._resync_seconds:
+                    version, listed_at = await self._list(), began
+                    self.synced.set()
+                version = await self._watch(version)
+                problem = ""
+            except _Expired:
+                version, problem = None, "expired"
+            except CaissonError as error:
+                problem = str(error)
+            except Exception as error:
+                # Whatever the API server answered: the operator goes on, and so does this watch.
+                log.exception("watch failed", kind=self._kind.plural)
+                version, problem = None, repr(error)
+            lasted = asyncio.get_running_loop().time() - began
+            if lasted > min(INFORMER_RETRY_CEILING_SECONDS, self._watch_seconds - 1):
+                # It worked for a while: whatever ended it, a load balancer perhaps, is not the same as before.
+                failures = 0
+                continue
+            failures += 1
+            if failures > 1:
+                # A broken connection goes on where it was; what breaks again starts with a list.
+                version = None
+            pause = exponential(failures, first=0.2, ceiling=INFORMER_RETRY_CEILING_SECONDS).total_seconds()
+            log.warning("watch ended early", kind=self._kind.plural, error=problem, retry_in_seconds=pause)
+            await asyncio.sleep(pause)
+
+    async def _list(self) -> str:
+        events = self._kube.list_all(self._kind, self._namespace)
+        return await replace_from_list(self._counted(events), self._store, self._namespace, self._changed)
+
+    async def _counted(self, events: AsyncGenerator[ListItem]) -> AsyncGenerator[ListItem]:
+        async with aclosing(events):
+            async for event in events:
+                self._health.beat(self._name)
+                yield event
+
+    async def _watch(self, version: str) -> str:
+        events = self._kube.watch(self._kind, self._namespace, version, self._watch_seconds)
+        async with aclosing(events):
+            async for event in events:
+                self._health.beat(self._name)
+                self._metrics.delivered(self._kind.plural)
+                obj, change = event["object"], event["type"]
+                if change == "ERROR":
+                    if obj.get("code") == 410:
+                        raise _Expired
+                    raise CaissonError(f"{self._name} ended: {obj.get('message')}")
+                # That of an object which is not read may be unknown: the next event has one.
+                version = obj["metadata"].get("resourceVersion", version)
+                if change == "BOOKMARK":
+                    continue
+                is_new = self._store.remove(obj) if change == "DELETED" else self._store.put(obj)
+                if is_new:
+                    self._changed(obj)
+        return version

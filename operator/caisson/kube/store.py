@@ -1,0 +1,358 @@
+"""The newest known version of each object, by namespace and name."""
+
+import json
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from caisson.api.reasons import Reason
+from caisson.kube.budget import Budget
+from caisson.kube.client import ListEnd, ListItem, ListStart
+from caisson.kube.errors import KubeUnreachable
+from caisson.model.errors import CaissonError
+from caisson.model.key import Key, key_of
+from caisson.model.unreadable import has_unknown_owner, is_identified, is_unreadable, reason_of, size_of, stub_of
+from caisson.timing import MAX_OBJECT_VALUES, REMEMBERED_DELETIONS, SIMPLE_OBJECT_BYTES
+
+Json = dict[str, Any]
+log = structlog.get_logger(__name__)
+
+_OWN_ANNOTATIONS = "caisson.dev/"
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredObject:
+    """An object as it is kept: as text, which takes a tenth of the memory that Python's dictionaries of it take."""
+
+    version: int
+    uid: str
+    index: Hashable
+    text: bytes
+    created: float
+    """When it was created, in seconds since the epoch."""
+
+    reason: Reason | None = None
+    """Why there is only a stub of it; None if the whole object is there."""
+
+    def read(self) -> Json:
+        """Return the object; it is the caller's own."""
+        return dict(json.loads(self.text))
+
+
+class HistoryChanged(CaissonError):  # noqa: N818
+    """Resource versions went backwards: the API server's storage was restored. List again."""
+
+
+def _ignore(_: Json) -> None:
+    pass
+
+
+class Store:
+    """Objects of one kind, fed by a watch and by the answers to our own writes, which are often newer than the watch.
+
+    Resource versions of one kind are compared as numbers (KEP-5504: they are ordered decimal integers). An object that
+    is too large, or beyond the budget, is there as a stub (`model.unreadable`).
+    """
+
+    def __init__(
+        self,
+        index: Callable[[Json], Hashable] = lambda _: None,
+        *,
+        kind: str = "object",
+        budget: Budget | None = None,
+        dropped: Callable[[Json], None] = _ignore,
+    ) -> None:
+        """Start empty.
+
+        `index` says under what else than its key an object is to be found; None: under nothing. `dropped` is called
+        with the stub of an object that is dropped to make room for another one.
+        """
+        self._objects: dict[Key, _StoredObject] = {}
+        self._index_of = index
+        self._index: dict[Hashable, dict[Key, _StoredObject]] = {}
+        self._gone: OrderedDict[str, int] = OrderedDict()
+        self._listed_at: dict[str | None, int] = {}
+        self._kind, self._budget, self._dropped = kind, budget or Budget(), dropped
+        self._reported: OrderedDict[str, None] = OrderedDict()
+
+    def get(self, key: Key) -> Json | None:
+        """Return the object, None where there is none."""
+        entry = self._objects.get(key)
+        return entry.read() if entry is not None else None
+
+    def all(self) -> Iterator[Json]:
+        """Yield all objects."""
+        return (entry.read() for entry in list(self._objects.values()))
+
+    def indexed(self, value: Hashable) -> list[Json]:
+        """Return the objects that are to be found under this."""
+        return [entry.read() for entry in self._index.get(value, {}).values()]
+
+    def is_indexed(self, value: Hashable) -> bool:
+        """Tell whether there is any to be found under this."""
+        return value in self._index
+
+    def unreadable(self) -> Iterator[Reason]:
+        """Yield why objects are not read, for each of them."""
+        return (previous.reason for previous in list(self._objects.values()) if previous.reason is not None)
+
+    def holds(self, key: Key, uid: str) -> bool:
+        """Tell whether the whole object is there, and not a stub."""
+        previous = self._objects.get(key)
+        return previous is not None and previous.uid == uid and previous.reason is None
+
+    def put(self, obj: Json) -> bool:
+        """Keep an object, less what nobody reads, unless a newer version is known. Returns whether it was kept."""
+        if not is_identified(obj):
+            self._report(obj)
+            return False
+        key, uid = key_of(obj), obj["metadata"]["uid"]
+        entry = self._objects.get(key)
+        before = entry if entry is not None and entry.uid == uid else None
+        version = _version(obj, before)
+        if version <= self._gone.get(uid, -1) or (entry is not None and entry.version > version):
+            return False
+        new_entry = self._as_kept(obj, version, before)
+        if entry is not None and entry.version == version and not self._is_better(key, new_entry, entry):
+            return False
+        if entry is not None:
+            self._drop(key, entry)
+        self._keep(key, new_entry)
+        if new_entry.reason is Reason.OBJECT_TOO_LARGE:
+            self._report(new_entry.read())
+        elif new_entry.reason is None:
+            self._reported.pop(uid, None)
+            self._budget.take(self, key, uid, len(new_entry.text), new_entry.created)
+        self._budget.settle(key.namespace)
+        return True
+
+    def _as_kept(self, obj: Json, version: int, before: _StoredObject | None) -> _StoredObject:
+        """Return what is kept of an object; `before` is what is known of an earlier version."""
+        created = _seconds(obj["metadata"].get("creationTimestamp"))
+        text = _text(_without_ballast(obj))
+        if not is_unreadable(obj):
+            if len(text) <= SIMPLE_OBJECT_BYTES or _has_at_most(MAX_OBJECT_VALUES, obj):
+                return _StoredObject(version, obj["metadata"]["uid"], self._index_of(obj), text, created)
+            index, obj = self._index_of(obj), stub_of(obj, self._kind, Reason.OBJECT_TOO_LARGE, len(text))
+        else:
+            if has_unknown_owner(obj) and before is not None:
+                # No write changes an object's UID, and none of ours takes its owner away.
+                owners = before.read()["metadata"].get("ownerReferences")
+                obj = obj | {"metadata": obj["metadata"] | ({"ownerReferences": owners} if owners else {})}
+            index = self._index_of(obj)
+            if index is None and before is not None:
+                index = before.index
+        return _StoredObject(version, obj["metadata"]["uid"], index, _text(obj), created, reason_of(obj))
+
+    def _is_better(self, key: Key, children: _StoredObject, entry: _StoredObject) -> bool:
+        """Tell whether the same version of an object is worth keeping: its owner, or all of it, can be read by now."""
+        if entry.reason is Reason.OBJECT_TOO_LARGE:
+            return has_unknown_owner(entry.read()) and not has_unknown_owner(children.read())
+        return (
+            entry.reason is Reason.NAMESPACE_OVER_LIMIT
+            and children.reason is None
+            and self._budget.fits(key.namespace, len(children.text))
+        )
+
+    def _keep(self, key: Key, children: _StoredObject) -> None:
+        self._objects[key] = children
+        if children.index is not None:
+            self._index.setdefault(children.index, {})[key] = children
+
+    def _drop(self, key: Key, entry: _StoredObject) -> None:
+        del self._objects[key]
+        if entry.index is not None:
+            entries = self._index[entry.index]
+            del entries[key]
+            if not entries:
+                del self._index[entry.index]
+        if entry.reason is None:
+            self._budget.give_back(key, len(entry.text))
+        elif entry.reason is Reason.NAMESPACE_OVER_LIMIT:
+            self._budget.forget(self, key)
+
+    def shrink(self, key: Key) -> None:
+        """Drop an object, but for a stub, because there is no room for it."""
+        previous = self._objects[key]
+        stub = stub_of(previous.read(), self._kind, Reason.NAMESPACE_OVER_LIMIT, len(previous.text))
+        self._budget.dropped(self, key, len(previous.text), previous.created)
+        self._drop(key, previous)
+        self._keep(key, replace(previous, text=_text(stub), reason=Reason.NAMESPACE_OVER_LIMIT))
+        self._dropped(stub)
+
+    def _report(self, stub: Json) -> None:
+        """Log once that an object is too large to be read."""
+        metadata = stub["metadata"]
+        identity = metadata.get("uid") or json.dumps(metadata)
+        if identity in self._reported:
+            return
+        _remember(self._reported, identity, None)
+        log.warning(
+            "object not read: it is too large",
+            kind=self._kind,
+            namespace=metadata.get("namespace"),
+            name=metadata.get("name"),
+            bytes=size_of(stub),
+        )
+
+    def refresh(self, obj: Json) -> None:
+        """Keep the answer to a write of ours, if the object is still the one that was written."""
+        entry = self._objects.get(key_of(obj))
+        if entry is not None and entry.uid == obj["metadata"]["uid"]:
+            self.put(obj)
+
+    def remove(self, obj: Json) -> bool:
+        """Drop an object that was deleted, unless another of its name is known. Returns whether it was dropped."""
+        if not is_identified(obj):
+            return False
+        key, uid = key_of(obj), obj["metadata"]["uid"]
+        return self._remove(key, uid, _version(obj, self._objects.get(key)))
+
+    def _remove(self, key: Key, uid: str, gone_at: int) -> bool:
+        # An answer that was on its way when the object was deleted must not bring it back. An object that only left
+        # the watch, by losing its label, comes back with a newer version.
+        _remember(self._gone, uid, gone_at)
+        self._reported.pop(uid, None)
+        entry = self._objects.get(key)
+        if entry is None or entry.uid != uid:
+            return False
+        self._drop(key, entry)
+        self._budget.settle(key.namespace)
+        return True
+
+    def listing(self, within: str | None) -> "Listing":
+        """Begin to take over a list; `within` is the namespace that was listed, None for all."""
+        return Listing(self, within)
+
+    def listed(self, version: int, within: str | None) -> None:
+        """Note at which version a list was made. Raises HistoryChanged for one before the last.
+
+        Lists of other namespaces don't count: their answers may come in another order than they were made.
+        """
+        before, self._listed_at[within] = self._listed_at.get(within, 0), version
+        if version >= before:
+            return
+        # What is known stays until the next list, which replaces it: meanwhile nothing must look as if it were gone.
+        for key, previous in list(self._objects.items()):
+            if within in (None, key.namespace):
+                self._objects[key] = outdated = replace(previous, version=-1)
+                if previous.index is not None:
+                    self._index[previous.index][key] = outdated
+        self._gone.clear()
+        raise HistoryChanged(f"a list has the version {version}, and the one before {before}")
+
+    def retain_only(self, listed: set[Key], version: int, within: str | None) -> Iterator[Json]:
+        """Drop what a list has not got, unless it is newer. Yields what went."""
+        for key, entry in list(self._objects.items()):
+            is_absent = within in (None, key.namespace) and key not in listed and entry.version <= version
+            if is_absent and self._remove(key, entry.uid, version):
+                yield entry.read()
+
+
+class Listing:
+    """A list that comes object by object."""
+
+    def __init__(self, store: Store, within: str | None) -> None:
+        """Be a list of this namespace, or of all when None; see Store.listing."""
+        self._store, self._within = store, within
+        self._listed: set[Key] = set()
+        self._is_complete = True
+
+    def take(self, event: Json) -> Iterator[Json]:
+        """Take over an object of the list, or one that was deleted meanwhile. Yields it if it changed, or went."""
+        obj = event["object"]
+        if not is_identified(obj):
+            # It is one of those that the list seems not to have.
+            self._is_complete = False
+        elif event["type"] == "DELETED":
+            self._listed.discard(key_of(obj))
+            if self._store.remove(obj):
+                yield obj
+            return
+        else:
+            self._listed.add(key_of(obj))
+        if self._store.put(obj):
+            yield obj
+
+    def end(self, version: str) -> Iterator[Json]:
+        """Drop what the list, of this version, has not got. Yields what went. Raises HistoryChanged."""
+        self._store.listed(int(version), self._within)
+        if self._is_complete:
+            yield from self._store.retain_only(self._listed, int(version), self._within)
+
+
+async def replace_from_list(
+    events: AsyncGenerator[ListItem], store: Store, within: str | None, changed: Callable[[Json], None]
+) -> str:
+    """Bring a store in line with a list, and return its version. Calls `changed` with each that differs, or went.
+
+    A list that breaks off drops nothing from the store: it raises a CaissonError.
+    """
+    listing = store.listing(within)
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, ListStart):
+                # An object that only the broken list had may be gone.
+                listing = store.listing(within)
+                continue
+            if isinstance(event, ListEnd):
+                for obj in listing.end(event.version):
+                    changed(obj)
+                return event.version
+            for obj in listing.take(event):
+                changed(obj)
+    raise KubeUnreachable("a list broke off")
+
+
+def _without_ballast(obj: Json) -> Json:
+    """Leave out what others keep in an object's metadata, which may be as large as the rest together."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+    if "annotations" in metadata:
+        own = {key: value for key, value in metadata["annotations"].items() if key.startswith(_OWN_ANNOTATIONS)}
+        metadata["annotations"] = own
+    return obj | {"metadata": metadata}
+
+
+def _version(obj: Json, before: _StoredObject | None) -> int:
+    """Return the version of an object; of one whose version could not be read, that which follows the one before."""
+    version = obj["metadata"].get("resourceVersion")
+    if version is None and is_unreadable(obj):
+        return before.version + 1 if before is not None else 0
+    return int(version)
+
+
+def _text(obj: Json) -> bytes:
+    return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
+
+
+def _seconds(timestamp: object) -> float:
+    try:
+        return datetime.fromisoformat(str(timestamp)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _has_at_most(most: int, obj: object) -> bool:
+    """Tell whether a JSON value consists of so many values at the most."""
+    waiting, count = [obj], 0
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if count + len(waiting) > most:
+            return False
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return True
+
+
+def _remember(memory: OrderedDict[str, Any], key: str, value: object) -> None:
+    memory[key] = value
+    if len(memory) > REMEMBERED_DELETIONS:
+        memory.popitem(last=False)

@@ -1,0 +1,1 @@
+"""What ends or suspends a Sandbox: expiry, idleness, the user's request. Pure."""

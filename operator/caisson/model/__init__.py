@@ -1,0 +1,1 @@
+"""What the other packages share: observed state, actions, condition results, pod snapshots, reports, ownership."""

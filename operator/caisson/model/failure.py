@@ -1,0 +1,43 @@
+"""A failure that repeats: how often in a row an object was rejected or did not last, and when to retry."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from caisson.api.reasons import Reason
+from caisson.model.actions import Action, Plan
+from caisson.model.condition import ConditionResult, condition_result
+from caisson.timing import CREATE_RETRY_CEILING_SECONDS, REPAIR_CEILING_SECONDS
+from caisson.util.backoff import exponential
+
+
+@dataclass(frozen=True)
+class FailureStreak:
+    """An object was not taken, or did not stay, `count` times in a row for this generation of the spec."""
+
+    reason: Reason
+    message: str
+    generation: int
+    at: datetime
+    count: int
+    is_repair: bool = False
+    """It was made as it should be each time, and did not stay so."""
+
+    @property
+    def result(self) -> ConditionResult:
+        """What is said of it."""
+        return condition_result("False", self.reason, external_message=self.message)
+
+
+def retry_or_wait(
+    action: Action, failure: FailureStreak | None, generation: int, now: datetime
+) -> tuple[Plan, FailureStreak | None]:
+    """Return the next step, and the failure that holds this generation of a spec up; None where nothing does."""
+    if failure is None or failure.count == 0 or failure.generation != generation:
+        return Plan(action), None
+    ceiling = REPAIR_CEILING_SECONDS if failure.is_repair else CREATE_RETRY_CEILING_SECONDS
+    due = failure.at + exponential(failure.count, ceiling=ceiling)
+    return Plan(action) if now >= due else Plan(requeue_at=due), failure
+
+
+Problem = tuple[Reason, str]
+"""Why an object was rejected, or may not be created: the reason, and the words for its message."""

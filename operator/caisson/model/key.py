@@ -1,0 +1,54 @@
+"""The keys by which objects are found: namespace and name, owner, and the pod that a status names."""
+
+from typing import Any, NamedTuple
+
+from caisson.api.spec import pool, sandbox
+from caisson.model.ownership import POOL_LABEL, SANDBOX_LABEL, controller_of
+from caisson.model.unreadable import has_unknown_owner
+
+Json = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """What names an object of a kind."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return it as kubectl writes it."""
+        return f"{self.namespace}/{self.name}"
+
+
+def key_of(obj: Json) -> Key:
+    """Return the key of an object."""
+    return Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+
+class OwnerKey(NamedTuple):
+    """What names the owner of an object: of this kind, whichever has the name."""
+
+    namespace: str
+    kind: str
+    name: str
+
+
+def owner_key(obj: Json) -> OwnerKey | None:
+    """Return what names the owner that controls an object, None where nobody does.
+
+    If the owner could not be read, it is the one that Caisson's labels name.
+    """
+    owner, namespace = controller_of(obj), obj["metadata"]["namespace"]
+    if owner is not None:
+        return OwnerKey(namespace, owner["kind"], owner["name"])
+    if has_unknown_owner(obj):
+        for label, kind in ((SANDBOX_LABEL, sandbox.KIND), (POOL_LABEL, pool.KIND)):
+            if (name := obj["metadata"]["labels"].get(label)) is not None:
+                return OwnerKey(namespace, kind, name)
+    return None
+
+
+def claimed_pod(obj: Json) -> str | None:
+    """Return the UID of the pod that the status of a Sandbox speaks of."""
+    uid = (obj.get("status") or {}).get("podUID")
+    return uid if isinstance(uid, str) else None

@@ -1,0 +1,200 @@
+"""What Caisson sees of a pod: the few fields that decide something, read out of the API's JSON."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from caisson.model.ownership import POOL_LABEL, controller_of
+from caisson.model.tripwire import tripwire
+
+CONTAINER_NAME = "sandbox"
+GATE_NAME = "gate"
+TOOLBOX_VOLUME = "caisson-toolbox"
+SPEC_HASH_ANNOTATION = "caisson.dev/spec-hash"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a container does not run yet, in the kubelet's words."""
+
+    reason: str
+    message: str
+    is_init: bool = False
+    """Whether it is an init container: all of them run from the toolbox's image."""
+
+
+@dataclass(frozen=True)
+class Terminated:
+    """How a container ended. `message` is what it wrote to its termination log, or the kubelet's words."""
+
+    exit_code: int
+    reason: str
+    message: str
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Disruption:
+    """Who in the cluster ends the pod, in the words of its condition DisruptionTarget."""
+
+    reason: str
+    message: str
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class PodSnapshot:
+    """A pod of a Sandbox, as it was last seen."""
+
+    name: str
+    uid: str
+    owner_uid: str | None
+    owner_kind: str | None
+    resource_version: str
+    pool: str | None
+    """The pool that it comes from."""
+
+    spec_hash: str | None
+    created_at: datetime
+    terminating: bool
+    deletion_deadline: datetime | None
+    """When a pod that is terminating should be gone."""
+
+    phase: str
+    reason: str
+    message: str
+    ip: str | None
+    host_ip: str | None
+    node: str | None
+    toolbox_image: str | None
+    has_isolation: bool
+    """The tripwire or the gate is in its spec, without which no pod of a Sandbox may run."""
+
+    unschedulable: str | None
+    """The scheduler's message, where it found no node."""
+
+    scheduled_at: datetime | None
+    """When it got its node."""
+
+    running: bool
+    """The sandbox's container runs (not an init container)."""
+
+    running_since: datetime | None
+
+    waiting: Waiting | None
+    terminated: Terminated | None
+    """How the sandbox's container, or an init container that failed, ended."""
+
+    containers: tuple[str, ...]
+    """The names of the containers that were asked for, init containers first. Those of `kubectl debug` don't count."""
+
+    ready: bool
+    ready_changed_at: datetime | None
+
+    disruption: Disruption | None = None
+    """Set when a component of the cluster has decided to end the pod."""
+
+
+@dataclass(frozen=True)
+class PodEvent:
+    """A Warning that the cluster recorded of a pod."""
+
+    reason: str
+    message: str
+    at: datetime | None
+
+
+def parse_time(value: str | None) -> datetime | None:
+    """Return a moment of the API (RFC 3339, UTC); None where there is none."""
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def pod_snapshot(pod: dict[str, Any]) -> PodSnapshot:
+    """Read a Pod (core/v1, as JSON)."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions", ())}
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
+    state = _main_state(status)
+    created_at = parse_time(metadata["creationTimestamp"])
+    owner = controller_of(pod)
+    assert created_at is not None  # noqa: S101  the API server sets it
+    return PodSnapshot(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owner_uid=owner["uid"] if owner is not None else None,
+        owner_kind=owner["kind"] if owner is not None else None,
+        resource_version=metadata.get("resourceVersion", ""),
+        pool=(metadata.get("labels") or {}).get(POOL_LABEL),
+        spec_hash=metadata.get("annotations", {}).get(SPEC_HASH_ANNOTATION),
+        created_at=created_at,
+        terminating="deletionTimestamp" in metadata,
+        deletion_deadline=parse_time(metadata.get("deletionTimestamp")),
+        phase=status.get("phase", "Pending"),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        ip=status.get("podIP"),
+        host_ip=status.get("hostIP"),
+        node=pod.get("spec", {}).get("nodeName"),
+        toolbox_image=_toolbox_image(pod.get("spec", {})),
+        has_isolation=_has_isolation(pod.get("spec", {})),
+        unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
+        scheduled_at=parse_time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
+        running="running" in state,
+        running_since=parse_time(state.get("running", {}).get("startedAt")),
+        waiting=_waiting(status),
+        terminated=_terminated(status),
+        containers=_containers(pod.get("spec", {})),
+        ready=ready.get("status") == "True",
+        ready_changed_at=parse_time(ready.get("lastTransitionTime")),
+        disruption=_disruption(conditions.get("DisruptionTarget", {})),
+    )
+
+
+def _disruption(condition: dict[str, Any]) -> Disruption | None:
+    if condition.get("status") != "True":
+        return None
+    since = parse_time(condition.get("lastTransitionTime"))
+    return Disruption(condition.get("reason", ""), condition.get("message", ""), since)
+
+
+def _toolbox_image(spec: dict[str, Any]) -> str | None:
+    """Read the toolbox's image: from its image volume, or from the init container that copies it."""
+    volumes = (v.get("image", {}) for v in spec.get("volumes") or () if v["name"] == TOOLBOX_VOLUME)
+    reference = next((image.get("reference") for image in volumes), None)
+    return reference or next((c.get("image") for c in spec.get("initContainers") or () if c["name"] == GATE_NAME), None)
+
+
+def _has_isolation(spec: dict[str, Any]) -> bool:
+    sysctls = (spec.get("securityContext") or {}).get("sysctls")
+    return sysctls == tripwire() or any(c["name"] == GATE_NAME for c in spec.get("initContainers") or ())
+
+
+def _containers(spec: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(c["name"] for kind in ("initContainers", "containers") for c in spec.get(kind) or ())
+
+
+def _main_state(status: dict[str, Any]) -> dict[str, Any]:
+    states = (c.get("state", {}) for c in status.get("containerStatuses", ()) if c["name"] == CONTAINER_NAME)
+    return next(states, {})
+
+
+def _all_states(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Init containers first: the main one has nothing to say before they are done."""
+    return [c.get("state", {}) for c in status.get("initContainerStatuses", ())] + [_main_state(status)]
+
+
+def _waiting(status: dict[str, Any]) -> Waiting | None:
+    *inits, main = [s.get("waiting") for s in _all_states(status)]
+    for waiting, is_init in [*((w, True) for w in inits), (main, False)]:
+        if waiting is not None:
+            return Waiting(waiting.get("reason", ""), waiting.get("message", ""), is_init)
+    return None
+
+
+def _terminated(status: dict[str, Any]) -> Terminated | None:
+    *inits, main = [s.get("terminated") for s in _all_states(status)]
+    for end in [t for t in inits if t and t["exitCode"] != 0] + [main]:
+        if end:
+            finished_at = parse_time(end.get("finishedAt"))
+            return Terminated(end["exitCode"], end.get("reason", ""), end.get("message", ""), finished_at)
+    return None

@@ -1,0 +1,1 @@
+"""NetworkPolicies and the address ranges in them. Pure."""

@@ -1,0 +1,186 @@
+"""The pod of a Sandbox. There is one shape, and nothing in a Sandbox reaches a field that is not set here."""
+
+from datetime import timedelta
+from typing import Any
+
+from caisson.api.reasons import Reason
+from caisson.api.resources import Sandbox
+from caisson.api.spec.sandbox import SandboxSpec
+from caisson.api.spec.template import Entrypoint, ResourceList
+from caisson.config.model import Config, Isolation
+from caisson.docker.commands import stop_command
+from caisson.limits.check import validate_limits
+from caisson.limits.defaults import effective_resources
+from caisson.model.errors import PolicyViolation
+from caisson.model.in_pod import in_pod_command
+from caisson.model.ownership import Owner, owner_labels, owner_reference
+from caisson.model.pod_snapshot import CONTAINER_NAME, SPEC_HASH_ANNOTATION
+from caisson.model.tripwire import tripwire
+from caisson.network.policy import network_labels
+from caisson.pod.spec_hash import spec_hash
+from caisson.pod.toolbox import init_containers, toolbox_mount, toolbox_volume
+from caisson.pod.volumes import volumes
+from caisson.timing import PROBE_DELAY_SECONDS, PROBE_TIMEOUT_SECONDS
+
+DOCKER_CAPABILITIES = (
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_ADMIN",
+    "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE",
+)  # fmt: skip
+"""What dockerd and its containers need. Inside gVisor they apply to its own kernel. On any other runtime they are root
+on the node, so every pod carries the tripwire, or the init container that replaces it."""
+
+
+def first_probe_within(config: Config) -> timedelta:
+    """Return how long after the start of a container the kubelet has probed it once at the latest."""
+    return timedelta(seconds=PROBE_DELAY_SECONDS + config.probe_period_seconds + PROBE_TIMEOUT_SECONDS)
+
+
+def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> dict[str, Any]:
+    """Return the Pod (core/v1, as JSON) of a Sandbox, or of a pool that owns it until a Sandbox comes.
+
+    Raises PolicyViolation where it may not be.
+    """
+    spec, metadata = sandbox.spec, sandbox.metadata
+    validate_limits(spec, config)
+    resources = _resources(spec, config)
+    mounted = volumes(sandbox, config)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "labels": {**pod_labels(sandbox, config, owner or sandbox), **network_labels(spec.network)},
+            "annotations": {
+                **config.sandboxes.annotations,
+                # kubectl would say each time which container it takes.
+                "kubectl.kubernetes.io/default-container": CONTAINER_NAME,
+                SPEC_HASH_ANNOTATION: spec_hash(spec),
+            },
+            "ownerReferences": [owner_reference(owner or sandbox)],
+        },
+        "spec": {
+            "runtimeClassName": _runtime_class(spec, config),
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
+            **_placement(config),
+            **_pull_secrets(spec),
+            **_isolation(config),
+            **_init_containers(spec, config, resources),
+            "containers": [
+                {
+                    **_container(sandbox, config, resources),
+                    "volumeMounts": [toolbox_mount(), *(mount for _, mount in mounted)],
+                }
+            ],
+            "volumes": [toolbox_volume(spec, config), *(volume for volume, _ in mounted)],
+        },
+    }
+
+
+def pod_labels(sandbox: Sandbox, config: Config, owner: Owner) -> dict[str, str]:
+    """Return the labels that a pod gets with its owner. The administrator's win over those of the Sandbox."""
+    labels = sandbox.metadata.labels
+    copied = {key: labels[key] for key in config.sandboxes.propagated_labels if key in labels}
+    return {**copied, **config.sandboxes.labels, **owner_labels(owner)}
+
+
+def _placement(config: Config) -> dict[str, Any]:
+    """Where the pod may run; only the administrator says."""
+    placement: dict[str, Any] = {}
+    if config.sandboxes.node_selector:
+        placement["nodeSelector"] = dict(config.sandboxes.node_selector)
+    if config.sandboxes.tolerations:
+        tolerations = config.sandboxes.tolerations
+        placement["tolerations"] = [t.model_dump(mode="json", by_alias=True, exclude_none=True) for t in tolerations]
+    return placement
+
+
+def _pull_secrets(spec: SandboxSpec) -> dict[str, Any]:
+    if not spec.image_pull_secrets:
+        return {}
+    return {"imagePullSecrets": [{"name": reference.name} for reference in spec.image_pull_secrets]}
+
+
+def _isolation(config: Config) -> dict[str, Any]:
+    if config.isolation is not Isolation.TRIPWIRE:
+        return {}
+    return {"securityContext": {"sysctls": tripwire()}}
+
+
+def _init_containers(spec: SandboxSpec, config: Config, resources: dict[str, Any]) -> dict[str, Any]:
+    containers = init_containers(spec, config, resources)
+    return {"initContainers": containers} if containers else {}
+
+
+def runtime_class_name(spec: SandboxSpec, config: Config) -> str:
+    """Return the RuntimeClass that a spec asks for, allowed or not."""
+    return spec.runtime_class_name or config.allowed_runtime_classes[0]
+
+
+def _runtime_class(spec: SandboxSpec, config: Config) -> str:
+    allowed, name = config.allowed_runtime_classes, runtime_class_name(spec, config)
+    if name not in allowed:
+        raise PolicyViolation(
+            Reason.RUNTIME_CLASS_NOT_ALLOWED,
+            f"spec.runtimeClassName: {name} is not allowed here; use one of {', '.join(allowed)}",
+        )
+    return name
+
+
+def _container(sandbox: Sandbox, config: Config, resources: dict[str, Any]) -> dict[str, Any]:
+    spec = sandbox.spec
+    container: dict[str, Any] = {
+        "name": CONTAINER_NAME,
+        "image": spec.image,
+        **_command(spec),
+        "env": [
+            *({"name": e.name, "value": e.value} for e in spec.env),
+            # What an exec session compares with the UID that it is told, because exec takes a name.
+            {"name": "CAISSON_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+        ],
+        "resources": resources,
+        "securityContext": _security_context(spec),
+    }
+    if spec.docker.enabled:
+        container["readinessProbe"] = {
+            "exec": {"command": in_pod_command("probe")},
+            # The first readiness comes from the start itself; a probe beside it would only take CPU from it.
+            "initialDelaySeconds": PROBE_DELAY_SECONDS,
+            "periodSeconds": config.probe_period_seconds,
+            # A probe that is late on a busy node must not look like a dead daemon.
+            "timeoutSeconds": PROBE_TIMEOUT_SECONDS,
+            "failureThreshold": 1,
+        }
+        container["lifecycle"] = {"preStop": {"exec": {"command": stop_command(sandbox)}}}
+    return container
+
+
+def _command(spec: SandboxSpec) -> dict[str, Any]:
+    if spec.entrypoint is Entrypoint.IMAGE:
+        return {} if spec.args is None else {"args": list(spec.args)}
+    return {"command": in_pod_command("gate"), "args": ["--", *(spec.command or ()), *(spec.args or ())]}
+
+
+def _security_context(spec: SandboxSpec) -> dict[str, Any]:
+    if not spec.docker.enabled:
+        return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "capabilities": {"drop": ["ALL"], "add": list(DOCKER_CAPABILITIES)},
+    }
+
+
+def _resources(spec: SandboxSpec, config: Config) -> dict[str, Any]:
+    resources, result = effective_resources(spec, config), {}
+    for name, amounts in (("limits", resources.limits), ("requests", resources.requests)):
+        if amounts is not None:
+            result[name] = _amounts(amounts)
+    return result
+
+
+def _amounts(amounts: ResourceList) -> dict[str, str]:
+    return {name: str(value) for name, value in amounts.model_dump(by_alias=True, exclude_none=True).items()}

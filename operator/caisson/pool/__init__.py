@@ -1,0 +1,1 @@
+"""The decision about a pool and its warm pods. Pure."""

@@ -1,0 +1,179 @@
+"""A pod in a pool: what it is made from, and how far it is from being of use to a Sandbox.
+
+Until one takes it, it is treated as if a Sandbox of the pod's own name had it, whose status nobody writes down.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+
+from caisson.api.reasons import CRASH_REASONS, ConditionType, Disposition, Reason
+from caisson.api.status.sandbox import SandboxStatus
+from caisson.config.model import Config
+from caisson.docker.commands import preload_command
+from caisson.docker.state import check_session, trusted_until
+from caisson.model.actions import NO_ACTION, OpenSession, Plan, SessionPurpose, earliest
+from caisson.model.condition import ConditionResult, condition_result
+from caisson.model.observed import ObservedState
+from caisson.model.pod_snapshot import PodSnapshot
+from caisson.model.session import SessionLost, SessionReported, SessionRunning
+from caisson.pod.manifest import first_probe_within
+from caisson.pod.status import awaits_first_probe, is_finished
+from caisson.pod.template_annotation import PodTemplateRecord
+from caisson.pool.revision import Revision
+from caisson.sandbox.decide import decide_unclaimed_pod
+from caisson.sandbox.state import Decision
+from caisson.timing import PRELOAD_RETRY_CEILING_SECONDS, PRELOAD_TIMEOUT_SECONDS
+from caisson.util.backoff import exponential
+
+
+class WarmPodPhase(Enum):
+    """What a pod of a pool is good for."""
+
+    PENDING = "is on its way"
+    PRELOADING = "has Docker, and pulls images"
+    AVAILABLE = "can be taken"
+    FAILED = "will not become ready"
+
+
+@dataclass(frozen=True)
+class PreloadState:
+    """Whether the images are there, as far as this process was told, and how often and when it asked for them."""
+
+    done: bool = False
+    problem: str | None = None
+    tries: int = 0
+    at: datetime | None = None
+    asking: bool = False
+    """The session that is open, or was the last, asks for them."""
+
+    def tried(self, now: datetime) -> "PreloadState":
+        """Return the same after one more try."""
+        return replace(self, tries=self.tries + 1, at=now, asking=True)
+
+
+@dataclass(frozen=True)
+class WarmPodDecision:
+    """What is known of a pod now, what it is good for, what hinders it, and the next step."""
+
+    status: SandboxStatus
+    phase: WarmPodPhase
+    problem: ConditionResult | None
+    plan: Plan
+    until: datetime | None = None
+    """Where it can be taken before the kubelet has called it ready: for how long."""
+
+
+def decide_warm_pod(
+    observed: ObservedState, template_record: PodTemplateRecord, preload: PreloadState, config: Config, now: datetime
+) -> WarmPodDecision:
+    """Return what becomes of a pod of a pool. `observed` is of its virtual Sandbox."""
+    pod = observed.pod
+    assert pod is not None  # noqa: S101
+    decision = decide_unclaimed_pod(observed, pod, config, now)
+    status = decision.status
+    ready = status.condition(ConditionType.READY)
+    assert ready is not None  # noqa: S101  there is one in every status
+    result = ConditionResult(ready.status, Reason(ready.reason), ready.message)
+    if is_finished(pod) or _is_final(status, result):
+        return WarmPodDecision(status, WarmPodPhase.FAILED, result, NO_ACTION)
+    if ready.status != "True":
+        problem = result if result.reason.disposition is Disposition.RETRYING else None
+        return WarmPodDecision(status, WarmPodPhase.PENDING, problem, decision.plan)
+    if template_record.preload and not preload.done:
+        return _preloading(observed, template_record, preload, decision, config, now)
+    if pod.ready:
+        return WarmPodDecision(status, WarmPodPhase.AVAILABLE, None, decision.plan)
+    until = _until_probed(observed, pod, status, config)
+    if until is None or now >= until:
+        return WarmPodDecision(status, WarmPodPhase.PENDING, None, decision.plan)
+    plan = replace(decision.plan, requeue_at=earliest(decision.plan.requeue_at, until))
+    return WarmPodDecision(status, WarmPodPhase.AVAILABLE, None, plan, until)
+
+
+def _until_probed(observed: ObservedState, pod: PodSnapshot, status: SandboxStatus, config: Config) -> datetime | None:
+    """Return until when it may be taken though the kubelet has not called it ready; None: it may not."""
+    own_word = trusted_until(status, observed.looked_at) if observed.sandbox.spec.docker.enabled else None
+    if own_word is None or not awaits_first_probe(pod) or pod.running_since is None:
+        return None
+    return min(own_word, pod.running_since + first_probe_within(config))
+
+
+def preload_outcome(before: PreloadState, session: SessionReported | SessionLost) -> tuple[PreloadState, bool]:
+    """Return what is known of the images after a session, and whether that session was about them."""
+    if not before.asking:
+        return before, False
+    if isinstance(session, SessionLost):
+        return replace(before, problem=session.message, asking=False), True
+    outcome = session.report.preload
+    if outcome is not None and outcome.problem is None:
+        return PreloadState(done=True), True
+    return replace(before, problem=outcome.problem if outcome is not None else before.problem, asking=False), True
+
+
+def _is_final(status: SandboxStatus, result: ConditionResult) -> bool:
+    if result.reason in CRASH_REASONS:
+        return status.crash is not None and status.crash.restart == 0
+    # Another pod of the pool may get another node; a Sandbox waits for the correction.
+    return result.reason.disposition is Disposition.TERMINAL or result.reason is Reason.NOT_GVISOR
+
+
+def _preloading(
+    observed: ObservedState,
+    template_record: PodTemplateRecord,
+    preload: PreloadState,
+    decision: Decision,
+    config: Config,
+    now: datetime,
+) -> WarmPodDecision:
+    pod = observed.pod
+    assert pod is not None  # noqa: S101
+    problem = (
+        None
+        if preload.problem is None
+        else condition_result("False", Reason.PRELOAD_FAILED, external_message=preload.problem)
+    )
+    plan = _preload_step(observed, pod, template_record, preload, decision, config, now)
+    return WarmPodDecision(decision.status, WarmPodPhase.PRELOADING, problem, plan)
+
+
+def _preload_step(
+    observed: ObservedState,
+    pod: PodSnapshot,
+    template_record: PodTemplateRecord,
+    preload: PreloadState,
+    decision: Decision,
+    config: Config,
+    now: datetime,
+) -> Plan:
+    if isinstance(observed.session, SessionRunning):
+        return NO_ACTION
+    if decision.plan.action is not None or isinstance(observed.session, SessionLost):
+        # The pod turned unready, or the last look at dockerd was lost: dockerd comes first.
+        return decision.plan
+    if preload.at is not None:
+        due = preload.at + exponential(preload.tries, first=5, ceiling=PRELOAD_RETRY_CEILING_SECONDS)
+        if now < due:
+            return Plan(requeue_at=earliest(due, decision.plan.requeue_at))
+        if observed.looked_at is None or observed.looked_at <= preload.at:
+            # The last attempt failed. If that is because dockerd died, no further attempt can succeed.
+            return Plan(check_session(observed.sandbox, decision.status.docker, config, pod))
+    command = tuple(preload_command(pod.uid, template_record.preload))
+    return Plan(
+        OpenSession(pod.name, pod.uid, pod.node or "", command, PRELOAD_TIMEOUT_SECONDS, SessionPurpose.PRELOAD)
+    )
+
+
+@dataclass(frozen=True)
+class WarmPod:
+    """A pod of the pool that no Sandbox has taken."""
+
+    pod_name: str
+    pod_uid: str
+    resource_version: str
+    created_at: datetime
+    terminating: bool
+    revision: Revision
+    phase: WarmPodPhase
+    ready_since: datetime | None = None
+    problem: ConditionResult | None = None

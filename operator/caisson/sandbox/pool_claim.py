@@ -1,0 +1,58 @@
+"""A Sandbox that takes its pod from a pool."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from caisson.api.reasons import ConditionType, Reason
+from caisson.api.status.sandbox import Origin, PoolStatus, SandboxStatus
+from caisson.config.model import Config
+from caisson.model.actions import ApplyObject, ClaimPod, Plan
+from caisson.model.condition import ConditionResult, build_conditions, condition_result
+from caisson.model.observed import ClaimablePod, ObservedState
+from caisson.sandbox.creation import plan_creation
+from caisson.sandbox.state import SandboxState, waiting_state
+from caisson.timing import PENDING_WARM_POD_RETRY_DELAY
+
+
+def claim_from_pool(
+    observed: ObservedState, policy: ApplyObject | None, config: Config, now: datetime
+) -> SandboxState | None:
+    """The state of a Sandbox that takes a pod of its pool; None where it starts one itself.
+
+    That it does is written first, and holds: a pod that was asked for may come about though the answer was lost, and
+    nothing but the status tells the next operator not to take another one from the pool.
+    """
+    pool_status = observed.sandbox.status.pool
+    if pool_status is not None and pool_status.origin is Origin.COLD:
+        return None
+    if isinstance(violation := plan_creation(observed, config), ConditionResult):
+        # The same whether the pool has a pod or not.
+        return waiting_state(observed, violation, Plan())
+    pending = condition_result("False", Reason.POD_PENDING)
+    if observed.warm is not None:
+        pod = observed.warm.pod
+        claim = ClaimPod(pod.name, pod.uid, pod.resource_version, _claim(observed, observed.warm, now), policy)
+        return waiting_state(observed, pending, Plan(claim))
+    if observed.warm_soon:
+        return waiting_state(observed, pending, Plan(requeue_at=now + PENDING_WARM_POD_RETRY_DELAY))
+    return replace(waiting_state(observed, pending, Plan()), origin=Origin.COLD)
+
+
+def _claim(observed: ObservedState, warm: ClaimablePod, now: datetime) -> SandboxStatus:
+    """What the status says while a pod is being taken: all that is known of the pod, but that it is the Sandbox's."""
+    previous_status, generation = observed.sandbox.status, observed.sandbox.metadata.generation
+    if previous_status.pod_uid == warm.pod.uid:
+        return previous_status
+    results = {
+        ConditionType(c.type): ConditionResult(c.status, Reason(c.reason), c.message)
+        for c in warm.status.conditions
+        if c.type != ConditionType.READY
+    }
+    results[ConditionType.READY] = condition_result("False", Reason.POD_PENDING)
+    update = {
+        "observed_generation": generation,
+        "conditions": build_conditions(previous_status, results, generation, now),
+        "pool": PoolStatus(origin=Origin.WARM, claimed_at=now.replace(microsecond=0)),
+        "crash": previous_status.crash,
+    }
+    return warm.status.model_copy(update=update)

@@ -1,0 +1,61 @@
+"""Whether the kernel of a pod was seen to be gVisor's."""
+
+from caisson.api.reasons import ConditionType, Reason
+from caisson.api.status.sandbox import SandboxStatus
+from caisson.model.condition import ConditionResult, condition_result
+from caisson.model.observed import ObservedState
+from caisson.model.pod_snapshot import PodSnapshot
+from caisson.model.report import FailureCause
+from caisson.model.session import SessionLost, SessionReported, SessionRunning
+from caisson.timing import LOST_SESSIONS_BEFORE_UNKNOWN
+
+
+def is_verified(status: SandboxStatus, pod: PodSnapshot) -> bool:
+    """Return whether the status says that the kernel of this pod is gVisor's.
+
+    A pod's kernel does not change. A later report of another one comes from the sandbox, and nothing that a sandbox
+    reports makes Caisson delete it.
+    """
+    isolated = status.condition(ConditionType.ISOLATED)
+    return status.pod_uid == pod.uid and isolated is not None and isolated.status == "True"
+
+
+def isolated_condition(
+    observed: ObservedState, pod: PodSnapshot | None, pod_running: ConditionResult
+) -> ConditionResult:
+    """Return the Isolated condition: from the pod's own state, this session's report, or the status of this pod."""
+    if pod_running.reason in (Reason.NOT_GVISOR, Reason.RUNTIME_HANDLER_NOT_ALLOWED):
+        return pod_running
+    if pod is None:
+        return condition_result("Unknown", Reason.NOT_VERIFIED)
+    return _reported(observed) or _from_status(observed, pod) or _unknown(observed)
+
+
+def _reported(observed: ObservedState) -> ConditionResult | None:
+    kernel: str | None = None
+    if isinstance(observed.session, SessionRunning):
+        kernel = observed.session.kernel
+    elif isinstance(observed.session, SessionReported):
+        if observed.session.report.has_failed_by(FailureCause.NOT_GVISOR):
+            return condition_result("False", Reason.NOT_GVISOR)
+        kernel = observed.session.report.kernel
+    return None if kernel is None else ConditionResult("True", Reason.GVISOR, f"The kernel is gVisor's: {kernel}.")
+
+
+def _from_status(observed: ObservedState, pod: PodSnapshot) -> ConditionResult | None:
+    condition = observed.sandbox.status.condition(ConditionType.ISOLATED)
+    if condition is None or observed.sandbox.status.pod_uid != pod.uid:
+        return None
+    # That it could not be looked at stays known while the next look is on its way.
+    if (condition.status == "Unknown" and condition.reason != Reason.EXEC_FAILED) or condition.reason not in list(
+        Reason
+    ):
+        return None
+    return ConditionResult(condition.status, Reason(condition.reason), condition.message)
+
+
+def _unknown(observed: ObservedState) -> ConditionResult:
+    session = observed.session
+    if isinstance(session, SessionLost) and session.count >= LOST_SESSIONS_BEFORE_UNKNOWN:
+        return condition_result("Unknown", Reason.EXEC_FAILED, external_message=session.message)
+    return condition_result("Unknown", Reason.NOT_VERIFIED)

@@ -1,0 +1,1 @@
+"""Metrics, health, the HTTP endpoints that serve them, and logs."""

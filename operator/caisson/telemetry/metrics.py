@@ -1,0 +1,263 @@
+"""What the operator tells Prometheus: names of the field where it has some, Caisson's own where it has none.
+
+No label names a Sandbox, a pod or a namespace, and every label's values are enumerated here or by the API: what users
+and sandboxes say can't make more series.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter, time
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from caisson import __version__
+from caisson.api.reasons import ConditionType, Reason
+from caisson.api.status.sandbox import Origin
+from caisson.status.startup import StartupPhase
+
+Json = dict[str, Any]
+
+CONTROLLERS = ("sandbox", "sandboxpool", "poolpod")
+"""The label `controller` of controller-runtime's metrics, and `name` of the work queues'."""
+
+_NO_REASON = "None"
+_RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_PHASE_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)
+
+
+class Metrics:
+    """The metrics of one operator, in a registry of their own. All durations are in seconds."""
+
+    def __init__(self) -> None:
+        """Make every metric, and the series whose labels are known beforehand."""
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        Gauge("caisson_build_info", "The operator's version; the value is 1.", ["version"], registry=registry).labels(
+            __version__
+        ).set(1)
+
+        by_controller = ["controller"]
+        self._reconciles = Counter(
+            "controller_runtime_reconcile", "Reconciles by result.", ["controller", "result"], registry=registry
+        )
+        self._errors = Counter(
+            "controller_runtime_reconcile_errors", "Reconciles that failed.", by_controller, registry=registry
+        )
+        self._time = Histogram(
+            "controller_runtime_reconcile_time_seconds",
+            "How long one took.",
+            by_controller,
+            buckets=_RECONCILE_BUCKETS,
+            registry=registry,
+        )
+        self._active = Gauge(
+            "controller_runtime_active_workers", "Workers that are busy.", by_controller, registry=registry
+        )
+        self._workers = Gauge(
+            "controller_runtime_max_concurrent_reconciles", "Workers that there are.", by_controller, registry=registry
+        )
+        for controller in CONTROLLERS:
+            for result in ("success", "error"):
+                self._reconciles.labels(controller, result)
+            for metric in (self._errors, self._time, self._active):
+                metric.labels(controller)
+
+        self._queues = _Queues(registry)
+
+        self._requests = Counter(
+            "rest_client_requests",
+            "Requests to the API server, but for kopf's and exec's; code is <error> where no answer came.",
+            ["code", "method", "host"],
+            registry=registry,
+        )
+        self._request_time = Histogram(
+            "rest_client_request_duration_seconds",
+            "How long the API server took to begin its answer.",
+            ["verb", "host"],
+            registry=registry,
+        )
+        self._leading = Gauge(
+            "leader_election_master_status", "1 where this operator holds the lease.", ["name"], registry=registry
+        )
+
+        self._phases = Histogram(
+            "caisson_phase_duration_seconds",
+            "How long each phase of a start took, as the operator saw it: schedule, pod, exec, dockerd, ready.",
+            ["phase"],
+            buckets=_PHASE_BUCKETS,
+            registry=registry,
+        )
+        for phase in StartupPhase:
+            self._phases.labels(phase)
+        self._crashes = Counter("caisson_crashes", "Failures of dockerd by reason.", ["reason"], registry=registry)
+        self._claims = Counter(
+            "caisson_pool_claims",
+            "Sandboxes with poolRef that got a pod, by where it came from: Warm from the pool, Cold where it had none.",
+            ["origin"],
+            registry=registry,
+        )
+        for origin in Origin:
+            self._claims.labels(origin)
+        self.sessions = Gauge(
+            "caisson_exec_sessions",
+            "Exec sessions into sandboxes: open, or waiting for their turn.",
+            ["state"],
+            registry=registry,
+        )
+        for state in ("open", "waiting"):
+            self.sessions.labels(state)
+        self._watches = Gauge(
+            "caisson_watch_last_event_timestamp_seconds",
+            "When a watch last delivered anything, in seconds since the epoch.",
+            ["watch"],
+            registry=registry,
+        )
+
+    @contextmanager
+    def reconciling(self, controller: str) -> Iterator[None]:
+        """Measure one reconcile; an exception counts it as an error and goes on."""
+        began = perf_counter()
+        with self._active.labels(controller).track_inprogress():
+            result = "error"
+            try:
+                yield
+                result = "success"
+            except Exception:
+                self._errors.labels(controller).inc()
+                raise
+            finally:
+                self._time.labels(controller).observe(perf_counter() - began)
+                self._reconciles.labels(controller, result).inc()
+
+    def has_workers(self, number: int) -> None:
+        """Note how many reconciles may run at a time."""
+        for controller in CONTROLLERS:
+            self._workers.labels(controller).set(number)
+
+    def queue(self, controller: str) -> "QueueMetrics":
+        """Return the metrics of a controller's work queue."""
+        return self._queues.of(controller)
+
+    def requested(self, method: str, host: str, code: int | None, seconds: float) -> None:
+        """Count a request to the API server; `code` None means that no answer came."""
+        self._requests.labels("<error>" if code is None else str(code), method, host).inc()
+        self._request_time.labels(method, host).observe(seconds)
+
+    def leads(self, name: str, held: Callable[[], bool]) -> None:
+        """Tell from now on whether the lease of this name is held."""
+        self._leading.labels(name).set_function(lambda: float(held()))
+
+    def phase(self, phase: StartupPhase, seconds: float) -> None:
+        """Count a phase of a start that is over."""
+        self._phases.labels(phase).observe(seconds)
+
+    def crashed(self, reason: str) -> None:
+        """Count a failure of dockerd."""
+        self._crashes.labels(_known_reason(reason)).inc()
+
+    def claimed(self, origin: Origin) -> None:
+        """Count a Sandbox that took a pod from its pool, or found none there."""
+        self._claims.labels(origin).inc()
+
+    def delivered(self, watch: str) -> None:
+        """Note that a watch, `pods` or `sandboxes`, delivered something right now."""
+        self._watches.labels(watch).set(time())
+
+    def holds(self, held_bytes: Callable[[], float], unreadable: Callable[[], Iterable[Reason]]) -> None:
+        """Count the bytes of objects that are held, and why others are not read, each time that somebody asks."""
+        held = Gauge("caisson_objects_bytes", "Bytes of objects that the operator holds.", registry=self.registry)
+        held.set_function(held_bytes)
+        self.registry.register(_Unreadable(unreadable))
+
+    def counts(self, sandboxes: Callable[[], Iterable[Json]]) -> None:
+        """Count these Sandboxes by their reason, each time that somebody asks."""
+        self.registry.register(_Census(sandboxes))
+
+
+@dataclass(frozen=True)
+class QueueMetrics:
+    """The metrics of a work queue, named as client-go's."""
+
+    depth: Gauge
+    adds: Counter
+    retries: Counter
+    waited: Histogram
+    worked: Histogram
+
+
+class _Queues:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def own(kind: Any, name: str, text: str, **options: Any) -> Any:
+            return kind(f"workqueue_{name}", text, ["name"], registry=registry, **options)
+
+        self._depth = own(Gauge, "depth", "Objects that wait for a worker.")
+        self._adds = own(Counter, "adds", "How often one was put in the queue.")
+        self._retries = own(Counter, "retries", "How often one was put off after a failure.")
+        self._waited = own(
+            Histogram,
+            "queue_duration_seconds",
+            "How long one waited for a worker.",
+            buckets=_RECONCILE_BUCKETS,
+        )
+        self._worked = own(
+            Histogram,
+            "work_duration_seconds",
+            "How long a worker was busy with one.",
+            buckets=_RECONCILE_BUCKETS,
+        )
+
+    def of(self, controller: str) -> QueueMetrics:
+        return QueueMetrics(
+            *(m.labels(controller) for m in (self._depth, self._adds, self._retries, self._waited, self._worked))
+        )
+
+
+class _Unreadable(Collector):
+    def __init__(self, unreadable: Callable[[], Iterable[Reason]]) -> None:
+        self._unreadable = unreadable
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        counts = {Reason.OBJECT_TOO_LARGE: 0, Reason.NAMESPACE_OVER_LIMIT: 0}
+        for reason in self._unreadable():
+            counts[reason] += 1
+        family = GaugeMetricFamily(
+            "caisson_unreadable_objects",
+            "Objects that are not read: too large, or beyond what is held of their namespace.",
+            labels=["reason"],
+        )
+        for reason, count in counts.items():
+            family.add_metric([reason], count)
+        yield family
+
+
+class _Census(Collector):
+    def __init__(self, sandboxes: Callable[[], Iterable[Json]]) -> None:
+        self._sandboxes = sandboxes
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        counts = dict.fromkeys((_NO_REASON, *map(str, Reason)), 0)
+        for sandbox in self._sandboxes():
+            counts[_reason(sandbox)] += 1
+        family = GaugeMetricFamily(
+            "caisson_sandboxes", "Sandboxes by the reason of their condition Ready.", labels=["reason"]
+        )
+        for reason, count in counts.items():
+            family.add_metric([reason], count)
+        yield family
+
+
+def _reason(sandbox: Json) -> str:
+    for condition in sandbox.get("status", {}).get("conditions", ()):
+        if condition.get("type") == ConditionType.READY:
+            return _known_reason(condition.get("reason"))
+    return _NO_REASON
+
+
+def _known_reason(reason: object) -> str:
+    """Who may write a Sandbox's status may write any word there; only ours become labels."""
+    return str(reason) if reason in set(Reason) else _NO_REASON

@@ -1,0 +1,278 @@
+"""What is made beside the pod: the claim under Docker's storage, and the Service for the ports."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from caisson.api.reasons import Reason
+from caisson.children.drift import plan_child
+from caisson.children.service import render_service
+from caisson.config.model import ToolboxDelivery
+from caisson.kube.errors import KubeError, kube_error
+from caisson.kube.resources import PODS, PVCS, SERVICES
+from caisson.model.actions import ChildKind, CreatePod
+from caisson.model.failure import FailureStreak
+from caisson.model.pod_snapshot import pod_snapshot
+from caisson.pod.manifest import render_pod
+from tests.unit.operator.builders import CONFIG, NOW, UID, after, choose, make_sandbox, make_spec, raw_sandbox
+from tests.unit.operator.fakes import KEY, World, becomes_ready
+
+Json = dict[str, Any]
+
+CLAIM = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "5Gi", "storageClassName": "fast"}}
+
+
+PORTS = [{"name": "web", "containerPort": 8080}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}]
+
+
+def world_of(**spec: Any) -> World:
+    """Make a cluster with a Sandbox of this spec."""
+    return World(raw_sandbox(make_sandbox(make_spec(**spec))))
+
+
+def foreign(name: str) -> Json:
+    """Return an object that has nothing to do with Caisson."""
+    return {"metadata": {"name": name, "namespace": "default", "uid": "foreign", "resourceVersion": "1"}}
+
+
+def test_a_service_leads_to_the_pod_of_its_sandbox_and_to_no_other() -> None:
+    sandbox = make_sandbox(make_spec(ports=PORTS))
+    service = render_service(sandbox)
+    assert service is not None
+    assert service["spec"]["clusterIP"] == "None"
+    labels = render_pod(sandbox, CONFIG)["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert [(p["name"], p["port"], p["protocol"]) for p in service["spec"]["ports"]] == [
+        ("web", 8080, "TCP"),
+        ("dns", 53, "UDP"),
+    ]
+
+
+NAMESAKE = {"kind": "Sandbox", "name": "demo", "uid": "earlier", "controller": True}
+
+
+async def test_a_service_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
+    world = world_of(ports=PORTS)
+    labels = {"app.kubernetes.io/managed-by": "caisson"}
+    world.kube.beside[SERVICES] = foreign("demo")
+    world.kube.beside[SERVICES]["metadata"] |= {"ownerReferences": [NAMESAKE], "labels": labels}
+    await world.reconcile(3)
+    gone = world.kube.beside.pop(SERVICES)
+    assert gone["metadata"]["uid"] == "foreign"
+    gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
+    world.children[ChildKind.SERVICE].remove(gone)
+    await world.reconcile()
+    assert world.kube.beside[SERVICES]["metadata"]["ownerReferences"][0]["uid"] == UID
+
+
+@pytest.mark.parametrize("owner", [None, {"kind": "Deployment", "name": "web", "uid": "d", "controller": True}])
+async def test_a_foreign_service_with_our_label_is_told_of_and_left_alone(owner: Json | None) -> None:
+    world = world_of(ports=PORTS)
+    service = foreign("demo")
+    service["metadata"] |= {"labels": {"app.kubernetes.io/managed-by": "caisson"}}
+    service["metadata"] |= {"ownerReferences": [owner]} if owner else {}
+    world.kube.beside[SERVICES] = service
+    world.watches_deliver()
+    await becomes_ready(world)
+    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert world.kube.beside[SERVICES] == service
+
+
+async def test_a_service_that_somebody_changed_is_changed_back() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    desired = render_service(make_sandbox(make_spec(ports=PORTS)))
+    assert desired is not None
+    changed = world.kube.beside[SERVICES]
+    changed["spec"] |= {"selector": {"caisson.dev/sandbox": "other", "app": "theirs"}, "ports": [{"port": 1}]}
+    world.kube._stamp(changed)
+    world.watches_deliver()
+    await world.reconcile()
+    assert world.kube.beside[SERVICES]["spec"] == desired["spec"]
+
+
+async def test_a_write_of_a_quota_that_came_between_is_tried_again() -> None:
+    world = world_of(docker={"storage": CLAIM})
+    refusal = kube_error("POST", 409, "Conflict", "Operation cannot be fulfilled on resourcequotas")
+    world.kube.errors_beside = {PVCS: [refusal]}
+    with pytest.raises(KubeError):
+        await world.reconcile()
+    await world.reconcile()
+    assert world.kube.pods_created == 1
+
+
+async def test_a_sandbox_with_ports_gets_its_service_and_then_its_pod() -> None:
+    world = world_of(ports=PORTS)
+    await world.reconcile()
+    assert SERVICES in world.kube.beside
+    assert world.kube.pods_created == 1
+    await becomes_ready(world)
+    assert world.condition() == ("True", Reason.READY)
+
+
+async def test_a_change_of_the_ports_changes_the_service_and_not_the_pod() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    world.kube.sandbox["spec"]["ports"] = PORTS[:1]
+    world.kube.sandbox["metadata"] |= {"generation": 2, "resourceVersion": str(world.kube.version + 1)}
+    world.watches_deliver()
+    await world.reconcile(2)
+    assert [p["name"] for p in world.kube.beside[SERVICES]["spec"]["ports"]] == ["web"]
+    assert world.kube.pods_created == 1
+
+
+async def test_without_ports_the_service_goes() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    world.kube.sandbox["spec"]["ports"] = []
+    world.kube.sandbox["metadata"] |= {"generation": 2, "resourceVersion": str(world.kube.version + 1)}
+    world.watches_deliver()
+    await world.reconcile(2)
+    assert SERVICES not in world.kube.beside
+
+
+async def test_a_service_that_was_deleted_comes_back() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    gone = world.kube.beside.pop(SERVICES)
+    gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
+    world.children[ChildKind.SERVICE].remove(gone)
+    await world.reconcile()
+    assert SERVICES in world.kube.beside
+
+
+async def test_a_foreign_service_is_told_of_once_docker_is_ready_and_is_left_alone() -> None:
+    world = world_of(ports=PORTS)
+    world.kube.beside[SERVICES] = foreign("demo")
+    await becomes_ready(world)
+    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert world.condition("DockerReady") == ("True", Reason.DOCKER_READY)
+    assert world.kube.beside[SERVICES] == foreign("demo")
+
+
+async def test_nothing_is_asked_again_at_rest() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    before = world.kube.version
+    world.watches_deliver()
+    await world.reconcile(3)
+    assert world.kube.version == before
+
+
+def test_a_toolbox_that_is_copied_comes_with_the_gate() -> None:
+    copied = CONFIG.model_copy(update={"toolbox_delivery": ToolboxDelivery.COPY})
+    pod = render_pod(make_sandbox(), copied)
+    (gate,) = pod["spec"]["initContainers"]
+    assert gate["command"][-3:] == ["--check", "--copy-to", "/copy"]
+    assert gate["volumeMounts"] == [{"name": "caisson-toolbox", "mountPath": "/copy"}]
+    assert {"name": "caisson-toolbox", "emptyDir": {}} in pod["spec"]["volumes"]
+    raw = pod | {"metadata": pod["metadata"] | {"uid": "u", "creationTimestamp": "2026-03-01T12:00:00Z"}}
+    assert pod_snapshot(raw).toolbox_image == CONFIG.toolboxes[0].image
+
+
+async def test_a_pod_of_the_sandboxs_name_is_looked_for_among_pods() -> None:
+    world = world_of(ports=PORTS)
+    await world.reconcile(2)
+    assert world.pods.get(KEY) is not None
+    assert (await world.kube.get(PODS, "default", "demo"))["kind"] == "Pod"
+
+
+async def test_whoever_keeps_changing_it_back_is_answered_later_each_time_and_told_of() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    patches = 0
+    for _ in range(20):
+        service = world.kube.beside[SERVICES]
+        if service["spec"]["ports"]:
+            patches += 1
+            service["spec"]["ports"] = []
+            world.kube._stamp(service)
+        world.watches_deliver()
+        await world.reconcile()
+    # Set right once at once; then somebody waited.
+    assert patches == 2
+    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert "something else keeps changing or deleting the Service demo" in str(world.kube.sandbox["status"])
+    previous = world.reconciler._memories[KEY].child_failures[ChildKind.SERVICE]
+    world.reconciler._memories[KEY].child_failures[ChildKind.SERVICE] = replace(
+        previous, at=previous.at - timedelta(minutes=11)
+    )
+    await world.reconcile()
+    assert world.kube.beside[SERVICES]["spec"]["ports"]
+    assert world.condition() == ("True", Reason.READY)
+    assert world.reconciler._memories[KEY].child_failures[ChildKind.SERVICE].count == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "reported_value"),
+    [({}, True), ({"count": 2}, False), ({"is_repair": False}, False), ({"generation": 0}, False)],
+    ids=str,
+)
+def test_what_somebody_keeps_changing_is_told_of_also_while_it_is_right_for_a_moment(
+    changed: dict[str, Any], reported_value: bool
+) -> None:
+    sandbox = make_sandbox(make_spec(ports=PORTS))
+    service = render_service(sandbox)
+    failure = FailureStreak(Reason.SERVICE_REJECTED, "changed", sandbox.metadata.generation, NOW, 3, is_repair=True)
+    failure = replace(failure, **changed)
+    state = plan_child(sandbox, ChildKind.SERVICE, service, service, failure, after(2))
+    assert (state.is_up_to_date, state.problem is not None, state.plan.requeue_at is not None) == (
+        True,
+        reported_value,
+        reported_value,
+    )
+    assert plan_child(sandbox, ChildKind.SERVICE, service, service, failure, after(60)).problem is None
+
+
+def test_somebody_who_keeps_changing_the_policy_keeps_no_pod_from_being_made() -> None:
+    sandbox = make_sandbox()
+    failure = FailureStreak(
+        Reason.NETWORK_POLICY_REJECTED, "changed", sandbox.metadata.generation, NOW, 3, is_repair=True
+    )
+    decision = choose(sandbox, None, after(2), child_failures={ChildKind.NETWORK_POLICY: failure})
+    assert isinstance(decision.plan.action, CreatePod)
+
+
+async def test_an_end_does_not_wait_for_a_service_that_somebody_keeps() -> None:
+    world = world_of(ports=PORTS, lifetime={"ttlSeconds": 60})
+    await becomes_ready(world)
+    world.kube.has_finalizer = {SERVICES}
+    world.kube.sandbox["metadata"]["creationTimestamp"] = "2026-03-01T12:00:00Z"
+    world.kube._stamp(world.kube.sandbox)
+    world.watches_deliver()
+    await world.reconcile(4)
+    assert world.condition() == ("False", Reason.EXPIRED)
+    assert world.kube.pod is None
+
+
+async def test_a_service_that_may_not_be_deleted_is_told_and_asked_for_less_and_less() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    asked = 0
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        nonlocal asked
+        asked += 1
+        raise kube_error("DELETE services", 403, "Forbidden", "admission webhook: not this one")
+
+    world.kube.delete = refuse  # type: ignore[method-assign]
+    world.kube.sandbox["spec"]["ports"] = []
+    world.kube._stamp(world.kube.sandbox)
+    world.watches_deliver()
+    await world.reconcile(10)
+    assert asked == 1
+    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert "not this one" in str(world.kube.sandbox["status"])
+
+
+async def test_an_object_of_ours_that_lost_its_label_is_told_with_the_way_back() -> None:
+    world = world_of(ports=PORTS)
+    await becomes_ready(world)
+    service = world.kube.beside[SERVICES]
+    del service["metadata"]["labels"]["app.kubernetes.io/managed-by"]
+    world.children[ChildKind.SERVICE].remove(world.kube._stamp(service))
+    await world.reconcile(2)
+    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert "has lost the label app.kubernetes.io/managed-by=caisson: put it back" in str(world.kube.sandbox["status"])

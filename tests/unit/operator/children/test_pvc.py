@@ -1,0 +1,104 @@
+"""The PersistentVolumeClaim of a Sandbox."""
+
+from typing import Any
+
+import pytest
+
+from caisson.api.reasons import Reason
+from caisson.children.pvc import render_pvc
+from caisson.kube.errors import kube_error
+from caisson.kube.resources import PVCS
+from caisson.pod.spec_hash import spec_hash
+from tests.unit.operator.builders import UID, make_sandbox, make_spec
+from tests.unit.operator.children.test_children import CLAIM, NAMESAKE, foreign, world_of
+
+Json = dict[str, Any]
+
+
+def test_a_claim_is_the_sandboxs_own_and_asks_for_what_the_spec_says() -> None:
+    claim = render_pvc(make_sandbox(make_spec(docker={"storage": CLAIM})))
+    assert claim is not None
+    assert claim["metadata"]["name"] == "demo-docker"
+    assert claim["metadata"]["ownerReferences"][0]["uid"] == UID
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "5Gi"}},
+        "storageClassName": "fast",
+    }
+
+
+@pytest.mark.parametrize("docker", [{}, {"storage": {"type": "Disk"}}, {"enabled": False, "storage": CLAIM}])
+def test_other_storage_needs_no_claim(docker: Json) -> None:
+    assert render_pvc(make_sandbox(make_spec(docker=docker))) is None
+
+
+async def test_the_claim_comes_before_the_pod() -> None:
+    world = world_of(docker={"storage": CLAIM})
+    world.kube.create_errors = [kube_error("POST", 403, "Forbidden", "exceeded quota")]
+    await world.reconcile()
+    assert PVCS in world.kube.beside
+    assert world.kube.pods_created == 0
+
+
+async def test_the_next_pod_finds_the_claim_of_the_first() -> None:
+    world = world_of(docker={"storage": CLAIM})
+    await world.reconcile()
+    world.kube.pod = None
+    world.operator_restarts()
+    await world.reconcile()
+    assert world.kube.pods_created == 2
+
+
+@pytest.mark.parametrize(
+    ("there", "error"),
+    [(foreign("demo-docker"), None), (None, kube_error("POST", 403, "Forbidden", "exceeded quota: storage"))],
+    ids=["of-somebody-else", "quota"],
+)
+async def test_a_claim_that_can_not_be_made_is_told_and_no_pod_is(there: Json | None, error: Any) -> None:
+    world = world_of(docker={"storage": CLAIM})
+    if there is not None:
+        world.kube.beside[PVCS] = there
+    world.kube.errors_beside = {PVCS: [error] if error else []}
+    await world.reconcile(2)
+    assert world.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
+    assert world.kube.pods_created == 0
+
+
+async def test_a_claim_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
+    world = world_of(docker={"storage": CLAIM})
+    world.kube.beside[PVCS] = foreign("demo-docker")
+    world.kube.beside[PVCS]["metadata"]["ownerReferences"] = [NAMESAKE]
+    await world.reconcile(2)
+    assert world.condition() == ("False", Reason.POD_TERMINATING)
+    assert world.kube.pods_created == 0
+    assert world.wishes
+
+
+@pytest.mark.parametrize(
+    ("storage", "reported_value"),
+    [
+        ({"size": "5Gi"}, ""),
+        ({"size": "4Gi", "storageClassName": "fast"}, ""),
+        ({"size": "5120Mi"}, ""),
+        ({"size": "6Gi"}, "has the size 5Gi, the spec says 6Gi"),
+        ({"size": "5Gi", "storageClassName": "gold"}, "has the class fast, the spec says gold"),
+    ],
+)
+async def test_a_claim_that_was_made_otherwise_is_told_of_before_the_next_pod(
+    storage: Json, reported_value: str
+) -> None:
+    world = world_of(docker={"storage": CLAIM})
+    await world.reconcile()
+    world.kube.pod = None
+    world.kube.sandbox["spec"]["docker"]["storage"]["persistentVolumeClaim"] = storage
+    world.operator_restarts()
+    await world.reconcile(2)
+    assert world.kube.pods_created == (1 if reported_value else 2)
+    messages = [c["message"] for c in world.kube.sandbox["status"]["conditions"]]
+    assert any(reported_value in message for message in messages)
+
+
+def test_what_a_claim_is_like_replaces_no_pod() -> None:
+    sizes = [make_spec(docker={"storage": CLAIM | {"persistentVolumeClaim": {"size": s}}}) for s in ("5Gi", "6Gi")]
+    assert spec_hash(sizes[0]) == spec_hash(sizes[1])
+    assert spec_hash(sizes[0]) != spec_hash(make_spec())

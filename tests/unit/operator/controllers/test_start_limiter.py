@@ -1,0 +1,78 @@
+"""How many starts a node runs at a time."""
+
+import asyncio
+
+from caisson.controllers.start_limiter import NodeStartLimiter
+
+
+async def test_a_node_is_given_so_many_turns_at_a_time_in_order_and_other_nodes_are_not_kept_waiting() -> None:
+    start_limiter, finish, order = NodeStartLimiter(2), asyncio.Event(), []
+
+    async def take(node: str, number: int) -> None:
+        async with start_limiter.slot(node, "namespace"):
+            order.append((node, number))
+            await finish.wait()
+
+    tasks = [asyncio.create_task(take(node, number)) for node in ("a", "b") for number in range(3)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert order == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    finish.set()
+    await asyncio.gather(*tasks)
+    assert order[4:] == [("a", 2), ("b", 2)]
+
+
+async def test_who_asks_for_many_turns_does_not_keep_a_neighbour_waiting() -> None:
+    start_limiter, order = NodeStartLimiter(1), []
+
+    async def take(namespace: str, number: int) -> None:
+        async with start_limiter.slot("node", namespace):
+            order.append((namespace, number))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(take("many", number) for number in range(4)), take("one", 0))
+    assert order.index(("one", 0)) == 2
+    assert [number for namespace, number in order if namespace == "many"] == [0, 1, 2, 3]
+
+
+async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
+    start_limiter = NodeStartLimiter(1)
+
+    async def take() -> str:
+        async with start_limiter.slot("node", "one"):
+            return "taken"
+
+    async with start_limiter.slot("node", "one"):
+        given_up, waits = asyncio.create_task(take()), asyncio.create_task(take())
+        await asyncio.sleep(0)
+        given_up.cancel()
+    assert await asyncio.wait_for(waits, 10) == "taken"
+
+
+async def test_what_hangs_makes_room_and_gives_its_turn_back_once() -> None:
+    start_limiter = NodeStartLimiter(1, turn_seconds=0.01)
+    async with start_limiter.slot("a", "one"), asyncio.timeout(10), start_limiter.slot("a", "one"):
+        await asyncio.sleep(0.02)
+    # Each of the two was given back by the clock; had its end given it back again, there would be three by now.
+    entered: list[int] = []
+    leave = asyncio.Event()
+
+    async def take(number: int) -> None:
+        async with start_limiter.slot("a", "one"):
+            entered.append(number)
+            await leave.wait()
+
+    tasks = [asyncio.create_task(take(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    assert entered == [0]
+    leave.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_node_without_turns_is_forgotten() -> None:
+    start_limiter = NodeStartLimiter(1, turn_seconds=0.01)
+    async with start_limiter.slot("one", "n"):
+        await asyncio.sleep(0.03)
+    async with start_limiter.slot("two", "n"):
+        assert set(start_limiter._nodes) == {"two"}
+    assert not start_limiter._nodes

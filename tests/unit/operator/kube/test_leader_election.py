@@ -1,0 +1,162 @@
+"""One leads, and knows for certain that it does; a lease that is given back is taken at once."""
+
+import asyncio
+import copy
+from typing import Any, cast
+
+import pytest
+from kubernetes.aio import client
+
+from caisson.config.model import LeaderElection
+from caisson.kube.client import KubeClient
+from caisson.kube.errors import (
+    KubeUnreachable,
+    LeaseLost,
+    NotLeading,
+    kube_error,
+)
+from caisson.kube.leader_election import LeaderElector
+from caisson.model.errors import CaissonError
+from caisson.telemetry.metrics import Metrics
+
+Json = dict[str, Any]
+SETTINGS = LeaderElection(lease_duration_seconds=4, renew_deadline_seconds=3, retry_period_seconds=1)
+
+
+class Leases:
+    """Holds one Lease, and refuses what is not about its newest version."""
+
+    def __init__(self) -> None:
+        self.lease: Json | None = None
+        self.error: CaissonError | None = None
+
+    async def get_lease(self, _namespace: str, _name: str) -> Json:
+        self._fail()
+        if self.lease is None:
+            raise kube_error("GET lease", 404, "NotFound", "not found")
+        return copy.deepcopy(self.lease)
+
+    async def create_lease(self, _namespace: str, lease: Json) -> Json:
+        self._fail()
+        if self.lease is not None:
+            raise kube_error("POST lease", 409, "AlreadyExists", "exists")
+        self.lease = copy.deepcopy(lease)
+        self.lease["metadata"]["resourceVersion"] = "1"
+        return copy.deepcopy(self.lease)
+
+    async def update_lease(self, _namespace: str, lease: Json) -> Json:
+        self._fail()
+        assert self.lease is not None
+        if lease["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
+            raise kube_error("PUT lease", 409, "Conflict", "changed")
+        self.lease = copy.deepcopy(lease)
+        self.lease["metadata"]["resourceVersion"] = str(int(lease["metadata"]["resourceVersion"]) + 1)
+        return copy.deepcopy(self.lease)
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class Time:
+    """The loop's time, moved by hand; sleeping moves it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "time", lambda: self.now)
+        monkeypatch.setattr(asyncio, "sleep", self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+async def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    return Time(monkeypatch)
+
+
+def candidate(leases: Leases, pod: str | None) -> LeaderElector:
+    return LeaderElector(cast("KubeClient", leases), "caisson-system", pod, SETTINGS)
+
+
+async def test_the_first_leads_and_the_second_waits_until_it_is_not_heard_of(time: Time) -> None:
+    leases = Leases()
+    first, second = candidate(leases, "first"), candidate(leases, "second")
+    await first.acquire()
+    assert first.is_leader()
+    began = time.now
+    await second.acquire()
+    assert time.now - began >= SETTINGS.lease_duration_seconds
+    assert second.is_leader()
+    assert not first.is_leader()
+    assert leases.lease is not None
+    assert leases.lease["spec"]["leaseTransitions"] == 1
+
+
+async def test_a_leader_knows_that_its_time_is_up_before_another_can_take_over(time: Time) -> None:
+    leader = candidate(Leases(), "first")
+    await leader.acquire()
+    time.now += SETTINGS.renew_deadline_seconds
+    assert not leader.is_leader()
+    assert SETTINGS.renew_deadline_seconds < SETTINGS.lease_duration_seconds
+
+
+async def test_a_released_lease_is_taken_at_once(time: Time) -> None:
+    leases = Leases()
+    first, second = candidate(leases, "first"), candidate(leases, "second")
+    await first.acquire()
+    await first.release()
+    began = time.now
+    await second.acquire()
+    assert time.now == began
+    assert not first.is_leader()
+
+
+async def test_the_lease_of_a_process_that_was_killed_is_taken_at_once_by_the_next_of_its_pod(time: Time) -> None:
+    leases = Leases()
+    await candidate(leases, "first").acquire()
+    began = time.now
+    again = candidate(leases, "first")
+    await again.acquire()
+    assert time.now == began
+    assert leases.lease is not None
+    assert leases.lease["spec"]["leaseTransitions"] == 1
+
+
+@pytest.mark.parametrize(("holder", "then"), [("first-a", "first"), (None, None)], ids=["like it", "of no pod"])
+async def test_another_pods_is_not(time: Time, holder: str | None, then: str | None) -> None:
+    leases = Leases()
+    await candidate(leases, holder).acquire()
+    began = time.now
+    await candidate(leases, then).acquire()
+    assert time.now - began >= SETTINGS.lease_duration_seconds
+
+
+async def test_a_leader_that_was_replaced_ends_and_does_not_take_the_lease_back(time: Time) -> None:
+    leases = Leases()
+    first, second = candidate(leases, "first"), candidate(leases, "second")
+    await first.acquire()
+    time.now += 60  # stopped, and resumed
+    await second.acquire()
+    second_spec = copy.deepcopy(leases.lease)
+    with pytest.raises(LeaseLost):
+        await first.renew_until_lost()
+    await first.release()
+    assert leases.lease == second_spec
+
+
+async def test_a_renewal_that_fails_for_a_while_is_tried_again(time: Time) -> None:
+    leases = Leases()
+    leader = candidate(leases, "first")
+    await leader.acquire()
+    leases.error = KubeUnreachable("no answer")
+    with pytest.raises(LeaseLost):
+        await leader.renew_until_lost()
+    assert time.now - 100 <= SETTINGS.renew_deadline_seconds + SETTINGS.retry_period_seconds
+
+
+async def test_nothing_is_written_without_the_lease() -> None:
+    kube = KubeClient(client.ApiClient(), Metrics(), lambda: False)
+    with pytest.raises(NotLeading):
+        await kube.create_event("default", {})

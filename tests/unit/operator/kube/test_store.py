@@ -1,0 +1,90 @@
+"""The store of observed objects."""
+
+from typing import Any
+
+import pytest
+
+from caisson.kube.store import HistoryChanged, Store
+from caisson.model.key import Key
+from tests.unit.operator.controllers.test_controllers import thing
+
+Json = dict[str, Any]
+
+
+def take_list(store: Store, objs: list[Json], version: str, within: str | None) -> list[Json]:
+    """Bring a store in line with a list, and return what changed, or went."""
+    listing = store.listing(within)
+    changed = [result for obj in objs for result in listing.take({"type": "ADDED", "object": obj})]
+    return [*changed, *listing.end(version)]
+
+
+def test_the_newest_version_wins_and_versions_are_numbers() -> None:
+    store = Store()
+    assert store.put(thing(9))
+    assert store.put(thing(10))
+    assert not store.put(thing(9))
+    assert not store.put(thing(10))
+    assert store.get(Key("n", "x")) == thing(10)
+
+
+def test_what_was_deleted_is_not_brought_back_by_a_late_answer() -> None:
+    store = Store()
+    store.put(thing(5))
+    assert store.remove(thing(6))
+    assert not store.put(thing(5))
+    assert store.put(thing(7, uid="another"))
+    assert not store.remove(thing(6))
+    assert store.get(Key("n", "x")) == thing(7, uid="another")
+
+
+def test_the_answer_to_a_write_brings_nothing_back() -> None:
+    store = Store()
+    store.refresh(thing(5))
+    assert store.get(Key("n", "x")) is None
+
+
+def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
+    store = Store()
+    for old in (thing(1, "a", "a"), thing(2, "b", "b"), thing(30, "c", "c"), thing(3, "d", "d", "other")):
+        store.put(old)
+    changed = take_list(store, [thing(9, "b", "b")], "20", "n")
+    assert {obj["metadata"]["name"] for obj in changed} == {"a", "b"}
+    assert store.get(Key("n", "a")) is None
+    assert store.get(Key("n", "c")) is not None
+    assert store.get(Key("other", "d")) is not None
+
+
+def test_what_is_read_is_the_readers_own() -> None:
+    store = Store()
+    store.put(thing(1))
+    read = store.get(Key("n", "x"))
+    assert read is not None
+    read["metadata"]["name"] = "y"
+    assert store.get(Key("n", "x")) == thing(1)
+
+
+def test_lists_of_two_namespaces_that_arrive_out_of_order_leave_each_other_alone() -> None:
+    store = Store()
+    objs = {
+        namespace: {"metadata": {"namespace": namespace, "name": "demo", "uid": namespace, "resourceVersion": "7"}}
+        for namespace in ("a", "b")
+    }
+    take_list(store, [objs["b"]], "101", "b")
+    take_list(store, [objs["a"]], "100", "a")
+    assert store.get(Key("a", "demo")) == objs["a"]
+    assert store.get(Key("b", "demo")) == objs["b"]
+
+
+def test_versions_that_went_backwards_are_of_another_history() -> None:
+    store = Store()
+    previous = {"metadata": {"namespace": "a", "name": "demo", "uid": "u", "resourceVersion": "900"}}
+    gone = {"metadata": {"namespace": "a", "name": "gone", "uid": "g", "resourceVersion": "800"}}
+    take_list(store, [previous, gone], "900", None)
+    restored = {"metadata": previous["metadata"] | {"resourceVersion": "500"}}
+    with pytest.raises(HistoryChanged):
+        take_list(store, [restored], "500", None)
+    # Nothing looks as if it were gone before the next list has shown that.
+    assert store.get(Key("a", "demo")) == previous
+    assert store.get(Key("a", "gone")) == gone
+    assert take_list(store, [restored], "501", None) == [restored, gone]
+    assert store.get(Key("a", "demo")) == restored

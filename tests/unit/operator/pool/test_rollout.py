@@ -1,0 +1,222 @@
+"""Pools whose template, configuration or version of Caisson changed: which pods are replaced, how many at a time."""
+
+import json
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from caisson.api.reasons import Reason
+from caisson.model.condition import condition_result
+from caisson.model.failure import FailureStreak
+from caisson.pool.decide import ObservedPool, decide_pool
+from caisson.pool.revision import Revision
+from caisson.pool.warm_pod import WarmPodPhase
+from tests.unit.operator.builders import NOW, after, make_sandbox
+from tests.unit.operator.pools import POOL_KEY, PoolWorld, decided, make_pool, member
+
+
+class Rollout:
+    """A pool whose pods are outdated, in a cluster that has room for a number of pods."""
+
+    def __init__(self, replicas: int, revision: Revision, room: int) -> None:
+        self.pool, self.room, self.refused = make_pool(replicas), room, cast("FailureStreak | None", None)
+        self.pods = {f"old-{n}": member(f"old-{n}", revision=revision) for n in range(replicas)}
+        self.made = self.most = self.rounds = 0
+        self.fewest_usable, self.most_at_once = replicas, 0
+
+    @property
+    def is_done(self) -> bool:
+        return all(pod.revision is Revision.CURRENT for pod in self.pods.values())
+
+    def advance(self) -> None:
+        """Carry out what is decided; what was created before becomes available."""
+        self.rounds += 1
+        at = after(600 * self.rounds)
+        pods = tuple(self.pods.values())
+        decision = decide_pool(ObservedPool(self.pool, pods, create_failure=self.refused), at)
+        self.pods = {name: replace(pod, phase=WarmPodPhase.AVAILABLE) for name, pod in self.pods.items()}
+        for gone in decision.delete:
+            del self.pods[gone.pod_name]
+        self.most_at_once = max(self.most_at_once, decision.create, len(decision.delete))
+        for _ in range(decision.create):
+            if len(self.pods) >= self.room:
+                self.refused = FailureStreak(Reason.POD_REJECTED, "exceeded quota", 1, at, 1)
+                break
+            self.refused, self.made = None, self.made + 1
+            self.pods[f"new-{self.made}"] = member(f"new-{self.made}", WarmPodPhase.PENDING)
+        # A Sandbox can take these.
+        usable = [p for p in self.pods.values() if p.phase is WarmPodPhase.AVAILABLE and p.revision.has_pool_template]
+        self.fewest_usable = min(self.fewest_usable, len(usable))
+        self.most = max(self.most, len(self.pods))
+
+
+class TestRollout:
+    @pytest.mark.parametrize("replicas", [1, 2, 3, 4, 9, 40])
+    @pytest.mark.parametrize("revision", [Revision.OUTDATED, Revision.UNREADABLE])
+    def test_a_pool_is_replaced_a_few_at_a_time_and_stays_full(self, replicas: int, revision: Revision) -> None:
+        rollout = Rollout(replicas, revision, room=10**6)
+        while not rollout.is_done:
+            rollout.advance()
+            assert rollout.rounds < 10 * replicas
+        plan = max(1, min(4, replicas // 4))
+        assert (len(rollout.pods), rollout.made) == (replicas, replicas)
+        # A Sandbox can take no pod with an unreadable template.
+        assert rollout.fewest_usable == (replicas if revision.has_pool_template else 0)
+        assert (rollout.most, rollout.most_at_once) == (replicas + plan, plan)
+
+    @pytest.mark.parametrize("standing", [WarmPodPhase.AVAILABLE, WarmPodPhase.PENDING])
+    def test_pods_with_another_template_are_deleted_at_once(self, standing: WarmPodPhase) -> None:
+        other = [member(f"other-{n}", standing, revision=Revision.OTHER_TEMPLATE) for n in range(7)]
+        names = [pod.pod_name for pod in other]
+        assert decided(7, *other) == (4, names)
+        assert decided(7, *other, member("new", WarmPodPhase.PENDING)) == (3, names)
+        assert decided(7, *other, *(member(f"new-{n}") for n in range(7))) == (0, names)
+
+    def test_only_pods_that_are_replaced_gradually_limit_the_surge(self) -> None:
+        other = [member(f"other-{n}", revision=Revision.OTHER_TEMPLATE) for n in range(4)]
+        outdated = [member(f"old-{n}", revision=Revision.OUTDATED) for n in range(7)]
+        names = [pod.pod_name for pod in other]
+        assert decided(7, *other, *outdated) == (1, names)
+        assert decided(7, *other, *outdated[:5]) == (3, names)
+        assert decided(7, *other) == (4, names)
+
+    def test_the_status_does_not_count_pods_with_another_template(self) -> None:
+        problem = condition_result("False", Reason.IMAGE_PULL_FAILED)
+        other = member("other", WarmPodPhase.PENDING, revision=Revision.OTHER_TEMPLATE, problem=problem)
+        status = decide_pool(ObservedPool(make_pool(2), (other, replace(other, pod_name="more"))), NOW).status
+        assert (status.replicas, status.ready_replicas, status.last_failure) == (0, 0, None)
+        condition = status.condition("Ready")
+        assert condition is not None
+        assert (condition.reason, "a few at a time" in condition.message) == ("PoolFilling", False)
+
+    @pytest.mark.parametrize("replicas", [2, 3, 4, 9, 40])
+    def test_without_room_for_more_pods_they_are_replaced_in_place(self, replicas: int) -> None:
+        rollout = Rollout(replicas, Revision.OUTDATED, room=replicas)
+        while not rollout.is_done:
+            rollout.advance()
+            assert rollout.rounds < 10 * replicas
+        for _ in range(2):
+            rollout.advance()
+        assert len(rollout.pods) == replicas
+        assert rollout.fewest_usable >= replicas - max(1, min(4, replicas // 4))
+
+    def test_the_last_pod_that_can_be_taken_makes_no_room(self) -> None:
+        rollout = Rollout(1, Revision.OUTDATED, room=1)
+        for _ in range(9):
+            rollout.advance()
+        assert list(rollout.pods) == ["old-0"]
+        unreadable = Rollout(1, Revision.UNREADABLE, room=1)
+        while not unreadable.is_done:
+            unreadable.advance()
+            assert unreadable.rounds < 9
+
+    def test_pods_that_find_no_node_let_only_one_step_go(self) -> None:
+        stuck = member("new", WarmPodPhase.PENDING, problem=condition_result("False", Reason.UNSCHEDULABLE))
+        old = [member(f"old-{n}", revision=Revision.OUTDATED) for n in range(8)]
+        assert decided(8, *old, stuck) == (1, ["old-6", "old-7"])
+        assert decided(8, *old[:6], stuck, replace(stuck, pod_name="newer")) == (0, [])
+
+    def test_the_status_reports_how_far_a_rollout_is(self) -> None:
+        old, other = member("old", revision=Revision.OUTDATED), member("other", revision=Revision.UNREADABLE)
+        new = member("new", WarmPodPhase.PENDING)
+        for warm_pods, counts, ready in (
+            ((old, replace(old, pod_name="older"), new), (3, 2, 1), ("True", "PoolReady")),
+            ((old, other, new), (3, 1, 1), ("False", "PoolFilling")),
+        ):
+            status = decide_pool(ObservedPool(make_pool(2), warm_pods), NOW).status
+            assert (status.replicas, status.ready_replicas, status.updated_replicas) == counts
+            condition = status.condition("Ready")
+            assert condition is not None
+            assert (condition.status, condition.reason) == ready
+            assert "replaces them a few at a time" in condition.message
+
+    def test_the_status_reports_a_rollout_that_is_stuck(self) -> None:
+        old = member("old", revision=Revision.OUTDATED)
+        new = member("new", WarmPodPhase.PENDING, problem=condition_result("False", Reason.TOOLBOX_PULL_FAILED))
+        status = decide_pool(ObservedPool(make_pool(1), (old, new)), NOW).status
+        ready = status.condition("Ready")
+        assert ready is not None
+        assert (ready.status, "status.lastFailure" in ready.message) == ("True", True)
+        assert status.last_failure is not None
+        assert (status.last_failure.reason, status.last_failure.pod_name) == ("ToolboxPullFailed", "new")
+
+    async def test_an_upgrade_of_caisson_does_not_empty_a_pool(self) -> None:
+        """Pods of an earlier release have other hashes, and the same template."""
+        world = PoolWorld(replicas=4)
+        names = await world.fill()
+        for name in names:
+            world.kube.all_pods[name]["metadata"]["annotations"]["caisson.dev/pool-template-hash"] = "earlier"
+            world.kube._stamp(world.kube.all_pods[name])
+        world.operator_restarts()
+        await world.look(names)
+        while set(names) & set(world.kube.all_pods):
+            await world.replace_some()
+            assert len(world.kube.all_pods) <= 5
+            assert world.pools.find_warm_pod(make_sandbox(), make_pool(4))[0] is not None
+        await world.pools.reconcile(POOL_KEY)
+        assert len(world.kube.all_pods) == 4
+        await world.reconcile(3)
+        assert "Sandbox/demo" in world.owners().values()
+
+    async def test_a_sandbox_takes_a_current_pod_before_an_outdated_one(self) -> None:
+        world = PoolWorld(replicas=1)
+        (old,) = await world.fill()
+        world.kube.all_pods[old]["metadata"]["annotations"]["caisson.dev/pool-template-hash"] = "earlier"
+        world.kube._stamp(world.kube.all_pods[old])
+        world.watches_deliver()
+        warm, _ = world.pools.find_warm_pod(make_sandbox(), make_pool())
+        assert warm is not None
+        assert warm.pod.name == old
+        await world.replace_some()
+        warm, _ = world.pools.find_warm_pod(make_sandbox(), make_pool())
+        assert warm is not None
+        assert warm.pod.name != old
+
+    async def test_a_pod_of_another_template_is_not_taken(self) -> None:
+        world = PoolWorld(replicas=1)
+        (name,) = await world.fill()
+        changed = make_pool(template={"image": "another"})
+        metadata = changed.metadata.model_copy(update={"generation": 2})
+        changed = changed.model_copy(update={"metadata": metadata})
+        assert world.pools.find_warm_pod(make_sandbox(), changed) == (None, False)
+        assert name in world.kube.all_pods
+
+    async def test_a_changed_template_replaces_the_whole_pool(self) -> None:
+        world = PoolWorld(replicas=6)
+        names = set(await world.fill())
+        world.kube.pool["spec"]["template"]["spec"]["image"] = "another"
+        world.kube.pool["metadata"]["generation"] = 2
+        world.kube._stamp(world.kube.pool)
+        world.watches_deliver()
+        await world.pools.reconcile(POOL_KEY)
+        assert not names & set(world.kube.all_pods)
+        assert len(world.kube.all_pods) == 4
+
+    async def test_a_template_that_another_version_wrote_differently_is_the_same(self) -> None:
+        world = PoolWorld(replicas=1)
+        (name,) = await world.fill()
+        annotations = world.kube.all_pods[name]["metadata"]["annotations"]
+        annotations["caisson.dev/pool-template"] = json.dumps(json.loads(annotations["caisson.dev/pool-template"]))
+        world.kube._stamp(world.kube.all_pods[name])
+        for is_known in (True, False):
+            if not is_known:
+                world.operator_restarts()
+            world.watches_deliver()
+            await world.look([name])
+            assert world.pools.find_warm_pod(make_sandbox(), make_pool())[0] is not None
+
+    async def test_a_rollback_that_can_not_read_templates_does_not_empty_a_pool(self) -> None:
+        world = PoolWorld(replicas=4)
+        names = await world.fill()
+        for name in names:
+            world.damage_template(name)
+        world.operator_restarts()
+        await world.look(names)
+        await world.pools.reconcile(POOL_KEY)
+        assert set(names) < set(world.kube.all_pods)
+        assert len(world.kube.all_pods) == 5
+        for name in set(world.kube.all_pods) - set(names):
+            del world.kube.all_pods[name]
+        world.watches_deliver()
+        assert world.pools.find_warm_pod(make_sandbox(), make_pool(4)) == (None, False)

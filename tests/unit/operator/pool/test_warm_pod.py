@@ -1,0 +1,143 @@
+"""How far a pod of a pool is from being available."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from caisson.api.reasons import Reason
+from caisson.api.status.sandbox import SandboxStatus
+from caisson.model.actions import SessionPurpose
+from caisson.model.observed import ObservedState
+from caisson.model.pod_snapshot import PodSnapshot
+from caisson.pod.template_annotation import PodTemplateRecord
+from caisson.pool.revision import placeholder_sandbox
+from caisson.pool.warm_pod import PreloadState, WarmPodPhase, decide_warm_pod
+from tests.unit.operator.builders import (
+    CONFIG,
+    KILLED,
+    NOW,
+    RUNNING,
+    after,
+    ended_pod,
+    failed_report,
+    lost,
+    make_pod,
+    make_spec,
+    ready_report,
+    reported,
+)
+from tests.unit.operator.pools import POOL_UID
+
+Json = dict[str, Any]
+
+
+class TestMembers:
+    template_record = PodTemplateRecord(make_spec(), ())
+
+    def state(
+        self,
+        pod: PodSnapshot,
+        status: SandboxStatus | None = None,
+        preload: PreloadState | None = None,
+        at: datetime = NOW,
+        **observed: Any,
+    ) -> Any:
+        """Look at a pod of the pool whose preload is as told."""
+        sandbox = placeholder_sandbox("default", "demo", POOL_UID, make_spec(), status)
+        pod = replace(pod, owner_uid=POOL_UID, owner_kind="SandboxPool", pool="warm")
+        template_record = (
+            self.template_record if preload is None else replace(self.template_record, preload=("postgres:16",))
+        )
+        return decide_warm_pod(
+            ObservedState(sandbox, pod, **observed), template_record, preload or PreloadState(), CONFIG, at
+        )
+
+    def ready(self, **observed: Any) -> Any:
+        return self.state(make_pod(), session=reported(ready_report()), **observed)
+
+    def test_one_that_runs_is_started_like_any_other(self) -> None:
+        result = self.state(make_pod())
+        assert result.phase is WarmPodPhase.PENDING
+        assert result.plan.action.purpose is SessionPurpose.START
+
+    def test_it_can_be_taken_while_docker_and_the_kubelet_say_so(self) -> None:
+        assert self.ready().phase is WarmPodPhase.AVAILABLE
+        died = make_pod(ready=False, ready_changed_at=after(5))
+        assert self.state(died, self.ready().status).phase is WarmPodPhase.PENDING
+
+    def test_before_the_kubelets_first_probe_a_look_of_our_own_holds_for_as_long_as_one(self) -> None:
+        pod = make_pod(ready=False)
+        fresh = self.state(pod, session=reported(ready_report()))
+        assert fresh.phase is WarmPodPhase.AVAILABLE
+        previous = self.state(pod, fresh.status)
+        look = self.state(pod, fresh.status, at=previous.plan.requeue_at)
+        assert (previous.phase, look.phase) == (WarmPodPhase.AVAILABLE, WarmPodPhase.AVAILABLE)
+        assert look.plan.action.purpose is SessionPurpose.START
+        assert self.state(pod, fresh.status, at=after(22), session=RUNNING).phase is WarmPodPhase.PENDING
+        assert self.state(pod, fresh.status, at=after(22), looked_at=after(15)).phase is WarmPodPhase.AVAILABLE
+        # By now the kubelet would have called it ready.
+        assert self.state(pod, fresh.status, at=after(26), looked_at=after(25)).phase is WarmPodPhase.PENDING
+
+    @pytest.mark.parametrize("pod", [ended_pod(), ended_pod(reason="OOMKilled", exit_code=137)], ids=["exit", "oom"])
+    def test_one_that_has_ended_has_failed(self, pod: PodSnapshot) -> None:
+        result = self.state(pod)
+        assert (result.phase, result.problem is not None) == (WarmPodPhase.FAILED, True)
+
+    def test_so_has_one_whose_dockerd_is_not_started_again(self) -> None:
+        result = self.state(make_pod(), session=reported(failed_report(stderr="unknown flag: --x", exit_code=125)))
+        assert result.problem.reason == Reason.INVALID_FLAGS
+        assert result.phase is WarmPodPhase.FAILED
+
+    def test_one_whose_dockerd_is_started_again_has_not(self) -> None:
+        assert self.state(make_pod(), session=reported(failed_report())).phase is WarmPodPhase.PENDING
+
+    @pytest.mark.parametrize("spec_hash", [None, "0123456789abcdef"])
+    def test_a_pod_whose_spec_hash_differs_is_as_good_as_any(self, spec_hash: str | None) -> None:
+        result = self.state(make_pod(spec_hash=spec_hash), session=reported(ready_report()))
+        assert (result.phase, result.problem) == (WarmPodPhase.AVAILABLE, None)
+
+    def test_images_are_pulled_before_it_can_be_taken(self) -> None:
+        result = self.ready(preload=PreloadState())
+        assert result.phase is WarmPodPhase.PRELOADING
+        assert result.plan.action.command[-2:] == ("--", "postgres:16")
+        assert self.ready(preload=PreloadState(done=True)).phase is WarmPodPhase.AVAILABLE
+
+    def test_an_image_that_can_not_be_pulled_is_told_and_tried_again_later(self) -> None:
+        failed = PreloadState(problem="postgres:16: no such host", tries=2, at=NOW)
+        result = self.ready(preload=failed)
+        assert result.problem.reason == Reason.PRELOAD_FAILED
+        assert "no such host" in result.problem.message
+        assert (result.plan.action, result.plan.requeue_at) == (None, after(10))
+        again = self.ready(preload=failed, looked_at=after(1), at=after(10))
+        assert again.plan.action.purpose is SessionPurpose.PRELOAD
+
+    @pytest.mark.parametrize("tries", [1, 9])
+    def test_dockerd_is_looked_at_before_the_next_preload_attempt(self, tries: int) -> None:
+        failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=tries, at=after(100))
+        for looked_at in (None, after(50)):
+            result = self.state(make_pod(), self.ready().status, failed, after(9999), looked_at=looked_at)
+            assert (result.phase, result.plan.action.purpose) == (WarmPodPhase.PRELOADING, SessionPurpose.START)
+
+    def test_dockerd_is_looked_at_when_the_pod_turns_unready_between_preload_attempts(self) -> None:
+        failed = PreloadState(problem="timeout", tries=9, at=after(100))
+        dead = make_pod(ready=False, ready_changed_at=after(150))
+        result = self.state(dead, self.ready().status, failed, after(160), looked_at=after(110))
+        assert result.plan.action.purpose is SessionPurpose.START
+
+    def test_a_lost_look_at_dockerd_is_repeated_before_the_images(self) -> None:
+        failed = PreloadState(problem="timeout", tries=1, at=NOW)
+        observed: Json = {"status": self.ready().status, "preload": failed, "session": lost(at=after(9))}
+        assert self.state(make_pod(), at=after(9), **observed).plan.requeue_at == after(10)
+        assert self.state(make_pod(), at=after(10), **observed).plan.action.purpose is SessionPurpose.START
+
+    def test_a_dockerd_that_died_while_it_preloads_is_restarted_or_fails(self) -> None:
+        failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=1, at=NOW)
+        died = self.state(make_pod(), self.ready().status, failed, session=reported(failed_report(**KILLED)))
+        assert (died.phase, died.problem.reason) == (WarmPodPhase.PENDING, Reason.DOCKERD_KILLED)
+        restart = self.state(make_pod(), died.status, failed, after(60))
+        assert restart.plan.action.purpose is SessionPurpose.START
+        final = failed_report(stderr="unknown flag: --x", exit_code=125)
+        gone = self.state(make_pod(), self.ready().status, failed, session=reported(final))
+        assert gone.phase is WarmPodPhase.FAILED

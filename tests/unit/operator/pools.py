@@ -1,0 +1,251 @@
+"""What the tests of pools have in common: pools, their pods, and a world with both."""
+
+import asyncio
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from caisson.api.resources import SandboxPool
+from caisson.kube.clock import now
+from caisson.kube.errors import KubeError, KubeUnreachable, kube_error
+from caisson.kube.exec import ExecResult
+from caisson.kube.resources import NETWORK_POLICIES, PODS, ApiResource
+from caisson.model.actions import ChildKind
+from caisson.model.errors import CaissonError
+from caisson.model.key import Key
+from caisson.model.ownership import controller_of
+from caisson.pool.decide import ObservedPool, decide_pool
+from caisson.pool.revision import Revision
+from caisson.pool.warm_pod import WarmPod, WarmPodPhase
+from tests.unit.operator.builders import (
+    NOW,
+    make_sandbox,
+    raw_sandbox,
+)
+from tests.unit.operator.fakes import READY_ANSWER, FakeKube, World, merged
+from tests.unit.operator.model.test_report import line
+
+Json = dict[str, Any]
+
+POOL_KEY = Key("default", "warm")
+
+
+POOL_UID = "33333333-3333-3333-3333-333333333333"
+
+
+PRELOADED_ANSWER = ExecResult(0, line("preloaded"), b"")
+
+
+def raw_pool(replicas: int = 1, **spec: Any) -> Json:
+    """Make a pool called default/warm, as the API server stores it."""
+    metadata = {"name": "warm", "namespace": "default", "uid": POOL_UID, "generation": 1, "resourceVersion": "1"}
+    template = {"spec": {"image": "debian:trixie-slim"} | spec.pop("template", {})}
+    return {
+        "apiVersion": "caisson.dev/v1alpha1",
+        "kind": "SandboxPool",
+        "metadata": metadata,
+        "spec": {"replicas": replicas, "template": template} | spec,
+    }
+
+
+def make_pool(replicas: int = 1, **spec: Any) -> SandboxPool:
+    return SandboxPool.model_validate(raw_pool(replicas, **spec))
+
+
+def member(name: str, standing: WarmPodPhase = WarmPodPhase.AVAILABLE, **fields: Any) -> WarmPod:
+    """Make a pod of the pool."""
+    ready = NOW if standing is WarmPodPhase.AVAILABLE else None
+    ordinary = WarmPod(name, f"uid of {name}", "7", NOW, False, Revision.CURRENT, standing, ready)
+    return replace(ordinary, **fields)
+
+
+def decided(replicas: int, *warm_pods: WarmPod, **observed: Any) -> tuple[int, list[str]]:
+    """Return how many pods are to be made, and the names of those that go."""
+    decision = decide_pool(ObservedPool(make_pool(replicas), warm_pods, **observed), NOW)
+    return decision.create, [m.pod_name for m in decision.delete]
+
+
+class PoolKube(FakeKube):
+    """Holds many pods, and lets the test do something before or after any write to one."""
+
+    def __init__(self, sandbox: Json) -> None:
+        super().__init__(sandbox)
+        self.all_pods: dict[str, Json] = {}
+        self.policies: dict[str, Json] = {}
+        self.policy_errors: list[CaissonError] = []
+        self.pod_errors: list[KubeError] = []
+        self.before_patch: Callable[[], None] = lambda: None
+        self.after_patch: list[CaissonError] = []
+        self.pool: Json = {}
+
+    async def create(self, kind: ApiResource, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
+        name = manifest["metadata"]["name"]
+        if kind is NETWORK_POLICIES:
+            if self.policy_errors:
+                raise self.policy_errors.pop()
+            policy = self.policies[name] = copy.deepcopy(manifest)
+            policy["metadata"]["uid"] = f"uid of the policy {name}"
+            return self._stamp(policy)
+        if kind is not PODS or dry_run:
+            return await super().create(kind, namespace, manifest, dry_run=dry_run)
+        if name in self.all_pods:
+            raise kube_error("POST pods", 409, "AlreadyExists", "exists")
+        if self.pod_errors:
+            error = self.pod_errors.pop()
+            raise kube_error("POST pods", error.status, error.reason, error.message.format(name=name))
+        pod = copy.deepcopy(manifest)
+        pod["metadata"] |= {"uid": f"uid of {name}", "creationTimestamp": "2026-03-01T12:00:00Z"}
+        pod["status"] = {"phase": "Pending"}
+        self.all_pods[name] = pod
+        return self._stamp(pod)
+
+    async def get(self, kind: ApiResource, namespace: str, name: str) -> Json:
+        if kind is not PODS:
+            return await super().get(kind, namespace, name)
+        if name not in self.all_pods:
+            raise kube_error("GET pods", 404, "NotFound", "not found")
+        return copy.deepcopy(self.all_pods[name])
+
+    async def patch(self, kind: ApiResource, namespace: str, name: str, patch: Json) -> Json:
+        if kind is not PODS:
+            return await super().patch(kind, namespace, name, patch)
+        self.before_patch()
+        pod = await self.get(kind, namespace, name)
+        if patch["metadata"]["uid"] != pod["metadata"]["uid"]:
+            raise kube_error("PATCH pods", 422, "Invalid", "uid")
+        if patch["metadata"]["resourceVersion"] != pod["metadata"]["resourceVersion"]:
+            raise kube_error("PATCH pods", 409, "Conflict", "changed")
+        self.all_pods[name] = merged(pod, patch)
+        answer = self._stamp(self.all_pods[name])
+        if self.after_patch:
+            raise self.after_patch.pop()
+        return answer
+
+    async def delete(
+        self, kind: ApiResource, namespace: str, name: str, uid: str, resource_version: str | None = None
+    ) -> None:
+        if kind is not PODS:
+            return await super().delete(kind, namespace, name, uid)
+        pod = await self.get(kind, namespace, name)
+        if resource_version not in (None, pod["metadata"]["resourceVersion"]):
+            raise kube_error("DELETE pods", 409, "Conflict", "changed")
+        del self.all_pods[name]
+        return None
+
+    async def patch_status(self, plural: str, namespace: str, name: str, patch: Json) -> Json:
+        if plural == "sandboxes":
+            return await super().patch_status(plural, namespace, name, patch)
+        self.pool = merged(self.pool, {"status": patch["status"]})
+        answer = self._stamp(self.pool)
+        if self.lost_answers:
+            raise self.lost_answers.pop(0)
+        return answer
+
+    def run(self, name: str) -> None:
+        """Let the kubelet start a pod, and find it good."""
+        pod = self.all_pods[name]
+        pod["spec"]["nodeName"] = "node"
+        pod["status"] = {
+            "phase": "Running",
+            "podIP": "10.0.0.7",
+            "containerStatuses": [
+                {"name": "sandbox", "state": {"running": {"startedAt": f"{now():%Y-%m-%dT%H:%M:%SZ}"}}}
+            ],
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": f"{now():%Y-%m-%dT%H:%M:%SZ}"}],
+        }
+        self._stamp(pod)
+
+    def turns_unready(self, name: str, after_seconds: int) -> None:
+        """Let the kubelet call a pod unready that long after its start; before that, it has not called it ready."""
+        pod = self.all_pods[name]
+        started = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+        at = datetime.fromisoformat(started) + timedelta(seconds=after_seconds)
+        pod["status"]["conditions"] = [
+            {"type": "Ready", "status": "False", "lastTransitionTime": f"{at:%Y-%m-%dT%H:%M:%SZ}"}
+        ]
+        self._stamp(pod)
+
+
+class PoolWorld(World):
+    """A cluster with a pool and a Sandbox that takes from it."""
+
+    kube: PoolKube
+
+    def __init__(self, **pool: Any) -> None:
+        raw = raw_sandbox(make_sandbox())
+        raw["spec"] = {"poolRef": {"name": "warm"}}
+        self._pool = raw_pool(**pool)
+        super().__init__(raw)
+
+    def make_kube(self, sandbox: Json) -> FakeKube:
+        kube = PoolKube(sandbox)
+        kube.pool = copy.deepcopy(self._pool)
+        return kube
+
+    def watches_deliver(self) -> None:
+        super().watches_deliver()
+        self.pool_store.put(copy.deepcopy(self.kube.pool))
+        for pod in self.kube.all_pods.values():
+            self.pods.put(copy.deepcopy(pod))
+        for policy in self.kube.policies.values():
+            self.children[ChildKind.NETWORK_POLICY].put(copy.deepcopy(policy))
+        for pod in list(self.pods.all()):
+            if pod["metadata"]["name"] not in self.kube.all_pods:
+                self.pods.remove(pod)
+
+    async def fill(self, *answers: ExecResult | Exception) -> list[str]:
+        """Bring the pool's pods to where they can be taken, and return their names. See `look` for the answers."""
+        await self.pools.reconcile(POOL_KEY)
+        names = sorted(self.kube.all_pods)
+        for name in names:
+            self.kube.run(name)
+        self.watches_deliver()
+        await self.look(names, *answers)
+        return names
+
+    async def dies_at_the_claim(self) -> None:
+        """Let the operator be killed between the claim in the status and the pod that it is about."""
+
+        def die() -> None:
+            raise KubeUnreachable("killed")
+
+        self.kube.before_patch = die
+        with pytest.raises(KubeUnreachable):
+            await self.reconcile()
+
+    async def look(self, names: list[str], *answers: ExecResult | Exception) -> None:
+        """Look at pods of the pool, as after a restart of the operator too. The sessions of each get these answers."""
+        for name in names:
+            self.executor.answers = list(answers or (READY_ANSWER,))
+            for _ in range(3):
+                await self.warm_pods.reconcile(Key("default", name))
+                for _ in range(5):
+                    await asyncio.sleep(0)
+
+    def damage_template(self, name: str) -> None:
+        """Let the template on a pod be one that this version can't read."""
+        pod = self.kube.all_pods[name]
+        written = json.loads(pod["metadata"]["annotations"]["caisson.dev/pool-template"])
+        written["spec"]["entrypoint"] = "OfANewerVersion"
+        pod["metadata"]["annotations"]["caisson.dev/pool-template"] = json.dumps(written)
+        self.kube._stamp(pod)
+
+    async def replace_some(self) -> None:
+        """Let the pool act, and its new pods become ready."""
+        before = set(self.kube.all_pods)
+        await self.pools.reconcile(POOL_KEY)
+        names = sorted(set(self.kube.all_pods) - before)
+        for name in names:
+            self.kube.run(name)
+        self.watches_deliver()
+        await self.look(names)
+
+    def owners(self) -> dict[str, str]:
+        """Return whose each pod is."""
+        result = {name: controller_of(pod) for name, pod in self.kube.all_pods.items()}
+        return {name: f"{owner['kind']}/{owner['name']}" for name, owner in result.items() if owner is not None}

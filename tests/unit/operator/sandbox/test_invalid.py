@@ -1,0 +1,64 @@
+"""Sandboxes whose spec can't be read."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from caisson.config.model import Config
+from tests.unit.operator.builders import (
+    CONFIG,
+    make_sandbox,
+    make_spec,
+    raw_sandbox,
+)
+from tests.unit.operator.fakes import World, becomes_ready
+
+
+class TestASpecThatCanNotBeRead:
+    """It says when it ends all the same: or a user could live on by it."""
+
+    @staticmethod
+    async def with_a_pod(**spec: Any) -> World:
+        """A Sandbox that was ready, and that somebody changed into one of no sense."""
+        raw = raw_sandbox(make_sandbox(make_spec(lifetime={"ttlSeconds": 60})))
+        raw["metadata"]["creationTimestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        world = World(raw)
+        await becomes_ready(world)
+        world.kube.sandbox["spec"] |= {"image": 7} | spec
+        world.kube._stamp(world.kube.sandbox)
+        world.watches_deliver()
+        return world
+
+    async def test_its_pod_stays_until_its_time_is_up(self) -> None:
+        world = await self.with_a_pod()
+        await world.reconcile(2)
+        assert world.condition() == ("False", "InvalidSpec")
+        assert world.kube.pod is not None
+        assert min(world.wishes[-2:]) <= 60
+
+        early = datetime.now(UTC) - timedelta(hours=1)
+        world.kube.sandbox["metadata"]["creationTimestamp"] = early.strftime("%Y-%m-%dT%H:%M:%SZ")
+        world.kube._stamp(world.kube.sandbox)
+        world.watches_deliver()
+        await world.reconcile(3)
+        assert world.condition() == ("False", "Expired")
+        assert world.kube.pod is None
+
+    @pytest.mark.parametrize(("seconds", "is_kept"), [(3600, True), (7200, False)])
+    async def test_a_lifetime_that_can_not_be_read_ends_at_the_maximum(self, seconds: int, is_kept: bool) -> None:
+        world = await self.with_a_pod(lifetime={"ttlSeconds": 86400, "onExpiry": "OfANewerVersion"})
+        limits = {"sandboxes": {"lifetime": {"defaultSeconds": 60, "maximumSeconds": 7200}}}
+        world.config = Config.model_validate(CONFIG.model_dump(by_alias=True) | limits)
+        created = datetime.now(UTC) - timedelta(seconds=seconds)
+        world.kube.sandbox["metadata"]["creationTimestamp"] = created.strftime("%Y-%m-%dT%H:%M:%SZ")
+        world.kube._stamp(world.kube.sandbox)
+        world.operator_restarts()
+        await world.reconcile(4)
+        assert (world.kube.pod is not None) is is_kept
+        assert ("suspension" in world.kube.sandbox["status"]) is not is_kept
+
+    async def test_it_can_be_suspended(self) -> None:
+        world = await self.with_a_pod(suspend=True)
+        await world.reconcile(3)
+        assert world.kube.pod is None

@@ -1,0 +1,104 @@
+"""What is counted is what happened; nobody's words become labels."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from caisson.telemetry.http import serve_metrics
+from caisson.telemetry.metrics import Metrics
+from tests.unit.operator.builders import make_sandbox, raw_sandbox
+from tests.unit.operator.fakes import KILLED_ANSWER, World, becomes_ready
+
+
+def value(metrics: Metrics, metric: str, /, **labels: str) -> float | None:
+    """Return the value of a series."""
+    return metrics.registry.get_sample_value(metric, labels)
+
+
+async def test_a_start_is_measured_phase_by_phase() -> None:
+    world = World(raw_sandbox(make_sandbox()))
+    await becomes_ready(world)
+    for phase in ("schedule", "pod", "exec", "dockerd", "ready"):
+        assert value(world.metrics, "caisson_phase_duration_seconds_count", phase=phase) == 1.0, phase
+
+
+async def test_a_start_that_another_process_began_is_not_measured() -> None:
+    world = World(raw_sandbox(make_sandbox()))
+    await world.reconcile(1)
+    world.operator_restarts()
+    await becomes_ready(world)
+    assert world.condition() == ("True", "Ready")
+    assert value(world.metrics, "caisson_phase_duration_seconds_count", phase="pod") == 0.0
+
+
+async def test_a_crash_is_counted_by_its_reason() -> None:
+    world = World(raw_sandbox(make_sandbox()))
+    await world.reconcile(2)
+    world.pods.put(world.kube.pod_runs())
+    world.executor.answers = [KILLED_ANSWER]
+    await world.reconcile(4)
+    assert value(world.metrics, "caisson_crashes_total", reason="DockerdKilled") == 1.0
+
+
+def test_sandboxes_are_counted_by_reason_and_foreign_words_are_not() -> None:
+    metrics = Metrics()
+    made = [
+        {"status": {"conditions": [{"type": "Isolated", "reason": "GVisor"}, {"type": "Ready", "reason": reason}]}}
+        for reason in ("Ready", "Ready", "ImagePullFailed", 'forged"} 1', None)
+    ]
+    metrics.counts(lambda: [*made, {}])
+    assert value(metrics, "caisson_sandboxes", reason="Ready") == 2.0
+    assert value(metrics, "caisson_sandboxes", reason="ImagePullFailed") == 1.0
+    assert value(metrics, "caisson_sandboxes", reason="None") == 3.0
+    assert value(metrics, "caisson_sandboxes", reason='forged"} 1') is None
+
+
+def test_a_reconcile_that_fails_is_an_error_and_goes_on() -> None:
+    metrics = Metrics()
+    with metrics.reconciling("sandbox"):
+        assert value(metrics, "controller_runtime_active_workers", controller="sandbox") == 1.0
+    with pytest.raises(ValueError, match="no"), metrics.reconciling("sandbox"):
+        raise ValueError("no")
+    assert value(metrics, "controller_runtime_active_workers", controller="sandbox") == 0.0
+    assert value(metrics, "controller_runtime_reconcile_total", controller="sandbox", result="success") == 1.0
+    assert value(metrics, "controller_runtime_reconcile_total", controller="sandbox", result="error") == 1.0
+    assert value(metrics, "controller_runtime_reconcile_errors_total", controller="sandbox") == 1.0
+
+
+def test_who_leads_is_asked_when_somebody_looks() -> None:
+    metrics, held = Metrics(), [True]
+    metrics.leads("caisson", lambda: held[0])
+    assert value(metrics, "leader_election_master_status", name="caisson") == 1.0
+    held[0] = False
+    assert value(metrics, "leader_election_master_status", name="caisson") == 0.0
+
+
+def test_no_label_names_what_users_made() -> None:
+    labels = {label for family in Metrics().registry.collect() for sample in family.samples for label in sample.labels}
+    assert labels.isdisjoint({"namespace", "pod", "sandbox", "uid", "image", "node"})
+
+
+@pytest.fixture
+async def address() -> AsyncIterator[str]:
+    """Where an operator's metrics are served."""
+    server = await serve_metrics(0, _registry())
+    port = next(address[1] for address in server.addresses if address[0] == "0.0.0.0")  # noqa: S104
+    yield f"http://127.0.0.1:{port}/metrics"
+    await server.cleanup()
+
+
+def _registry() -> CollectorRegistry:
+    metrics = Metrics()
+    metrics.requested("GET", "cluster", None, 0.1)
+    return metrics.registry
+
+
+async def test_prometheus_can_read_them(address: str) -> None:
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        families = {family.name: family for family in text_string_to_metric_families(await answer.text())}
+    assert answer.content_type == "text/plain"
+    assert families["rest_client_requests"].samples[0].labels["code"] == "<error>"
+    assert "process_resident_memory_bytes" in families
