@@ -19,10 +19,9 @@ from caisson.docker.warnings import docker_origin, docker_warnings
 from caisson.model.actions import NO_ACTION, OpenSession, Plan, SessionPurpose, earliest
 from caisson.model.condition import ConditionResult, condition_result
 from caisson.model.observed import ObservedState
-from caisson.model.pod_snapshot import PodSnapshot
+from caisson.model.pod_snapshot import PodSnapshot, is_verified
 from caisson.model.report import Report, StartFailed, StartSucceeded
 from caisson.model.session import SessionLost, SessionReported, SessionRunning
-from caisson.status.isolation import is_verified
 from caisson.timing import (
     CHECK_SESSION_DURATION,
     CLAIMED_DOCKER_CHECK_DELAY,

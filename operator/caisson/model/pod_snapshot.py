@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from caisson.api.reasons import ConditionType
+from caisson.api.status.sandbox import SandboxStatus
 from caisson.model.ownership import POOL_LABEL, controller_of
 from caisson.model.tripwire import tripwire
 
@@ -198,3 +200,13 @@ def _terminated(status: dict[str, Any]) -> Terminated | None:
             finished_at = parse_time(end.get("finishedAt"))
             return Terminated(end["exitCode"], end.get("reason", ""), end.get("message", ""), finished_at)
     return None
+
+
+def is_verified(status: SandboxStatus, pod: PodSnapshot) -> bool:
+    """Return whether the status says that the kernel of this pod is gVisor's.
+
+    A pod's kernel does not change. A later report of another one comes from the sandbox, and nothing that a sandbox
+    reports makes Caisson delete it.
+    """
+    isolated = status.condition(ConditionType.ISOLATED)
+    return status.pod_uid == pod.uid and isolated is not None and isolated.status == "True"

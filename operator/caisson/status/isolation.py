@@ -1,23 +1,12 @@
 """Whether the kernel of a pod was seen to be gVisor's."""
 
 from caisson.api.reasons import ConditionType, Reason
-from caisson.api.status.sandbox import SandboxStatus
 from caisson.model.condition import ConditionResult, condition_result
 from caisson.model.observed import ObservedState
 from caisson.model.pod_snapshot import PodSnapshot
 from caisson.model.report import FailureCause
 from caisson.model.session import SessionLost, SessionReported, SessionRunning
 from caisson.timing import LOST_SESSIONS_BEFORE_UNKNOWN
-
-
-def is_verified(status: SandboxStatus, pod: PodSnapshot) -> bool:
-    """Return whether the status says that the kernel of this pod is gVisor's.
-
-    A pod's kernel does not change. A later report of another one comes from the sandbox, and nothing that a sandbox
-    reports makes Caisson delete it.
-    """
-    isolated = status.condition(ConditionType.ISOLATED)
-    return status.pod_uid == pod.uid and isolated is not None and isolated.status == "True"
 
 
 def isolated_condition(
