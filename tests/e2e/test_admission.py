@@ -185,6 +185,20 @@ def create(kubectl: Kubectl, manifest: Json, *options: str) -> str:
     return kubectl("create", "-f", "-", *(options or ("--dry-run=server",)), stdin=json.dumps(manifest))
 
 
+def as_created(pod: Json) -> Json:
+    """Return a pod of the operator's as it was created, as far as the policies look at it."""
+    metadata = {key: pod["metadata"][key] for key in ("name", "labels", "annotations", "ownerReferences")}
+    shape = (
+        "runtimeClassName",
+        "restartPolicy",
+        "automountServiceAccountToken",
+        "securityContext",
+        "containers",
+        "volumes",
+    )
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {key: pod["spec"][key] for key in shape}}
+
+
 @pytest.fixture(scope="module")
 def guarded(cluster: LocalCluster) -> Iterator[Kubectl]:
     """kubectl in a guarded namespace with a tenant who may do there what `edit` may."""
@@ -376,19 +390,11 @@ class TestARunningSandbox:
         ),
     )
     def test_the_operators_token_makes_no_other_pod(self, sandbox: Kubectl, change: Json, said: str) -> None:
-        made = sandbox.get("pod", "demo")
-        metadata = {key: made["metadata"][key] for key in ("name", "labels", "annotations", "ownerReferences")}
-        shape = ("runtimeClassName", "restartPolicy", "automountServiceAccountToken")
-        kept = ("securityContext", "containers", "volumes", *shape)
-        spec = {key: made["spec"][key] for key in kept}
-        spec["containers"] = [made["spec"]["containers"][0] | change.get("container", {})]
+        body = as_created(sandbox.get("pod", "demo"))
+        spec = body["spec"]
+        spec["containers"] = [spec["containers"][0] | change.get("container", {})]
         spec["volumes"] = [*spec["volumes"], *filter(None, [change.get("volume")])]
-        body = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": metadata | change.get("metadata", {}),
-            "spec": spec | change.get("spec", {}),
-        }
+        body |= {"metadata": body["metadata"] | change.get("metadata", {}), "spec": spec | change.get("spec", {})}
         # Not a dry run, which the policy for the operator lets pass: nothing is made, because it is refused.
         with pytest.raises(Refused, match="denied request: caisson: ") as caught:
             create(sandbox, body, OPERATOR)
@@ -398,11 +404,8 @@ class TestARunningSandbox:
     def test_the_operators_token_creates_pods_of_this_and_of_the_previous_release(
         self, sandbox: Kubectl, spec: Json
     ) -> None:
-        made = sandbox.get("pod", "demo")
-        metadata = {key: made["metadata"][key] for key in ("name", "labels", "annotations", "ownerReferences")}
-        shape = ("runtimeClassName", "restartPolicy", "automountServiceAccountToken")
-        own = {key: made["spec"][key] for key in ("securityContext", "containers", "volumes", *shape)}
-        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": own | spec}
+        body = as_created(sandbox.get("pod", "demo"))
+        body["spec"] |= spec
         # Admission comes before storage, where the name is taken.
         with pytest.raises(Refused, match="AlreadyExists"):
             create(sandbox, body, OPERATOR)

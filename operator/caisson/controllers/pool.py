@@ -134,9 +134,11 @@ class PoolController:
         if is_unreadable(raw):
             await self._settle_unreadable(key, raw)
             return
-        await self._announce(ObjectMeta.model_validate(raw["metadata"]), readable_status(SandboxPoolStatus, raw))
+        metadata, status = ObjectMeta.model_validate(raw["metadata"]), readable_status(SandboxPoolStatus, raw)
+        await self._announce(metadata, status)
         try:
-            pool = _read(raw)
+            # Both parts are not parsed again.
+            pool = SandboxPool.model_validate(raw | {"metadata": metadata, "status": status})
         except ValidationError as error:
             await self._write_unread(
                 raw, condition_result("False", Reason.INVALID_SPEC, external_message=first_problem(error))

@@ -99,10 +99,11 @@ class SandboxController:
         if is_unreadable(raw):
             await self._settle_unreadable(key, raw, memory)
             return
-        metadata = ObjectMeta.model_validate(raw["metadata"])
-        await self._announce(metadata, memory, readable_status(SandboxStatus, raw))
+        metadata, status = ObjectMeta.model_validate(raw["metadata"]), readable_status(SandboxStatus, raw)
+        await self._announce(metadata, memory, status)
         try:
-            sandbox = _read(raw)
+            # Both parts are not parsed again.
+            sandbox = Sandbox.model_validate(raw | {"metadata": metadata, "status": status})
         except ValidationError as error:
             await self._settle_unread(key, raw, memory, _invalid(error))
             return

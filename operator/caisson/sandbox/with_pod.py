@@ -83,10 +83,10 @@ def _running(observed: ObservedState, pod: PodSnapshot, config: Config, now: dat
     isolated = isolated_condition(observed, pod, pod_running)
     if isolated.status == "False":
         return _delete_not_isolated(observed, pod, config, now)
-    waiting = waiting_state(observed, pod_running, Plan(), isolated)
     if not observed.sandbox.spec.docker.enabled:
         plan = Plan() if isolated.status == "True" else _verify(observed, pod, now)
-        return SandboxState(pod_running, isolated, waiting.docker_ready, None, None, plan)
+        docker_disabled = condition_result("False", Reason.DOCKER_DISABLED)
+        return SandboxState(pod_running, isolated, docker_disabled, None, None, plan)
     docker = docker_state(observed, pod, config, now)
     return SandboxState(pod_running, isolated, docker.condition, docker.docker, docker.crash, docker.plan)
 
@@ -168,6 +168,7 @@ def _look_at_events(observed: ObservedState, pod: PodSnapshot, now: datetime) ->
     begin = pod.scheduled_at or pod.created_at
     due = begin + POD_EVENTS_DELAY
     if observed.pod_events is not None and observed.pod_events.pod_uid == pod.uid:
-        age = (observed.pod_events.at - begin).total_seconds()
-        due = observed.pod_events.at + timedelta(seconds=min(max(age, 2.0), POD_EVENTS_CEILING_SECONDS))
+        age = observed.pod_events.at - begin
+        pause = min(max(age, POD_EVENTS_DELAY), timedelta(seconds=POD_EVENTS_CEILING_SECONDS))
+        due = observed.pod_events.at + pause
     return Plan(FetchPodEvents(pod.uid)) if now >= due else Plan(requeue_at=due)
