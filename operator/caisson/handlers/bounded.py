@@ -50,7 +50,11 @@ class BoundedSession:
         return self._session is not None
 
     async def request(self, **options: Any) -> aiohttp.ClientResponse:
-        """Make a request, as aiohttp does."""
+        """Make a request, as aiohttp does.
+
+        Raises aiohttp.ClientConnectionError if the session closes before it connects: aiohttp fails an assertion
+        then, which would take the place of what made kopf close the session.
+        """
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.as_ssl_context())
             self._session = aiohttp.ClientSession(
@@ -60,7 +64,13 @@ class BoundedSession:
                 trust_env=self._connection.trust_env,
                 response_class=BoundedResponse,
             )
-        return await self._session.request(**options)
+        session = self._session
+        try:
+            return await session.request(**options)
+        except (AssertionError, RuntimeError) as error:
+            if not session.closed:
+                raise
+            raise aiohttp.ClientConnectionError("The session closed before it connected") from error
 
     async def close(self) -> None:
         """Close what is open."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -36,6 +37,15 @@ DISCOVERY = {
 SANDBOX = {"metadata": {"name": "demo", "namespace": "default", "uid": "u", "resourceVersion": "7"}}
 FOUND = json.dumps({"type": "ADDED", "object": SANDBOX}).encode() + b"\n"
 BROKEN = b'{"type":"ERROR","object":{"kind":"Status","code":500,"message":"storage is gone"}}\n'
+
+
+@pytest.fixture(autouse=True)
+def only_kopf_formats_tracebacks(caplog: pytest.LogCaptureFixture) -> None:
+    """Keep the server of this loop from logging tracebacks while kopf's thread does.
+
+    CPython before 3.11.9 formats them with an ast whose recursion depth threads share, and raises SystemError.
+    """
+    caplog.set_level(logging.CRITICAL, logger="aiohttp.server")
 
 
 async def _quiet(request: web.Request) -> web.StreamResponse:
