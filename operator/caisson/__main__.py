@@ -17,9 +17,10 @@ from caisson.config.model import Config
 from caisson.kube.connection import configuration
 from caisson.kube.errors import LeaseLost
 from caisson.model.errors import ConfigError
-from caisson.operator import Operator
+from caisson.operator import Operator, build_operator, resolve_config
 from caisson.telemetry.http import serve_metrics, serve_probes
 from caisson.telemetry.logging import configure_logging
+from caisson.telemetry.telemetry import Telemetry
 
 log = structlog.get_logger("caisson")
 
@@ -28,10 +29,12 @@ _EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 
 async def _run(config: Config, probe_port: int, metrics_port: int) -> None:
-    operator = Operator(config, await configuration())
+    connection, telemetry = await configuration(), Telemetry()
+    operator: Operator | None = None
+    # The probes are answered while the operator waits for the API server.
     servers = [
-        await serve_probes(probe_port, operator.is_ready, operator.health.problem),
-        await serve_metrics(metrics_port, operator.metrics.registry),
+        await serve_probes(probe_port, lambda: operator is not None and operator.is_ready(), telemetry.health.problem),
+        await serve_metrics(metrics_port, telemetry.metrics.registry),
     ]
     main = asyncio.current_task()
     assert main is not None  # noqa: S101
@@ -39,6 +42,7 @@ async def _run(config: Config, probe_port: int, metrics_port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, main.cancel)
     try:
+        operator = build_operator(await resolve_config(config, connection, telemetry), connection, telemetry=telemetry)
         await operator.run()
     finally:
         # Sessions end with the process; what they started in the pods lives on, and the next operator goes on with it.

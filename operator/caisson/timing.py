@@ -153,13 +153,6 @@ IDLE_QUERY_CEILING_SECONDS = 900
 
 # Pools
 
-MISSING_POOL_RETRY_DELAY = timedelta(seconds=5)
-"""When a Sandbox looks again for a pool that does not exist. This costs no request; a new pool does not wake the
-Sandbox."""
-
-PENDING_WARM_POD_RETRY_DELAY = timedelta(milliseconds=100)
-"""When a Sandbox looks again for a warm pod that is about to be available."""
-
 PRELOAD_RETRY_CEILING_SECONDS = 300
 """The longest back-off before images are preloaded again, in seconds."""
 

@@ -59,7 +59,7 @@ def plan_child(
         action = ApplyObject(kind, desired, actual)
     else:
         assert actual is not None  # noqa: S101  see above
-        action = DeleteObject(kind, actual["metadata"]["uid"])
+        action = DeleteObject(kind, actual["metadata"]["name"], actual["metadata"]["uid"])
     plan, holding = retry_or_wait(action, failure, owner.metadata.generation, now)
     return ChildState(plan, is_up_to_date=desired is None, problem=holding.result if holding is not None else None)
 

@@ -1,7 +1,5 @@
-"""Carry out what the core asks for. What comes of it goes to the stores and the memory, where the next look is."""
+"""Perform the actions that the pure packages decide on."""
 
-import asyncio
-import contextlib
 from typing import Any
 
 from caisson.api.reasons import Reason
@@ -9,11 +7,10 @@ from caisson.api.resources import Sandbox
 from caisson.children.pvc import pvc_difference
 from caisson.controllers.children import ChildObjects
 from caisson.controllers.exec_sessions import ExecSessions
-from caisson.controllers.memory import Memory
-from caisson.controllers.pod_claims import PodClaimer
+from caisson.controllers.pod_claims import PodClaimer, Reservations
 from caisson.controllers.preconditions import Preconditions
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import now
+from caisson.kube.clock import Clock
 from caisson.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from caisson.kube.rejection import failure_streak, rejection_message, rejection_reason
 from caisson.kube.resources import PODS, PVCS
@@ -29,84 +26,107 @@ from caisson.model.actions import (
     OpenSession,
     QueryIdleTime,
 )
-from caisson.model.failure import Problem
-from caisson.model.key import Key
+from caisson.model.failure import FailureStreak, FailureStreaks, PodStep, Problem
 from caisson.model.observed import PodEvents
-from caisson.model.ownership import MANAGED_BY_LABEL, describe_owner, is_labelled, is_owned_by, is_owned_by_predecessor
+from caisson.model.outcome import Outcome
+from caisson.model.ownership import (
+    MANAGED_BY_LABEL,
+    Owner,
+    describe_owner,
+    is_labelled,
+    is_owned_by,
+    is_owned_by_predecessor,
+)
 from caisson.model.pod_snapshot import PodEvent, parse_time
-from caisson.status.startup import StartupTimer
 
 Json = dict[str, Any]
 
 
 class ActionExecutor:
-    """Performs actions. Raises KubeUnreachable, or a KubeError that is not about the Sandbox: both are retried."""
+    """Performs the actions of all controllers. Each action returns its outcome, which its controller records.
+
+    Raises KubeUnreachable, or a KubeError that is not about the owner: both are retried.
+    """
 
     def __init__(
         self,
+        *,
         kube: KubeClient,
-        sessions: ExecSessions,
-        claims: PodClaimer,
-        preconditions: Preconditions,
+        clock: Clock,
         pods: Store,
+        sessions: ExecSessions,
+        preconditions: Preconditions,
         child_objects: ChildObjects,
+        claims: PodClaimer,
+        reservations: Reservations,
     ) -> None:
-        """Act through this connection and these sessions; keep pods that are learnt of in their store."""
-        self._kube, self._sessions, self._claims, self._pods, self._child_objects = (
-            kube,
-            sessions,
-            claims,
-            pods,
-            child_objects,
-        )
-        self._preconditions = preconditions
+        """Act through this connection and these sessions; keep pods that an answer shows in their store."""
+        self._kube, self._clock, self._pods, self._sessions = kube, clock, pods, sessions
+        self._preconditions, self._child_objects = preconditions, child_objects
+        self._claims, self._reservations = claims, reservations
 
-    async def perform(self, key: Key, sandbox: Sandbox, memory: Memory, action: Action) -> None:
-        """Carry out one action for a Sandbox."""
+    async def perform(  # noqa: PLR0911  one for each action
+        self, owner: Owner, action: Action, streaks: FailureStreaks
+    ) -> Outcome:
+        """Perform one action for a Sandbox or a pool that has failed so often until now."""
+        namespace = owner.metadata.namespace
         match action:
             case CreatePod():
-                await self._create(key, sandbox, memory, action)
+                return await self._create(owner, action, streaks.get(PodStep.CREATION))
             case ClaimPod():
-                await self._claims.claim(key, sandbox, memory, action)
-            case DeletePod(pod_name, pod_uid):
-                # Gone, or replaced by another: the watch tells.
-                with contextlib.suppress(NotFound, Conflict):
-                    await self._kube.delete(PODS, key.namespace, pod_name, pod_uid)
-            case ApplyObject():
-                await self._child_objects.apply(sandbox, memory.child_failures, action)
-            case DeleteObject():
-                await self._child_objects.delete(sandbox, memory.child_failures, key.name, action)
+                assert isinstance(owner, Sandbox)  # noqa: S101  pools claim no pods
+                return await self._claims.claim(owner, action, streaks)
+            case DeletePod():
+                return await self._delete(namespace, action)
+            case ApplyObject(kind):
+                streak = await self._child_objects.apply(owner, action, streaks.get(kind))
+                return Outcome(is_applied=streak.is_repair, streaks={kind: streak})
+            case DeleteObject(kind):
+                return Outcome(streaks={kind: await self._child_objects.delete(owner, action, streaks.get(kind))})
             case OpenSession():
-                self._sessions.open(key, memory, action)
+                self._sessions.open(namespace, action)
             case QueryIdleTime():
-                self._sessions.ask(key, memory, action)
+                self._sessions.query_idle_time(namespace, action)
             case FetchPodEvents(pod_uid):
-                memory.pod_events = await self._events(key, pod_uid)
+                return Outcome(pod_events=await self._events(namespace, pod_uid))
+        return Outcome()
 
-    async def _create(self, key: Key, sandbox: Sandbox, memory: Memory, action: CreatePod) -> None:
+    async def _delete(self, namespace: str, action: DeletePod) -> Outcome:
+        with self._reservations.holding(action.pod_uid):
+            try:
+                await self._kube.delete(PODS, namespace, action.pod_name, action.pod_uid, action.resource_version)
+            except (NotFound, Conflict):
+                # It is gone, or it is another pod or version by now. The watch reports that.
+                return Outcome(is_applied=False)
+        return Outcome()
+
+    async def _create(self, owner: Owner, action: CreatePod, before: FailureStreak | None) -> Outcome:
+        uid: str | None = None
         try:
             problem = await self._preconditions.problem(action.manifest)
             if problem is None and action.pvc is not None:
-                problem = await self._ensure_pvc(key, sandbox, action.pvc)
+                problem = await self._ensure_pvc(owner, action.pvc)
             if problem is None:
-                problem = await self._create_pod(key, sandbox, memory, action.manifest)
+                uid, problem = await self._create_pod(owner, action.manifest)
         except KubeError as error:
-            problem = rejection_reason(error.message), rejection_message(error)
-        memory.create_failure = failure_streak(problem, sandbox.metadata.generation, memory.create_failure)
+            problem = rejection_reason(error.message), _without_generated_name(rejection_message(error), owner, action)
+        streak = failure_streak(problem, owner.metadata.generation, before, self._clock.now())
+        return Outcome(is_applied=problem is None, streaks={PodStep.CREATION: streak}, created_pod_uid=uid)
 
-    async def _create_pod(self, key: Key, sandbox: Sandbox, memory: Memory, manifest: Json) -> Problem | None:
+    async def _create_pod(self, owner: Owner, manifest: Json) -> tuple[str | None, Problem | None]:
+        """Return the UID of the pod if it was created now, and why it may not be."""
         try:
-            pod = await self._kube.create(PODS, key.namespace, manifest)
+            pod = await self._kube.create(PODS, owner.metadata.namespace, manifest)
         except AlreadyExists:
-            return await self._inspect_existing_pod(key, sandbox)
+            # The next name of a pool's pod is another one.
+            return None, await self._inspect_existing_pod(owner) if isinstance(owner, Sandbox) else None
         self._pods.put(pod)
-        memory.start = StartupTimer(pod["metadata"]["uid"], asyncio.get_running_loop().time(), now())
-        return None
+        return str(pod["metadata"]["uid"]), None
 
-    async def _inspect_existing_pod(self, key: Key, sandbox: Sandbox) -> Problem | None:
+    async def _inspect_existing_pod(self, sandbox: Sandbox) -> Problem | None:
         """The name is taken: by our own pod, which the watch has not shown yet, or by somebody else's."""
         try:
-            pod = await self._kube.get(PODS, key.namespace, key.name)
+            pod = await self._kube.get(PODS, sandbox.metadata.namespace, sandbox.metadata.name)
         except NotFound:
             return Reason.POD_TERMINATING, ""
         if is_owned_by(pod, sandbox):
@@ -118,15 +138,15 @@ class ActionExecutor:
             return Reason.POD_TERMINATING, ""
         return Reason.POD_NAME_CONFLICT, describe_owner("pod", pod)
 
-    async def _ensure_pvc(self, key: Key, sandbox: Sandbox, manifest: Json) -> Problem | None:
+    async def _ensure_pvc(self, owner: Owner, manifest: Json) -> Problem | None:
         """See that the claim is there. One that an earlier pod had stays what it is: what is in it is the point."""
         try:
-            await self._kube.create(PVCS, key.namespace, manifest)
+            await self._kube.create(PVCS, owner.metadata.namespace, manifest)
         except AlreadyExists:
-            claim = await self._kube.get(PVCS, key.namespace, manifest["metadata"]["name"])
-            if is_owned_by_predecessor(claim, sandbox) or "deletionTimestamp" in claim["metadata"]:
+            claim = await self._kube.get(PVCS, owner.metadata.namespace, manifest["metadata"]["name"])
+            if is_owned_by_predecessor(claim, owner) or "deletionTimestamp" in claim["metadata"]:
                 return Reason.POD_TERMINATING, f"the claim {claim['metadata']['name']} is being deleted"
-            if not is_owned_by(claim, sandbox):
+            if not is_owned_by(claim, owner):
                 return Reason.VOLUME_CLAIM_REJECTED, describe_owner("claim", claim)
             if (problem := pvc_difference(manifest, claim)) is not None:
                 return Reason.VOLUME_CLAIM_REJECTED, problem
@@ -134,11 +154,18 @@ class ActionExecutor:
             return Reason.VOLUME_CLAIM_REJECTED, rejection_message(error)
         return None
 
-    async def _events(self, key: Key, pod_uid: str) -> PodEvents:
-        warnings = [e for e in await self._kube.pod_events(key.namespace, pod_uid) if e.get("type") == "Warning"]
+    async def _events(self, namespace: str, pod_uid: str) -> PodEvents:
+        warnings = [e for e in await self._kube.pod_events(namespace, pod_uid) if e.get("type") == "Warning"]
         events = [PodEvent(e.get("reason") or "", e.get("message") or "", _last_observed(e)) for e in warnings]
         events.sort(key=lambda e: e.at.timestamp() if e.at is not None else 0.0)
-        return PodEvents(pod_uid, tuple(events), now())
+        return PodEvents(pod_uid, tuple(events), self._clock.now())
+
+
+def _without_generated_name(message: str, owner: Owner, action: CreatePod) -> str:
+    """Leave the name of a pool's pod out of a message: the next pod has another name, and the status would change."""
+    if isinstance(owner, Sandbox):
+        return message
+    return message.replace(action.manifest["metadata"]["name"], f"{owner.metadata.name}-…")
 
 
 def _last_observed(event: Json) -> Any:

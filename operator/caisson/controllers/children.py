@@ -1,11 +1,12 @@
 """Make objects what they should be: those that the core keeps so, beside pods."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from caisson.api.reasons import Reason
 from caisson.children.drift import REJECTED_REASON, matches_desired, patch_to_desired
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import now
+from caisson.kube.clock import Clock
 from caisson.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from caisson.kube.rejection import is_not_guarded, longer_streak, rejection_message
 from caisson.kube.resources import CHILD_RESOURCES
@@ -27,15 +28,14 @@ from caisson.timing import REPAIR_COUNT_RESET_AFTER
 class ChildObjects:
     """Applies objects. Raises KubeUnreachable, or a KubeError that is not about the owner: both are retried."""
 
-    def __init__(self, kube: KubeClient, children: Mapping[ChildKind, Store]) -> None:
+    def __init__(self, *, kube: KubeClient, clock: Clock, children: Mapping[ChildKind, Store]) -> None:
         """Act through this connection, and keep what is learnt of in these stores."""
-        self._kube, self._children = kube, children
+        self._kube, self._clock, self._children = kube, clock, children
 
-    async def apply(self, owner: Owner, failures: dict[ChildKind, FailureStreak], action: ApplyObject) -> bool:
-        """Make an object, or change it. Returns whether it is as it should be.
+    async def apply(self, owner: Owner, action: ApplyObject, before: FailureStreak | None) -> FailureStreak:
+        """Make an object, or change it. Returns the streak of its failures; it is a repair if the object is right now.
 
-        What is noted in `failures` counts where it is not, or does not stay so: whoever keeps changing it back gets
-        an answer that comes later each time.
+        Repairs count as failures as well: something that keeps changing the object back is answered later each time.
         """
         namespace, name = owner.metadata.namespace, action.manifest["metadata"]["name"]
         kind, rejected, problem = CHILD_RESOURCES[action.kind], REJECTED_REASON[action.kind], None
@@ -55,30 +55,24 @@ class ChildObjects:
         except KubeError as error:
             reason = Reason.NAMESPACE_NOT_GUARDED if is_not_guarded(error.message) else rejected
             problem = reason, rejection_message(error)
-        generation, before = owner.metadata.generation, failures.get(action.kind)
-        if problem is None:
-            message = f"something else keeps changing or deleting the {action.kind} {name}"
-            repairs = _repairs(before, generation)
-            failures[action.kind] = FailureStreak(rejected, message, generation, now(), repairs, is_repair=True)
-            return True
-        failures[action.kind] = longer_streak(problem, generation, before)
-        return False
+        generation, at = owner.metadata.generation, self._clock.now()
+        if problem is not None:
+            return longer_streak(problem, generation, before, at)
+        message = f"something else keeps changing or deleting the {action.kind} {name}"
+        return FailureStreak(rejected, message, generation, at, _repairs(before, generation, at), is_repair=True)
 
-    async def delete(
-        self, owner: Owner, failures: dict[ChildKind, FailureStreak], name: str, action: DeleteObject
-    ) -> None:
-        """Delete an object, if it still is the one of this UID; note in `failures` where that is refused."""
-        kind, generation = action.kind, owner.metadata.generation
+    async def delete(self, owner: Owner, action: DeleteObject, before: FailureStreak | None) -> FailureStreak | None:
+        """Delete an object, if it still is the one of this UID. Returns the streak of failures, None if it is over."""
+        kind, name = action.kind, action.name
         try:
             await self._kube.delete(CHILD_RESOURCES[kind], owner.metadata.namespace, name, action.uid)
         except (NotFound, Conflict):
-            # Gone, or another by now: the watch tells.
-            return
+            # It is gone, or it is another object by now. The watch reports that.
+            return before
         except KubeError as error:
             problem = REJECTED_REASON[kind], f"the {kind} {name} can't be deleted: {rejection_message(error)}"
-            failures[kind] = longer_streak(problem, generation, failures.get(kind))
-        else:
-            failures.pop(kind, None)
+            return longer_streak(problem, owner.metadata.generation, before, self._clock.now())
+        return None
 
     async def _inspect_existing(self, owner: Owner, name: str, kind: ChildKind) -> Problem | None:
         """The name is taken: by our own object, which the watch has not shown yet, or by somebody else's."""
@@ -96,10 +90,10 @@ class ChildObjects:
         return REJECTED_REASON[kind], describe_owner(kind, actual)
 
 
-def _repairs(before: FailureStreak | None, generation: int) -> int:
+def _repairs(before: FailureStreak | None, generation: int, now: datetime) -> int:
     """How many times in a row an object did not stay as it was made: none, of the first time that it is."""
     if before is None or not before.is_repair or before.generation != generation:
         return 0
-    if now() - before.at > REPAIR_COUNT_RESET_AFTER:
+    if now - before.at > REPAIR_COUNT_RESET_AFTER:
         return 0
     return before.count + 1

@@ -8,7 +8,7 @@ import structlog
 from caisson.api.resources import ObjectMeta
 from caisson.api.types import API_VERSION
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import now
+from caisson.kube.clock import Clock
 from caisson.kube.errors import AlreadyExists
 from caisson.model.errors import CaissonError
 from caisson.status.events import EventSpec
@@ -21,18 +21,18 @@ COMPONENT = "caisson"
 class EventRecorder:
     """Records notices. An Event that can't be recorded is only logged: it must not keep the work from going on."""
 
-    def __init__(self, kube: KubeClient, kind: str) -> None:
+    def __init__(self, *, kube: KubeClient, clock: Clock, kind: str) -> None:
         """Record Events of resources of this kind through this connection."""
-        self._kube, self._kind = kube, kind
+        self._kube, self._clock, self._kind = kube, clock, kind
 
     async def record(self, metadata: ObjectMeta, event: EventSpec) -> bool:
         """Write the Event and the log line of a transition. Returns False if that was done before."""
-        bound = log.bind(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, reason=str(event.reason))
+        bound = log.bind(reason=str(event.reason))
         if event.crash is not None:
             crash = event.crash.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"stdout", "hint"})
             bound = bound.bind(crash=crash)
         try:
-            await self._kube.create_event(metadata.namespace, _event(self._kind, metadata, event))
+            await self._kube.create_event(metadata.namespace, self._event(metadata, event))
         except AlreadyExists:
             return False
         except CaissonError as error:
@@ -41,29 +41,28 @@ class EventRecorder:
         write(f"{self._kind.lower()} transition", message=event.message)
         return True
 
-
-def _event(kind: str, metadata: ObjectMeta, event: EventSpec) -> dict[str, Any]:
-    at = now().strftime("%Y-%m-%dT%H:%M:%SZ")
-    suffix = secrets.token_hex(8) if event.key is None else f"{metadata.uid}.{event.key}"
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{metadata.name}.{suffix}", "namespace": metadata.namespace},
-        "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": kind,
-            "namespace": metadata.namespace,
-            "name": metadata.name,
-            "uid": metadata.uid,
-            "resourceVersion": metadata.resource_version,
-        },
-        "type": event.level,
-        "reason": str(event.reason),
-        "message": event.message,
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
-        "reportingInstance": "",
-        "firstTimestamp": at,
-        "lastTimestamp": at,
-        "count": 1,
-    }
+    def _event(self, metadata: ObjectMeta, event: EventSpec) -> dict[str, Any]:
+        at = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        suffix = secrets.token_hex(8) if event.key is None else f"{metadata.uid}.{event.key}"
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{metadata.name}.{suffix}", "namespace": metadata.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": self._kind,
+                "namespace": metadata.namespace,
+                "name": metadata.name,
+                "uid": metadata.uid,
+                "resourceVersion": metadata.resource_version,
+            },
+            "type": event.level,
+            "reason": str(event.reason),
+            "message": event.message,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": "",
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+        }

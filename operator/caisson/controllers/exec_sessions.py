@@ -1,22 +1,22 @@
 """Exec sessions in the background: a start of dockerd takes seconds, and no worker waits for it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 from weakref import WeakValueDictionary
 
 import structlog
 
-from caisson.controllers.memory import Memory
 from caisson.controllers.start_limiter import NodeStartLimiter
-from caisson.kube.clock import now
+from caisson.kube.clock import Clock
 from caisson.kube.exec import ExecError, ExecResult, Executor
 from caisson.model.actions import OpenSession, QueryIdleTime, SessionPurpose
 from caisson.model.key import Key
 from caisson.model.report import FailureCause, Report, ReportError, StartSucceeded, parse_report
-from caisson.model.session import IdleAnswer, SessionLost, SessionReported, SessionRunning
+from caisson.model.session import IdleAnswer, Session, SessionLost, SessionReported, SessionRunning
 from caisson.telemetry.metrics import Metrics
 from caisson.timing import IDLE_QUERY_TIMEOUT_SECONDS
 from caisson.util.sanitize import clean_line
@@ -35,111 +35,162 @@ class SessionLimits:
     per_namespace: int
 
 
+@dataclass(frozen=True)
+class PodSessions:
+    """What this process knows from the sessions into one pod. A restarted operator asks again."""
+
+    session: Session | None = None
+    """The session that is open, or whose end is not consumed yet."""
+
+    idle: IdleAnswer | None = None
+    looked_at: datetime | None = None
+    """When a session last saw dockerd alive."""
+
+
 class ExecSessions:
-    """Opens at most one session per Sandbox and a bounded number in all, and wakes the Sandbox when one ended."""
+    """Opens at most one session per pod and a bounded number in all, and keeps their reports until they are consumed.
+
+    It is a source of changes, as an informer is: a session that reports its first line, or that ends, changes what is
+    known of a pod.
+    """
 
     def __init__(
         self,
+        *,
         executor: Executor,
         limits: SessionLimits,
         start_limiter: NodeStartLimiter,
         metrics: Metrics,
+        clock: Clock,
+        changed: Callable[[Key], None],
         may_open: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Open no more sessions at a time than the limits say, at the pace that the nodes can bear.
+        """Open no more sessions at a time than the limits allow, at the pace that the nodes can bear.
 
-        `may_open` is asked right before a session is opened, which is lost where it says no.
+        `changed` is called with the key of the pod. `may_open` is asked right before a session is opened; if it returns
+        False, the session is lost.
         """
         self._executor, self._may_open, self._start_limiter = executor, may_open, start_limiter
+        self._clock, self._changed = clock, changed
         self._open, self._waiting = metrics.sessions.labels("open"), metrics.sessions.labels("waiting")
         self._free = asyncio.Semaphore(limits.in_all)
         # Weak: a namespace without sessions leaves nothing behind.
         self._free_in: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._per_namespace = limits.per_namespace
+        self._pods: dict[str, PodSessions] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def open(self, key: Key, memory: Memory, action: OpenSession) -> None:
+    def of(self, pod_uid: str) -> PodSessions:
+        """Return what is known from the sessions into a pod."""
+        return self._pods.get(pod_uid, PodSessions())
+
+    def consume(self, session: Session | None) -> None:
+        """Drop the end of a session that was recorded. A session that was opened meanwhile stays."""
+        if session is not None and self.of(session.pod_uid).session is session:
+            self._set(session.pod_uid, session=None)
+
+    def forget(self, pod_uid: Any) -> None:
+        """End the session into a pod that is gone, or that changed its owner, and drop what is known from it."""
+        self._pods.pop(pod_uid, None)
+        task = self._tasks.pop(pod_uid, None)
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """End all sessions. What they started in the pods goes on, and the next operator asks for its report."""
+        tasks = list(self._tasks.values())
+        for pod_uid in list(self._tasks):
+            self.forget(pod_uid)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def open(self, namespace: str, action: OpenSession) -> None:
         """Start a session, unless one runs already in this pod."""
-        if isinstance(memory.session, SessionRunning) and memory.session.pod_uid == action.pod_uid:
-            return
-        memory.close()
-        before = memory.session
-        lost = before.count if isinstance(before, SessionLost) and before.pod_uid == action.pod_uid else 0
-        memory.session = SessionRunning(action.pod_uid)
-        memory.session_task = asyncio.create_task(self._run(key, memory, action, lost), name=f"session {key}")
+        before = self.of(action.pod_uid).session
+        if not isinstance(before, SessionRunning):
+            lost = before.count if isinstance(before, SessionLost) else 0
+            self._start(action, self._run(Key(namespace, action.pod_name), action, lost))
 
-    async def _run(self, key: Key, memory: Memory, action: OpenSession, lost: int) -> None:
+    def query_idle_time(self, namespace: str, action: QueryIdleTime) -> None:
+        """Ask how long a sandbox was idle, unless a session runs already. Without an answer nothing is lost."""
+        if not isinstance(self.of(action.pod_uid).session, SessionRunning):
+            self._start(action, self._query(Key(namespace, action.pod_name), action))
+
+    def _start(self, action: OpenSession | QueryIdleTime, work: Coroutine[Any, Any, None]) -> None:
+        self._set(action.pod_uid, session=SessionRunning(action.pod_uid))
+        # The task inherits the context of the reconcile, and with it what its log lines name.
+        task = self._tasks[action.pod_uid] = asyncio.create_task(work, name=f"session {action.pod_name}")
+        task.add_done_callback(lambda ended: self._ended(action.pod_uid, ended))
+
+    def _ended(self, pod_uid: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(pod_uid) is task:
+            del self._tasks[pod_uid]
+
+    def _set(self, pod_uid: str, **fields: Any) -> None:
+        self._pods[pod_uid] = replace(self.of(pod_uid), **fields)
+
+    async def _run(self, pod: Key, action: OpenSession, lost: int) -> None:
+        uid = action.pod_uid
+
         def printed(first_line: bytes) -> None:
             kernel = _kernel(first_line)
-            if kernel is not None and memory.session == SessionRunning(action.pod_uid):
-                memory.session = SessionRunning(action.pod_uid, kernel)
-                memory.wake()
+            if kernel is not None and self.of(uid).session == SessionRunning(uid):
+                self._set(uid, session=SessionRunning(uid, kernel))
+                self._changed(pod)
 
         try:
-            result = await self._exec(key, action, action.timeout_seconds, printed)
+            result = await self._exec(pod, action, action.timeout_seconds, printed)
             report = _report(result, action)
         except (ExecError, ReportError) as error:
-            log.warning("session lost", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))
-            memory.session = SessionLost(action.pod_uid, str(error), now(), lost + 1)
+            log.warning("session lost", pod=pod.name, error=str(error))
+            self._set(uid, session=SessionLost(uid, str(error), self._clock.now(), lost + 1))
         except Exception as error:
-            # Nobody waits for this task: unless it says how it ended, the Sandbox would take the session for running.
-            log.exception("session failed", namespace=key.namespace, name=key.name, uid=memory.uid)
-            memory.session = SessionLost(action.pod_uid, type(error).__name__, now(), lost + 1)
+            # No code waits for this task: without an end, the session would count as running.
+            log.exception("session failed", pod=pod.name)
+            self._set(uid, session=SessionLost(uid, type(error).__name__, self._clock.now(), lost + 1))
         else:
-            memory.session = SessionReported(action.pod_uid, report, now())
-            if isinstance(report.outcome, StartSucceeded):
-                memory.looked_at = memory.session.at
-        memory.wake()
+            at = self._clock.now()
+            alive = {"looked_at": at} if isinstance(report.outcome, StartSucceeded) else {}
+            self._set(uid, session=SessionReported(uid, report, at), **alive)
+        self._changed(pod)
 
-    def ask(self, key: Key, memory: Memory, action: QueryIdleTime) -> None:
-        """Ask how long a sandbox was idle, unless a session runs already. Without an answer nothing is lost."""
-        if isinstance(memory.session, SessionRunning):
-            return
-        memory.close()
-        memory.session = SessionRunning(action.pod_uid)
-        memory.session_task = asyncio.create_task(self._ask(key, memory, action), name=f"idle {key}")
-
-    async def _ask(self, key: Key, memory: Memory, action: QueryIdleTime) -> None:
-        before = memory.idle
-        failures = before.failures if before is not None and before.pod_uid == action.pod_uid else 0
-        answer = IdleAnswer(action.pod_uid, now(), None, failures + 1)
+    async def _query(self, pod: Key, action: QueryIdleTime) -> None:
+        before = self.of(action.pod_uid).idle
+        failures = before.failures if before is not None else 0
+        answer = IdleAnswer(action.pod_uid, self._clock.now(), None, failures + 1)
         try:
-            result = await self._exec(key, action, IDLE_QUERY_TIMEOUT_SECONDS, lambda _: None)
+            result = await self._exec(pod, action, IDLE_QUERY_TIMEOUT_SECONDS, lambda _: None)
             seconds = _idle_seconds(result)
         except (ExecError, ReportError) as error:
             # Once: it may go on for as long as the pod has the toolbox that it has.
             write = log.warning if not failures else log.debug
-            write("idleness not known", namespace=key.namespace, name=key.name, uid=memory.uid, error=str(error))
+            write("idleness not known", pod=pod.name, error=str(error))
         except Exception:
-            log.exception("session failed", namespace=key.namespace, name=key.name, uid=memory.uid)
+            log.exception("session failed", pod=pod.name)
         else:
-            at = now()
+            at = self._clock.now()
             answer = IdleAnswer(action.pod_uid, at, at - timedelta(seconds=seconds))
-        memory.idle, memory.session = answer, None
-        memory.wake()
+        self._set(action.pod_uid, idle=answer, session=None)
+        self._changed(pod)
 
     async def _exec(
         self,
-        key: Key,
+        pod: Key,
         action: OpenSession | QueryIdleTime,
         timeout_seconds: float,
         printed: Callable[[bytes], None],
     ) -> ExecResult:
         """Run a command when it is its turn. Raises ExecError."""
-        # The namespace's own slots first: who waits for one takes none of the others'.
-        async with AsyncExitStack() as turn:
+        # The namespace's own slots first: a session that waits for one of them takes no slot of the others.
+        async with AsyncExitStack() as slots:
             with self._waiting.track_inprogress():
-                for slot in (
-                    self._slots_of(key.namespace),
-                    self._start_limiter.slot(action.node, key.namespace),
-                    self._free,
-                ):
-                    await turn.enter_async_context(slot)
+                await slots.enter_async_context(self._slots_of(pod.namespace))
+                start = await slots.enter_async_context(self._start_limiter.slot(action.node, pod.namespace))
+                await slots.enter_async_context(self._free)
             if not self._may_open():
                 raise ExecError("this operator does not hold the lease")
+            start.begin()
             with self._open.track_inprogress():
-                return await self._executor.run(
-                    key.namespace, action.pod_name, action.command, timeout_seconds, printed
-                )
+                return await self._executor.run(pod.namespace, pod.name, action.command, timeout_seconds, printed)
 
     def _slots_of(self, namespace: str) -> asyncio.Semaphore:
         slots = self._free_in.get(namespace)

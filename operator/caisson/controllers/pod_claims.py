@@ -1,7 +1,7 @@
 """Give a pool's pod to a Sandbox: at most one Sandbox gets it, whatever fails in between.
 
 The claim is written to the Sandbox's status first, then the pod's owner is changed, if the pod is still the version
-that was seen. Who comes after finds the claim in the status, and goes on with it or finds it void.
+that was chosen. The next reconcile finds the claim in the status, and completes it or finds it void.
 """
 
 import asyncio
@@ -15,21 +15,24 @@ from caisson.api.reasons import Reason
 from caisson.api.resources import Sandbox
 from caisson.api.spec.sandbox import PLURAL
 from caisson.config.model import Config
+from caisson.controllers.caches import Caches
 from caisson.controllers.children import ChildObjects
-from caisson.controllers.memory import Memory
 from caisson.controllers.status_writer import write_status
 from caisson.kube.client import KubeClient
+from caisson.kube.clock import Clock
 from caisson.kube.errors import KubeError, NotFound
 from caisson.kube.rejection import failure_streak, rejection_message
 from caisson.kube.resources import PODS
-from caisson.kube.store import Store
-from caisson.model.actions import ClaimPod
+from caisson.model.actions import ChildKind, ClaimPod
+from caisson.model.failure import FailureStreak, FailureStreaks, FailureSubject, PodStep
 from caisson.model.key import Key
+from caisson.model.outcome import Outcome
 from caisson.model.ownership import controller_of, owner_reference
 from caisson.pod.manifest import pod_labels
 from caisson.status.patch import as_json
 from caisson.util.merge_patch import merge_patch
 
+Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
 _MAY_HAVE_CHANGED = frozenset({404, 409, 422})
@@ -59,68 +62,78 @@ class Reservations:
 
 
 class PodClaimer:
-    """Takes pods out of pools."""
+    """Takes pods out of pools. It is a source of changes: no watch repeats a pod that the answer to a write showed."""
 
     def __init__(
         self,
+        *,
         kube: KubeClient,
         config: Config,
-        sandboxes: Store,
-        pods: Store,
+        clock: Clock,
+        caches: Caches,
         reservations: Reservations,
         child_objects: ChildObjects,
-        left: Callable[[Key, Key], None],
+        pod_changed: Callable[[Json], None],
     ) -> None:
-        """`left` is called with the key of a pod that has left its pool, or may have, and that of the pool."""
-        self._kube, self._config, self._child_objects, self._left = kube, config, child_objects, left
-        self._sandboxes, self._pods, self._reservations = sandboxes, pods, reservations
+        """`pod_changed` is called with a pod that a claim, successful or not, showed to be different."""
+        self._kube, self._config, self._clock, self._caches = kube, config, clock, caches
+        self._reservations, self._child_objects, self._pod_changed = reservations, child_objects, pod_changed
 
-    async def claim(self, key: Key, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> None:
-        """Take the pod. Where that fails the next look finds out what it has come to."""
+    async def claim(self, sandbox: Sandbox, claim: ClaimPod, streaks: FailureStreaks) -> Outcome:
+        """Take the pod. If that fails, the next reconcile finds out what became of it."""
+        namespace = sandbox.metadata.namespace
         with self._reservations.holding(claim.pod_uid):
-            if not await self._prepare(sandbox, memory, claim):
-                return
-            memory.claiming = claim.pod_uid
+            is_recorded, policy = await self._prepare(sandbox, claim, streaks)
+            policy_streaks: dict[FailureSubject, FailureStreak | None] = (
+                {ChildKind.NETWORK_POLICY: policy} if policy is not None else {}
+            )
+            if not is_recorded or (policy is not None and not policy.is_repair):
+                return Outcome(is_applied=False, streaks=policy_streaks)
+            problem = None
             try:
-                pod = await self._kube.patch(PODS, key.namespace, claim.pod_name, self._patch(sandbox, claim))
+                pod = await self._kube.patch(PODS, namespace, claim.pod_name, self._patch(sandbox, claim))
             except KubeError as error:
-                if error.status not in _MAY_HAVE_CHANGED or await self._is_unchanged(key, claim):
+                if error.status not in _MAY_HAVE_CHANGED or await self._is_unchanged(namespace, claim):
                     message = rejection_message(error)
-                    log.warning(
-                        "claim refused", namespace=key.namespace, name=key.name, pod=claim.pod_name, said=message
-                    )
+                    log.warning("claim rejected", pod=claim.pod_name, answer=message)
                     problem = Reason.POD_CLAIM_REJECTED, message
-                    memory.claim_failure = failure_streak(problem, sandbox.metadata.generation, memory.claim_failure)
+                is_applied = False
             else:
-                self._pods.put(pod)
-        assert sandbox.spec.pool_ref is not None  # noqa: S101
-        self._left(Key(key.namespace, claim.pod_name), Key(key.namespace, sandbox.spec.pool_ref.name))
+                self._observed(pod)
+                is_applied = True
+        before, generation = streaks.get(PodStep.CLAIM), sandbox.metadata.generation
+        if problem is not None:
+            before = failure_streak(problem, generation, before, self._clock.now())
+        return Outcome(is_applied=is_applied, streaks={**policy_streaks, PodStep.CLAIM: before})
 
-    async def _prepare(self, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
-        """Write the claim, and the policy beside it. Returns whether both are there."""
-        done = await asyncio.gather(
+    async def _prepare(
+        self, sandbox: Sandbox, claim: ClaimPod, streaks: FailureStreaks
+    ) -> tuple[bool, FailureStreak | None]:
+        """Write the claim, and the policy beside it. Returns whether the claim is there, and the policy's failures."""
+        recorded, policy = await asyncio.gather(
             self._record_claim(sandbox, claim),
-            self._ensure_policy(sandbox, memory, claim),
+            self._ensure_policy(sandbox, claim, streaks.get(ChildKind.NETWORK_POLICY)),
             return_exceptions=True,
         )
-        for outcome in done:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return all(done)
+        if isinstance(recorded, BaseException):
+            raise recorded
+        if isinstance(policy, BaseException):
+            raise policy
+        return recorded, policy
 
-    async def _ensure_policy(self, sandbox: Sandbox, memory: Memory, claim: ClaimPod) -> bool:
-        if claim.policy is None:
-            return True
-        return await self._child_objects.apply(sandbox, memory.child_failures, claim.policy)
+    async def _ensure_policy(
+        self, sandbox: Sandbox, claim: ClaimPod, before: FailureStreak | None
+    ) -> FailureStreak | None:
+        return await self._child_objects.apply(sandbox, claim.policy, before) if claim.policy is not None else None
 
     async def _record_claim(self, sandbox: Sandbox, claim: ClaimPod) -> bool:
         """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""
         if sandbox.status.pod_uid == claim.pod_uid:
             return True
         patch = merge_patch(as_json(sandbox.status), as_json(claim.status))
-        return await write_status(self._kube, self._sandboxes, PLURAL, sandbox.metadata, patch) is not None
+        return await write_status(self._kube, self._caches.sandboxes, PLURAL, sandbox.metadata, patch) is not None
 
-    def _patch(self, sandbox: Sandbox, claim: ClaimPod) -> dict[str, Any]:
+    def _patch(self, sandbox: Sandbox, claim: ClaimPod) -> Json:
         return {
             "metadata": {
                 "uid": claim.pod_uid,
@@ -130,18 +143,23 @@ class PodClaimer:
             }
         }
 
-    async def _is_unchanged(self, key: Key, claim: ClaimPod) -> bool:
-        """See what the pod is by now: ours, as when an answer was lost; the pool's, and changed; another's; or gone.
+    async def _is_unchanged(self, namespace: str, claim: ClaimPod) -> bool:
+        """Look at the pod again: it is the Sandbox's, as after a lost answer; the pool's, and changed; another's; gone.
 
-        Return whether it is none of these, but what was seen: then it is for something else that it may not be taken.
+        Return whether it is none of these, but unchanged: then something else keeps it from being claimed.
         """
         try:
-            pod = await self._kube.get(PODS, key.namespace, claim.pod_name)
+            pod = await self._kube.get(PODS, namespace, claim.pod_name)
         except NotFound:
-            stored_pod = self._pods.get(Key(key.namespace, claim.pod_name))
+            stored_pod = self._caches.pods.get(Key(namespace, claim.pod_name))
             if stored_pod is not None and stored_pod["metadata"]["uid"] == claim.pod_uid:
-                self._pods.remove(stored_pod)
+                self._caches.pods.remove(stored_pod)
+                self._pod_changed(stored_pod)
             return False
         if controller_of(pod) is not None:
-            self._pods.put(pod)
+            self._observed(pod)
         return bool(pod["metadata"]["resourceVersion"] == claim.resource_version)
+
+    def _observed(self, pod: Json) -> None:
+        if self._caches.pods.put(pod):
+            self._pod_changed(pod)

@@ -25,7 +25,7 @@ Json = dict[str, Any]
 class Preconditions:
     """Looks before a pod is made, and remembers for a while what it saw."""
 
-    def __init__(self, kube: KubeClient, config: Config) -> None:
+    def __init__(self, *, kube: KubeClient, config: Config) -> None:
         """Look through this connection."""
         self._kube, self._config = kube, config
         self._cache: dict[tuple[str, str], tuple[float, Problem | None]] = {}

@@ -24,6 +24,7 @@ class Rereader:
 
     def __init__(
         self,
+        *,
         kube: KubeClient,
         budget: Budget,
         stores: Mapping[Store, tuple[ApiResource, Callable[[Json], None]]],

@@ -1,77 +1,96 @@
-"""Turns on a node: so many at a time as it can bear, none for ever, and nobody waits for all of a neighbour's."""
+"""Start slots of a node: it gets as many starts at a time as it can bear, and namespaces take turns."""
 
 import asyncio
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from caisson.timing import START_SLOT_SECONDS
 
 
-class NodeStartLimiter:
-    """Hands out turns, a number of them on each node at a time.
+class StartSlot:
+    """A slot that is occupied until its time is over or its holder ends, whichever comes first."""
 
-    Namespaces that wait take turns, each with its own in the order in which they were asked for: whoever asks for many
-    delays itself.
+    def __init__(self, seconds: float, release: Callable[[], None]) -> None:
+        """Occupy a slot; its time does not run yet."""
+        self._seconds, self._release = seconds, release
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_occupied = True
+
+    def begin(self) -> None:
+        """Let the time run: the start itself begins now."""
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self.end)
+
+    def end(self) -> None:
+        """Release the slot, once."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._is_occupied:
+            self._is_occupied = False
+            self._release()
+
+
+class NodeStartLimiter:
+    """Hands out slots, a number of them on each node at a time.
+
+    Namespaces that wait take turns, each with its own requests in their order: a namespace with many requests delays
+    itself.
     """
 
-    def __init__(self, per_node: int, turn_seconds: float = START_SLOT_SECONDS) -> None:
-        """Hand out `per_node` turns at a time."""
-        self._seconds = turn_seconds
+    def __init__(self, per_node: int, slot_seconds: float = START_SLOT_SECONDS) -> None:
+        """Hand out `per_node` slots at a time."""
+        self._seconds = slot_seconds
         self._nodes: defaultdict[str, _Node] = defaultdict(lambda: _Node(per_node))
 
     @asynccontextmanager
-    async def slot(self, node: str, namespace: str) -> AsyncIterator[None]:
-        """Wait for a turn on a node; it ends with the block, or when its time is up, whatever comes first."""
-        turns = self._nodes[node]
-        await turns.acquire(namespace)
-        up = asyncio.get_running_loop().call_later(self._seconds, self._release, node)
+    async def slot(self, node: str, namespace: str) -> AsyncIterator[StartSlot]:
+        """Wait for a slot on a node; it ends with the block, or some time after its `begin` was called."""
+        await self._nodes[node].acquire(namespace)
+        slot = StartSlot(self._seconds, lambda: self._release(node))
         try:
-            yield
+            yield slot
         finally:
-            if not up.cancelled() and up.when() > asyncio.get_running_loop().time():
-                up.cancel()
-                self._release(node)
+            slot.end()
 
     def _release(self, node: str) -> None:
-        turns = self._nodes[node]
-        turns.release()
-        if turns.is_idle:
+        slots = self._nodes[node]
+        slots.release()
+        if slots.is_idle:
             # Nodes come and go.
             del self._nodes[node]
 
 
 class _Node:
-    def __init__(self, turns: int) -> None:
-        self._turns = self._free = turns
+    def __init__(self, slots: int) -> None:
+        self._slots = self._free = slots
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody has a turn, or waits for one."""
-        return self._free == self._turns and not self._waiting
+        """Whether all slots are free and nothing waits for one."""
+        return self._free == self._slots and not self._waiting
 
     async def acquire(self, namespace: str) -> None:
         if self._free > 0:
             self._free -= 1
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(namespace, deque()).append(turn)
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(namespace, deque()).append(slot)
         try:
-            await turn
+            await slot
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                # It was given to us in the same moment: to the next.
+            if slot.done() and not slot.cancelled():
+                # The slot came in the same moment: the next request gets it.
                 self.release()
             raise
 
     def release(self) -> None:
         while self._waiting:
             namespace, queue = self._waiting.popitem(last=False)
-            turn = queue.popleft()
+            slot = queue.popleft()
             if queue:
                 self._waiting[namespace] = queue
-            if not turn.done():
-                turn.set_result(None)
+            if not slot.done():
+                slot.set_result(None)
                 return
         self._free += 1

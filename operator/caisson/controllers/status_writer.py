@@ -9,7 +9,8 @@ from caisson.api.status.pool import SandboxPoolStatus
 from caisson.api.status.sandbox import SandboxStatus
 from caisson.api.types import ApiModel
 from caisson.kube.client import KubeClient
-from caisson.kube.errors import Conflict, NotFound
+from caisson.kube.errors import AnswerTooLarge, Conflict, NotFound
+from caisson.kube.resources import ApiResource
 from caisson.kube.store import Store
 from caisson.status.patch import as_json
 
@@ -28,6 +29,17 @@ async def write_status(kube: KubeClient, store: Store, plural: str, metadata: Ob
         return None
     store.refresh(written)
     return written
+
+
+async def read_again(kube: KubeClient, resource: ApiResource, stub: Json) -> Json | None:
+    """Return the object that a stub stands for, to write its status; None if it can't be read or has changed."""
+    try:
+        raw = await kube.find(resource, stub["metadata"]["namespace"], stub["metadata"]["name"])
+    except AnswerTooLarge:
+        # The store has reported it. To write a status, what it was before must be known.
+        return None
+    # If it is gone, or another one, the watch is about to report that.
+    return raw if raw is not None and raw["metadata"]["uid"] == stub["metadata"]["uid"] else None
 
 
 def readable_status(model: type[StatusT], raw: Json) -> StatusT:

@@ -2,22 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+import structlog
 
 from caisson.api.resources import Sandbox, SandboxPool
 from caisson.api.spec import pool as pool_api
 from caisson.api.status.sandbox import SandboxStatus
 from caisson.config.model import Config
 from caisson.controllers.actions import ActionExecutor
-from caisson.controllers.memory import Memory
+from caisson.controllers.caches import Caches
+from caisson.controllers.exec_sessions import ExecSessions
 from caisson.controllers.pod_claims import Reservations
-from caisson.kube.clock import now
-from caisson.kube.store import Store
+from caisson.kube.clock import Clock
+from caisson.kube.workqueue import Result, requeue_at
 from caisson.model.actions import FetchPodEvents, OpenSession, SessionPurpose
 from caisson.model.condition import ConditionResult
 from caisson.model.key import Key, OwnerKey, key_of, owner_key
-from caisson.model.observed import ClaimablePod, ObservedState
+from caisson.model.observed import ClaimablePod, ObservedState, PodEvents
 from caisson.model.ownership import is_owned_by
 from caisson.model.pod_snapshot import PodSnapshot, pod_snapshot
 from caisson.model.session import SessionLost, SessionReported
@@ -35,7 +38,7 @@ Json = dict[str, Any]
 class _State:
     """What this process knows of a pod. After a restart all of it is found out anew."""
 
-    memory: Memory
+    pod_uid: str
     status: SandboxStatus
     template_record: PodTemplateRecord
     phase: WarmPodPhase = WarmPodPhase.PENDING
@@ -45,8 +48,10 @@ class _State:
     until: datetime | None = None
     """Where it can be taken before the kubelet has called it ready: for how long."""
 
-    def apply(self, decision: WarmPodDecision, pod: PodSnapshot, at: datetime) -> bool:
-        """Know what was decided; tell whether a session's report was new in it."""
+    pod_events: PodEvents | None = None
+
+    def apply(self, decision: WarmPodDecision, pod: PodSnapshot, at: datetime) -> None:
+        """Take over what was decided."""
         self.status, self.phase, self.problem = decision.status, decision.phase, decision.problem
         self.until = decision.until
         if self.phase is not WarmPodPhase.AVAILABLE:
@@ -54,70 +59,73 @@ class _State:
         elif self.ready_since is None:
             # Of one that was ready before this process came, the kubelet knows since when.
             self.ready_since = min(at, pod.ready_changed_at or at) if pod.ready else at
-        is_told = isinstance(self.memory.session, SessionReported)
-        if is_told:
-            self.memory.session = None
-        return is_told
 
 
 class WarmPodController:
-    """Looks after the pods that pools own, and hands them out."""
+    """Looks after the pods that pools own, and hands them out.
+
+    What it knows of them is a source of changes for pools, as an informer is.
+    """
 
     def __init__(
         self,
+        *,
         config: Config,
-        pods: Store,
-        sandboxes: Store,
+        clock: Clock,
+        caches: Caches,
         actions: ActionExecutor,
+        sessions: ExecSessions,
         reservations: Reservations,
-        wake: Callable[[Key], None],
-        wake_after: Callable[[Key, float], None],
         pool_changed: Callable[[Key], None],
     ) -> None:
-        """`wake` and `wake_after` (seconds) are for a pod, `pool_changed` is for the pool of one that changed."""
-        self._config, self._actions = config, actions
-        self._pods, self._sandboxes = pods, sandboxes
-        self._wake, self._wake_after, self._pool_changed = wake, wake_after, pool_changed
-        self._reservations = reservations
+        """`pool_changed` is called with the key of a pool when more, or less, is known of a pod that it owns."""
+        self._config, self._clock, self._actions, self._sessions = config, clock, actions, sessions
+        self._pods, self._sandboxes, self._reservations = caches.pods, caches.sandboxes, reservations
+        self._pool_changed = pool_changed
         self._states: dict[Key, _State] = {}
         self._began: datetime | None = None
         """When this process, as the leader, first looked at a pool's pod or needed one."""
 
-    async def reconcile(self, key: Key) -> None:
+    async def reconcile(self, key: Key) -> Result:
         """Look at a pod of a pool, and do the one next thing for it."""
         self._begin()
         raw = self._pods.get(key)
         owner = _pool_key(raw) if raw is not None else None
         template_record = read_template(raw) if raw is not None else None
         if raw is None or owner is None or template_record is None:
-            self._forget(key)
-            return
-        view, state = pod_snapshot(raw), self._of(key, raw, template_record)
-        session = state.memory.session
-        if isinstance(session, SessionReported | SessionLost):
-            state.preload, its_own = preload_outcome(state.preload, session)
-            if its_own and isinstance(session, SessionLost):
-                # That the images are not there says nothing of dockerd.
-                state.memory.session = None
+            self._states.pop(key, None)
+            return Result(forget=True)
+        view, state = pod_snapshot(raw), self._state(key, raw, template_record)
+        structlog.contextvars.bind_contextvars(uid=view.uid)
+        self._take_preload_outcome(state)
+        session = self._sessions.of(view.uid).session
         observed = self._observe(raw, view, template_record, state)
-        at = now()
+        at = self._clock.now()
         decision = decide_warm_pod(observed, template_record, state.preload, self._config, at)
         before = state.phase, state.problem
-        if state.apply(decision, view, at):
-            # When to look again goes by what is known now.
-            self._wake_after(key, 0)
+        state.apply(decision, view, at)
+        has_news = isinstance(session, SessionReported)
+        if has_news:
+            self._sessions.consume(session)
         action = decision.plan.action
         if action is not None:
             if isinstance(action, OpenSession) and action.purpose is SessionPurpose.PRELOAD:
                 state.preload = state.preload.tried(at)
-            await self._actions.perform(key, observed.sandbox, state.memory, action)
-            if isinstance(action, FetchPodEvents):
-                # What they say is for the next look.
-                self._wake_after(key, 0)
+            outcome = await self._actions.perform(observed.sandbox, action, {})
+            state.pod_events = outcome.pod_events or state.pod_events
+            has_news = has_news or isinstance(action, FetchPodEvents)
         if before != (state.phase, state.problem):
             self._pool_changed(owner)
-        if decision.plan.requeue_at is not None:
-            self._wake_after(key, (decision.plan.requeue_at - at).total_seconds())
+        # The next decision is based on what is new.
+        return Result(timedelta(0)) if has_news else requeue_at(decision.plan.requeue_at, at)
+
+    def _take_preload_outcome(self, state: _State) -> None:
+        session = self._sessions.of(state.pod_uid).session
+        if isinstance(session, SessionReported | SessionLost):
+            state.preload, is_of_preload = preload_outcome(state.preload, session)
+            if is_of_preload and isinstance(session, SessionLost):
+                # That the images are not there says nothing of dockerd.
+                self._sessions.consume(session)
 
     def warm_pods_of(self, pool: SandboxPool, desired: DesiredPod | None) -> tuple[WarmPod, ...]:
         """Return the pods that a pool owns; `desired` is what they should be made from, None if that is not known."""
@@ -144,7 +152,7 @@ class WarmPodController:
             if not warm_pod.revision.has_pool_template or self._sandboxes.is_indexed(uid):
                 continue
             # The kubelet's word counts, whatever this process knew when it looked last.
-            is_ready = view.ready or (state is not None and state.until is not None and now() < state.until)
+            is_ready = view.ready or (state is not None and state.until is not None and self._clock.now() < state.until)
             is_available = warm_pod.phase is WarmPodPhase.AVAILABLE and is_ready
             if state is not None and is_available and warm_pod.ready_since is not None:
                 is_outdated = warm_pod.revision is not Revision.CURRENT
@@ -160,8 +168,13 @@ class WarmPodController:
         """Tell whether nobody has taken a pod, or is about to."""
         return pod_uid not in self._reservations and not self._sandboxes.is_indexed(pod_uid)
 
-    def _begin(self) -> None:
-        self._began = self._began or now()
+    def verified_by(self) -> datetime:
+        """Return until when the pods that an earlier operator left may prove to be available."""
+        return self._begin() + WARM_POD_VERIFICATION_WINDOW
+
+    def _begin(self) -> datetime:
+        self._began = self._began or self._clock.now()
+        return self._began
 
     def _is_being_verified(self, warm_pod: WarmPod, pod: PodSnapshot) -> bool:
         """Tell whether a pod, which may have been available before this process began, may prove so in a moment.
@@ -173,7 +186,12 @@ class WarmPodController:
         is_of_before = self._began - pod.created_at > CREATION_TIME_PRECISION
         is_undecided = warm_pod.phase in {WarmPodPhase.PENDING, WarmPodPhase.PRELOADING} and warm_pod.problem is None
         may_be_ready = pod.ready or awaits_first_probe(pod)
-        return is_of_before and is_undecided and may_be_ready and now() - self._began < WARM_POD_VERIFICATION_WINDOW
+        return (
+            is_of_before
+            and is_undecided
+            and may_be_ready
+            and self._clock.now() - self._began < WARM_POD_VERIFICATION_WINDOW
+        )
 
     def _owned(self, pool: SandboxPool) -> list[Json]:
         owner = OwnerKey(pool.metadata.namespace, pool_api.KIND, pool.metadata.name)
@@ -182,7 +200,7 @@ class WarmPodController:
 
     def _warm_pod(self, raw: Json, view: PodSnapshot, desired: DesiredPod | None) -> WarmPod:
         state = self._states.get(key_of(raw))
-        same = state if state is not None and state.memory.uid == view.uid else None
+        same = state if state is not None and state.pod_uid == view.uid else None
         return WarmPod(
             pod_name=view.name,
             pod_uid=view.uid,
@@ -209,28 +227,22 @@ class WarmPodController:
     ) -> ObservedState:
         owner, namespace = view.owner_uid or "", raw["metadata"]["namespace"]
         sandbox = placeholder_sandbox(namespace, view.name, owner, template_record.template, state.status)
-        memory = state.memory
+        sessions = self._sessions.of(view.uid)
         return ObservedState(
             sandbox=sandbox,
             pod=view,
-            session=memory.session,
-            pod_events=memory.pod_events,
-            looked_at=memory.looked_at,
+            session=sessions.session,
+            pod_events=state.pod_events,
+            looked_at=sessions.looked_at,
         )
 
-    def _of(self, key: Key, raw: Json, template_record: PodTemplateRecord) -> _State:
+    def _state(self, key: Key, raw: Json, template_record: PodTemplateRecord) -> _State:
         uid = raw["metadata"]["uid"]
         state = self._states.get(key)
-        if state is None or state.memory.uid != uid:
-            self._forget(key)
-            state = self._states[key] = _State(Memory(uid, lambda: self._wake(key)), SandboxStatus(), template_record)
+        if state is None or state.pod_uid != uid:
+            state = self._states[key] = _State(uid, SandboxStatus(), template_record)
         state.template_record = template_record
         return state
-
-    def _forget(self, key: Key) -> None:
-        state = self._states.pop(key, None)
-        if state is not None:
-            state.memory.close()
 
 
 def _problem(raw: Json, state: _State | None) -> ConditionResult | None:

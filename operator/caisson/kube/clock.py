@@ -1,8 +1,19 @@
-"""The time."""
+"""The wall clock, as a dependency that tests replace."""
 
 from datetime import UTC, datetime
+from typing import Protocol
 
 
-def now() -> datetime:
-    """Return the time in UTC."""
-    return datetime.now(UTC)
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return the current time in UTC."""
+
+
+class SystemClock:
+    """The clock of the operating system."""
+
+    def now(self) -> datetime:
+        """Return the current time in UTC."""
+        return datetime.now(UTC)

@@ -12,13 +12,13 @@ import asyncio
 import random
 import secrets
 import socket
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from caisson.config.model import LeaderElection
 from caisson.kube.client import KubeClient
+from caisson.kube.clock import Clock
 from caisson.kube.errors import Conflict, LeaseLost, NotFound
 from caisson.model.errors import CaissonError
 from caisson.timing import LEASE_RELEASE_TIMEOUT_SECONDS
@@ -30,9 +30,11 @@ log = structlog.get_logger(__name__)
 class LeaderElector:
     """A lease that this process wants, and may hold."""
 
-    def __init__(self, kube: KubeClient, namespace: str, pod: str | None, settings: LeaderElection) -> None:
+    def __init__(
+        self, *, kube: KubeClient, clock: Clock, namespace: str, pod: str | None, settings: LeaderElection
+    ) -> None:
         """Want the Lease of the settings' name in a namespace, for this process of a pod (None: of no pod)."""
-        self._kube, self._namespace, self._settings = kube, namespace, settings
+        self._kube, self._clock, self._namespace, self._settings = kube, clock, namespace, settings
         self._identity = f"{pod or socket.gethostname()}_{secrets.token_hex(4)}"
         self._of_this_pod = f"{pod}_" if pod else None
         self._held_until = 0.0
@@ -119,7 +121,7 @@ class LeaderElector:
         return now < self._observed_at + float(duration)
 
     def _spec(self, before: Json) -> Json:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         mine = before.get("holderIdentity") == self._identity
         return {
             "holderIdentity": self._identity,

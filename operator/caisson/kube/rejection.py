@@ -1,9 +1,9 @@
 """What it means when the API server rejects an object, and how often in a row it did."""
 
 import re
+from datetime import datetime
 
 from caisson.api.reasons import Reason
-from caisson.kube.clock import now
 from caisson.kube.errors import KubeError
 from caisson.model.failure import FailureStreak, Problem
 from caisson.timing import MAX_REJECTION_MESSAGE_BYTES
@@ -35,16 +35,18 @@ def rejection_reason(message: str) -> Reason:
     return Reason.POD_MUTATED if is_rejected_by_our_policy(message) else Reason.POD_REJECTED
 
 
-def failure_streak(problem: Problem | None, generation: int, before: FailureStreak | None) -> FailureStreak | None:
+def failure_streak(
+    problem: Problem | None, generation: int, before: FailureStreak | None, now: datetime
+) -> FailureStreak | None:
     """Return what is known of failures after one more try, for this generation of the spec."""
-    return None if problem is None else longer_streak(problem, generation, before)
+    return None if problem is None else longer_streak(problem, generation, before, now)
 
 
-def longer_streak(problem: Problem, generation: int, before: FailureStreak | None) -> FailureStreak:
+def longer_streak(problem: Problem, generation: int, before: FailureStreak | None, now: datetime) -> FailureStreak:
     """Return what is known of failures after one more of them."""
     failures = before.count if before is not None and before.generation == generation else 0
     reason, message = problem
-    return FailureStreak(reason, message, generation, now(), failures + 1)
+    return FailureStreak(reason, message, generation, now, failures + 1)
 
 
 def rejection_message(error: KubeError) -> str:

@@ -31,7 +31,7 @@ class _StoredObject:
 
     version: int
     uid: str
-    index: Hashable
+    indexes: "_Indexes"
     text: bytes
     created: float
     """When it was created, in seconds since the epoch."""
@@ -44,11 +44,15 @@ class _StoredObject:
         return dict(json.loads(self.text))
 
 
+_Indexes = tuple[Hashable, ...]
+"""Under what an object is found, by each of the store's indexes; None: not by this one."""
+
+
 class HistoryChanged(CaissonError):  # noqa: N818
     """Resource versions went backwards: the API server's storage was restored. List again."""
 
 
-def _ignore(_: Json) -> None:
+def _ignore(_: object) -> None:
     pass
 
 
@@ -61,24 +65,30 @@ class Store:
 
     def __init__(
         self,
-        index: Callable[[Json], Hashable] = lambda _: None,
-        *,
+        *indexes: Callable[[Json], Hashable],
         kind: str = "object",
         budget: Budget | None = None,
-        dropped: Callable[[Json], None] = _ignore,
     ) -> None:
-        """Start empty.
-
-        `index` says under what else than its key an object is to be found; None: under nothing. `dropped` is called
-        with the stub of an object that is dropped to make room for another one.
-        """
+        """Start empty. Each index returns under what else than its key an object is found; None: under nothing."""
         self._objects: dict[Key, _StoredObject] = {}
-        self._index_of = index
+        self._index_functions = indexes
         self._index: dict[Hashable, dict[Key, _StoredObject]] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
         self._listed_at: dict[str | None, int] = {}
-        self._kind, self._budget, self._dropped = kind, budget or Budget(), dropped
+        self._kind, self._budget = kind, budget or Budget()
+        self._dropped: Callable[[Json], None] = _ignore
+        self._unindexed: Callable[[Hashable], None] = _ignore
         self._reported: OrderedDict[str, None] = OrderedDict()
+
+    def subscribe(
+        self, *, dropped: Callable[[Json], None] = _ignore, unindexed: Callable[[Hashable], None] = _ignore
+    ) -> None:
+        """Call these on changes that no watch reports.
+
+        `dropped` is called with the stub of an object that is dropped to make room for another one, `unindexed` with
+        a value under which an object is not found any more.
+        """
+        self._dropped, self._unindexed = dropped, unindexed
 
     def get(self, key: Key) -> Json | None:
         """Return the object, None where there is none."""
@@ -92,6 +102,15 @@ class Store:
     def indexed(self, value: Hashable) -> list[Json]:
         """Return the objects that are to be found under this."""
         return [entry.read() for entry in self._index.get(value, {}).values()]
+
+    def indexed_keys(self, value: Hashable) -> list[Key]:
+        """Return the keys of the objects that are to be found under this."""
+        return list(self._index.get(value, ()))
+
+    def oldest_indexed(self, value: Hashable) -> Key | None:
+        """Return the key of the object that was created first of those that are to be found under this."""
+        entries = self._index.get(value, {})
+        return min(entries, key=lambda key: (entries[key].created, key), default=None)
 
     def is_indexed(self, value: Hashable) -> bool:
         """Tell whether there is any to be found under this."""
@@ -123,6 +142,8 @@ class Store:
         if entry is not None:
             self._drop(key, entry)
         self._keep(key, new_entry)
+        if entry is not None:
+            self._report_unindexed(entry, new_entry.indexes)
         if new_entry.reason is Reason.OBJECT_TOO_LARGE:
             self._report(new_entry.read())
         elif new_entry.reason is None:
@@ -137,17 +158,18 @@ class Store:
         text = _text(_without_ballast(obj))
         if not is_unreadable(obj):
             if len(text) <= SIMPLE_OBJECT_BYTES or _has_at_most(MAX_OBJECT_VALUES, obj):
-                return _StoredObject(version, obj["metadata"]["uid"], self._index_of(obj), text, created)
-            index, obj = self._index_of(obj), stub_of(obj, self._kind, Reason.OBJECT_TOO_LARGE, len(text))
+                return _StoredObject(version, obj["metadata"]["uid"], self._indexes_of(obj), text, created)
+            indexes, obj = self._indexes_of(obj), stub_of(obj, self._kind, Reason.OBJECT_TOO_LARGE, len(text))
         else:
             if has_unknown_owner(obj) and before is not None:
                 # No write changes an object's UID, and none of ours takes its owner away.
                 owners = before.read()["metadata"].get("ownerReferences")
                 obj = obj | {"metadata": obj["metadata"] | ({"ownerReferences": owners} if owners else {})}
-            index = self._index_of(obj)
-            if index is None and before is not None:
-                index = before.index
-        return _StoredObject(version, obj["metadata"]["uid"], index, _text(obj), created, reason_of(obj))
+            indexes = self._indexes_of(obj)
+            if before is not None:
+                pairs = zip(indexes, before.indexes, strict=True)
+                indexes = tuple(value if value is not None else previous for value, previous in pairs)
+        return _StoredObject(version, obj["metadata"]["uid"], indexes, _text(obj), created, reason_of(obj))
 
     def _is_better(self, key: Key, children: _StoredObject, entry: _StoredObject) -> bool:
         """Tell whether the same version of an object is worth keeping: its owner, or all of it, can be read by now."""
@@ -161,20 +183,30 @@ class Store:
 
     def _keep(self, key: Key, children: _StoredObject) -> None:
         self._objects[key] = children
-        if children.index is not None:
-            self._index.setdefault(children.index, {})[key] = children
+        for value in children.indexes:
+            if value is not None:
+                self._index.setdefault(value, {})[key] = children
 
     def _drop(self, key: Key, entry: _StoredObject) -> None:
         del self._objects[key]
-        if entry.index is not None:
-            entries = self._index[entry.index]
-            del entries[key]
-            if not entries:
-                del self._index[entry.index]
+        for value in entry.indexes:
+            if value is not None:
+                entries = self._index[value]
+                del entries[key]
+                if not entries:
+                    del self._index[value]
         if entry.reason is None:
             self._budget.give_back(key, len(entry.text))
         elif entry.reason is Reason.NAMESPACE_OVER_LIMIT:
             self._budget.forget(self, key)
+
+    def _indexes_of(self, obj: Json) -> _Indexes:
+        return tuple(function(obj) for function in self._index_functions)
+
+    def _report_unindexed(self, entry: _StoredObject, indexes: _Indexes = ()) -> None:
+        for value in entry.indexes:
+            if value is not None and value not in indexes:
+                self._unindexed(value)
 
     def shrink(self, key: Key) -> None:
         """Drop an object, but for a stub, because there is no room for it."""
@@ -222,6 +254,7 @@ class Store:
         if entry is None or entry.uid != uid:
             return False
         self._drop(key, entry)
+        self._report_unindexed(entry)
         self._budget.settle(key.namespace)
         return True
 
@@ -241,8 +274,9 @@ class Store:
         for key, previous in list(self._objects.items()):
             if within in (None, key.namespace):
                 self._objects[key] = outdated = replace(previous, version=-1)
-                if previous.index is not None:
-                    self._index[previous.index][key] = outdated
+                for value in previous.indexes:
+                    if value is not None:
+                        self._index[value][key] = outdated
         self._gone.clear()
         raise HistoryChanged(f"a list has the version {version}, and the one before {before}")
 

@@ -1,57 +1,75 @@
 """A keyed work queue: what controller-runtime calls a rate-limited workqueue, on asyncio.
 
-A key that is waiting is not added twice; a key that is worked on is not worked on at the same time by another worker,
-but again afterwards if it was added meanwhile; a key that failed comes back after a growing pause; a key can ask to
-be looked at again at some time, and keeps only its earliest wish.
+A key that waits is not added twice. A key that is being reconciled is not reconciled by another worker at the same
+time, but again afterwards if it was added meanwhile. A key whose reconcile failed comes back with exponential back-off.
+A key that is to come back at several times comes back at the earliest.
 """
 
 import asyncio
 import heapq
 import itertools
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Generic, TypeVar
 
-from caisson.telemetry.metrics import QueueMetrics
+import structlog
+
+from caisson.model.key import Key
+from caisson.telemetry.metrics import Metrics
 from caisson.timing import REQUEUE_CEILING_SECONDS
 from caisson.util.backoff import exponential
 
-KeyT = TypeVar("KeyT", bound=Hashable)
+log = structlog.get_logger(__name__)
 
 
-class WorkQueue(Generic[KeyT]):
-    """Keys to work on, with `work` called for one key at a time and for `workers` keys at once."""
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a reconcile that succeeded asks of the queue, as in controller-runtime."""
 
-    def __init__(
-        self,
-        work: Callable[[KeyT], Awaitable[None]],
-        on_error: Callable[[KeyT, Exception, float], None],
-        metrics: QueueMetrics,
-    ) -> None:
-        """Call `work` for each key; when it raises, `on_error` is told with the seconds until the next try."""
-        self._work, self._on_error, self._metrics = work, on_error, metrics
-        self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
-        self._queued: dict[KeyT, float] = {}
-        self._active: set[KeyT] = set()
-        self._dirty: set[KeyT] = set()
-        self._failures: dict[KeyT, int] = {}
-        self._scheduled: dict[KeyT, float] = {}
-        self._timers: list[tuple[float, int, KeyT]] = []
+    requeue_after: timedelta | None = None
+    """When to reconcile again if nothing changes; None: only when something changes."""
+
+    forget: bool = False
+    """The object is gone: the queue drops what it remembers of the key."""
+
+
+Reconcile = Callable[[Key], Awaitable[Result]]
+
+
+def requeue_at(moment: datetime | None, now: datetime) -> Result:
+    """Return the result of a reconcile that is to be repeated at some moment; None: only when something changes."""
+    return Result(max(moment - now, timedelta(0)) if moment is not None else None)
+
+
+class WorkQueue:
+    """The keys that a controller has to reconcile."""
+
+    def __init__(self, *, name: str, metrics: Metrics) -> None:
+        """Start empty. The name is that of the controller in metrics and logs."""
+        self._name, self._metrics, self._own_metrics = name, metrics, metrics.queue(name)
+        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._queued: dict[Key, float] = {}
+        self._active: set[Key] = set()
+        self._dirty: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._scheduled: dict[Key, float] = {}
+        self._timers: list[tuple[float, int, Key]] = []
         self._tick = itertools.count()
         self._timer_changed = asyncio.Event()
 
-    def add(self, key: KeyT) -> None:
-        """Work on the key as soon as a worker is free."""
+    def add(self, key: Key) -> None:
+        """Reconcile the key as soon as a worker is free."""
         if key in self._active:
             self._dirty.add(key)
         elif key not in self._queued:
             self._queued[key] = perf_counter()
             self._ready.put_nowait(key)
-            self._metrics.adds.inc()
-            self._metrics.depth.set(len(self._queued))
+            self._own_metrics.adds.inc()
+            self._own_metrics.depth.set(len(self._queued))
 
-    def add_after(self, key: KeyT, seconds: float) -> None:
-        """Work on the key after some seconds, unless it asked for an earlier time already."""
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Reconcile the key after some seconds, unless it comes back earlier anyway."""
         when = asyncio.get_running_loop().time() + max(0.0, seconds)
         if key in self._scheduled and self._scheduled[key] <= when:
             return
@@ -59,42 +77,60 @@ class WorkQueue(Generic[KeyT]):
         heapq.heappush(self._timers, (when, next(self._tick), key))
         self._timer_changed.set()
 
-    def forget(self, key: KeyT) -> None:
-        """Drop what is remembered of a key that is gone: its failures and its wish."""
-        self._failures.pop(key, None)
-        self._scheduled.pop(key, None)
+    @property
+    def waiting(self) -> frozenset[Key]:
+        """The keys that wait for a worker."""
+        return frozenset(self._queued) | self._dirty
 
-    async def run(self, workers: int) -> None:
-        """Work until cancelled."""
+    @property
+    def scheduled(self) -> frozenset[Key]:
+        """The keys that come back later."""
+        return frozenset(self._scheduled)
+
+    async def run(self, reconcile: Reconcile, *, workers: int) -> None:
+        """Reconcile keys until cancelled, several at a time."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._run_timers())
             for _ in range(workers):
-                group.create_task(self._run_worker())
+                group.create_task(self._run_worker(reconcile))
 
-    async def _run_worker(self) -> None:
+    async def _run_worker(self, reconcile: Reconcile) -> None:
         while True:
             key = await self._ready.get()
             began = perf_counter()
-            self._metrics.waited.observe(began - self._queued.pop(key))
-            self._metrics.depth.set(len(self._queued))
+            self._own_metrics.waited.observe(began - self._queued.pop(key))
+            self._own_metrics.depth.set(len(self._queued))
             self._active.add(key)
-            # What a wish was for is seen to now; the work may make a new one.
+            # This reconcile is the one that was scheduled; its result may schedule the next.
             self._scheduled.pop(key, None)
             try:
-                await self._work(key)
-                self._failures.pop(key, None)
-            except Exception as error:  # noqa: BLE001  whatever it is, the key must come back
-                failures = self._failures[key] = self._failures.get(key, 0) + 1
-                pause = exponential(failures, first=0.25, ceiling=REQUEUE_CEILING_SECONDS).total_seconds()
-                self._metrics.retries.inc()
-                self._on_error(key, error, pause)
-                self.add_after(key, pause)
+                await self._reconcile(key, reconcile)
             finally:
-                self._metrics.worked.observe(perf_counter() - began)
+                self._own_metrics.worked.observe(perf_counter() - began)
                 self._active.discard(key)
                 if key in self._dirty:
                     self._dirty.discard(key)
                     self.add(key)
+
+    async def _reconcile(self, key: Key, reconcile: Reconcile) -> None:
+        # The controller adds the object's UID, which the previous object of this worker must not leave behind.
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(controller=self._name, namespace=key.namespace, name=key.name)
+        try:
+            with self._metrics.reconciling(self._name):
+                result = await reconcile(key)
+        except Exception as error:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            pause = exponential(failures, first=0.25, ceiling=REQUEUE_CEILING_SECONDS).total_seconds()
+            self._own_metrics.retries.inc()
+            log.error("reconcile failed", retry_in_seconds=pause, exc_info=error)
+            self.add_after(key, pause)
+            return
+        self._failures.pop(key, None)
+        if result.forget:
+            self._scheduled.pop(key, None)
+        elif result.requeue_after is not None:
+            self.add_after(key, result.requeue_after.total_seconds())
 
     async def _run_timers(self) -> None:
         loop = asyncio.get_running_loop()
@@ -102,7 +138,7 @@ class WorkQueue(Generic[KeyT]):
             self._timer_changed.clear()
             while self._timers and self._timers[0][0] <= loop.time():
                 when, _, key = heapq.heappop(self._timers)
-                # A wish that was replaced by an earlier one, or seen to already, leaves its timer behind.
+                # A time that an earlier one replaced, or that is over, leaves its timer behind.
                 if self._scheduled.get(key) == when:
                     del self._scheduled[key]
                     self.add(key)

@@ -31,10 +31,11 @@ class ClaimPod:
 
 @dataclass(frozen=True)
 class DeletePod:
-    """Delete the pod, if it still is the one of this UID."""
+    """Delete the pod, if it still is the one of this UID and, if that is set, of this version."""
 
     pod_name: str
     pod_uid: str
+    resource_version: str | None = None
 
 
 class SessionPurpose(Enum):
@@ -94,9 +95,10 @@ class ApplyObject:
 
 @dataclass(frozen=True)
 class DeleteObject:
-    """Delete the object of the Sandbox's name, if it still is the one of this UID."""
+    """Delete the object of this name, if it still is the one of this UID."""
 
     kind: ChildKind
+    name: str
     uid: str
 
 

@@ -1,10 +1,12 @@
 """A failure that repeats: how often in a row an object was rejected or did not last, and when to retry."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from caisson.api.reasons import Reason
-from caisson.model.actions import Action, Plan
+from caisson.model.actions import Action, ChildKind, Plan
 from caisson.model.condition import ConditionResult, condition_result
 from caisson.timing import CREATE_RETRY_CEILING_SECONDS, REPAIR_CEILING_SECONDS
 from caisson.util.backoff import exponential
@@ -38,6 +40,19 @@ def retry_or_wait(
     due = failure.at + exponential(failure.count, ceiling=ceiling)
     return Plan(action) if now >= due else Plan(requeue_at=due), failure
 
+
+class PodStep(StrEnum):
+    """The steps towards a pod that the API server may reject."""
+
+    CREATION = "creation"
+    CLAIM = "claim"
+
+
+FailureSubject = PodStep | ChildKind
+"""What fails again and again: a step towards the pod, or a kind of child object."""
+
+FailureStreaks = Mapping[FailureSubject, FailureStreak]
+"""The failures that repeat, of one Sandbox or pool."""
 
 Problem = tuple[Reason, str]
 """Why an object was rejected, or may not be created: the reason, and the words for its message."""

@@ -50,8 +50,8 @@ class ObservedState:
     warm: ClaimablePod | None = None
     """A pod of the pool that can be taken, or that was about to be."""
 
-    warm_soon: bool = False
-    """The pool has one that is only just being looked at."""
+    warm_pods_verified_by: datetime | None = None
+    """The pool has pods that may prove to be available, until this time; None if it has none."""
 
     pool_missing: bool = False
     """There is no pool of the name in poolRef, and no pod that came from it."""

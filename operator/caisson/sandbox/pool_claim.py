@@ -11,7 +11,6 @@ from caisson.model.condition import ConditionResult, build_conditions, condition
 from caisson.model.observed import ClaimablePod, ObservedState
 from caisson.sandbox.creation import plan_creation
 from caisson.sandbox.state import SandboxState, waiting_state
-from caisson.timing import PENDING_WARM_POD_RETRY_DELAY
 
 
 def claim_from_pool(
@@ -33,8 +32,9 @@ def claim_from_pool(
         pod = observed.warm.pod
         claim = ClaimPod(pod.name, pod.uid, pod.resource_version, _claim(observed, observed.warm, now), policy)
         return waiting_state(observed, pending, Plan(claim))
-    if observed.warm_soon:
-        return waiting_state(observed, pending, Plan(requeue_at=now + PENDING_WARM_POD_RETRY_DELAY))
+    if observed.warm_pods_verified_by is not None:
+        # A pod that becomes available requeues the Sandbox.
+        return waiting_state(observed, pending, Plan(requeue_at=observed.warm_pods_verified_by))
     return replace(waiting_state(observed, pending, Plan()), origin=Origin.COLD)
 
 

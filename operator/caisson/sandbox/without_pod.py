@@ -15,7 +15,6 @@ from caisson.model.observed import ObservedState
 from caisson.sandbox.creation import plan_creation
 from caisson.sandbox.pool_claim import claim_from_pool
 from caisson.sandbox.state import SandboxState, ending_result, own_pod, waiting_state
-from caisson.timing import MISSING_POOL_RETRY_DELAY
 
 
 def stopped_state(observed: ObservedState, termination: TerminationRequest, now: datetime) -> SandboxState:
@@ -44,7 +43,8 @@ def state_without_pod(observed: ObservedState, network: ChildState, config: Conf
         return waiting_state(
             observed,
             condition_result("False", Reason.POOL_NOT_FOUND, external_message=pool.name),
-            Plan(requeue_at=now + MISSING_POOL_RETRY_DELAY),
+            # A change of the pool requeues the Sandbox.
+            Plan(),
         )
     if network.problem is not None and not network.is_up_to_date:
         return waiting_state(observed, network.problem, Plan())

@@ -7,31 +7,24 @@ import copy
 from collections.abc import Callable
 from typing import Any, cast
 
+from kubernetes.aio import client
+
 from caisson.config.model import Config
-from caisson.controllers.actions import ActionExecutor
-from caisson.controllers.children import ChildObjects
-from caisson.controllers.exec_sessions import ExecSessions, SessionLimits
-from caisson.controllers.pod_claims import PodClaimer, Reservations
-from caisson.controllers.pool import PoolController
-from caisson.controllers.preconditions import Preconditions
-from caisson.controllers.sandbox import SandboxController
-from caisson.controllers.start_limiter import NodeStartLimiter
-from caisson.controllers.warm_pods import WarmPodController
 from caisson.kube.client import KubeClient
+from caisson.kube.clock import SystemClock
 from caisson.kube.errors import KubeUnreachable, kube_error
 from caisson.kube.exec import ExecError, ExecResult, Executor
 from caisson.kube.resources import CHILD_RESOURCES, PODS, ApiResource
-from caisson.kube.store import Store
-from caisson.model.actions import ChildKind
+from caisson.kube.workqueue import Result
 from caisson.model.errors import CaissonError
-from caisson.model.key import Key, claimed_pod, owner_key
-from caisson.telemetry.health import Health
-from caisson.telemetry.metrics import Metrics
+from caisson.model.key import Key
+from caisson.operator import build_operator
 from tests.unit.operator.builders import CONFIG, POD_UID
 from tests.unit.operator.model.test_report import READY, b64, line
 
 Json = dict[str, Any]
 KEY = Key("default", "demo")
+now = SystemClock().now
 GUARDED = (
     "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'caisson-sandbox-pods' with binding 'caisson-sandbox-pods'"
     " denied request: caisson: spec.runtimeClassName: set one of gvisor"
@@ -159,8 +152,10 @@ class FakeKube:
             raise kube_error("PATCH", 409, "Conflict", "changed")
         self.status_writes.append(patch["status"])
         children = {field: value for field, value in patch["status"].items() if field not in self.pruned}
-        self.sandbox = merged(self.sandbox, {"status": children})
-        answer = self._stamp(self.sandbox)
+        changed = merged(self.sandbox, {"status": children})
+        is_same = changed == self.sandbox
+        self.sandbox = changed
+        answer = copy.deepcopy(changed) if is_same else self._stamp(changed)
         if self.lost_answers:
             raise self.lost_answers.pop(0)
         return answer
@@ -229,52 +224,26 @@ class World:
 
     def operator_restarts(self) -> None:
         """Forget all but what is in the cluster."""
-        self.sandboxes, self.pods = Store(index=claimed_pod), Store(index=owner_key)
-        self.pool_store, self.metrics = Store(), Metrics()
-        self.children = {kind: Store() for kind in ChildKind}
-        self.wishes: list[float] = []
-        kube = cast("KubeClient", self.kube)
-        sessions = ExecSessions(cast("Executor", self.executor), SessionLimits(4, 4), NodeStartLimiter(4), self.metrics)
-        preconditions, reservations = Preconditions(kube, self.config), Reservations()
-        child_objects = ChildObjects(kube, self.children)
-        claims = PodClaimer(kube, self.config, self.sandboxes, self.pods, reservations, child_objects, lambda *_: None)
-        actions = ActionExecutor(kube, sessions, claims, preconditions, self.pods, child_objects)
-
-        def wish(_: Key, seconds: float) -> None:
-            self.wishes.append(seconds)
-
-        def nothing(_: Key) -> None:
-            pass
-
-        self.warm_pods = WarmPodController(
-            self.config, self.pods, self.sandboxes, actions, reservations, nothing, wish, nothing
+        self.results: list[Result] = []
+        off = self.config.leader_election.model_copy(update={"enabled": False})
+        self.operator = build_operator(
+            self.config.model_copy(update={"leader_election": off}),
+            client.Configuration(),
+            kube=cast("KubeClient", self.kube),
+            executor=cast("Executor", self.executor),
         )
-        policies = self.children[ChildKind.NETWORK_POLICY]
-        self.pools = PoolController(
-            self.config,
-            kube,
-            self.pool_store,
-            self.pods,
-            policies,
-            self.warm_pods,
-            child_objects,
-            preconditions,
-            reservations,
-            wish,
+        caches = self.operator.caches
+        self.sandboxes, self.pods, self.pool_store, self.children = (
+            caches.sandboxes,
+            caches.pods,
+            caches.pools,
+            caches.children,
         )
-        self.reconciler = SandboxController(
-            self.config,
-            kube,
-            self.sandboxes,
-            self.pods,
-            self.children,
-            self.pools,
-            actions,
-            Health(),
-            self.metrics,
-            nothing,
-            wish,
-            nothing,
+        self.metrics, self.sessions = self.operator.telemetry.metrics, self.operator.sessions
+        self.reconciler, self.pools, self.warm_pods = (
+            self.operator.sandboxes,
+            self.operator.pools,
+            self.operator.warm_pods,
         )
         self.watches_deliver()
 
@@ -290,7 +259,7 @@ class World:
     async def reconcile(self, times: int = 1) -> None:
         """Look at the Sandbox some times, with the sessions' tasks having their turn between."""
         for _ in range(times):
-            await self.reconciler.reconcile(KEY)
+            self.results.append(await self.reconciler.reconcile(KEY))
             for _ in range(5):
                 await asyncio.sleep(0)
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from caisson.api.resources import SandboxPool
-from caisson.kube.clock import now
 from caisson.kube.errors import KubeError, KubeUnreachable, kube_error
 from caisson.kube.exec import ExecResult
 from caisson.kube.resources import NETWORK_POLICIES, PODS, ApiResource
@@ -27,7 +26,7 @@ from tests.unit.operator.builders import (
     make_sandbox,
     raw_sandbox,
 )
-from tests.unit.operator.fakes import READY_ANSWER, FakeKube, World, merged
+from tests.unit.operator.fakes import READY_ANSWER, FakeKube, World, merged, now
 from tests.unit.operator.model.test_report import line
 
 Json = dict[str, Any]

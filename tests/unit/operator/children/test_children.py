@@ -195,14 +195,13 @@ async def test_whoever_keeps_changing_it_back_is_answered_later_each_time_and_to
     assert patches == 2
     assert world.condition() == ("False", Reason.SERVICE_REJECTED)
     assert "something else keeps changing or deleting the Service demo" in str(world.kube.sandbox["status"])
-    previous = world.reconciler._memories[KEY].child_failures[ChildKind.SERVICE]
-    world.reconciler._memories[KEY].child_failures[ChildKind.SERVICE] = replace(
-        previous, at=previous.at - timedelta(minutes=11)
-    )
+    record = world.reconciler._records[KEY]
+    previous = record.streaks[ChildKind.SERVICE]
+    record.streaks = {**record.streaks, ChildKind.SERVICE: replace(previous, at=previous.at - timedelta(minutes=11))}
     await world.reconcile()
     assert world.kube.beside[SERVICES]["spec"]["ports"]
     assert world.condition() == ("True", Reason.READY)
-    assert world.reconciler._memories[KEY].child_failures[ChildKind.SERVICE].count == 0
+    assert world.reconciler._records[KEY].streaks[ChildKind.SERVICE].count == 0
 
 
 @pytest.mark.parametrize(

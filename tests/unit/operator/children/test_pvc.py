@@ -71,7 +71,7 @@ async def test_a_claim_of_an_earlier_sandbox_of_this_name_is_waited_for() -> Non
     await world.reconcile(2)
     assert world.condition() == ("False", Reason.POD_TERMINATING)
     assert world.kube.pods_created == 0
-    assert world.wishes
+    assert world.results[-1].requeue_after is not None
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,19 @@
 """The shell around the core: the queue, the stores, what is written, and a reconcile of a cluster in memory."""
 
-from typing import Any, cast
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from caisson.api.reasons import Reason
 from caisson.api.status.pool import SandboxPoolStatus
 from caisson.api.status.sandbox import SandboxStatus
-from caisson.controllers.exec_sessions import ExecSessions, SessionLimits
-from caisson.controllers.memory import Memory
-from caisson.controllers.start_limiter import NodeStartLimiter
 from caisson.controllers.status_writer import readable_status, stored_status
 from caisson.kube.errors import KubeError, KubeUnreachable, kube_error
-from caisson.kube.exec import ExecResult, Executor
 from caisson.kube.store import Store
-from caisson.model.actions import OpenSession, SessionPurpose
 from caisson.model.errors import CaissonError
-from caisson.model.key import Key
-from caisson.model.session import SessionLost, SessionReported, SessionRunning
-from caisson.telemetry.metrics import Metrics
 from tests.unit.operator.builders import make_sandbox, make_spec, raw_sandbox
-from tests.unit.operator.fakes import KEY, KILLED_ANSWER, READY_ANSWER, UNREACHABLE, FakeExecutor, World, becomes_ready
+from tests.unit.operator.fakes import KEY, KILLED_ANSWER, READY_ANSWER, UNREACHABLE, World, becomes_ready
 
 Json = dict[str, Any]
 
@@ -231,9 +224,9 @@ async def test_a_session_that_ends_in_an_unforeseen_error_is_a_lost_one(world: W
     world.pods.put(world.kube.pod_runs())
     world.executor.answers = [RuntimeError("nobody thought of this")]
     await world.reconcile(2)
-    world.wishes.clear()
     await world.reconcile()
-    assert world.wishes[-1] < 2
+    assert world.results[-1].requeue_after is not None
+    assert world.results[-1].requeue_after < timedelta(seconds=2)
 
 
 async def test_an_invalid_spec_is_told_once(world: World) -> None:
@@ -311,38 +304,11 @@ def test_a_pod_that_lost_our_label_and_has_it_again_is_seen_again() -> None:
     assert store.put(thing(7))
 
 
-async def test_the_kernel_is_known_while_dockerd_still_starts() -> None:
-    observed: list[object] = []
-    memory = Memory("uid", lambda: observed.append(memory.session))
-    executor = FakeExecutor()
-    executor.answers = [ExecResult(0, b'{"event":"isolated","kernel64":"Z1Zpc29y"}\n', b"")]
-    sessions = ExecSessions(cast("Executor", executor), SessionLimits(1, 1), NodeStartLimiter(1), Metrics())
-    sessions.open(
-        Key("default", "demo"), memory, OpenSession("demo", "pod", "node", ("start",), 1.0, SessionPurpose.START)
-    )
-    assert memory.session_task is not None
-    await memory.session_task
-    assert observed[0] == SessionRunning("pod", "gVisor")
-    assert isinstance(observed[-1], SessionLost)
-
-
-@pytest.mark.parametrize(("cause", "is_told"), [("NotGVisor", True), ("Exited", False)])
-async def test_a_look_at_the_kernel_takes_no_other_failure_for_an_answer(cause: str, is_told: bool) -> None:
-    memory, executor = Memory("uid", lambda: None), FakeExecutor()
-    executor.answers = [ExecResult(1, f'{{"event":"failed","cause":"{cause}"}}\n'.encode(), b"")]
-    sessions = ExecSessions(cast("Executor", executor), SessionLimits(1, 1), NodeStartLimiter(1), Metrics())
-    sessions.open(
-        Key("default", "demo"), memory, OpenSession("demo", "pod", "node", ("verify",), 1.0, SessionPurpose.KERNEL)
-    )
-    assert memory.session_task is not None
-    await memory.session_task
-    assert isinstance(memory.session, SessionReported if is_told else SessionLost)
-
-
-async def test_what_an_older_crd_does_not_keep_is_written_once(world: World) -> None:
+async def test_a_status_field_that_an_older_crd_prunes_is_not_written_in_a_loop(world: World) -> None:
     world.kube.pruned = {"startup"}
     await becomes_ready(world)
-    written = len(world.kube.status_writes)
-    await world.reconcile(5)
-    assert len(world.kube.status_writes) == written
+    await world.reconcile()
+    requeue_after = world.results[-1].requeue_after
+    assert requeue_after is not None
+    assert requeue_after > timedelta(seconds=1)
     assert world.condition() == ("True", Reason.READY)

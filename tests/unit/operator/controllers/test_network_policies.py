@@ -1,5 +1,6 @@
 """The NetworkPolicy of a Sandbox as the controller keeps it."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -47,7 +48,8 @@ async def test_without_it_there_is_no_pod_and_the_api_servers_words_are_told() -
     assert world.condition("PodRunning") == ("False", Reason.NETWORK_POLICY_REJECTED)
     assert "exceeded quota" in world.kube.sandbox["status"]["conditions"][0]["message"]
     assert world.kube.pods_created == 0
-    assert 0 < min(wish for wish in world.wishes if wish > 0) <= 1
+    delays = [result.requeue_after for result in world.results if result.requeue_after]
+    assert timedelta(0) < min(delays) <= timedelta(seconds=1)
     world.operator_restarts()
     await becomes_ready(world)
     assert world.condition() == ("True", Reason.READY)

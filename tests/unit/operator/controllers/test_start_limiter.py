@@ -50,9 +50,12 @@ async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
 
 
 async def test_what_hangs_makes_room_and_gives_its_turn_back_once() -> None:
-    start_limiter = NodeStartLimiter(1, turn_seconds=0.01)
-    async with start_limiter.slot("a", "one"), asyncio.timeout(10), start_limiter.slot("a", "one"):
-        await asyncio.sleep(0.02)
+    start_limiter = NodeStartLimiter(1, slot_seconds=0.01)
+    async with start_limiter.slot("a", "one") as first:
+        first.begin()
+        async with asyncio.timeout(10), start_limiter.slot("a", "one") as second:
+            second.begin()
+            await asyncio.sleep(0.02)
     # Each of the two was given back by the clock; had its end given it back again, there would be three by now.
     entered: list[int] = []
     leave = asyncio.Event()
@@ -70,9 +73,20 @@ async def test_what_hangs_makes_room_and_gives_its_turn_back_once() -> None:
 
 
 async def test_a_node_without_turns_is_forgotten() -> None:
-    start_limiter = NodeStartLimiter(1, turn_seconds=0.01)
-    async with start_limiter.slot("one", "n"):
+    start_limiter = NodeStartLimiter(1, slot_seconds=0.01)
+    async with start_limiter.slot("one", "n") as slot:
+        slot.begin()
         await asyncio.sleep(0.03)
     async with start_limiter.slot("two", "n"):
         assert set(start_limiter._nodes) == {"two"}
     assert not start_limiter._nodes
+
+
+async def test_a_slot_that_has_not_begun_does_not_run_out() -> None:
+    start_limiter = NodeStartLimiter(1, slot_seconds=0.01)
+    async with start_limiter.slot("a", "one") as slot:
+        waiting = asyncio.create_task(start_limiter.slot("a", "two").__aenter__())
+        await asyncio.sleep(0.03)
+        assert not waiting.done()
+        slot.begin()
+        await asyncio.wait_for(waiting, 10)

@@ -290,8 +290,10 @@ class Held:
         def note(stub: Json) -> None:
             self.dropped.append(stub["metadata"]["name"])
 
-        self.store = Store(claimed_pod, kind="Sandbox", budget=self.budget, dropped=note)
-        self.other = Store(kind="Pod", budget=self.budget, dropped=note)
+        self.store = Store(claimed_pod, kind="Sandbox", budget=self.budget)
+        self.other = Store(kind="Pod", budget=self.budget)
+        for store in (self.store, self.other):
+            store.subscribe(dropped=note)
 
     def restorable(self) -> list[str]:
         """Return the names of what there is room for."""

@@ -230,7 +230,9 @@ async def test_what_there_is_room_for_again_is_read_again() -> None:
     def note(obj: Json) -> None:
         changed.append(obj["metadata"]["name"])
 
-    task = asyncio.create_task(Rereader(cast("KubeClient", server), budget, {store: (PODS, note)}).run())
+    task = asyncio.create_task(
+        Rereader(kube=cast("KubeClient", server), budget=budget, stores={store: (PODS, note)}).run()
+    )
     store.remove(thing("a", 2))
     await until(lambda: not names(store)["c"], task)
     assert names(store) == {"b": False, "c": False, "d": True}
@@ -243,7 +245,7 @@ async def test_what_can_not_be_read_again_stays_as_it_is(answer: Exception | Non
     server = Scripted([], [])
     server.objects = {"c": answer, "d": answer}
     store.remove(thing("a", 2))
-    await Rereader(cast("KubeClient", server), budget, {store: (PODS, lambda _: None)}).read()
+    await Rereader(kube=cast("KubeClient", server), budget=budget, stores={store: (PODS, lambda _: None)}).read()
     assert names(store) == {"b": False, "c": True, "d": True}
     assert store.get(Key("ns", "c")) is not None
 
@@ -256,7 +258,7 @@ async def test_an_object_that_can_not_be_read_keeps_no_other_from_being_read(err
     server = Scripted([], [])
     server.objects = {"c": error, "d": aged("d")}
     store.remove(thing("a", 2))
-    reader = Rereader(cast("KubeClient", server), budget, {store: (PODS, lambda _: None)})
+    reader = Rereader(kube=cast("KubeClient", server), budget=budget, stores={store: (PODS, lambda _: None)})
     await reader.read()
     assert names(store) == {"b": False, "c": True, "d": False}
     store.remove(thing("b", 2))
@@ -271,7 +273,7 @@ async def test_an_object_that_could_not_be_read_is_read_a_minute_later(monkeypat
     server = Scripted([], [])
     server.objects = {"c": AnswerTooLarge("no"), "d": None}
     store.remove(thing("a", 2))
-    reader = Rereader(cast("KubeClient", server), budget, {store: (PODS, lambda _: None)})
+    reader = Rereader(kube=cast("KubeClient", server), budget=budget, stores={store: (PODS, lambda _: None)})
     await reader.read()
     server.objects["c"] = aged("c")
     await asyncio.sleep(0.03)
@@ -284,7 +286,7 @@ async def test_a_server_that_does_not_answer_ends_the_round() -> None:
     server = Scripted([], [])
     server.objects = dict.fromkeys("cd", KubeUnreachable("no"))
     store.remove(thing("a", 2))
-    reader = Rereader(cast("KubeClient", server), budget, {store: (PODS, lambda _: None)})
+    reader = Rereader(kube=cast("KubeClient", server), budget=budget, stores={store: (PODS, lambda _: None)})
     for _ in range(2):
         await reader.read()
     assert server.found == ["c", "c"]

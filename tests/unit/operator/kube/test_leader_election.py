@@ -9,6 +9,7 @@ from kubernetes.aio import client
 
 from caisson.config.model import LeaderElection
 from caisson.kube.client import KubeClient
+from caisson.kube.clock import SystemClock
 from caisson.kube.errors import (
     KubeUnreachable,
     LeaseLost,
@@ -77,7 +78,13 @@ async def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 def candidate(leases: Leases, pod: str | None) -> LeaderElector:
-    return LeaderElector(cast("KubeClient", leases), "caisson-system", pod, SETTINGS)
+    return LeaderElector(
+        kube=cast("KubeClient", leases),
+        clock=SystemClock(),
+        namespace="caisson-system",
+        pod=pod,
+        settings=SETTINGS,
+    )
 
 
 async def test_the_first_leads_and_the_second_waits_until_it_is_not_heard_of(time: Time) -> None:

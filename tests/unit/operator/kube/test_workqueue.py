@@ -1,29 +1,36 @@
 """The work queue."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
-from caisson.kube.workqueue import WorkQueue
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from caisson.kube.workqueue import Result, WorkQueue, requeue_at
+from caisson.model.key import Key
 from caisson.telemetry.metrics import Metrics
 
-# The queue
+A, B = Key("one", "a"), Key("two", "b")
 
 
-class Worked:
-    """Runs a queue and keeps what it worked on."""
+class Controller:
+    """Runs a queue and records what was reconciled."""
 
     def __init__(self) -> None:
-        self.keys: list[str] = []
+        self.keys: list[Key] = []
         self.at_once = self.most_at_once = 0
-        self.errors: list[float] = []
         self.failing = 0
+        self.results: list[Result] = []
+        self.contexts: list[dict[str, object]] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.queue: WorkQueue[str] = WorkQueue(
-            self.work, lambda _key, _error, pause: self.errors.append(pause), Metrics().queue("sandbox")
-        )
+        self.queue = WorkQueue(name="sandbox", metrics=Metrics())
 
-    async def work(self, key: str) -> None:
+    async def reconcile(self, key: Key) -> Result:
         self.keys.append(key)
+        structlog.contextvars.bind_contextvars(**({"uid": "u"} if key == A else {}))
+        self.contexts.append(structlog.contextvars.get_contextvars())
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await self.gate.wait()
@@ -31,62 +38,106 @@ class Worked:
         if self.failing:
             self.failing -= 1
             raise RuntimeError
+        return self.results.pop(0) if self.results else Result()
 
-    async def for_(self, seconds: float, workers: int = 3) -> None:
-        task = asyncio.create_task(self.queue.run(workers))
+    async def run(self, seconds: float, workers: int = 3) -> None:
+        task = asyncio.create_task(self.queue.run(self.reconcile, workers=workers))
         await asyncio.sleep(seconds)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_key_that_waits_is_not_added_twice() -> None:
-    worked = Worked()
-    worked.queue.add("a")
-    worked.queue.add("a")
-    worked.queue.add("b")
-    await worked.for_(0.02)
-    assert worked.keys == ["a", "b"]
+    controller = Controller()
+    for key in (A, A, B):
+        controller.queue.add(key)
+    await controller.run(0.02)
+    assert controller.keys == [A, B]
 
 
-async def test_a_key_is_worked_on_by_one_worker_and_again_when_it_was_added_meanwhile() -> None:
-    worked = Worked()
-    worked.gate.clear()
-    worked.queue.add("a")
-    running = asyncio.create_task(worked.for_(0.1))
+async def test_a_key_that_was_added_meanwhile_is_reconciled_again() -> None:
+    controller = Controller()
+    controller.gate.clear()
+    controller.queue.add(A)
+    running = asyncio.create_task(controller.run(0.1))
     await asyncio.sleep(0.02)
-    worked.queue.add("a")
-    worked.queue.add("a")
+    controller.queue.add(A)
+    controller.queue.add(A)
     await asyncio.sleep(0.02)
-    assert worked.keys == ["a"]
-    worked.gate.set()
+    assert controller.keys == [A]
+    controller.gate.set()
     await running
-    assert worked.keys == ["a", "a"]
-    assert worked.most_at_once == 1
+    assert controller.keys == [A, A]
+    assert controller.most_at_once == 1
 
 
-async def test_a_key_that_fails_comes_back_after_a_pause_that_doubles_and_is_forgiven() -> None:
-    worked = Worked()
-    worked.failing = 2
-    worked.queue.add("a")
-    await worked.for_(0.9)
-    assert worked.keys == ["a", "a", "a"]
-    assert worked.errors == [0.25, 0.5]
+async def test_a_failed_key_comes_back_with_back_off_until_it_succeeds() -> None:
+    controller = Controller()
+    controller.failing = 2
+    controller.queue.add(A)
+    with capture_logs() as logs:
+        await controller.run(0.9)
+        assert controller.keys == [A, A, A]
+        controller.failing = 1
+        controller.queue.add(A)
+        await controller.run(0.02)
+    # The success in between reset the back-off.
+    assert [line["retry_in_seconds"] for line in logs] == [0.25, 0.5, 0.25]
 
 
-async def test_of_two_wishes_the_earlier_counts_and_only_that() -> None:
-    for first, second in ((0.02, 5.0), (5.0, 0.02)):
-        worked = Worked()
-        worked.queue.add_after("a", first)
-        worked.queue.add_after("a", second)
-        await worked.for_(0.1)
-        assert worked.keys == ["a"]
+@pytest.mark.parametrize(("first", "second"), [(0.02, 5.0), (5.0, 0.02)])
+async def test_a_key_comes_back_once_at_the_earliest_time(first: float, second: float) -> None:
+    controller = Controller()
+    controller.queue.add_after(A, first)
+    controller.queue.add_after(A, second)
+    await controller.run(0.1)
+    assert controller.keys == [A]
 
 
-async def test_work_sees_to_a_wish_and_forgetting_drops_it() -> None:
-    worked = Worked()
-    worked.queue.add_after("a", 0.03)
-    worked.queue.add("a")
-    worked.queue.add_after("b", 0.03)
-    worked.queue.forget("b")
-    await worked.for_(0.1)
-    assert worked.keys == ["a"]
+async def test_a_reconcile_takes_the_place_of_the_scheduled_one() -> None:
+    controller = Controller()
+    controller.queue.add_after(A, 0.03)
+    controller.queue.add(A)
+    await controller.run(0.1)
+    assert controller.keys == [A]
+
+
+async def test_a_result_brings_the_key_back_later() -> None:
+    controller = Controller()
+    controller.results = [Result(timedelta(0)), Result(timedelta(seconds=0.02)), Result(timedelta(seconds=60))]
+    controller.queue.add(A)
+    await controller.run(0.1)
+    assert controller.keys == [A, A, A]
+    assert controller.queue.scheduled == {A}
+
+
+async def test_a_result_that_forgets_drops_what_was_scheduled_meanwhile() -> None:
+    controller = Controller()
+    controller.gate.clear()
+    controller.results = [Result(forget=True)]
+    controller.queue.add(A)
+    running = asyncio.create_task(controller.run(0.1))
+    await asyncio.sleep(0.02)
+    controller.queue.add_after(A, 0.01)
+    controller.queue.add_after(A, 60)
+    controller.gate.set()
+    await running
+    assert controller.queue.scheduled == set()
+
+
+async def test_logs_of_a_reconcile_name_the_object_and_no_other() -> None:
+    controller = Controller()
+    controller.queue.add(A)
+    controller.queue.add(B)
+    await controller.run(0.02, workers=1)
+    assert controller.contexts == [
+        {"controller": "sandbox", "namespace": "one", "name": "a", "uid": "u"},
+        {"controller": "sandbox", "namespace": "two", "name": "b"},
+    ]
+
+
+def test_a_time_that_is_over_means_at_once() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    assert requeue_at(None, now) == Result()
+    assert requeue_at(now + timedelta(seconds=5), now) == Result(timedelta(seconds=5))
+    assert requeue_at(now - timedelta(seconds=5), now) == Result(timedelta(0))

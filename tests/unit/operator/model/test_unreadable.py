@@ -1,6 +1,7 @@
 """What can't be read is unknown: nothing is made in its place, and nothing is deleted because of it."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,7 +48,6 @@ async def test_a_sandbox_whose_pod_is_too_large_has_no_second_one(*, is_complete
     await becomes_ready(result)
     assert result.condition() == ("True", "Ready")
     if restarts:
-        result.pods = Store()
         pod, result.kube.pod = result.kube.pod, None
         result.operator_restarts()
         result.kube.pod = pod
@@ -138,7 +138,7 @@ async def test_an_object_beside_the_pod_that_is_too_large_is_left_alone(kind: Ch
 def is_over_limit(result: World, budget: Budget) -> None:
     """Let the operator have no room for Sandboxes."""
     result.sandboxes = Store(claimed_pod, kind="Sandbox", budget=budget)
-    result.reconciler._sandboxes = result.sandboxes
+    result.reconciler._caches = replace(result.operator.caches, sandboxes=result.sandboxes)
     result.sandboxes.put(copy.deepcopy(result.kube.sandbox))
 
 

@@ -1,17 +1,14 @@
 """A pod that does not run on gVisor is deleted, and the next one waits until something may have been corrected."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from caisson.api.reasons import Reason
 from caisson.api.resources import Sandbox
 from caisson.config.model import Isolation, ToolboxDelivery
-from caisson.controllers.exec_sessions import ExecSessions, SessionLimits
-from caisson.controllers.memory import Memory
-from caisson.controllers.start_limiter import NodeStartLimiter
-from caisson.kube.exec import ExecResult, Executor
+from caisson.kube.exec import ExecResult
 from caisson.model.actions import (
     CreatePod,
     DeletePod,
@@ -27,7 +24,6 @@ from caisson.pod.manifest import render_pod
 from caisson.pod.template_annotation import PodTemplateRecord
 from caisson.pool.revision import placeholder_sandbox
 from caisson.pool.warm_pod import PreloadState, WarmPodPhase, decide_warm_pod
-from caisson.telemetry.metrics import Metrics
 from tests.unit.operator.builders import (
     CONFIG,
     NOW,
@@ -45,8 +41,9 @@ from tests.unit.operator.builders import (
     reported,
     written,
 )
-from tests.unit.operator.fakes import KEY, FakeExecutor
+from tests.unit.operator.fakes import FakeExecutor
 from tests.unit.operator.model.test_report import b64, line
+from tests.unit.operator.sessions import make_sessions, settled
 
 CHECKOUT = Path(__file__).parents[4]
 
@@ -145,13 +142,11 @@ def test_a_session_into_a_verified_pod_knows_that_the_kernel_is_gvisors() -> Non
 async def test_a_report_of_another_kernel_than_before_is_a_lost_session(is_verified: bool, expected: type) -> None:
     executor = FakeExecutor()
     executor.answers = [ExecResult(1, line("failed", cause="NotGVisor", detail64=b64("Linux")), b"")]
-    sessions = ExecSessions(cast("Executor", executor), SessionLimits(1, 1), NodeStartLimiter(1), Metrics())
-    memory = Memory("uid", lambda: None)
-    session = OpenSession("demo", POD_UID, "node", ("start",), 1, SessionPurpose.START, is_verified=is_verified)
-    sessions.open(KEY, memory, session)
-    assert memory.session_task is not None
-    await memory.session_task
-    assert isinstance(memory.session, expected)
+    sessions = make_sessions(executor)
+    action = OpenSession("demo", POD_UID, "node", ("start",), 1, SessionPurpose.START, is_verified=is_verified)
+    sessions.open("default", action)
+    await settled(sessions)
+    assert isinstance(sessions.of(POD_UID).session, expected)
 
 
 def test_events_are_looked_up_from_the_moment_that_a_pod_has_a_node() -> None:

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from caisson.kube.clock import now
 from caisson.kube.errors import Conflict, KubeUnreachable, kube_error
 from caisson.kube.exec import ExecResult
+from caisson.kube.workqueue import Result
+from caisson.model.failure import PodStep
 from caisson.model.key import Key
 from caisson.pool.failures import Failures
-from tests.unit.operator.fakes import READY_ANSWER
+from tests.unit.operator.fakes import READY_ANSWER, now
 from tests.unit.operator.model.test_report import b64, line
 from tests.unit.operator.pools import POOL_KEY, PRELOADED_ANSWER, PoolWorld
 
@@ -47,26 +48,27 @@ class TestTrouble:
         for is_taken in (False, True):
             world = PoolWorld(replicas=1)
             names = await world.fill()
-            memory = world.pools._memories[POOL_KEY]
-            memory.failures = Failures(5, datetime(2026, 1, 1, tzinfo=UTC))
+            record = world.pools._records[POOL_KEY]
+            record.failures = Failures(5, datetime(2026, 1, 1, tzinfo=UTC))
             await world.pools.reconcile(POOL_KEY)
-            assert memory.failures.count == 5
+            assert record.failures.count == 5
             if is_taken:
                 await world.reconcile()
             else:
                 await self.fail(world, names)
             await world.pools.reconcile(POOL_KEY)
-            assert memory.failures.count == (0 if is_taken else 6)
+            assert record.failures.count == (0 if is_taken else 6)
 
     async def test_a_refusal_that_stays_the_same_is_written_once(self, world: PoolWorld) -> None:
         writes = []
         for _ in range(3):
             world.kube.pod_errors = [kube_error("POST", 403, "Forbidden", "{name} is forbidden: exceeded quota")]
             await world.pools.reconcile(POOL_KEY)
-            memory = world.pools._memories[POOL_KEY]
-            assert memory.create_failure is not None
-            memory.create_failure = replace(memory.create_failure, at=datetime(2026, 1, 1, tzinfo=UTC))
-            memory.changed_since = datetime(2026, 1, 1, tzinfo=UTC)
+            record = world.pools._records[POOL_KEY]
+            assert PodStep.CREATION in record.streaks
+            rejected = record.streaks[PodStep.CREATION]
+            record.streaks = {PodStep.CREATION: replace(rejected, at=datetime(2026, 1, 1, tzinfo=UTC))}
+            record.changed_since = datetime(2026, 1, 1, tzinfo=UTC)
             world.watches_deliver()
             writes.append(copy.deepcopy(world.kube.pool["status"]))
         assert "warm-… is forbidden: exceeded quota" in str(writes[1])
@@ -99,9 +101,7 @@ class TestTrouble:
         world.kube.all_pods[name]["spec"]["nodeName"] = "node"
         world.kube._stamp(world.kube.all_pods[name])
         world.watches_deliver()
-        world.wishes.clear()
-        await world.warm_pods.reconcile(Key("default", name))
-        assert world.wishes == [0]
+        assert await world.warm_pods.reconcile(Key("default", name)) == Result(timedelta(0))
 
     async def test_after_a_restart_a_sandbox_waits_for_those_that_are_being_looked_at(self, world: PoolWorld) -> None:
         (name,) = await world.fill()

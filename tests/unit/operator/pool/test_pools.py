@@ -1,6 +1,7 @@
 """Pools: how many pods there are, what they are good for, and that a Sandbox gets one of them, and nobody else."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ class TestUnreadable:
         await world.fill()
         names = set(world.kube.all_pods)
         world.pool_store = Store(kind="SandboxPool", budget=Budget(100, 100))
-        world.pools._pools = world.pool_store
+        world.pools._caches = replace(world.operator.caches, pools=world.pool_store)
         world.pool_store.put(copy.deepcopy(world.kube.pool))
         finds: list[str] = []
 
@@ -71,8 +72,9 @@ class TestUnreadable:
 
     async def test_a_pool_that_is_over_the_limit_at_the_first_look_has_an_event_that_says_so(self) -> None:
         world = PoolWorld(replicas=1)
-        world.pools._pools = Store(kind="SandboxPool", budget=Budget(100, 100))
-        world.pools._pools.put(copy.deepcopy(world.kube.pool))
+        world.pool_store = Store(kind="SandboxPool", budget=Budget(100, 100))
+        world.pools._caches = replace(world.operator.caches, pools=world.pool_store)
+        world.pool_store.put(copy.deepcopy(world.kube.pool))
 
         async def find(kind: ApiResource, namespace: str, name: str) -> Json:
             return copy.deepcopy(world.kube.pool)

@@ -39,7 +39,8 @@ class TestPreload:
         previous, key = world.warm_pods._states[Key("default", name)], Key("default", name)
         for _ in range(LOST_SESSIONS_BEFORE_UNKNOWN + 1):
             # Long ago, so that the next attempt is due.
-            previous.preload, previous.memory.looked_at = replace(previous.preload, at=NOW), NOW
+            previous.preload = replace(previous.preload, at=NOW)
+            world.sessions._set(previous.pod_uid, looked_at=NOW)
             world.executor.answers = [READY_ANSWER, ExecError("broken")]
             for _ in range(4):
                 await world.warm_pods.reconcile(key)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from caisson.kube.clock import now
 from caisson.model.key import Key
 from caisson.pool.warm_pod import WarmPodPhase
 from tests.unit.operator.builders import make_sandbox
+from tests.unit.operator.fakes import now
 from tests.unit.operator.pools import POOL_KEY, PoolWorld, make_pool
 
 Json = dict[str, Any]

@@ -1,0 +1,96 @@
+"""What the operator knows of the cluster: one store per kind, and by what else than their names objects are found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from caisson.api.reasons import ConditionType, Reason
+from caisson.api.spec import pool, sandbox
+from caisson.api.status.sandbox import Origin
+from caisson.kube.budget import Budget
+from caisson.kube.resources import PODS
+from caisson.kube.store import Store
+from caisson.model.actions import ChildKind
+from caisson.model.key import Key, claimed_pod, owner_key
+
+Json = dict[str, Any]
+
+_WITHOUT_POD = frozenset({Reason.EXPIRED, Reason.SUSPENDED})
+"""Why a Sandbox is to have no pod."""
+
+
+@dataclass(frozen=True)
+class Caches:
+    """The stores of all kinds of objects."""
+
+    sandboxes: Store
+    """Found by the UID of the pod that their status names, by WaitsForPool and by WaitsForWarmPod."""
+
+    pools: Store
+    pods: Store
+    """Found by OwnerKey and by UID."""
+
+    children: Mapping[ChildKind, Store]
+
+    @classmethod
+    def create(cls, budget: Budget | None = None) -> "Caches":
+        """Return empty stores that share a budget."""
+        return cls(
+            sandboxes=Store(claimed_pod, waits_for_pool, waits_for_warm_pod, kind=sandbox.KIND, budget=budget),
+            pools=Store(kind=pool.KIND, budget=budget),
+            pods=Store(owner_key, pod_uid, kind=PODS.kind, budget=budget),
+            children={kind: Store(kind=kind, budget=budget) for kind in ChildKind},
+        )
+
+
+@dataclass(frozen=True)
+class WaitsForPool:
+    """Names the Sandboxes without a pod that refer to this pool: a change of the pool may concern each of them."""
+
+    pool: Key
+
+
+@dataclass(frozen=True)
+class WaitsForWarmPod:
+    """Names those of them that get a pod of the pool as soon as one is available."""
+
+    pool: Key
+
+
+def pod_uid(pod: Json) -> str:
+    """Return the UID of a pod."""
+    return str(pod["metadata"]["uid"])
+
+
+def waits_for_pool(sandbox: Json) -> WaitsForPool | None:
+    """Return the pool that a Sandbox without a pod refers to; None if it refers to none, or is to have no pod."""
+    spec, status = _table(sandbox.get("spec")), _table(sandbox.get("status"))
+    name = _table(spec.get("poolRef")).get("name")
+    if not isinstance(name, str) or "podUID" in status or spec.get("suspend") is True:
+        return None
+    if "deletionTimestamp" in sandbox["metadata"] or _pod_reason(status) in _WITHOUT_POD:
+        return None
+    return WaitsForPool(Key(sandbox["metadata"]["namespace"], name))
+
+
+def waits_for_warm_pod(sandbox: Json) -> WaitsForWarmPod | None:
+    """Return the pool if a pod of it is all that a Sandbox waits for."""
+    waits, status = waits_for_pool(sandbox), _table(sandbox.get("status"))
+    is_cold = _table(status.get("pool")).get("origin") == Origin.COLD
+    if waits is None or is_cold or _pod_reason(status) not in {None, Reason.POD_PENDING}:
+        return None
+    return WaitsForWarmPod(waits.pool)
+
+
+def _pod_reason(status: Json) -> str | None:
+    """Return the reason of the condition PodRunning. A status may hold anything."""
+    conditions = status.get("conditions")
+    for condition in conditions if isinstance(conditions, list) else ():
+        if _table(condition).get("type") == ConditionType.POD_RUNNING:
+            reason = _table(condition).get("reason")
+            return reason if isinstance(reason, str) else None
+    return None
+
+
+def _table(value: object) -> Json:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,36 @@
+"""Exec sessions for the tests."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from caisson.controllers.exec_sessions import ExecSessions, SessionLimits
+from caisson.controllers.start_limiter import NodeStartLimiter
+from caisson.kube.clock import SystemClock
+from caisson.kube.exec import Executor
+from caisson.model.key import Key
+from caisson.telemetry.metrics import Metrics
+
+
+def make_sessions(
+    executor: object,
+    changed: Callable[[Key], None] = lambda _: None,
+    limits: SessionLimits | None = None,
+    start_limiter: NodeStartLimiter | None = None,
+    **options: Any,
+) -> ExecSessions:
+    """Make sessions that this executor answers."""
+    return ExecSessions(
+        executor=cast("Executor", executor),
+        limits=limits or SessionLimits(4, 4),
+        start_limiter=start_limiter or NodeStartLimiter(4),
+        metrics=Metrics(),
+        clock=SystemClock(),
+        changed=changed,
+        **options,
+    )
+
+
+async def settled(sessions: ExecSessions) -> None:
+    """Wait until no session runs."""
+    await asyncio.gather(*sessions._tasks.values(), return_exceptions=True)
