@@ -225,9 +225,8 @@ class World:
     def operator_restarts(self) -> None:
         """Forget all but what is in the cluster."""
         self.results: list[Result] = []
-        off = self.config.leader_election.model_copy(update={"enabled": False})
         self.operator = build_operator(
-            self.config.model_copy(update={"leader_election": off}),
+            self.config,
             client.Configuration(),
             kube=cast("KubeClient", self.kube),
             executor=cast("Executor", self.executor),

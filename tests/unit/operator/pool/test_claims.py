@@ -1,13 +1,17 @@
 """A Sandbox takes a pod from its pool."""
 
 import copy
+from typing import Any
 
 import pytest
 
 from caisson.kube.errors import KubeUnreachable
 from caisson.model.ownership import SANDBOX_LABEL
+from tests.unit.operator.builders import make_sandbox
 from tests.unit.operator.fakes import merged
-from tests.unit.operator.pools import POOL_KEY, PoolWorld
+from tests.unit.operator.pools import POOL_KEY, PoolWorld, make_pool
+
+Json = dict[str, Any]
 
 
 class TestClaims:
@@ -126,6 +130,53 @@ class TestClaims:
         await world.reconcile(3)
         assert "demo" in world.kube.all_pods
         assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
+
+    async def test_a_pod_that_is_being_claimed_goes_to_no_other_sandbox(self, world: PoolWorld) -> None:
+        await world.fill()
+        found: list[object] = []
+        write = world.kube.patch_status
+
+        async def observed_write(plural: str, namespace: str, name: str, patch: Json) -> Json:
+            # The claim is not in the status yet.
+            found.append(world.pools.find_warm_pod(make_sandbox(name="other", uid="other"), make_pool())[0])
+            return await write(plural, namespace, name, patch)
+
+        world.kube.patch_status = observed_write  # type: ignore[method-assign]
+        await world.reconcile()
+        assert found[0] is None
+        assert world.condition() == ("True", "Ready")
+
+    async def test_a_pod_that_its_pool_deletes_goes_to_no_sandbox(self, world: PoolWorld) -> None:
+        await world.fill()
+        found: list[object] = []
+        delete = world.kube.delete
+
+        async def observed_delete(*arguments: Any) -> None:
+            found.append(world.pools.find_warm_pod(make_sandbox(), make_pool())[0])
+            await delete(*arguments)
+
+        world.kube.delete = observed_delete  # type: ignore[method-assign]
+        world.pool_store.put(merged(world.kube.pool, {"metadata": {"resourceVersion": "99"}, "spec": {"replicas": 0}}))
+        await world.pools.reconcile(POOL_KEY)
+        assert found == [None]
+        assert world.kube.all_pods == {}
+
+    async def test_a_void_claim_requeues_the_pool(self, world: PoolWorld) -> None:
+        """The pod that the Sandbox can't have is the pool's again."""
+        (name,) = await world.fill()
+        await world.dies_at_the_claim()
+        world.kube.before_patch = lambda: None
+        world.kube.turns_unready(name, 7)
+        world.operator_restarts()
+        assert world.operator.queues.pools.waiting == set()
+        await world.reconcile(3)
+        assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
+        assert world.operator.queues.pools.waiting == {POOL_KEY}
+
+    async def test_a_claim_requeues_the_pool_a_moment_later(self, world: PoolWorld) -> None:
+        await world.fill()
+        await world.reconcile()
+        assert POOL_KEY in world.operator.queues.pools.scheduled
 
     async def test_a_pool_does_not_delete_what_a_sandbox_has_claimed(self, world: PoolWorld) -> None:
         (name,) = await world.fill()

@@ -1,12 +1,13 @@
 """Sandboxes whose pool has no pod for them."""
 
 import copy
+from datetime import timedelta
 
 import pytest
 
 from caisson.api.status.sandbox import Origin
 from caisson.kube.resources import SERVICES
-from tests.unit.operator.fakes import READY_ANSWER
+from tests.unit.operator.fakes import KEY, READY_ANSWER
 from tests.unit.operator.pools import PoolWorld
 
 
@@ -110,3 +111,9 @@ class TestCold:
         await world.reconcile(2)
         assert world.condition() == ("False", "PoolNotFound")
         assert world.owners() == {}
+        # It does not poll: the pool requeues it.
+        requeue_after = world.results[-1].requeue_after
+        assert requeue_after is not None
+        assert requeue_after > timedelta(minutes=1)
+        world.operator.router.pool_changed(world.kube.pool)
+        assert KEY in world.operator.queues.sandboxes.waiting

@@ -13,7 +13,7 @@ from caisson.kube.workqueue import Result
 from caisson.model.failure import PodStep
 from caisson.model.key import Key
 from caisson.pool.failures import Failures
-from tests.unit.operator.fakes import READY_ANSWER, now
+from tests.unit.operator.fakes import KEY, READY_ANSWER, now
 from tests.unit.operator.model.test_report import b64, line
 from tests.unit.operator.pools import POOL_KEY, PRELOADED_ANSWER, PoolWorld
 
@@ -110,7 +110,9 @@ class TestTrouble:
         await world.warm_pods.reconcile(Key("default", name))
         await world.reconcile()
         assert "pool" not in world.kube.sandbox["status"]
+        assert KEY not in world.operator.queues.sandboxes.waiting
         await world.look([name])
+        assert KEY in world.operator.queues.sandboxes.waiting
         await world.reconcile()
         assert world.owners() == {name: "Sandbox/demo"}
 
@@ -135,8 +137,12 @@ class TestTrouble:
     async def test_a_sandbox_does_not_wait_longer_for_pods_that_are_not_verified(self, world: PoolWorld) -> None:
         await world.fill()
         world.operator_restarts()
-        await world.reconcile()
+        await world.reconcile(2)
         assert "pool" not in world.kube.sandbox["status"]
+        # It does not poll: it comes back when its time is over.
+        requeue_after = world.results[-1].requeue_after
+        assert requeue_after is not None
+        assert timedelta(seconds=15) < requeue_after <= timedelta(seconds=20)
         world.warm_pods._began = now() - timedelta(seconds=20)
         await world.reconcile()
         assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
