@@ -144,7 +144,7 @@ async def test_sessions_that_run_at_shutdown_are_not_logged_as_lost() -> None:
             sessions.open("default", start(pod))
         await turns()
         assert executor.opened == ["one", "two"]
-        await sessions.close()
+        await asyncio.wait_for(sessions.close(), 10)
         executor.close()
         await turns()
     assert logs == []
