@@ -39,6 +39,7 @@ from caisson.model.actions import ChildKind
 from caisson.model.errors import ConfigError
 from caisson.model.key import Key, claimed_pod, key_of, owner_key
 from caisson.model.ownership import POOL_LABEL
+from caisson.pool.pooled_pod import pooled_pod
 from caisson.telemetry.health import Health
 from caisson.telemetry.metrics import CONTROLLERS, Metrics
 from caisson.timing import LIST_AFTER_INITIAL_EVENTS_SECONDS, POOL_REFILL_DELAY_SECONDS, SANDBOX_WATCH_CEILING_SECONDS
@@ -63,7 +64,7 @@ class Operator:
         self._kube = KubeClient(self._api, self.metrics, leading)
         budget = Budget(config.bytes_per_namespace, config.bytes_in_all)
         self._sandboxes = Store(claimed_pod, kind=KIND, budget=budget, dropped=self._sandbox_changed)
-        self._pods = Store(owner_key, kind=PODS.kind, budget=budget, dropped=self._pod_changed)
+        self._pods = Store(owner_key, kind=PODS.kind, budget=budget, dropped=self._pod_changed, project=pooled_pod)
         self._children = {kind: Store(kind=kind, budget=budget, dropped=self._kept_changed) for kind in ChildKind}
         self._pools = Store(kind=pool.KIND, budget=budget, dropped=self._pool_changed)
         self.metrics.has_workers(config.workers)

@@ -167,6 +167,10 @@ MAX_TEMPLATE_BYTES = 128 * 1024
 """The largest template that fits into an annotation, in bytes: half of what the annotations of an object may have
 together."""
 
+REMEMBERED_TEMPLATES = 128
+"""How many templates the operator remembers in parsed form: one for each pool, and those of pods that a rollout
+replaces. More than these only cost time."""
+
 MAX_PENDING_WARM_PODS = 4
 """How many pods of a pool may be pending at a time, because others use the nodes, too."""
 

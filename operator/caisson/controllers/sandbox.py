@@ -34,6 +34,7 @@ from caisson.model.pod_snapshot import pod_snapshot
 from caisson.model.session import Session, SessionReported
 from caisson.model.unreadable import has_unknown_owner, is_unreadable, unreadable_condition
 from caisson.pod.template_annotation import read_template, with_template
+from caisson.pool.selection import NoWarmPod
 from caisson.sandbox.decide import decide
 from caisson.sandbox.invalid import decide_unread
 from caisson.sandbox.state import Decision
@@ -205,8 +206,9 @@ class SandboxController:
         if pod is not None or _claim_problem(sandbox.metadata, memory) is not None:
             # The name is another pod's, or the claim would be refused again. One of its own may be allowed.
             return _Pooled(filled)
-        warm, soon = self._pools.find_warm_pod(sandbox, pool)
-        return _Pooled(filled, warm, soon)
+        selected = self._pools.find_warm_pod(sandbox, pool)
+        warm = None if isinstance(selected, NoWarmPod) else selected
+        return _Pooled(filled, warm, soon=selected is NoWarmPod.SOON)
 
     async def _write(self, key: Key, observed: ObservedState, memory: Memory, decision: Decision, stored: Json) -> None:
         """Write the status if it is not `stored` and may not wait for a better one; see that the key comes back."""

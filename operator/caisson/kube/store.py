@@ -39,6 +39,9 @@ class _StoredObject:
     reason: Reason | None = None
     """Why there is only a stub of it; None if the whole object is there."""
 
+    projection: Any = None
+    """What the store's `project` made of it."""
+
     def read(self) -> Json:
         """Return the object; it is the caller's own."""
         return dict(json.loads(self.text))
@@ -50,6 +53,10 @@ class HistoryChanged(CaissonError):  # noqa: N818
 
 def _ignore(_: Json) -> None:
     pass
+
+
+def _project_nothing(_: Json) -> None:
+    return None
 
 
 class Store:
@@ -66,11 +73,13 @@ class Store:
         kind: str = "object",
         budget: Budget | None = None,
         dropped: Callable[[Json], None] = _ignore,
+        project: Callable[[Json], object] = _project_nothing,
     ) -> None:
         """Start empty.
 
         `index` says under what else than its key an object is to be found; None: under nothing. `dropped` is called
-        with the stub of an object that is dropped to make room for another one.
+        with the stub of an object that is dropped to make room for another one. `project` returns what is read so
+        often that parsing the text each time is too slow. It belongs to the same version as the text.
         """
         self._objects: dict[Key, _StoredObject] = {}
         self._index_of = index
@@ -78,6 +87,7 @@ class Store:
         self._gone: OrderedDict[str, int] = OrderedDict()
         self._listed_at: dict[str | None, int] = {}
         self._kind, self._budget, self._dropped = kind, budget or Budget(), dropped
+        self._project = project
         self._reported: OrderedDict[str, None] = OrderedDict()
 
     def get(self, key: Key) -> Json | None:
@@ -92,6 +102,15 @@ class Store:
     def indexed(self, value: Hashable) -> list[Json]:
         """Return the objects that are to be found under this."""
         return [entry.read() for entry in self._index.get(value, {}).values()]
+
+    def projection(self, key: Key) -> Any:
+        """Return the projection of an object, None if there is no object. Parses nothing."""
+        entry = self._objects.get(key)
+        return entry.projection if entry is not None else None
+
+    def projections(self, value: Hashable) -> list[Any]:
+        """Return the projections of the objects that are to be found under this. Parses nothing."""
+        return [entry.projection for entry in self._index.get(value, {}).values()]
 
     def is_indexed(self, value: Hashable) -> bool:
         """Tell whether there is any to be found under this."""
@@ -137,7 +156,8 @@ class Store:
         text = _text(_without_ballast(obj))
         if not is_unreadable(obj):
             if len(text) <= SIMPLE_OBJECT_BYTES or _has_at_most(MAX_OBJECT_VALUES, obj):
-                return _StoredObject(version, obj["metadata"]["uid"], self._index_of(obj), text, created)
+                index, projection = self._index_of(obj), self._project(obj)
+                return _StoredObject(version, obj["metadata"]["uid"], index, text, created, projection=projection)
             index, obj = self._index_of(obj), stub_of(obj, self._kind, Reason.OBJECT_TOO_LARGE, len(text))
         else:
             if has_unknown_owner(obj) and before is not None:
@@ -147,7 +167,8 @@ class Store:
             index = self._index_of(obj)
             if index is None and before is not None:
                 index = before.index
-        return _StoredObject(version, obj["metadata"]["uid"], index, _text(obj), created, reason_of(obj))
+        uid, projection = obj["metadata"]["uid"], self._project(obj)
+        return _StoredObject(version, uid, index, _text(obj), created, reason_of(obj), projection)
 
     def _is_better(self, key: Key, children: _StoredObject, entry: _StoredObject) -> bool:
         """Tell whether the same version of an object is worth keeping: its owner, or all of it, can be read by now."""
@@ -182,7 +203,8 @@ class Store:
         stub = stub_of(previous.read(), self._kind, Reason.NAMESPACE_OVER_LIMIT, len(previous.text))
         self._budget.dropped(self, key, len(previous.text), previous.created)
         self._drop(key, previous)
-        self._keep(key, replace(previous, text=_text(stub), reason=Reason.NAMESPACE_OVER_LIMIT))
+        reason, projection = Reason.NAMESPACE_OVER_LIMIT, self._project(stub)
+        self._keep(key, replace(previous, text=_text(stub), reason=reason, projection=projection))
         self._dropped(stub)
 
     def _report(self, stub: Json) -> None:

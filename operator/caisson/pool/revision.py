@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -15,7 +14,13 @@ from caisson.api.status.sandbox import SandboxStatus
 from caisson.config.model import Config
 from caisson.model.errors import PolicyViolation
 from caisson.pod.manifest import render_pod
-from caisson.pod.template_annotation import TEMPLATE_ANNOTATION, PodTemplateRecord, fields_of, write_template
+from caisson.pod.template_annotation import (
+    TEMPLATE_ANNOTATION,
+    PodTemplateRecord,
+    fields_of,
+    read_template,
+    write_template,
+)
 from caisson.timing import MAX_TEMPLATE_BYTES
 
 Json = dict[str, Any]
@@ -34,7 +39,7 @@ class Revision(Enum):
     @property
     def has_pool_template(self) -> bool:
         """Whether a Sandbox can take such a pod: one with another template is not what the user asks for."""
-        return self in {Revision.CURRENT, Revision.OUTDATED}
+        return self is Revision.CURRENT or self is Revision.OUTDATED
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,6 @@ class DesiredPod:
     """What the pods of a pool should be created from."""
 
     template_record: PodTemplateRecord
-    annotation: str
-    """`template_record` as it is written on a pod."""
-
     hash: str
     """Names the template, the configuration and the rendered pod."""
 
@@ -83,21 +85,21 @@ def render_warm_pod(pool: SandboxPool, config: Config, pod_name: str) -> Json:
 def desired_pod(pool: SandboxPool, config: Config) -> DesiredPod:
     """Return what the pods of a pool should be created from. Raises PolicyViolation if there may be none."""
     rendered = render_warm_pod(pool, config, pool.metadata.name)
-    annotations = rendered["metadata"]["annotations"]
-    template_record = PodTemplateRecord(pool.spec.template.spec, pool.spec.preload)
-    return DesiredPod(template_record, annotations[TEMPLATE_ANNOTATION], annotations[TEMPLATE_HASH_ANNOTATION])
+    # Parsed from the annotation, so that pods with the same annotation share the record.
+    template_record, hashed = read_template(rendered), template_hash(rendered)
+    assert template_record is not None  # noqa: S101  it was just written
+    assert hashed is not None  # noqa: S101
+    return DesiredPod(template_record, hashed)
 
 
-def revision_of(pod: Json, template_record: Callable[[], PodTemplateRecord | None], desired: DesiredPod) -> Revision:
-    """Compare a pod (core/v1, as JSON) with the desired one.
-
-    `template_record` is called only if the text on the pod differs, because reading that text costs much more.
-    """
-    annotation = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
+def revision_of(template_record: PodTemplateRecord | None, template_hash: str | None, desired: DesiredPod) -> Revision:
+    """Compare the record and the hash on a pod with those of the desired pod."""
+    if template_record is None:
+        return Revision.UNREADABLE
     # Another version of Caisson may write the same template differently.
-    if annotation != desired.annotation and (actual := template_record()) != desired.template_record:
-        return Revision.UNREADABLE if actual is None else Revision.OTHER_TEMPLATE
-    return Revision.CURRENT if template_hash(pod) == desired.hash else Revision.OUTDATED
+    if template_record != desired.template_record:
+        return Revision.OTHER_TEMPLATE
+    return Revision.CURRENT if template_hash == desired.hash else Revision.OUTDATED
 
 
 def template_hash(pod: Json) -> str | None:

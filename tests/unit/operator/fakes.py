@@ -25,6 +25,7 @@ from caisson.kube.store import Store
 from caisson.model.actions import ChildKind
 from caisson.model.errors import CaissonError
 from caisson.model.key import Key, claimed_pod, owner_key
+from caisson.pool.pooled_pod import pooled_pod
 from caisson.telemetry.health import Health
 from caisson.telemetry.metrics import Metrics
 from tests.unit.operator.builders import CONFIG, POD_UID
@@ -229,7 +230,7 @@ class World:
 
     def operator_restarts(self) -> None:
         """Forget all but what is in the cluster."""
-        self.sandboxes, self.pods = Store(index=claimed_pod), Store(index=owner_key)
+        self.sandboxes, self.pods = Store(index=claimed_pod), Store(index=owner_key, project=pooled_pod)
         self.pool_store, self.metrics = Store(), Metrics()
         self.children = {kind: Store() for kind in ChildKind}
         self.wishes: list[float] = []

@@ -6,6 +6,8 @@ from dataclasses import replace
 from caisson.api.reasons import Reason
 from caisson.kube.exec import ExecError
 from caisson.model.key import Key
+from caisson.model.observed import ClaimablePod
+from caisson.pool.selection import NoWarmPod
 from caisson.timing import LOST_SESSIONS_BEFORE_UNKNOWN
 from tests.unit.operator.builders import (
     NOW,
@@ -25,12 +27,12 @@ class TestPreload:
         world.watches_deliver()
         world.executor.answers = [READY_ANSWER, PRELOADED_ANSWER]
         for _ in range(3):
-            assert world.pools.find_warm_pod(make_sandbox(), pool)[0] is None
+            assert isinstance(world.pools.find_warm_pod(make_sandbox(), pool), NoWarmPod)
             await world.warm_pods.reconcile(Key("default", name))
             await asyncio.sleep(0.01)
         await world.warm_pods.reconcile(Key("default", name))
-        warm, _ = world.pools.find_warm_pod(make_sandbox(), pool)
-        assert warm is not None
+        warm = world.pools.find_warm_pod(make_sandbox(), pool)
+        assert isinstance(warm, ClaimablePod)
         assert warm.pod.name == name
 
     async def test_a_session_that_is_lost_over_it_says_nothing_of_docker(self) -> None:

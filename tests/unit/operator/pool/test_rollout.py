@@ -9,8 +9,10 @@ import pytest
 from caisson.api.reasons import Reason
 from caisson.model.condition import condition_result
 from caisson.model.failure import FailureStreak
+from caisson.model.observed import ClaimablePod
 from caisson.pool.decide import ObservedPool, decide_pool
 from caisson.pool.revision import Revision
+from caisson.pool.selection import NoWarmPod
 from caisson.pool.warm_pod import WarmPodPhase
 from tests.unit.operator.builders import NOW, after, make_sandbox
 from tests.unit.operator.pools import POOL_KEY, PoolWorld, decided, make_pool, member
@@ -153,7 +155,7 @@ class TestRollout:
         while set(names) & set(world.kube.all_pods):
             await world.replace_some()
             assert len(world.kube.all_pods) <= 5
-            assert world.pools.find_warm_pod(make_sandbox(), make_pool(4))[0] is not None
+            assert isinstance(world.pools.find_warm_pod(make_sandbox(), make_pool(4)), ClaimablePod)
         await world.pools.reconcile(POOL_KEY)
         assert len(world.kube.all_pods) == 4
         await world.reconcile(3)
@@ -165,12 +167,12 @@ class TestRollout:
         world.kube.all_pods[old]["metadata"]["annotations"]["caisson.dev/pool-template-hash"] = "earlier"
         world.kube._stamp(world.kube.all_pods[old])
         world.watches_deliver()
-        warm, _ = world.pools.find_warm_pod(make_sandbox(), make_pool())
-        assert warm is not None
+        warm = world.pools.find_warm_pod(make_sandbox(), make_pool())
+        assert isinstance(warm, ClaimablePod)
         assert warm.pod.name == old
         await world.replace_some()
-        warm, _ = world.pools.find_warm_pod(make_sandbox(), make_pool())
-        assert warm is not None
+        warm = world.pools.find_warm_pod(make_sandbox(), make_pool())
+        assert isinstance(warm, ClaimablePod)
         assert warm.pod.name != old
 
     async def test_a_pod_of_another_template_is_not_taken(self) -> None:
@@ -179,7 +181,7 @@ class TestRollout:
         changed = make_pool(template={"image": "another"})
         metadata = changed.metadata.model_copy(update={"generation": 2})
         changed = changed.model_copy(update={"metadata": metadata})
-        assert world.pools.find_warm_pod(make_sandbox(), changed) == (None, False)
+        assert world.pools.find_warm_pod(make_sandbox(), changed) is NoWarmPod.NONE
         assert name in world.kube.all_pods
 
     async def test_a_changed_template_replaces_the_whole_pool(self) -> None:
@@ -204,7 +206,7 @@ class TestRollout:
                 world.operator_restarts()
             world.watches_deliver()
             await world.look([name])
-            assert world.pools.find_warm_pod(make_sandbox(), make_pool())[0] is not None
+            assert isinstance(world.pools.find_warm_pod(make_sandbox(), make_pool()), ClaimablePod)
 
     async def test_a_rollback_that_can_not_read_templates_does_not_empty_a_pool(self) -> None:
         world = PoolWorld(replicas=4)
@@ -219,4 +221,4 @@ class TestRollout:
         for name in set(world.kube.all_pods) - set(names):
             del world.kube.all_pods[name]
         world.watches_deliver()
-        assert world.pools.find_warm_pod(make_sandbox(), make_pool(4)) == (None, False)
+        assert world.pools.find_warm_pod(make_sandbox(), make_pool(4)) is NoWarmPod.NONE
