@@ -98,9 +98,6 @@ ahead."""
 UNPROBED_DOCKER_CHECK_DELAY = timedelta(seconds=15)
 """When a daemon is checked that was ready and that the kubelet has not probed since."""
 
-CHECK_SESSION_DURATION = timedelta(seconds=5)
-"""How long such a check takes at the most, usually."""
-
 CLAIMED_DOCKER_CHECK_DELAY = timedelta(seconds=2)
 """When the daemon of a pod is checked that was claimed from a pool: the last probe was trusted for the claim."""
 

@@ -11,13 +11,12 @@ from caisson.api.reasons import CRASH_REASONS, ConditionType, Disposition, Reaso
 from caisson.api.status.sandbox import SandboxStatus
 from caisson.config.model import Config
 from caisson.docker.commands import preload_command
-from caisson.docker.state import check_session, trusted_until
+from caisson.docker.state import check_session
 from caisson.model.actions import NO_ACTION, OpenSession, Plan, SessionPurpose, earliest
 from caisson.model.condition import ConditionResult, condition_result
 from caisson.model.observed import ObservedState
 from caisson.model.pod_snapshot import PodSnapshot
 from caisson.model.session import SessionLost, SessionReported, SessionRunning
-from caisson.pod.manifest import first_probe_within
 from caisson.pod.status import awaits_first_probe, is_finished
 from caisson.pod.template_annotation import PodTemplateRecord
 from caisson.pool.revision import Revision
@@ -60,8 +59,6 @@ class WarmPodDecision:
     phase: WarmPodPhase
     problem: ConditionResult | None
     plan: Plan
-    until: datetime | None = None
-    """Where it can be taken before the kubelet has called it ready: for how long."""
 
 
 def decide_warm_pod(
@@ -82,21 +79,17 @@ def decide_warm_pod(
         return WarmPodDecision(status, WarmPodPhase.PENDING, problem, decision.plan)
     if template_record.preload and not preload.done:
         return _preloading(observed, template_record, preload, decision, config, now)
-    if pod.ready:
-        return WarmPodDecision(status, WarmPodPhase.AVAILABLE, None, decision.plan)
-    until = _until_probed(observed, pod, status, config)
-    if until is None or now >= until:
-        return WarmPodDecision(status, WarmPodPhase.PENDING, None, decision.plan)
-    plan = replace(decision.plan, requeue_at=earliest(decision.plan.requeue_at, until))
-    return WarmPodDecision(status, WarmPodPhase.AVAILABLE, None, plan, until)
+    phase = WarmPodPhase.AVAILABLE if _is_available(observed, pod) else WarmPodPhase.PENDING
+    return WarmPodDecision(status, phase, None, decision.plan)
 
 
-def _until_probed(observed: ObservedState, pod: PodSnapshot, status: SandboxStatus, config: Config) -> datetime | None:
-    """Return until when it may be taken though the kubelet has not called it ready; None: it may not."""
-    own_word = trusted_until(status, observed.looked_at) if observed.sandbox.spec.docker.enabled else None
-    if own_word is None or not awaits_first_probe(pod) or pod.running_since is None:
-        return None
-    return min(own_word, pod.running_since + first_probe_within(config))
+def _is_available(observed: ObservedState, pod: PodSnapshot) -> bool:
+    """Tell whether a pod whose dockerd answered can be claimed.
+
+    The kubelet probes a pod for the first time a whole probe period after its start. Until then the operator's own
+    look counts, as for a Sandbox without a pool, and is repeated. A look that was lost does not count.
+    """
+    return pod.ready or (awaits_first_probe(pod) and not isinstance(observed.session, SessionLost))
 
 
 def preload_outcome(before: PreloadState, session: SessionReported | SessionLost) -> tuple[PreloadState, bool]:

@@ -1,7 +1,7 @@
 """How far a pod of a pool is from being available."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -67,18 +67,28 @@ class TestMembers:
         died = make_pod(ready=False, ready_changed_at=after(5))
         assert self.state(died, self.ready().status).phase is WarmPodPhase.PENDING
 
-    def test_before_the_kubelets_first_probe_a_look_of_our_own_holds_for_as_long_as_one(self) -> None:
+    def test_until_the_first_probe_it_is_available_and_checked_every_15_s(self) -> None:
         pod = make_pod(ready=False)
         fresh = self.state(pod, session=reported(ready_report()))
         assert fresh.phase is WarmPodPhase.AVAILABLE
-        previous = self.state(pod, fresh.status)
-        look = self.state(pod, fresh.status, at=previous.plan.requeue_at)
-        assert (previous.phase, look.phase) == (WarmPodPhase.AVAILABLE, WarmPodPhase.AVAILABLE)
-        assert look.plan.action.purpose is SessionPurpose.START
-        assert self.state(pod, fresh.status, at=after(22), session=RUNNING).phase is WarmPodPhase.PENDING
-        assert self.state(pod, fresh.status, at=after(22), looked_at=after(15)).phase is WarmPodPhase.AVAILABLE
-        # By now the kubelet would have called it ready.
-        assert self.state(pod, fresh.status, at=after(26), looked_at=after(25)).phase is WarmPodPhase.PENDING
+        for looked_at in (None, after(15), after(600)):
+            known_good = looked_at or NOW
+            waits = self.state(pod, fresh.status, at=known_good, looked_at=looked_at)
+            assert (waits.phase, waits.plan.action) == (WarmPodPhase.AVAILABLE, None)
+            assert waits.plan.requeue_at == known_good + timedelta(seconds=15)
+            check = self.state(pod, fresh.status, at=waits.plan.requeue_at, looked_at=looked_at)
+            assert (check.phase, check.plan.action.purpose) == (WarmPodPhase.AVAILABLE, SessionPurpose.START)
+            assert self.state(pod, fresh.status, at=waits.plan.requeue_at, session=RUNNING).phase is check.phase
+
+    def test_until_the_first_probe_a_lost_check_makes_it_unavailable(self) -> None:
+        status = self.ready().status
+        for pod, phase in ((make_pod(ready=False), WarmPodPhase.PENDING), (make_pod(), WarmPodPhase.AVAILABLE)):
+            assert self.state(pod, status, at=after(16), session=lost(at=after(16))).phase is phase
+
+    def test_until_the_first_probe_a_check_finds_a_dead_daemon(self) -> None:
+        found = reported(failed_report(**KILLED), after(15))
+        result = self.state(make_pod(ready=False), self.ready().status, at=after(15), session=found)
+        assert (result.phase, result.problem.reason) == (WarmPodPhase.PENDING, Reason.DOCKERD_KILLED)
 
     @pytest.mark.parametrize("pod", [ended_pod(), ended_pod(reason="OOMKilled", exit_code=137)], ids=["exit", "oom"])
     def test_one_that_has_ended_has_failed(self, pod: PodSnapshot) -> None:
