@@ -18,6 +18,7 @@ from caisson.controllers.sandbox import SandboxController
 from caisson.controllers.start_limiter import NodeStartLimiter
 from caisson.controllers.warm_pods import WarmPodController
 from caisson.kube.client import KubeClient
+from caisson.kube.clock import now
 from caisson.kube.errors import KubeUnreachable, kube_error
 from caisson.kube.exec import ExecError, ExecResult, Executor
 from caisson.kube.resources import CHILD_RESOURCES, PODS, ApiResource
@@ -172,15 +173,16 @@ class FakeKube:
             raise kube_error("POST events", 409, "AlreadyExists", "exists")
         self.events.append(event)
 
-    def pod_runs(self, *, ready: bool = True) -> Json:
-        """Let the kubelet start the pod."""
+    def pod_runs(self) -> Json:
+        """Let the kubelet start the pod, and find it ready."""
         assert self.pod is not None
+        at = f"{now():%Y-%m-%dT%H:%M:%SZ}"
         self.pod["spec"]["nodeName"] = "node"
         self.pod["status"] = {
             "phase": "Running",
             "podIP": "10.0.0.7",
-            "containerStatuses": [{"name": "sandbox", "state": {"running": {}}}],
-            "conditions": [{"type": "ContainersReady", "status": "True" if ready else "False"}],
+            "containerStatuses": [{"name": "sandbox", "state": {"running": {"startedAt": at}}}],
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": at}],
         }
         return self._stamp(self.pod)
 
