@@ -98,7 +98,7 @@ class WarmPodController:
         action = decision.plan.action
         if action is not None:
             if isinstance(action, OpenSession) and action.purpose is SessionPurpose.PRELOAD:
-                state.preload = state.preload.tried(at)
+                state.preload = state.preload.after_attempt(at)
             await self._actions.perform(key, observed.sandbox, state.memory, action)
             if isinstance(action, FetchPodEvents):
                 # What they say is for the next look.

@@ -38,7 +38,7 @@ class Revision(Enum):
 
     @property
     def has_pool_template(self) -> bool:
-        """Whether a Sandbox can take such a pod: one with another template is not what the user asks for."""
+        """Whether a Sandbox can claim such a pod. A pod with another template is not what the user asks for."""
         return self is Revision.CURRENT or self is Revision.OUTDATED
 
 
@@ -48,20 +48,20 @@ class DesiredPod:
 
     template_record: PodTemplateRecord
     hash: str
-    """Names the template, the configuration and the rendered pod."""
+    """Identifies the template, the configuration and the rendered pod."""
 
 
 def placeholder_sandbox(
     namespace: str, pod_name: str, pool_uid: str, template: SandboxTemplate, status: SandboxStatus | None = None
 ) -> Sandbox:
-    """Return the Sandbox as whose a pool's pod is made and looked at."""
+    """Return a Sandbox that stands for a pod of a pool until a real Sandbox claims the pod."""
     metadata = ObjectMeta(name=pod_name, namespace=namespace, uid=pool_uid)
     spec = SandboxSpec.model_construct(**fields_of(template))
     return Sandbox(metadata=metadata, spec=spec, status=status or SandboxStatus())
 
 
 def render_warm_pod(pool: SandboxPool, config: Config, pod_name: str) -> Json:
-    """Return a Pod (core/v1, as JSON) for a pool. Raises PolicyViolation where it may not be."""
+    """Return a Pod (core/v1, as JSON) for a pool. Raises PolicyViolation if there may be no such pod."""
     written = write_template(pool.spec.template.spec, pool.spec.preload)
     if len(written.encode()) > MAX_TEMPLATE_BYTES:
         raise PolicyViolation(
@@ -71,8 +71,8 @@ def render_warm_pod(pool: SandboxPool, config: Config, pod_name: str) -> Json:
     own = pool.metadata
     sandbox = placeholder_sandbox(own.namespace, pod_name, own.uid, pool.spec.template.spec)
     manifest = render_pod(sandbox, config, pool)
-    # The configuration counts as well, unlike with a pod that somebody works in: nothing is lost by replacing this one.
-    # Fields at their default are left out, so that a new version of Caisson with more fields leaves pods alone.
+    # The configuration counts, too, unlike for the pod of a Sandbox: nothing is lost if a warm pod is replaced. Fields
+    # with their default value are left out, so that a new version of Caisson with more fields replaces no pods.
     configured = config.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, include={"sandboxes", "toolboxes"}
     )
@@ -103,7 +103,7 @@ def revision_of(template_record: PodTemplateRecord | None, template_hash: str | 
 
 
 def template_hash(pod: Json) -> str | None:
-    """Return the hash of what a pod (core/v1, as JSON), there or only rendered, is made from."""
+    """Return the hash on a pod (core/v1, as JSON) of a pool; None if there is none."""
     annotations = pod["metadata"].get("annotations") or {}
     value = annotations.get(TEMPLATE_HASH_ANNOTATION)
     return value if isinstance(value, str) else None

@@ -24,7 +24,7 @@ class Candidate:
     """The newest version of the pod. `warm_pod` may come from an earlier one."""
 
     status: SandboxStatus | None
-    """What this process knows of the pod, as if it were a Sandbox's; None if it has not looked at the pod yet."""
+    """The status of its placeholder Sandbox; None if this process has not reconciled the pod yet."""
 
     is_reserved: bool
     """The pod is being claimed or deleted at this moment."""
@@ -72,7 +72,7 @@ def select_warm_pod(
 
 
 def _is_available(candidate: Candidate) -> bool:
-    """Tell whether a Sandbox can get the pod. The kubelet's report counts, even if it is newer than our last look."""
+    """Tell whether a Sandbox can claim the pod. The kubelet may have reported it unready since the last reconcile."""
     return candidate.warm_pod.phase is WarmPodPhase.AVAILABLE and _may_be_ready(candidate.pod)
 
 

@@ -1,6 +1,6 @@
-"""A pod in a pool: what it is made from, and how far it is from being of use to a Sandbox.
+"""A pod of a pool: its phase, and the next step until a Sandbox can claim it.
 
-Until one takes it, it is treated as if a Sandbox of the pod's own name had it, whose status nobody writes down.
+Until the claim, the decision is the same as for a Sandbox with the name of the pod. Its status is not persisted.
 """
 
 from dataclasses import dataclass, replace
@@ -27,33 +27,33 @@ from caisson.util.backoff import exponential
 
 
 class WarmPodPhase(Enum):
-    """What a pod of a pool is good for."""
+    """How far a pod of a pool has come."""
 
-    PENDING = "is on its way"
-    PRELOADING = "has Docker, and pulls images"
-    AVAILABLE = "can be taken"
+    PENDING = "is starting"
+    PRELOADING = "has Docker and pulls images"
+    AVAILABLE = "can be claimed"
     FAILED = "will not become ready"
 
 
 @dataclass(frozen=True)
 class PreloadState:
-    """Whether the images are there, as far as this process was told, and how often and when it asked for them."""
+    """Whether this process knows that the images were pulled, and how often and when it tried to pull them."""
 
     done: bool = False
     problem: str | None = None
-    tries: int = 0
+    attempts: int = 0
     at: datetime | None = None
-    asking: bool = False
-    """The session that is open, or was the last, asks for them."""
+    is_pulling: bool = False
+    """The current or last session pulls images."""
 
-    def tried(self, now: datetime) -> "PreloadState":
-        """Return the same after one more try."""
-        return replace(self, tries=self.tries + 1, at=now, asking=True)
+    def after_attempt(self, now: datetime) -> "PreloadState":
+        """Return the state after another attempt."""
+        return replace(self, attempts=self.attempts + 1, at=now, is_pulling=True)
 
 
 @dataclass(frozen=True)
 class WarmPodDecision:
-    """What is known of a pod now, what it is good for, what hinders it, and the next step."""
+    """The status and the phase of a pod, its problem, and the next step."""
 
     status: SandboxStatus
     phase: WarmPodPhase
@@ -64,7 +64,7 @@ class WarmPodDecision:
 def decide_warm_pod(
     observed: ObservedState, template_record: PodTemplateRecord, preload: PreloadState, config: Config, now: datetime
 ) -> WarmPodDecision:
-    """Return what becomes of a pod of a pool. `observed` is of its virtual Sandbox."""
+    """Return the decision about a pod of a pool. `observed` describes its placeholder Sandbox."""
     pod = observed.pod
     assert pod is not None  # noqa: S101
     decision = decide_unclaimed_pod(observed, pod, config, now)
@@ -86,28 +86,28 @@ def decide_warm_pod(
 def _is_available(observed: ObservedState, pod: PodSnapshot) -> bool:
     """Tell whether a pod whose dockerd answered can be claimed.
 
-    The kubelet probes a pod for the first time a whole probe period after its start. Until then the operator's own
-    look counts, as for a Sandbox without a pool, and is repeated. A look that was lost does not count.
+    The kubelet's first probe comes a whole probe period after the start of the container. Until then, the operator's
+    own check counts and is repeated, as for a Sandbox without a pool. A lost check does not count.
     """
     return pod.ready or (awaits_first_probe(pod) and not isinstance(observed.session, SessionLost))
 
 
 def preload_outcome(before: PreloadState, session: SessionReported | SessionLost) -> tuple[PreloadState, bool]:
-    """Return what is known of the images after a session, and whether that session was about them."""
-    if not before.asking:
+    """Return the state after a session, and whether that session pulled images."""
+    if not before.is_pulling:
         return before, False
     if isinstance(session, SessionLost):
-        return replace(before, problem=session.message, asking=False), True
+        return replace(before, problem=session.message, is_pulling=False), True
     outcome = session.report.preload
     if outcome is not None and outcome.problem is None:
         return PreloadState(done=True), True
-    return replace(before, problem=outcome.problem if outcome is not None else before.problem, asking=False), True
+    return replace(before, problem=outcome.problem if outcome is not None else before.problem, is_pulling=False), True
 
 
 def _is_final(status: SandboxStatus, result: ConditionResult) -> bool:
     if result.reason in CRASH_REASONS:
         return status.crash is not None and status.crash.restart == 0
-    # Another pod of the pool may get another node; a Sandbox waits for the correction.
+    # Another pod of the pool may get another node, but a Sandbox waits for a correction.
     return result.reason.disposition is Disposition.TERMINAL or result.reason is Reason.NOT_GVISOR
 
 
@@ -142,10 +142,10 @@ def _preload_step(
     if isinstance(observed.session, SessionRunning):
         return NO_ACTION
     if decision.plan.action is not None or isinstance(observed.session, SessionLost):
-        # The pod turned unready, or the last look at dockerd was lost: dockerd comes first.
+        # The pod turned unready, or the last check of dockerd was lost: dockerd comes first.
         return decision.plan
     if preload.at is not None:
-        due = preload.at + exponential(preload.tries, first=5, ceiling=PRELOAD_RETRY_CEILING_SECONDS)
+        due = preload.at + exponential(preload.attempts, first=5, ceiling=PRELOAD_RETRY_CEILING_SECONDS)
         if now < due:
             return Plan(requeue_at=earliest(due, decision.plan.requeue_at))
         if observed.looked_at is None or observed.looked_at <= preload.at:
@@ -159,7 +159,7 @@ def _preload_step(
 
 @dataclass(frozen=True)
 class WarmPod:
-    """A pod of the pool that no Sandbox has taken."""
+    """A pod of the pool that no Sandbox has claimed."""
 
     pod_name: str
     pod_uid: str

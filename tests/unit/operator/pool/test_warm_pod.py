@@ -115,7 +115,7 @@ class TestMembers:
         assert self.ready(preload=PreloadState(done=True)).phase is WarmPodPhase.AVAILABLE
 
     def test_an_image_that_can_not_be_pulled_is_told_and_tried_again_later(self) -> None:
-        failed = PreloadState(problem="postgres:16: no such host", tries=2, at=NOW)
+        failed = PreloadState(problem="postgres:16: no such host", attempts=2, at=NOW)
         result = self.ready(preload=failed)
         assert result.problem.reason == Reason.PRELOAD_FAILED
         assert "no such host" in result.problem.message
@@ -125,25 +125,25 @@ class TestMembers:
 
     @pytest.mark.parametrize("tries", [1, 9])
     def test_dockerd_is_looked_at_before_the_next_preload_attempt(self, tries: int) -> None:
-        failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=tries, at=after(100))
+        failed = PreloadState(problem="Cannot connect to the Docker daemon", attempts=tries, at=after(100))
         for looked_at in (None, after(50)):
             result = self.state(make_pod(), self.ready().status, failed, after(9999), looked_at=looked_at)
             assert (result.phase, result.plan.action.purpose) == (WarmPodPhase.PRELOADING, SessionPurpose.START)
 
     def test_dockerd_is_looked_at_when_the_pod_turns_unready_between_preload_attempts(self) -> None:
-        failed = PreloadState(problem="timeout", tries=9, at=after(100))
+        failed = PreloadState(problem="timeout", attempts=9, at=after(100))
         dead = make_pod(ready=False, ready_changed_at=after(150))
         result = self.state(dead, self.ready().status, failed, after(160), looked_at=after(110))
         assert result.plan.action.purpose is SessionPurpose.START
 
     def test_a_lost_look_at_dockerd_is_repeated_before_the_images(self) -> None:
-        failed = PreloadState(problem="timeout", tries=1, at=NOW)
+        failed = PreloadState(problem="timeout", attempts=1, at=NOW)
         observed: Json = {"status": self.ready().status, "preload": failed, "session": lost(at=after(9))}
         assert self.state(make_pod(), at=after(9), **observed).plan.requeue_at == after(10)
         assert self.state(make_pod(), at=after(10), **observed).plan.action.purpose is SessionPurpose.START
 
     def test_a_dockerd_that_died_while_it_preloads_is_restarted_or_fails(self) -> None:
-        failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=1, at=NOW)
+        failed = PreloadState(problem="Cannot connect to the Docker daemon", attempts=1, at=NOW)
         died = self.state(make_pod(), self.ready().status, failed, session=reported(failed_report(**KILLED)))
         assert (died.phase, died.problem.reason) == (WarmPodPhase.PENDING, Reason.DOCKERD_KILLED)
         restart = self.state(make_pod(), died.status, failed, after(60))
