@@ -1,4 +1,4 @@
-"""Images that are pulled before a pod is available."""
+"""Images that a pool pulls before a pod is available."""
 
 import asyncio
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.unit.operator.pools import POOL_KEY, PRELOADED_ANSWER, PoolWorld, mak
 
 
 class TestPreload:
-    async def test_a_pod_is_offered_once_the_images_are_there(self) -> None:
+    async def test_a_pod_is_available_once_the_images_are_pulled(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
         pool = make_pool(preload=["postgres:16"])
         await world.pools.reconcile(POOL_KEY)
@@ -35,7 +35,7 @@ class TestPreload:
         assert isinstance(warm, ClaimablePod)
         assert warm.pod.name == name
 
-    async def test_a_session_that_is_lost_over_it_says_nothing_of_docker(self) -> None:
+    async def test_a_lost_preload_session_says_nothing_about_docker(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
         (name,) = await world.fill()
         previous, key = world.warm_pods._states[Key("default", name)], Key("default", name)

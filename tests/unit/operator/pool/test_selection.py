@@ -19,7 +19,7 @@ from caisson.pool.selection import Candidate, NoWarmPod, select_warm_pod
 from caisson.pool.warm_pod import WarmPodPhase
 from caisson.timing import WARM_POD_VERIFICATION_WINDOW
 from tests.unit.operator.builders import NOW, after, ended_pod, make_pod, make_sandbox
-from tests.unit.operator.pools import POOL_KEY, PoolWorld, make_pool, member
+from tests.unit.operator.pools import POOL_KEY, PoolWorld, make_pool, make_warm_pod
 
 Json = dict[str, Any]
 
@@ -36,7 +36,7 @@ OLDER: Json = {"created_at": after(-60), "phase": WarmPodPhase.PENDING, "status"
 def candidate(name: str = "a", pod: PodSnapshot | None = None, **fields: Any) -> Candidate:
     """Make an available pod; `fields` are those of the candidate or of the warm pod."""
     of_candidate = {key: fields.pop(key) for key in ("status", "is_reserved", "is_claimed") if key in fields}
-    warm_pod = member(name, fields.pop("phase", WarmPodPhase.AVAILABLE), **fields)
+    warm_pod = make_warm_pod(name, fields.pop("phase", WarmPodPhase.AVAILABLE), **fields)
     defaults: Json = {"status": SandboxStatus(pod_name=name), "is_reserved": False, "is_claimed": False}
     pod = replace(pod or make_pod(), name=name, uid=warm_pod.pod_uid, created_at=warm_pod.created_at)
     return Candidate(warm_pod, pod, **(defaults | of_candidate))
