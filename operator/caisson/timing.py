@@ -17,7 +17,8 @@ DOCKERD_STOP_SHARE_SECONDS = 5
 """The part of the grace period that is left for the end of dockerd after its containers ended, in seconds."""
 
 PROBE_DELAY_SECONDS = 5
-"""The kubelet's first probe of dockerd comes this long after the start of the container, in seconds."""
+"""The kubelet does not probe dockerd earlier than this after the start of the container, in seconds. Its first probe
+comes at the end of the first probe period: the start of the container begins a new period."""
 
 PROBE_TIMEOUT_SECONDS = 10
 """How long a probe may take, in seconds. A late probe on a busy node must not look like a dead daemon."""
