@@ -17,7 +17,8 @@ DOCKERD_STOP_SHARE_SECONDS = 5
 """The part of the grace period that is left for the end of dockerd after its containers ended, in seconds."""
 
 PROBE_DELAY_SECONDS = 5
-"""The kubelet's first probe of dockerd comes this long after the start of the container, in seconds."""
+"""The kubelet does not probe dockerd earlier than this after the start of the container, in seconds. Its first probe
+comes at the end of the first probe period: the start of the container begins a new period."""
 
 PROBE_TIMEOUT_SECONDS = 10
 """How long a probe may take, in seconds. A late probe on a busy node must not look like a dead daemon."""
@@ -98,9 +99,6 @@ ahead."""
 UNPROBED_DOCKER_CHECK_DELAY = timedelta(seconds=15)
 """When a daemon is checked that was ready and that the kubelet has not probed since."""
 
-CHECK_SESSION_DURATION = timedelta(seconds=5)
-"""How long such a check takes at the most, usually."""
-
 CLAIMED_DOCKER_CHECK_DELAY = timedelta(seconds=2)
 """When the daemon of a pod is checked that was claimed from a pool: the last probe was trusted for the claim."""
 
@@ -159,6 +157,10 @@ PRELOAD_RETRY_CEILING_SECONDS = 300
 MAX_TEMPLATE_BYTES = 128 * 1024
 """The largest template that fits into an annotation, in bytes: half of what the annotations of an object may have
 together."""
+
+REMEMBERED_TEMPLATES = 128
+"""How many templates the operator remembers in parsed form: one for each pool, and those of pods that a rollout
+replaces. More than these only cost time."""
 
 MAX_PENDING_WARM_PODS = 4
 """How many pods of a pool may be pending at a time, because others use the nodes, too."""

@@ -12,6 +12,7 @@ from caisson.kube.resources import PODS
 from caisson.kube.store import Store
 from caisson.model.actions import ChildKind
 from caisson.model.key import Key, claimed_pod, owner_key
+from caisson.pool.pooled_pod import pooled_pod
 
 Json = dict[str, Any]
 
@@ -38,7 +39,7 @@ class Caches:
         return cls(
             sandboxes=Store(claimed_pod, waits_for_pool, waits_for_warm_pod, kind=sandbox.KIND, budget=budget),
             pools=Store(kind=pool.KIND, budget=budget),
-            pods=Store(owner_key, pod_uid, kind=PODS.kind, budget=budget),
+            pods=Store(owner_key, pod_uid, kind=PODS.kind, budget=budget, project=pooled_pod),
             children={kind: Store(kind=kind, budget=budget) for kind in ChildKind},
         )
 

@@ -42,6 +42,7 @@ from caisson.network.policy import network_state, policy_name
 from caisson.pool.decide import ObservedPool, decide_pool
 from caisson.pool.failures import Failures, count_failed_pod, recovery_deadline
 from caisson.pool.revision import DesiredPod, Revision, desired_pod, render_warm_pod
+from caisson.pool.selection import NoWarmPod
 from caisson.pool.warm_pod import WarmPod, WarmPodPhase
 from caisson.status.events import pool_events
 from caisson.status.patch import as_json
@@ -120,8 +121,8 @@ class PoolController:
         except ValidationError:
             return None
 
-    def find_warm_pod(self, sandbox: Sandbox, pool: SandboxPool) -> tuple[ClaimablePod | None, bool]:
-        """Return a pod for a Sandbox, and else whether there may be one in a moment."""
+    def find_warm_pod(self, sandbox: Sandbox, pool: SandboxPool) -> ClaimablePod | NoWarmPod:
+        """Return the pod of the pool that a Sandbox gets."""
         return self._warm_pods.find_warm_pod(sandbox, pool, self._render(pool).desired)
 
     def warm_pods_verified_by(self) -> datetime:

@@ -20,6 +20,7 @@ from caisson.model.ownership import controller_of, is_owned_by
 from caisson.model.pod_snapshot import pod_snapshot
 from caisson.model.unreadable import has_unknown_owner, is_unreadable, unreadable_condition
 from caisson.pod.template_annotation import read_template, with_template
+from caisson.pool.selection import NoWarmPod
 from caisson.status.startup import StartupTimer
 from caisson.timing import HANDOVER_WINDOW
 
@@ -159,8 +160,10 @@ class SandboxObserver:
         if pod is not None or record.claim_problem(sandbox.metadata) is not None:
             # The name is another pod's, or the claim would be rejected again. One of its own may be allowed.
             return _Pooled(filled)
-        warm, soon = self._pools.find_warm_pod(sandbox, pool)
-        return _Pooled(filled, warm, self._pools.warm_pods_verified_by() if soon else None)
+        selected = self._pools.find_warm_pod(sandbox, pool)
+        warm = None if isinstance(selected, NoWarmPod) else selected
+        verified_by = self._pools.warm_pods_verified_by() if selected is NoWarmPod.SOON else None
+        return _Pooled(filled, warm, verified_by)
 
 
 def _recently_claimed_at(sandbox: Sandbox, now: datetime) -> datetime | None:

@@ -11,7 +11,6 @@ from caisson.api.reasons import CRASH_REASONS, ConditionType, Disposition, Reaso
 from caisson.api.resources import Sandbox
 from caisson.api.spec.docker import Restart, RestartPolicy
 from caisson.api.status.docker import Crash, DockerStatus
-from caisson.api.status.sandbox import SandboxStatus
 from caisson.config.model import Config
 from caisson.docker.commands import start_command
 from caisson.docker.diagnosis import diagnose, last_words, signal_of
@@ -23,7 +22,6 @@ from caisson.model.pod_snapshot import PodSnapshot, is_verified
 from caisson.model.report import Report, StartFailed, StartSucceeded
 from caisson.model.session import SessionLost, SessionReported, SessionRunning
 from caisson.timing import (
-    CHECK_SESSION_DURATION,
     CLAIMED_DOCKER_CHECK_DELAY,
     DOCKER_RESTART_CEILING_SECONDS,
     DOCKER_STABLE_AFTER,
@@ -211,24 +209,15 @@ def _check_when_due(
     return Plan(_start(observed.sandbox, config, pod, _restarts(state))) if now >= due else Plan(requeue_at=due)
 
 
-def _last_known_good(status: SandboxStatus, looked_at: datetime | None) -> datetime | None:
-    """Return when Caisson itself last saw the daemon answer; None where Ready is not yet in the status."""
-    condition = status.condition(ConditionType.DOCKER_READY)
-    return max((m for m in (condition and condition.last_transition_time, looked_at) if m), default=None)
-
-
-def trusted_until(status: SandboxStatus, looked_at: datetime | None) -> datetime | None:
-    """Return until when a look of our own is as good as the probe of the kubelet, which may not have begun to look."""
-    known_good = _last_known_good(status, looked_at)
-    return known_good + UNPROBED_DOCKER_CHECK_DELAY + CHECK_SESSION_DURATION if known_good is not None else None
-
-
 def _while_unready(observed: ObservedState, pod: PodSnapshot) -> datetime | None:
-    known_good = _last_known_good(observed.sandbox.status, observed.looked_at)
-    if known_good is None:
+    ready = observed.sandbox.status.condition(ConditionType.DOCKER_READY)
+    answered_at = ready.last_transition_time if ready is not None else None
+    last_known_good = max((at for at in (answered_at, observed.looked_at) if at is not None), default=None)
+    if last_known_good is None:
+        # The report of the start is not in the status yet.
         return None
-    turned_unready = pod.ready_changed_at is not None and pod.ready_changed_at > known_good
-    return known_good + (UNREADY_DOCKER_CHECK_DELAY if turned_unready else UNPROBED_DOCKER_CHECK_DELAY)
+    turned_unready = pod.ready_changed_at is not None and pod.ready_changed_at > last_known_good
+    return last_known_good + (UNREADY_DOCKER_CHECK_DELAY if turned_unready else UNPROBED_DOCKER_CHECK_DELAY)
 
 
 def _after_claim(observed: ObservedState) -> datetime | None:

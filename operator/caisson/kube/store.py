@@ -39,6 +39,9 @@ class _StoredObject:
     reason: Reason | None = None
     """Why there is only a stub of it; None if the whole object is there."""
 
+    projection: Any = None
+    """What the store's `project` made of it."""
+
     def read(self) -> Json:
         """Return the object; it is the caller's own."""
         return dict(json.loads(self.text))
@@ -56,6 +59,10 @@ def _ignore(_: object) -> None:
     pass
 
 
+def _project_nothing(_: Json) -> None:
+    return None
+
+
 class Store:
     """Objects of one kind, fed by a watch and by the answers to our own writes, which are often newer than the watch.
 
@@ -68,14 +75,20 @@ class Store:
         *indexes: Callable[[Json], Hashable],
         kind: str = "object",
         budget: Budget | None = None,
+        project: Callable[[Json], object] = _project_nothing,
     ) -> None:
-        """Start empty. Each index returns under what else than its key an object is found; None: under nothing."""
+        """Start empty.
+
+        Each index returns under what else than its key an object is found; None: under nothing. `project` returns what
+        is read so often that parsing the text each time is too slow. It belongs to the same version as the text.
+        """
         self._objects: dict[Key, _StoredObject] = {}
         self._index_functions = indexes
         self._index: dict[Hashable, dict[Key, _StoredObject]] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
         self._listed_at: dict[str | None, int] = {}
         self._kind, self._budget = kind, budget or Budget()
+        self._project = project
         self._dropped: Callable[[Json], None] = _ignore
         self._unindexed: Callable[[Hashable], None] = _ignore
         self._reported: OrderedDict[str, None] = OrderedDict()
@@ -111,6 +124,15 @@ class Store:
         """Return the key of the object that was created first of those that are to be found under this."""
         entries = self._index.get(value, {})
         return min(entries, key=lambda key: (entries[key].created, key), default=None)
+
+    def projection(self, key: Key) -> Any:
+        """Return the projection of an object, None if there is no object. Parses nothing."""
+        entry = self._objects.get(key)
+        return entry.projection if entry is not None else None
+
+    def projections(self, value: Hashable) -> list[Any]:
+        """Return the projections of the objects that are to be found under this. Parses nothing."""
+        return [entry.projection for entry in self._index.get(value, {}).values()]
 
     def is_indexed(self, value: Hashable) -> bool:
         """Tell whether there is any to be found under this."""
@@ -158,7 +180,8 @@ class Store:
         text = _text(_without_ballast(obj))
         if not is_unreadable(obj):
             if len(text) <= SIMPLE_OBJECT_BYTES or _has_at_most(MAX_OBJECT_VALUES, obj):
-                return _StoredObject(version, obj["metadata"]["uid"], self._indexes_of(obj), text, created)
+                indexes, projection = self._indexes_of(obj), self._project(obj)
+                return _StoredObject(version, obj["metadata"]["uid"], indexes, text, created, projection=projection)
             indexes, obj = self._indexes_of(obj), stub_of(obj, self._kind, Reason.OBJECT_TOO_LARGE, len(text))
         else:
             if has_unknown_owner(obj) and before is not None:
@@ -169,7 +192,8 @@ class Store:
             if before is not None:
                 pairs = zip(indexes, before.indexes, strict=True)
                 indexes = tuple(value if value is not None else previous for value, previous in pairs)
-        return _StoredObject(version, obj["metadata"]["uid"], indexes, _text(obj), created, reason_of(obj))
+        uid, projection = obj["metadata"]["uid"], self._project(obj)
+        return _StoredObject(version, uid, indexes, _text(obj), created, reason_of(obj), projection)
 
     def _is_better(self, key: Key, children: _StoredObject, entry: _StoredObject) -> bool:
         """Tell whether the same version of an object is worth keeping: its owner, or all of it, can be read by now."""
@@ -214,7 +238,8 @@ class Store:
         stub = stub_of(previous.read(), self._kind, Reason.NAMESPACE_OVER_LIMIT, len(previous.text))
         self._budget.dropped(self, key, len(previous.text), previous.created)
         self._drop(key, previous)
-        self._keep(key, replace(previous, text=_text(stub), reason=Reason.NAMESPACE_OVER_LIMIT))
+        reason, projection = Reason.NAMESPACE_OVER_LIMIT, self._project(stub)
+        self._keep(key, replace(previous, text=_text(stub), reason=reason, projection=projection))
         self._dropped(stub)
 
     def _report(self, stub: Json) -> None:

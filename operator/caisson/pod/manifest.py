@@ -1,6 +1,5 @@
 """The pod of a Sandbox. There is one shape, and nothing in a Sandbox reaches a field that is not set here."""
 
-from datetime import timedelta
 from typing import Any
 
 from caisson.api.reasons import Reason
@@ -28,11 +27,6 @@ DOCKER_CAPABILITIES = (
 )  # fmt: skip
 """What dockerd and its containers need. Inside gVisor they apply to its own kernel. On any other runtime they are root
 on the node, so every pod carries the tripwire, or the init container that replaces it."""
-
-
-def first_probe_within(config: Config) -> timedelta:
-    """Return how long after the start of a container the kubelet has probed it once at the latest."""
-    return timedelta(seconds=PROBE_DELAY_SECONDS + config.probe_period_seconds + PROBE_TIMEOUT_SECONDS)
 
 
 def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The pool may have another template by then, or be gone.
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from caisson.api.resources import Sandbox
 from caisson.api.spec.sandbox import SandboxSpec
 from caisson.api.spec.template import SandboxTemplate
+from caisson.timing import REMEMBERED_TEMPLATES
 
 TEMPLATE_ANNOTATION = "caisson.dev/pool-template"
 
@@ -33,11 +35,15 @@ def write_template(template: SandboxTemplate, preload: tuple[str, ...] = ()) -> 
 
 def read_template(pod: dict[str, Any]) -> PodTemplateRecord | None:
     """Return what a pod (core/v1, as JSON) of a pool was made from; None where it does not say so."""
-    written = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
-    if written is None:
-        return None
+    annotation = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
+    return _parse(annotation) if annotation is not None else None
+
+
+@lru_cache(maxsize=REMEMBERED_TEMPLATES)
+def _parse(annotation: str) -> PodTemplateRecord | None:
+    """Parse an annotation. All pods of a pool share one record, which makes comparing it as fast as `is`."""
     try:
-        content = json.loads(written)
+        content = json.loads(annotation)
         return PodTemplateRecord(SandboxTemplate.model_validate(content["spec"]), tuple(map(str, content["preload"])))
     except (ValueError, KeyError, TypeError, ValidationError):
         return None

@@ -1,1 +1,1 @@
-"""The decision about a pool and its warm pods. Pure."""
+"""The decision about a pool, its warm pods, and which of them a Sandbox gets. Pure."""

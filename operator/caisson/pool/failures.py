@@ -1,4 +1,4 @@
-"""Pods of a pool that failed in a row, and when a good pod ends the row."""
+"""Pods of a pool that failed in a row, and which pod ends the streak."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from caisson.timing import MAX_POOL_FAILURE_MESSAGE_BYTES, POOL_RECOVERED_AFTER
 
 @dataclass(frozen=True)
 class Failures:
-    """Pods in a row that did not become ready, and the last time that one did not or could not be made."""
+    """Pods that failed in a row, and the time of the last failure."""
 
     count: int = 0
     at: datetime | None = None
@@ -22,7 +22,7 @@ class Failures:
 def pool_failure(
     stored_failure: PoolFailure | None, problem: ConditionResult, pod_name: str | None, at: datetime
 ) -> PoolFailure:
-    """The same that lasts is written once."""
+    """Return the failure to store. A problem that persists is stored once, with the time at which it began."""
     message = problem.message.encode()[:MAX_POOL_FAILURE_MESSAGE_BYTES].decode(errors="ignore")
     if stored_failure is not None and (stored_failure.reason, stored_failure.pod_name) == (problem.reason, pod_name):
         return stored_failure
@@ -30,7 +30,10 @@ def pool_failure(
 
 
 def recovery_deadline(warm_pod: WarmPod, failures: Failures) -> datetime | None:
-    """Return when a pod excuses the failures, if it is of use until then; None: never. One of before says nothing."""
+    """Return when a pod that stays available until then ends the streak of failures; None: never.
+
+    A pod that is older than the last failure proves nothing.
+    """
     is_later = failures.at is None or warm_pod.created_at > failures.at
     if not failures.count or not is_later or warm_pod.revision is not Revision.CURRENT or warm_pod.ready_since is None:
         return None
@@ -38,6 +41,6 @@ def recovery_deadline(warm_pod: WarmPod, failures: Failures) -> datetime | None:
 
 
 def count_failed_pod(failures: Failures, warm_pod: WarmPod, now: datetime) -> Failures:
-    """Return the failures after one more pod that will not become ready."""
+    """Return the failures including another failed pod."""
     assert warm_pod.problem is not None  # noqa: S101  it has failed
     return Failures(failures.count + 1, now, pool_failure(None, warm_pod.problem, warm_pod.pod_name, now))

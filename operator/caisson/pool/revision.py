@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -15,7 +14,13 @@ from caisson.api.status.sandbox import SandboxStatus
 from caisson.config.model import Config
 from caisson.model.errors import PolicyViolation
 from caisson.pod.manifest import render_pod
-from caisson.pod.template_annotation import TEMPLATE_ANNOTATION, PodTemplateRecord, fields_of, write_template
+from caisson.pod.template_annotation import (
+    TEMPLATE_ANNOTATION,
+    PodTemplateRecord,
+    fields_of,
+    read_template,
+    write_template,
+)
 from caisson.timing import MAX_TEMPLATE_BYTES
 
 Json = dict[str, Any]
@@ -33,8 +38,8 @@ class Revision(Enum):
 
     @property
     def has_pool_template(self) -> bool:
-        """Whether a Sandbox can take such a pod: one with another template is not what the user asks for."""
-        return self in {Revision.CURRENT, Revision.OUTDATED}
+        """Whether a Sandbox can claim such a pod. A pod with another template is not what the user asks for."""
+        return self is Revision.CURRENT or self is Revision.OUTDATED
 
 
 @dataclass(frozen=True)
@@ -42,24 +47,21 @@ class DesiredPod:
     """What the pods of a pool should be created from."""
 
     template_record: PodTemplateRecord
-    annotation: str
-    """`template_record` as it is written on a pod."""
-
     hash: str
-    """Names the template, the configuration and the rendered pod."""
+    """Identifies the template, the configuration and the rendered pod."""
 
 
 def placeholder_sandbox(
     namespace: str, pod_name: str, pool_uid: str, template: SandboxTemplate, status: SandboxStatus | None = None
 ) -> Sandbox:
-    """Return the Sandbox as whose a pool's pod is made and looked at."""
+    """Return a Sandbox that stands for a pod of a pool until a real Sandbox claims the pod."""
     metadata = ObjectMeta(name=pod_name, namespace=namespace, uid=pool_uid)
     spec = SandboxSpec.model_construct(**fields_of(template))
     return Sandbox(metadata=metadata, spec=spec, status=status or SandboxStatus())
 
 
 def render_warm_pod(pool: SandboxPool, config: Config, pod_name: str) -> Json:
-    """Return a Pod (core/v1, as JSON) for a pool. Raises PolicyViolation where it may not be."""
+    """Return a Pod (core/v1, as JSON) for a pool. Raises PolicyViolation if there may be no such pod."""
     written = write_template(pool.spec.template.spec, pool.spec.preload)
     if len(written.encode()) > MAX_TEMPLATE_BYTES:
         raise PolicyViolation(
@@ -69,8 +71,8 @@ def render_warm_pod(pool: SandboxPool, config: Config, pod_name: str) -> Json:
     own = pool.metadata
     sandbox = placeholder_sandbox(own.namespace, pod_name, own.uid, pool.spec.template.spec)
     manifest = render_pod(sandbox, config, pool)
-    # The configuration counts as well, unlike with a pod that somebody works in: nothing is lost by replacing this one.
-    # Fields at their default are left out, so that a new version of Caisson with more fields leaves pods alone.
+    # The configuration counts, too, unlike for the pod of a Sandbox: nothing is lost if a warm pod is replaced. Fields
+    # with their default value are left out, so that a new version of Caisson with more fields replaces no pods.
     configured = config.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, include={"sandboxes", "toolboxes"}
     )
@@ -83,25 +85,25 @@ def render_warm_pod(pool: SandboxPool, config: Config, pod_name: str) -> Json:
 def desired_pod(pool: SandboxPool, config: Config) -> DesiredPod:
     """Return what the pods of a pool should be created from. Raises PolicyViolation if there may be none."""
     rendered = render_warm_pod(pool, config, pool.metadata.name)
-    annotations = rendered["metadata"]["annotations"]
-    template_record = PodTemplateRecord(pool.spec.template.spec, pool.spec.preload)
-    return DesiredPod(template_record, annotations[TEMPLATE_ANNOTATION], annotations[TEMPLATE_HASH_ANNOTATION])
+    # Parsed from the annotation, so that pods with the same annotation share the record.
+    template_record, hashed = read_template(rendered), template_hash(rendered)
+    assert template_record is not None  # noqa: S101  it was just written
+    assert hashed is not None  # noqa: S101
+    return DesiredPod(template_record, hashed)
 
 
-def revision_of(pod: Json, template_record: Callable[[], PodTemplateRecord | None], desired: DesiredPod) -> Revision:
-    """Compare a pod (core/v1, as JSON) with the desired one.
-
-    `template_record` is called only if the text on the pod differs, because reading that text costs much more.
-    """
-    annotation = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
+def revision_of(template_record: PodTemplateRecord | None, template_hash: str | None, desired: DesiredPod) -> Revision:
+    """Compare the record and the hash on a pod with those of the desired pod."""
+    if template_record is None:
+        return Revision.UNREADABLE
     # Another version of Caisson may write the same template differently.
-    if annotation != desired.annotation and (actual := template_record()) != desired.template_record:
-        return Revision.UNREADABLE if actual is None else Revision.OTHER_TEMPLATE
-    return Revision.CURRENT if template_hash(pod) == desired.hash else Revision.OUTDATED
+    if template_record != desired.template_record:
+        return Revision.OTHER_TEMPLATE
+    return Revision.CURRENT if template_hash == desired.hash else Revision.OUTDATED
 
 
 def template_hash(pod: Json) -> str | None:
-    """Return the hash of what a pod (core/v1, as JSON), there or only rendered, is made from."""
+    """Return the hash on a pod (core/v1, as JSON) of a pool; None if there is none."""
     annotations = pod["metadata"].get("annotations") or {}
     value = annotations.get(TEMPLATE_HASH_ANNOTATION)
     return value if isinstance(value, str) else None

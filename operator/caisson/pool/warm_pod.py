@@ -1,6 +1,6 @@
-"""A pod in a pool: what it is made from, and how far it is from being of use to a Sandbox.
+"""A pod of a pool: its phase, and the next step until a Sandbox can claim it.
 
-Until one takes it, it is treated as if a Sandbox of the pod's own name had it, whose status nobody writes down.
+Until the claim, the decision is the same as for a Sandbox with the name of the pod. Its status is not persisted.
 """
 
 from dataclasses import dataclass, replace
@@ -11,13 +11,12 @@ from caisson.api.reasons import CRASH_REASONS, ConditionType, Disposition, Reaso
 from caisson.api.status.sandbox import SandboxStatus
 from caisson.config.model import Config
 from caisson.docker.commands import preload_command
-from caisson.docker.state import check_session, trusted_until
+from caisson.docker.state import check_session
 from caisson.model.actions import NO_ACTION, OpenSession, Plan, SessionPurpose, earliest
 from caisson.model.condition import ConditionResult, condition_result
 from caisson.model.observed import ObservedState
 from caisson.model.pod_snapshot import PodSnapshot
 from caisson.model.session import SessionLost, SessionReported, SessionRunning
-from caisson.pod.manifest import first_probe_within
 from caisson.pod.status import awaits_first_probe, is_finished
 from caisson.pod.template_annotation import PodTemplateRecord
 from caisson.pool.revision import Revision
@@ -28,46 +27,44 @@ from caisson.util.backoff import exponential
 
 
 class WarmPodPhase(Enum):
-    """What a pod of a pool is good for."""
+    """How far a pod of a pool has come."""
 
-    PENDING = "is on its way"
-    PRELOADING = "has Docker, and pulls images"
-    AVAILABLE = "can be taken"
+    PENDING = "is starting"
+    PRELOADING = "has Docker and pulls images"
+    AVAILABLE = "can be claimed"
     FAILED = "will not become ready"
 
 
 @dataclass(frozen=True)
 class PreloadState:
-    """Whether the images are there, as far as this process was told, and how often and when it asked for them."""
+    """Whether this process knows that the images were pulled, and how often and when it tried to pull them."""
 
     done: bool = False
     problem: str | None = None
-    tries: int = 0
+    attempts: int = 0
     at: datetime | None = None
-    asking: bool = False
-    """The session that is open, or was the last, asks for them."""
+    is_pulling: bool = False
+    """The current or last session pulls images."""
 
-    def tried(self, now: datetime) -> "PreloadState":
-        """Return the same after one more try."""
-        return replace(self, tries=self.tries + 1, at=now, asking=True)
+    def after_attempt(self, now: datetime) -> "PreloadState":
+        """Return the state after another attempt."""
+        return replace(self, attempts=self.attempts + 1, at=now, is_pulling=True)
 
 
 @dataclass(frozen=True)
 class WarmPodDecision:
-    """What is known of a pod now, what it is good for, what hinders it, and the next step."""
+    """The status and the phase of a pod, its problem, and the next step."""
 
     status: SandboxStatus
     phase: WarmPodPhase
     problem: ConditionResult | None
     plan: Plan
-    until: datetime | None = None
-    """Where it can be taken before the kubelet has called it ready: for how long."""
 
 
 def decide_warm_pod(
     observed: ObservedState, template_record: PodTemplateRecord, preload: PreloadState, config: Config, now: datetime
 ) -> WarmPodDecision:
-    """Return what becomes of a pod of a pool. `observed` is of its virtual Sandbox."""
+    """Return the decision about a pod of a pool. `observed` describes its placeholder Sandbox."""
     pod = observed.pod
     assert pod is not None  # noqa: S101
     decision = decide_unclaimed_pod(observed, pod, config, now)
@@ -82,39 +79,35 @@ def decide_warm_pod(
         return WarmPodDecision(status, WarmPodPhase.PENDING, problem, decision.plan)
     if template_record.preload and not preload.done:
         return _preloading(observed, template_record, preload, decision, config, now)
-    if pod.ready:
-        return WarmPodDecision(status, WarmPodPhase.AVAILABLE, None, decision.plan)
-    until = _until_probed(observed, pod, status, config)
-    if until is None or now >= until:
-        return WarmPodDecision(status, WarmPodPhase.PENDING, None, decision.plan)
-    plan = replace(decision.plan, requeue_at=earliest(decision.plan.requeue_at, until))
-    return WarmPodDecision(status, WarmPodPhase.AVAILABLE, None, plan, until)
+    phase = WarmPodPhase.AVAILABLE if _is_available(observed, pod) else WarmPodPhase.PENDING
+    return WarmPodDecision(status, phase, None, decision.plan)
 
 
-def _until_probed(observed: ObservedState, pod: PodSnapshot, status: SandboxStatus, config: Config) -> datetime | None:
-    """Return until when it may be taken though the kubelet has not called it ready; None: it may not."""
-    own_word = trusted_until(status, observed.looked_at) if observed.sandbox.spec.docker.enabled else None
-    if own_word is None or not awaits_first_probe(pod) or pod.running_since is None:
-        return None
-    return min(own_word, pod.running_since + first_probe_within(config))
+def _is_available(observed: ObservedState, pod: PodSnapshot) -> bool:
+    """Tell whether a pod whose dockerd answered can be claimed.
+
+    The kubelet's first probe comes a whole probe period after the start of the container. Until then, the operator's
+    own check counts and is repeated, as for a Sandbox without a pool. A lost check does not count.
+    """
+    return pod.ready or (awaits_first_probe(pod) and not isinstance(observed.session, SessionLost))
 
 
 def preload_outcome(before: PreloadState, session: SessionReported | SessionLost) -> tuple[PreloadState, bool]:
-    """Return what is known of the images after a session, and whether that session was about them."""
-    if not before.asking:
+    """Return the state after a session, and whether that session pulled images."""
+    if not before.is_pulling:
         return before, False
     if isinstance(session, SessionLost):
-        return replace(before, problem=session.message, asking=False), True
+        return replace(before, problem=session.message, is_pulling=False), True
     outcome = session.report.preload
     if outcome is not None and outcome.problem is None:
         return PreloadState(done=True), True
-    return replace(before, problem=outcome.problem if outcome is not None else before.problem, asking=False), True
+    return replace(before, problem=outcome.problem if outcome is not None else before.problem, is_pulling=False), True
 
 
 def _is_final(status: SandboxStatus, result: ConditionResult) -> bool:
     if result.reason in CRASH_REASONS:
         return status.crash is not None and status.crash.restart == 0
-    # Another pod of the pool may get another node; a Sandbox waits for the correction.
+    # Another pod of the pool may get another node, but a Sandbox waits for a correction.
     return result.reason.disposition is Disposition.TERMINAL or result.reason is Reason.NOT_GVISOR
 
 
@@ -149,10 +142,10 @@ def _preload_step(
     if isinstance(observed.session, SessionRunning):
         return NO_ACTION
     if decision.plan.action is not None or isinstance(observed.session, SessionLost):
-        # The pod turned unready, or the last look at dockerd was lost: dockerd comes first.
+        # The pod turned unready, or the last check of dockerd was lost: dockerd comes first.
         return decision.plan
     if preload.at is not None:
-        due = preload.at + exponential(preload.tries, first=5, ceiling=PRELOAD_RETRY_CEILING_SECONDS)
+        due = preload.at + exponential(preload.attempts, first=5, ceiling=PRELOAD_RETRY_CEILING_SECONDS)
         if now < due:
             return Plan(requeue_at=earliest(due, decision.plan.requeue_at))
         if observed.looked_at is None or observed.looked_at <= preload.at:
@@ -166,7 +159,7 @@ def _preload_step(
 
 @dataclass(frozen=True)
 class WarmPod:
-    """A pod of the pool that no Sandbox has taken."""
+    """A pod of the pool that no Sandbox has claimed."""
 
     pod_name: str
     pod_uid: str

@@ -166,15 +166,16 @@ class FakeKube:
             raise kube_error("POST events", 409, "AlreadyExists", "exists")
         self.events.append(event)
 
-    def pod_runs(self, *, ready: bool = True) -> Json:
-        """Let the kubelet start the pod."""
+    def pod_runs(self) -> Json:
+        """Let the kubelet start the pod, and find it ready."""
         assert self.pod is not None
+        at = f"{now():%Y-%m-%dT%H:%M:%SZ}"
         self.pod["spec"]["nodeName"] = "node"
         self.pod["status"] = {
             "phase": "Running",
             "podIP": "10.0.0.7",
-            "containerStatuses": [{"name": "sandbox", "state": {"running": {}}}],
-            "conditions": [{"type": "ContainersReady", "status": "True" if ready else "False"}],
+            "containerStatuses": [{"name": "sandbox", "state": {"running": {"startedAt": at}}}],
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": at}],
         }
         return self._stamp(self.pod)
 

@@ -1,4 +1,4 @@
-"""What the tests of pools have in common: pools, their pods, and a world with both."""
+"""Builders for the tests of pools: pools, their pods, and a world with both."""
 
 import asyncio
 import copy
@@ -56,21 +56,21 @@ def make_pool(replicas: int = 1, **spec: Any) -> SandboxPool:
     return SandboxPool.model_validate(raw_pool(replicas, **spec))
 
 
-def member(name: str, standing: WarmPodPhase = WarmPodPhase.AVAILABLE, **fields: Any) -> WarmPod:
+def make_warm_pod(name: str, phase: WarmPodPhase = WarmPodPhase.AVAILABLE, **fields: Any) -> WarmPod:
     """Make a pod of the pool."""
-    ready = NOW if standing is WarmPodPhase.AVAILABLE else None
-    ordinary = WarmPod(name, f"uid of {name}", "7", NOW, False, Revision.CURRENT, standing, ready)
+    ready = NOW if phase is WarmPodPhase.AVAILABLE else None
+    ordinary = WarmPod(name, f"uid of {name}", "7", NOW, False, Revision.CURRENT, phase, ready)
     return replace(ordinary, **fields)
 
 
 def decided(replicas: int, *warm_pods: WarmPod, **observed: Any) -> tuple[int, list[str]]:
-    """Return how many pods are to be made, and the names of those that go."""
+    """Return how many pods are created, and the names of the pods that are deleted."""
     decision = decide_pool(ObservedPool(make_pool(replicas), warm_pods, **observed), NOW)
     return decision.create, [m.pod_name for m in decision.delete]
 
 
 class PoolKube(FakeKube):
-    """Holds many pods, and lets the test do something before or after any write to one."""
+    """Holds many pods, and lets a test act before or after a write to a pod."""
 
     def __init__(self, sandbox: Json) -> None:
         super().__init__(sandbox)
@@ -146,7 +146,7 @@ class PoolKube(FakeKube):
         return answer
 
     def run(self, name: str) -> None:
-        """Let the kubelet start a pod, and find it good."""
+        """Let the kubelet start a pod and report it ready."""
         pod = self.all_pods[name]
         pod["spec"]["nodeName"] = "node"
         pod["status"] = {
@@ -160,7 +160,7 @@ class PoolKube(FakeKube):
         self._stamp(pod)
 
     def turns_unready(self, name: str, after_seconds: int) -> None:
-        """Let the kubelet call a pod unready that long after its start; before that, it has not called it ready."""
+        """Let the kubelet report a pod unready that long after its start; with 0, the pod was never ready."""
         pod = self.all_pods[name]
         started = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
         at = datetime.fromisoformat(started) + timedelta(seconds=after_seconds)
@@ -171,7 +171,7 @@ class PoolKube(FakeKube):
 
 
 class PoolWorld(World):
-    """A cluster with a pool and a Sandbox that takes from it."""
+    """A cluster with a pool and a Sandbox that refers to it."""
 
     kube: PoolKube
 
@@ -198,7 +198,7 @@ class PoolWorld(World):
                 self.pods.remove(pod)
 
     async def fill(self, *answers: ExecResult | Exception) -> list[str]:
-        """Bring the pool's pods to where they can be taken, and return their names. See `look` for the answers."""
+        """Make the pool's pods available and return their names. See `look` for the answers."""
         await self.pools.reconcile(POOL_KEY)
         names = sorted(self.kube.all_pods)
         for name in names:
@@ -208,7 +208,7 @@ class PoolWorld(World):
         return names
 
     async def dies_at_the_claim(self) -> None:
-        """Let the operator be killed between the claim in the status and the pod that it is about."""
+        """Let the operator be killed after it wrote the claim to the status and before it patches the pod."""
 
         def die() -> None:
             raise KubeUnreachable("killed")
@@ -218,7 +218,7 @@ class PoolWorld(World):
             await self.reconcile()
 
     async def look(self, names: list[str], *answers: ExecResult | Exception) -> None:
-        """Look at pods of the pool, as after a restart of the operator too. The sessions of each get these answers."""
+        """Reconcile pods of the pool. The sessions of each pod get these answers."""
         for name in names:
             self.executor.answers = list(answers or (READY_ANSWER,))
             for _ in range(3):
@@ -227,7 +227,7 @@ class PoolWorld(World):
                     await asyncio.sleep(0)
 
     def damage_template(self, name: str) -> None:
-        """Let the template on a pod be one that this version can't read."""
+        """Give a pod a template that this version can't read."""
         pod = self.kube.all_pods[name]
         written = json.loads(pod["metadata"]["annotations"]["caisson.dev/pool-template"])
         written["spec"]["entrypoint"] = "OfANewerVersion"
@@ -235,7 +235,7 @@ class PoolWorld(World):
         self.kube._stamp(pod)
 
     async def replace_some(self) -> None:
-        """Let the pool act, and its new pods become ready."""
+        """Reconcile the pool and make its new pods available."""
         before = set(self.kube.all_pods)
         await self.pools.reconcile(POOL_KEY)
         names = sorted(set(self.kube.all_pods) - before)
@@ -245,6 +245,6 @@ class PoolWorld(World):
         await self.look(names)
 
     def owners(self) -> dict[str, str]:
-        """Return whose each pod is."""
+        """Return the owner of each pod."""
         result = {name: controller_of(pod) for name, pod in self.kube.all_pods.items()}
         return {name: f"{owner['kind']}/{owner['name']}" for name, owner in result.items() if owner is not None}

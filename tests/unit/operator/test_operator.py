@@ -28,7 +28,8 @@ def obj(name: str, owner: str | None = None, labels: dict[str, str] | None = Non
     kind, _, owner_name = (owner or "").partition("/")
     owners = [{"kind": kind, "name": owner_name, "uid": f"uid of {owner}", "controller": True}] if owner else []
     metadata: Json = {"namespace": "default", "name": name, "uid": f"uid of {name}", "resourceVersion": str(version)}
-    return {"metadata": metadata | {"ownerReferences": owners, "labels": labels or {}}}
+    metadata |= {"creationTimestamp": "2026-03-01T00:00:00Z", "ownerReferences": owners, "labels": labels or {}}
+    return {"metadata": metadata, "spec": {}}
 
 
 def sandbox(name: str, created: int = 0, *, version: int = 1, status: Json | None = None, **spec: Any) -> Json:

@@ -11,7 +11,7 @@ from caisson.children.drift import plan_child
 from caisson.children.service import render_service
 from caisson.config.model import ToolboxDelivery
 from caisson.kube.errors import KubeError, kube_error
-from caisson.kube.resources import PODS, PVCS, SERVICES
+from caisson.kube.resources import PVCS, SERVICES
 from caisson.model.actions import ChildKind, CreatePod
 from caisson.model.failure import FailureStreak
 from caisson.model.pod_snapshot import pod_snapshot
@@ -170,13 +170,6 @@ def test_a_toolbox_that_is_copied_comes_with_the_gate() -> None:
     assert {"name": "caisson-toolbox", "emptyDir": {}} in pod["spec"]["volumes"]
     raw = pod | {"metadata": pod["metadata"] | {"uid": "u", "creationTimestamp": "2026-03-01T12:00:00Z"}}
     assert pod_snapshot(raw).toolbox_image == CONFIG.toolboxes[0].image
-
-
-async def test_a_pod_of_the_sandboxs_name_is_looked_for_among_pods() -> None:
-    world = world_of(ports=PORTS)
-    await world.reconcile(2)
-    assert world.pods.get(KEY) is not None
-    assert (await world.kube.get(PODS, "default", "demo"))["kind"] == "Pod"
 
 
 async def test_whoever_keeps_changing_it_back_is_answered_later_each_time_and_told_of() -> None:

@@ -252,6 +252,18 @@ class TestLostSessions:
         decision = choose(ready_sandbox(), make_pod(), after(100), session=lost(3, after(100)))
         assert reason(decision) == ("Unknown", Reason.EXEC_FAILED)
 
+    @pytest.mark.parametrize(("minutes", "failures"), [(9, 2), (11, 1)])
+    def test_ten_good_minutes_count_although_docker_is_unknown_now(self, minutes: int, failures: int) -> None:
+        sandbox = crashed_sandbox()
+        sandbox = written(sandbox, choose(sandbox, make_pod(), after(2), session=reported(ready_report(1), after(2))))
+        at = after(60 * minutes)
+        unknown = choose(sandbox, make_pod(), at, session=lost(3, at))
+        assert reason(unknown) == ("Unknown", Reason.EXEC_FAILED)
+        sandbox = written(sandbox, unknown)
+        decision = choose(sandbox, make_pod(), at, session=reported(failed_report(1, **KILLED), at))
+        assert decision.status.docker is not None
+        assert decision.status.docker.failures == failures
+
     @pytest.mark.parametrize(("count", "pause"), [(1, 1), (2, 2), (4, 8), (9, 30)])
     def test_the_next_try_follows_after_a_pause_that_doubles(self, count: int, pause: int) -> None:
         early = choose(make_sandbox(), make_pod(), after(pause - 0.1), session=lost(count))

@@ -106,7 +106,6 @@ async def test_a_leader_knows_that_its_time_is_up_before_another_can_take_over(t
     await leader.acquire()
     time.now += SETTINGS.renew_deadline_seconds
     assert not leader.is_leader()
-    assert SETTINGS.renew_deadline_seconds < SETTINGS.lease_duration_seconds
 
 
 async def test_a_released_lease_is_taken_at_once(time: Time) -> None:

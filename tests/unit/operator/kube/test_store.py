@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from caisson.api.reasons import Reason
+from caisson.kube.budget import Budget
 from caisson.kube.store import HistoryChanged, Store
 from caisson.model.key import Key
+from caisson.model.unreadable import is_unreadable, stub_of
 from tests.unit.operator.controllers.test_controllers import thing
 
 Json = dict[str, Any]
@@ -88,3 +91,31 @@ def test_versions_that_went_backwards_are_of_another_history() -> None:
     assert store.get(Key("a", "gone")) == gone
     assert take_list(store, [restored], "501", None) == [restored, gone]
     assert store.get(Key("a", "demo")) == restored
+
+
+class TestProjection:
+    """What a store keeps of an object beside its text."""
+
+    @staticmethod
+    def version_of(obj: Json) -> str:
+        return f"{obj['metadata']['resourceVersion']}, {'stub' if is_unreadable(obj) else 'whole'}"
+
+    def test_it_is_of_the_newest_version(self) -> None:
+        store = Store(lambda _: "all", project=self.version_of)
+        assert (store.projection(Key("n", "x")), store.projections("all")) == (None, [])
+        store.put(thing(9))
+        store.put(thing(10))
+        store.put(thing(9))
+        assert (store.projection(Key("n", "x")), store.projections("all")) == ("10, whole", ["10, whole"])
+        store.remove(thing(10))
+        assert (store.projection(Key("n", "x")), store.projections("all")) == (None, [])
+
+    def test_it_is_of_the_stub_if_the_object_is_dropped(self) -> None:
+        store = Store(project=self.version_of, budget=Budget(10, 10))
+        store.put(thing(9))
+        assert store.projection(Key("n", "x")) == "9, stub"
+
+    def test_it_is_of_the_stub_if_the_object_is_too_large(self) -> None:
+        store = Store(project=self.version_of)
+        store.put(stub_of(thing(9), "Pod", Reason.OBJECT_TOO_LARGE, 6 * 2**20))
+        assert store.projection(Key("n", "x")) == "9, stub"

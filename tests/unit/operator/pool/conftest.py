@@ -1,4 +1,4 @@
-"""Fixtures of the tests of pools."""
+"""Fixtures for the tests of pools."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A Sandbox takes a pod from its pool."""
+"""Sandboxes that claim a pod of their pool."""
 
 import copy
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 
 from caisson.kube.errors import KubeUnreachable
 from caisson.model.ownership import SANDBOX_LABEL
+from caisson.pool.selection import NoWarmPod
 from tests.unit.operator.builders import make_sandbox
 from tests.unit.operator.fakes import merged
 from tests.unit.operator.pools import POOL_KEY, PoolWorld, make_pool
@@ -15,7 +16,7 @@ Json = dict[str, Any]
 
 
 class TestClaims:
-    async def test_a_sandbox_takes_a_pod_that_is_ready_with_two_writes(self, world: PoolWorld) -> None:
+    async def test_a_claim_of_a_ready_pod_takes_two_status_writes(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         await world.reconcile()
         assert world.condition() == ("True", "Ready")
@@ -33,7 +34,7 @@ class TestClaims:
         await world.reconcile()
         assert observed == [f"uid of {name}"]
 
-    async def test_then_it_is_left_alone_but_for_a_look(self, world: PoolWorld) -> None:
+    async def test_nothing_is_written_after_the_claim(self, world: PoolWorld) -> None:
         await world.fill()
         await world.reconcile(5)
         assert len(world.kube.status_writes) == 2
@@ -52,7 +53,7 @@ class TestClaims:
         await world.reconcile(3)
         assert list(world.kube.all_pods) == [name]
 
-    async def test_an_operator_that_dies_in_between_goes_on_with_the_same_pod(self, world: PoolWorld) -> None:
+    async def test_an_interrupted_claim_continues_after_a_restart(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         await world.dies_at_the_claim()
         assert world.owners() == {name: "SandboxPool/warm"}
@@ -63,7 +64,7 @@ class TestClaims:
         assert world.owners()[name] == "Sandbox/demo"
         assert world.condition() == ("True", "Ready")
 
-    async def test_an_answer_that_was_lost_takes_no_second_pod(self) -> None:
+    async def test_a_lost_response_to_the_claim_takes_no_second_pod(self) -> None:
         world = PoolWorld(replicas=2)
         names = await world.fill()
         world.kube.after_patch = [KubeUnreachable("lost")]
@@ -74,7 +75,7 @@ class TestClaims:
         assert world.condition() == ("True", "Ready")
         assert len(names) == 2
 
-    async def test_a_claim_counts_once_when_an_answer_is_lost(self) -> None:
+    async def test_a_claim_counts_once_if_a_response_is_lost(self) -> None:
         for lost_answers in ("lost_answers", "after_patch"):
             world = PoolWorld(replicas=1)
             (name,) = await world.fill()
@@ -87,7 +88,7 @@ class TestClaims:
             assert [event["reason"] for event in world.kube.events] == ["Ready"]
             assert world.metrics.registry.get_sample_value("caisson_pool_claims_total", {"origin": "Warm"}) == 1
 
-    async def test_a_pod_that_another_took_is_not_taken(self) -> None:
+    async def test_a_pod_that_another_sandbox_claimed_first_is_not_taken(self) -> None:
         world = PoolWorld(replicas=2)
         await world.fill()
 
@@ -111,7 +112,7 @@ class TestClaims:
         assert sorted(world.owners().values()) == ["Sandbox/demo", "Sandbox/thief"]
         assert world.condition() == ("True", "Ready")
 
-    async def test_a_pod_that_changed_meanwhile_and_is_still_the_pools_is_taken(self, world: PoolWorld) -> None:
+    async def test_a_pod_that_changed_but_is_still_free_is_claimed(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
 
         def touch() -> None:
@@ -124,7 +125,7 @@ class TestClaims:
         assert world.condition() == ("True", "Ready")
         assert len(world.kube.status_writes) == 2
 
-    async def test_a_pod_that_is_gone_by_then_is_given_up(self, world: PoolWorld) -> None:
+    async def test_a_claim_of_a_deleted_pod_is_void(self, world: PoolWorld) -> None:
         await world.fill()
         world.kube.before_patch = world.kube.all_pods.clear
         await world.reconcile(3)
@@ -138,12 +139,12 @@ class TestClaims:
 
         async def observed_write(plural: str, namespace: str, name: str, patch: Json) -> Json:
             # The claim is not in the status yet.
-            found.append(world.pools.find_warm_pod(make_sandbox(name="other", uid="other"), make_pool())[0])
+            found.append(world.pools.find_warm_pod(make_sandbox(name="other", uid="other"), make_pool()))
             return await write(plural, namespace, name, patch)
 
         world.kube.patch_status = observed_write  # type: ignore[method-assign]
         await world.reconcile()
-        assert found[0] is None
+        assert isinstance(found[0], NoWarmPod)
         assert world.condition() == ("True", "Ready")
 
     async def test_a_pod_that_its_pool_deletes_goes_to_no_sandbox(self, world: PoolWorld) -> None:
@@ -152,13 +153,13 @@ class TestClaims:
         delete = world.kube.delete
 
         async def observed_delete(*arguments: Any) -> None:
-            found.append(world.pools.find_warm_pod(make_sandbox(), make_pool())[0])
+            found.append(world.pools.find_warm_pod(make_sandbox(), make_pool()))
             await delete(*arguments)
 
-        world.kube.delete = observed_delete  # type: ignore[method-assign]
+        world.kube.delete = observed_delete  # type: ignore[method-assign,assignment]
         world.pool_store.put(merged(world.kube.pool, {"metadata": {"resourceVersion": "99"}, "spec": {"replicas": 0}}))
         await world.pools.reconcile(POOL_KEY)
-        assert found == [None]
+        assert found == [NoWarmPod.NONE]
         assert world.kube.all_pods == {}
 
     async def test_a_void_claim_requeues_the_pool(self, world: PoolWorld) -> None:
@@ -187,15 +188,15 @@ class TestClaims:
         await world.pools.reconcile(POOL_KEY)
         assert name in world.kube.all_pods
 
-    async def test_a_pod_that_was_taken_since_is_not_deleted_with_the_pools(self, world: PoolWorld) -> None:
-        """By another operator: the version in the delete is an older one."""
+    async def test_a_newer_version_of_a_pod_is_not_deleted(self, world: PoolWorld) -> None:
+        """Another operator may have claimed it: the version in the delete request is older."""
         (name,) = await world.fill()
         world.kube._stamp(world.kube.all_pods[name])
         world.pool_store.put(merged(world.kube.pool, {"metadata": {"resourceVersion": "99"}, "spec": {"replicas": 0}}))
         await world.pools.reconcile(POOL_KEY)
         assert name in world.kube.all_pods
 
-    async def test_what_is_left_of_two_pods_is_the_one_that_the_status_names(self, world: PoolWorld) -> None:
+    async def test_of_two_pods_the_one_in_the_status_is_kept(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         await world.reconcile()
         twin = copy.deepcopy(world.kube.all_pods[name])

@@ -1,4 +1,4 @@
-"""Sandboxes whose pool has no pod for them."""
+"""Sandboxes that start cold because their pool has no pod for them."""
 
 import copy
 from datetime import timedelta
@@ -11,8 +11,8 @@ from tests.unit.operator.fakes import KEY, READY_ANSWER
 from tests.unit.operator.pools import PoolWorld
 
 
-class TestCold:
-    async def test_a_pod_that_an_earlier_sandbox_of_this_name_took_is_not_waited_for(self, world: PoolWorld) -> None:
+class TestColdStart:
+    async def test_the_pod_of_an_earlier_sandbox_does_not_delay_a_cold_start(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         await world.reconcile(3)
         assert world.owners() == {name: "Sandbox/demo"}
@@ -25,20 +25,20 @@ class TestCold:
         await world.reconcile(3)
         assert world.owners() == {name: "Sandbox/demo", "demo": "Sandbox/demo"}
 
-    async def test_without_a_pod_that_is_ready_one_is_started_and_that_is_told(self, world: PoolWorld) -> None:
+    async def test_an_empty_pool_causes_a_cold_start_and_an_event(self, world: PoolWorld) -> None:
         await world.reconcile(3)
         assert world.owners() == {"demo": "Sandbox/demo"}
         assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
         assert [event["reason"] for event in world.kube.events] == ["PoolEmpty"]
 
-    async def test_then_none_is_taken_though_the_answer_to_its_creation_was_lost(self, world: PoolWorld) -> None:
+    async def test_a_recorded_cold_start_claims_no_pod_later(self, world: PoolWorld) -> None:
         await world.reconcile()
         assert world.kube.sandbox["status"]["pool"]["origin"] == Origin.COLD
         names = await world.fill()
         await world.reconcile(3)
         assert world.owners() == {names[0]: "SandboxPool/warm", "demo": "Sandbox/demo"}
 
-    async def test_it_keeps_its_pod_when_the_pools_template_changes(self, world: PoolWorld) -> None:
+    async def test_a_change_of_the_template_does_not_replace_a_cold_pod(self, world: PoolWorld) -> None:
         await world.reconcile(3)
         world.kube.pool["spec"]["template"]["spec"]["image"] = "other"
         world.kube._stamp(world.kube.pool)
@@ -50,8 +50,8 @@ class TestCold:
 
     @pytest.mark.parametrize("pool_is_there", [True, False], ids=["pool", "no-pool"])
     @pytest.mark.parametrize("origin", [Origin.COLD, Origin.WARM])
-    async def test_a_pod_is_kept_when_its_template_can_not_be_read(self, origin: Origin, pool_is_there: bool) -> None:
-        """As after a rollback of the operator."""
+    async def test_a_pod_with_an_unreadable_template_is_kept(self, origin: Origin, pool_is_there: bool) -> None:
+        """For example after a rollback of the operator."""
         world = PoolWorld(replicas=int(origin is Origin.WARM), template={"image": "debian:trixie"})
         if origin is Origin.WARM:
             await world.fill()
@@ -75,7 +75,7 @@ class TestCold:
         assert world.condition() == ("True", "Ready")
         running = next(c for c in world.kube.sandbox["status"]["conditions"] if c["type"] == "PodRunning")
         assert "can't read which template" in running["message"]
-        # dockerd dies: no session starts it with the settings of another template.
+        # dockerd dies. No session restarts it with the settings of another template.
         world.kube.turns_unready(name, 60)
         world.watches_deliver()
         await world.reconcile(3)
@@ -83,7 +83,7 @@ class TestCold:
         assert (world.owners()[name], len(world.executor.commands)) == ("Sandbox/demo", sessions)
         assert world.kube.policies["demo"] == policy
 
-    async def test_a_pod_is_kept_when_this_version_reads_its_template_differently(self) -> None:
+    async def test_a_pod_with_another_spec_hash_is_kept(self) -> None:
         world = PoolWorld(replicas=0)
         await world.reconcile(3)
         pod = world.kube.all_pods["demo"]
@@ -93,7 +93,7 @@ class TestCold:
         await world.reconcile(3)
         assert "demo" in world.kube.all_pods
 
-    async def test_what_a_suspended_one_is_reached_by_outlives_its_pool(self) -> None:
+    async def test_the_service_of_a_suspended_sandbox_outlives_its_pool(self) -> None:
         world = PoolWorld(replicas=0, template={"ports": [{"name": "web", "containerPort": 8080}]})
         await world.reconcile(3)
         made = copy.deepcopy((world.kube.beside[SERVICES], world.kube.policies["demo"]))
@@ -106,7 +106,7 @@ class TestCold:
         assert world.condition() == ("False", "Suspended")
         assert (world.kube.beside[SERVICES], world.kube.policies["demo"]) == made
 
-    async def test_a_pool_that_is_not_there_is_told(self, world: PoolWorld) -> None:
+    async def test_a_missing_pool_is_reported(self, world: PoolWorld) -> None:
         world.pool_store.remove(world.kube.pool)
         await world.reconcile(2)
         assert world.condition() == ("False", "PoolNotFound")

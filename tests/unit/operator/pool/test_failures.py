@@ -18,12 +18,12 @@ from tests.unit.operator.model.test_report import b64, line
 from tests.unit.operator.pools import POOL_KEY, PRELOADED_ANSWER, PoolWorld
 
 
-class TestTrouble:
-    """What goes wrong is told, once, and tried again less and less."""
+class TestFailures:
+    """A problem is reported once and retried with a back-off."""
 
     @staticmethod
     async def fail(world: PoolWorld, names: list[str]) -> None:
-        """Let the commands of these pods end, and the operator see it."""
+        """Let the commands of these pods end, and reconcile the pods."""
         for name in names:
             ended = [{"name": "sandbox", "state": {"terminated": {"exitCode": 1}}}]
             world.kube.all_pods[name]["status"] = {"phase": "Failed", "containerStatuses": ended}
@@ -32,7 +32,7 @@ class TestTrouble:
         for name in names:
             await world.warm_pods.reconcile(Key("default", name))
 
-    async def test_one_that_is_good_does_not_excuse_those_that_fail(self) -> None:
+    async def test_an_earlier_good_pod_does_not_end_the_failures(self) -> None:
         world = PoolWorld(replicas=3)
         made = set(await world.fill())
         bad = sorted(made)[1:]
@@ -44,7 +44,7 @@ class TestTrouble:
             made |= set(bad)
         assert len(made) == 3
 
-    async def test_one_that_soon_fails_too_excuses_nothing_and_one_that_a_sandbox_takes_does(self) -> None:
+    async def test_a_claimed_pod_ends_the_failures_and_a_failed_one_does_not(self) -> None:
         for is_taken in (False, True):
             world = PoolWorld(replicas=1)
             names = await world.fill()
@@ -59,7 +59,7 @@ class TestTrouble:
             await world.pools.reconcile(POOL_KEY)
             assert record.failures.count == (0 if is_taken else 6)
 
-    async def test_a_refusal_that_stays_the_same_is_written_once(self, world: PoolWorld) -> None:
+    async def test_a_repeated_rejection_is_written_once(self, world: PoolWorld) -> None:
         writes = []
         for _ in range(3):
             world.kube.pod_errors = [kube_error("POST", 403, "Forbidden", "{name} is forbidden: exceeded quota")]
@@ -74,7 +74,7 @@ class TestTrouble:
         assert "warm-… is forbidden: exceeded quota" in str(writes[1])
         assert writes[1] == writes[2]
 
-    async def test_a_trouble_has_one_event_when_the_answer_to_its_write_is_lost(self, world: PoolWorld) -> None:
+    async def test_a_problem_has_one_event_if_a_response_is_lost(self, world: PoolWorld) -> None:
         world.kube.pod_errors = [kube_error("POST", 403, "Forbidden", "{name} is forbidden: exceeded quota")]
         world.kube.lost_answers = [KubeUnreachable("lost")]
         with pytest.raises(KubeUnreachable):
@@ -84,7 +84,7 @@ class TestTrouble:
             await world.pools.reconcile(POOL_KEY)
         assert [event["reason"] for event in world.kube.events] == ["PodRejected"]
 
-    async def test_another_template_gets_another_chance(self, world: PoolWorld) -> None:
+    async def test_a_changed_template_is_tried_immediately(self, world: PoolWorld) -> None:
         await self.fail(world, await world.fill())
         await world.pools.reconcile(POOL_KEY)
         assert world.kube.all_pods == {}
@@ -95,7 +95,7 @@ class TestTrouble:
         await world.pools.reconcile(POOL_KEY)
         assert len(world.kube.all_pods) == 1
 
-    async def test_what_the_node_says_is_looked_at(self, world: PoolWorld) -> None:
+    async def test_the_events_of_a_pending_pod_are_fetched(self, world: PoolWorld) -> None:
         await world.pools.reconcile(POOL_KEY)
         (name,) = world.kube.all_pods
         world.kube.all_pods[name]["spec"]["nodeName"] = "node"
@@ -103,7 +103,7 @@ class TestTrouble:
         world.watches_deliver()
         assert await world.warm_pods.reconcile(Key("default", name)) == Result(timedelta(0))
 
-    async def test_after_a_restart_a_sandbox_waits_for_those_that_are_being_looked_at(self, world: PoolWorld) -> None:
+    async def test_after_a_restart_a_sandbox_waits_for_pods_being_verified(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         world.operator_restarts()
         world.executor.answers = [READY_ANSWER]
@@ -156,7 +156,7 @@ class TestTrouble:
         await world.reconcile()
         assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
 
-    async def test_where_no_pod_may_be_taken_one_is_started(self, world: PoolWorld) -> None:
+    async def test_a_rejected_claim_causes_a_cold_start(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
 
         def deny() -> None:
@@ -171,9 +171,7 @@ class TestTrouble:
         assert "admission webhook denied the request: no" in reported_value["message"]
 
     @pytest.mark.parametrize("status", [404, 422])
-    async def test_a_webhook_that_answers_as_if_the_pod_had_changed_is_told_as_one_that_refuses(
-        self, world: PoolWorld, status: int
-    ) -> None:
+    async def test_a_webhook_that_imitates_a_changed_pod_rejects_the_claim(self, world: PoolWorld, status: int) -> None:
         (name,) = await world.fill()
 
         def deny() -> None:
@@ -184,7 +182,7 @@ class TestTrouble:
         assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
         assert [event["reason"] for event in world.kube.events] == ["PodClaimRejected"]
 
-    async def test_one_that_answers_with_a_conflict_is_asked_again_after_a_pause(self, world: PoolWorld) -> None:
+    async def test_a_webhook_that_answers_with_a_conflict_is_retried(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
 
         def deny() -> None:
@@ -197,7 +195,7 @@ class TestTrouble:
         assert world.owners() == {name: "SandboxPool/warm"}
         assert len(world.kube.status_writes) == 1
 
-    async def test_a_pod_that_can_not_be_read_is_replaced(self, world: PoolWorld) -> None:
+    async def test_a_warm_pod_with_an_unreadable_template_is_replaced(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         world.kube.all_pods[name]["metadata"]["annotations"]["caisson.dev/pool-template"] = "{"
         world.kube._stamp(world.kube.all_pods[name])
@@ -209,7 +207,7 @@ class TestTrouble:
         await world.pools.reconcile(POOL_KEY)
         assert name not in world.kube.all_pods
 
-    async def test_a_status_that_can_not_be_read_is_written_anew(self, world: PoolWorld) -> None:
+    async def test_an_unreadable_status_is_rewritten(self, world: PoolWorld) -> None:
         world.kube.pool["status"] = {"replicas": "many", "left": "over"}
         world.kube._stamp(world.kube.pool)
         world.watches_deliver()
@@ -217,7 +215,7 @@ class TestTrouble:
         assert world.kube.pool["status"]["replicas"] == 1
         assert "left" not in world.kube.pool["status"]
 
-    async def test_since_when_a_pod_is_ready_outlives_the_operator(self, world: PoolWorld) -> None:
+    async def test_ready_since_survives_a_restart(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         world.kube.all_pods[name]["status"]["conditions"][0]["lastTransitionTime"] = "2026-03-01T12:00:30Z"
         world.kube._stamp(world.kube.all_pods[name])
@@ -226,7 +224,7 @@ class TestTrouble:
         since = world.warm_pods._states[Key("default", name)].ready_since
         assert since == datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 
-    async def test_a_pool_that_can_not_be_read_says_so(self, world: PoolWorld) -> None:
+    async def test_a_pool_with_an_invalid_spec_reports_it(self, world: PoolWorld) -> None:
         world.kube.pool["spec"]["template"]["spec"]["image"] = 7
         world.kube._stamp(world.kube.pool)
         world.watches_deliver()

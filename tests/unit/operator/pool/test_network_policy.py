@@ -7,7 +7,7 @@ from tests.unit.operator.pools import POOL_KEY, PoolWorld
 
 
 class TestPolicy:
-    async def test_it_is_there_before_the_pods_and_selects_those_that_nobody_has_taken(self, world: PoolWorld) -> None:
+    async def test_the_policy_precedes_the_pods_and_selects_unclaimed_ones(self, world: PoolWorld) -> None:
         await world.pools.reconcile(POOL_KEY)
         policy = world.kube.policies["pool.warm"]
         (pod,) = world.kube.all_pods.values()
@@ -16,7 +16,7 @@ class TestPolicy:
         assert selects(selector, labels)
         assert not selects(selector, labels | {SANDBOX_LABEL: "demo"})
 
-    async def test_a_sandboxs_own_is_there_before_the_pod_is_its(self, world: PoolWorld) -> None:
+    async def test_the_policy_of_the_sandbox_precedes_the_claim(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         observed: list[bool] = []
         world.kube.before_patch = lambda: observed.append("demo" in world.kube.policies)
@@ -25,7 +25,7 @@ class TestPolicy:
         selector = world.kube.policies["demo"]["spec"]["podSelector"]
         assert selects(selector, world.kube.all_pods[name]["metadata"]["labels"])
 
-    async def test_without_it_no_pod_is_taken(self, world: PoolWorld) -> None:
+    async def test_without_its_policy_a_sandbox_claims_no_pod(self, world: PoolWorld) -> None:
         (name,) = await world.fill()
         world.kube.policy_errors = [kube_error("POST", 403, "Forbidden", "exceeded quota: none")] * 2
         await world.reconcile(2)
@@ -33,7 +33,7 @@ class TestPolicy:
         assert world.condition() == ("False", "NetworkPolicyRejected")
         assert not {"podUID", "pool"} & set(world.kube.sandbox["status"])
 
-    async def test_one_that_opens_too_much_keeps_the_pool_from_filling(self) -> None:
+    async def test_a_policy_that_allows_too_much_prevents_pods(self) -> None:
         world = PoolWorld(replicas=1, template={"network": {"allow": [{"cidr": "169.254.169.254/32"}]}})
         await world.pools.reconcile(POOL_KEY)
         assert world.kube.all_pods == {}

@@ -1,4 +1,4 @@
-"""Images that are pulled before a pod is available."""
+"""Images that a pool pulls before a pod is available."""
 
 import asyncio
 from dataclasses import replace
@@ -6,6 +6,8 @@ from dataclasses import replace
 from caisson.api.reasons import Reason
 from caisson.kube.exec import ExecError
 from caisson.model.key import Key
+from caisson.model.observed import ClaimablePod
+from caisson.pool.selection import NoWarmPod
 from caisson.timing import LOST_SESSIONS_BEFORE_UNKNOWN
 from tests.unit.operator.builders import (
     NOW,
@@ -16,7 +18,7 @@ from tests.unit.operator.pools import POOL_KEY, PRELOADED_ANSWER, PoolWorld, mak
 
 
 class TestPreload:
-    async def test_a_pod_is_offered_once_the_images_are_there(self) -> None:
+    async def test_a_pod_is_available_once_the_images_are_pulled(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
         pool = make_pool(preload=["postgres:16"])
         await world.pools.reconcile(POOL_KEY)
@@ -25,15 +27,15 @@ class TestPreload:
         world.watches_deliver()
         world.executor.answers = [READY_ANSWER, PRELOADED_ANSWER]
         for _ in range(3):
-            assert world.pools.find_warm_pod(make_sandbox(), pool)[0] is None
+            assert isinstance(world.pools.find_warm_pod(make_sandbox(), pool), NoWarmPod)
             await world.warm_pods.reconcile(Key("default", name))
             await asyncio.sleep(0.01)
         await world.warm_pods.reconcile(Key("default", name))
-        warm, _ = world.pools.find_warm_pod(make_sandbox(), pool)
-        assert warm is not None
+        warm = world.pools.find_warm_pod(make_sandbox(), pool)
+        assert isinstance(warm, ClaimablePod)
         assert warm.pod.name == name
 
-    async def test_a_session_that_is_lost_over_it_says_nothing_of_docker(self) -> None:
+    async def test_a_lost_preload_session_says_nothing_about_docker(self) -> None:
         world = PoolWorld(replicas=1, preload=["postgres:16"])
         (name,) = await world.fill()
         previous, key = world.warm_pods._states[Key("default", name)], Key("default", name)

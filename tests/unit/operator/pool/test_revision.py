@@ -16,16 +16,16 @@ Json = dict[str, Any]
 
 
 class TestTemplate:
-    def test_what_is_written_on_the_pod_is_read_from_it(self) -> None:
+    def test_the_template_survives_the_round_trip_through_a_pod(self) -> None:
         pool = make_pool(template={"env": [{"name": "A", "value": "b"}]}, preload=["postgres:16"])
         template_record = read_template(render_warm_pod(pool, CONFIG, "warm-abcde"))
         assert template_record == PodTemplateRecord(pool.spec.template.spec, ("postgres:16",))
 
     @pytest.mark.parametrize("written", ["", "{", "[]", '{"spec": {}, "preload": []}', '{"spec": 1, "preload": 2}'])
-    def test_one_that_can_not_be_read_is_none(self, written: str) -> None:
+    def test_an_unreadable_annotation_is_none(self, written: str) -> None:
         assert read_template({"metadata": {"annotations": {"caisson.dev/pool-template": written}}}) is None
 
-    def test_fields_at_their_default_make_no_difference(self) -> None:
+    def test_default_values_do_not_change_the_annotation(self) -> None:
         plain, external_message = make_pool(), make_pool(template={"docker": {"enabled": True}, "entrypoint": "Idle"})
         assert write_template(plain.spec.template.spec) == write_template(external_message.spec.template.spec)
 
@@ -38,11 +38,11 @@ class TestTemplate:
         ],
         ids=str,
     )
-    def test_a_change_of_it_is_told_by_the_hash(self, changed: Json) -> None:
+    def test_a_change_of_the_template_changes_the_hash(self, changed: Json) -> None:
         before, later = (render_warm_pod(p, CONFIG, "x") for p in (make_pool(), make_pool(**changed)))
         assert template_hash(before) != template_hash(later)
 
-    def test_so_is_one_of_the_configuration_and_not_the_pods_name(self) -> None:
+    def test_the_configuration_changes_the_hash_and_the_name_does_not(self) -> None:
         pool = make_pool()
         assert template_hash(render_warm_pod(pool, CONFIG, "x")) == template_hash(render_warm_pod(pool, CONFIG, "y"))
         other = CONFIG.model_copy(update={"toolboxes": CONFIG.toolboxes[1:]})
@@ -61,7 +61,7 @@ class TestTemplate:
         changed = newer.model_copy(update={"sandboxes": newer.sandboxes.model_copy(update={"new_field": 8})})
         assert template_hash(render_warm_pod(make_pool(), changed, "x")) != before
 
-    def test_the_pod_is_the_pools_and_has_the_shape_of_a_sandboxs(self) -> None:
+    def test_the_pool_owns_its_pods(self) -> None:
         pod = render_warm_pod(make_pool(), CONFIG, "warm-abcde")
         owner = controller_of(pod)
         assert owner is not None

@@ -1,4 +1,4 @@
-"""Pools whose template, configuration or version of Caisson changed: which pods are replaced, how many at a time."""
+"""Rollouts: which pods a change of the template, the configuration or Caisson replaces, and how many at a time."""
 
 import json
 from dataclasses import replace
@@ -9,11 +9,13 @@ import pytest
 from caisson.api.reasons import Reason
 from caisson.model.condition import condition_result
 from caisson.model.failure import FailureStreak
+from caisson.model.observed import ClaimablePod
 from caisson.pool.decide import ObservedPool, decide_pool
 from caisson.pool.revision import Revision
+from caisson.pool.selection import NoWarmPod
 from caisson.pool.warm_pod import WarmPodPhase
 from tests.unit.operator.builders import NOW, after, make_sandbox
-from tests.unit.operator.pools import POOL_KEY, PoolWorld, decided, make_pool, member
+from tests.unit.operator.pools import POOL_KEY, PoolWorld, decided, make_pool, make_warm_pod
 
 
 class Rollout:
@@ -21,7 +23,7 @@ class Rollout:
 
     def __init__(self, replicas: int, revision: Revision, room: int) -> None:
         self.pool, self.room, self.refused = make_pool(replicas), room, cast("FailureStreak | None", None)
-        self.pods = {f"old-{n}": member(f"old-{n}", revision=revision) for n in range(replicas)}
+        self.pods = {f"old-{n}": make_warm_pod(f"old-{n}", revision=revision) for n in range(replicas)}
         self.made = self.most = self.rounds = 0
         self.fewest_usable, self.most_at_once = replicas, 0
 
@@ -30,7 +32,7 @@ class Rollout:
         return all(pod.revision is Revision.CURRENT for pod in self.pods.values())
 
     def advance(self) -> None:
-        """Carry out what is decided; what was created before becomes available."""
+        """Carry out the decision. Pods that were created before become available."""
         self.rounds += 1
         at = after(600 * self.rounds)
         pods = tuple(self.pods.values())
@@ -44,7 +46,7 @@ class Rollout:
                 self.refused = FailureStreak(Reason.POD_REJECTED, "exceeded quota", 1, at, 1)
                 break
             self.refused, self.made = None, self.made + 1
-            self.pods[f"new-{self.made}"] = member(f"new-{self.made}", WarmPodPhase.PENDING)
+            self.pods[f"new-{self.made}"] = make_warm_pod(f"new-{self.made}", WarmPodPhase.PENDING)
         # A Sandbox can take these.
         usable = [p for p in self.pods.values() if p.phase is WarmPodPhase.AVAILABLE and p.revision.has_pool_template]
         self.fewest_usable = min(self.fewest_usable, len(usable))
@@ -65,17 +67,17 @@ class TestRollout:
         assert rollout.fewest_usable == (replicas if revision.has_pool_template else 0)
         assert (rollout.most, rollout.most_at_once) == (replicas + plan, plan)
 
-    @pytest.mark.parametrize("standing", [WarmPodPhase.AVAILABLE, WarmPodPhase.PENDING])
-    def test_pods_with_another_template_are_deleted_at_once(self, standing: WarmPodPhase) -> None:
-        other = [member(f"other-{n}", standing, revision=Revision.OTHER_TEMPLATE) for n in range(7)]
+    @pytest.mark.parametrize("phase", [WarmPodPhase.AVAILABLE, WarmPodPhase.PENDING])
+    def test_pods_with_another_template_are_deleted_immediately(self, phase: WarmPodPhase) -> None:
+        other = [make_warm_pod(f"other-{n}", phase, revision=Revision.OTHER_TEMPLATE) for n in range(7)]
         names = [pod.pod_name for pod in other]
         assert decided(7, *other) == (4, names)
-        assert decided(7, *other, member("new", WarmPodPhase.PENDING)) == (3, names)
-        assert decided(7, *other, *(member(f"new-{n}") for n in range(7))) == (0, names)
+        assert decided(7, *other, make_warm_pod("new", WarmPodPhase.PENDING)) == (3, names)
+        assert decided(7, *other, *(make_warm_pod(f"new-{n}") for n in range(7))) == (0, names)
 
     def test_only_pods_that_are_replaced_gradually_limit_the_surge(self) -> None:
-        other = [member(f"other-{n}", revision=Revision.OTHER_TEMPLATE) for n in range(4)]
-        outdated = [member(f"old-{n}", revision=Revision.OUTDATED) for n in range(7)]
+        other = [make_warm_pod(f"other-{n}", revision=Revision.OTHER_TEMPLATE) for n in range(4)]
+        outdated = [make_warm_pod(f"old-{n}", revision=Revision.OUTDATED) for n in range(7)]
         names = [pod.pod_name for pod in other]
         assert decided(7, *other, *outdated) == (1, names)
         assert decided(7, *other, *outdated[:5]) == (3, names)
@@ -83,7 +85,7 @@ class TestRollout:
 
     def test_the_status_does_not_count_pods_with_another_template(self) -> None:
         problem = condition_result("False", Reason.IMAGE_PULL_FAILED)
-        other = member("other", WarmPodPhase.PENDING, revision=Revision.OTHER_TEMPLATE, problem=problem)
+        other = make_warm_pod("other", WarmPodPhase.PENDING, revision=Revision.OTHER_TEMPLATE, problem=problem)
         status = decide_pool(ObservedPool(make_pool(2), (other, replace(other, pod_name="more"))), NOW).status
         assert (status.replicas, status.ready_replicas, status.last_failure) == (0, 0, None)
         condition = status.condition("Ready")
@@ -101,7 +103,7 @@ class TestRollout:
         assert len(rollout.pods) == replicas
         assert rollout.fewest_usable >= replicas - max(1, min(4, replicas // 4))
 
-    def test_the_last_pod_that_can_be_taken_makes_no_room(self) -> None:
+    def test_the_last_pod_that_can_be_claimed_makes_no_room(self) -> None:
         rollout = Rollout(1, Revision.OUTDATED, room=1)
         for _ in range(9):
             rollout.advance()
@@ -111,15 +113,18 @@ class TestRollout:
             unreadable.advance()
             assert unreadable.rounds < 9
 
-    def test_pods_that_find_no_node_let_only_one_step_go(self) -> None:
-        stuck = member("new", WarmPodPhase.PENDING, problem=condition_result("False", Reason.UNSCHEDULABLE))
-        old = [member(f"old-{n}", revision=Revision.OUTDATED) for n in range(8)]
+    def test_unschedulable_replacements_free_only_one_step(self) -> None:
+        stuck = make_warm_pod("new", WarmPodPhase.PENDING, problem=condition_result("False", Reason.UNSCHEDULABLE))
+        old = [make_warm_pod(f"old-{n}", revision=Revision.OUTDATED) for n in range(8)]
         assert decided(8, *old, stuck) == (1, ["old-6", "old-7"])
         assert decided(8, *old[:6], stuck, replace(stuck, pod_name="newer")) == (0, [])
 
-    def test_the_status_reports_how_far_a_rollout_is(self) -> None:
-        old, other = member("old", revision=Revision.OUTDATED), member("other", revision=Revision.UNREADABLE)
-        new = member("new", WarmPodPhase.PENDING)
+    def test_the_status_reports_the_progress_of_a_rollout(self) -> None:
+        old, other = (
+            make_warm_pod("old", revision=Revision.OUTDATED),
+            make_warm_pod("other", revision=Revision.UNREADABLE),
+        )
+        new = make_warm_pod("new", WarmPodPhase.PENDING)
         for warm_pods, counts, ready in (
             ((old, replace(old, pod_name="older"), new), (3, 2, 1), ("True", "PoolReady")),
             ((old, other, new), (3, 1, 1), ("False", "PoolFilling")),
@@ -131,9 +136,9 @@ class TestRollout:
             assert (condition.status, condition.reason) == ready
             assert "replaces them a few at a time" in condition.message
 
-    def test_the_status_reports_a_rollout_that_is_stuck(self) -> None:
-        old = member("old", revision=Revision.OUTDATED)
-        new = member("new", WarmPodPhase.PENDING, problem=condition_result("False", Reason.TOOLBOX_PULL_FAILED))
+    def test_the_status_reports_a_stuck_rollout(self) -> None:
+        old = make_warm_pod("old", revision=Revision.OUTDATED)
+        new = make_warm_pod("new", WarmPodPhase.PENDING, problem=condition_result("False", Reason.TOOLBOX_PULL_FAILED))
         status = decide_pool(ObservedPool(make_pool(1), (old, new)), NOW).status
         ready = status.condition("Ready")
         assert ready is not None
@@ -142,7 +147,7 @@ class TestRollout:
         assert (status.last_failure.reason, status.last_failure.pod_name) == ("ToolboxPullFailed", "new")
 
     async def test_an_upgrade_of_caisson_does_not_empty_a_pool(self) -> None:
-        """Pods of an earlier release have other hashes, and the same template."""
+        """Pods of an earlier release have another hash and the same template."""
         world = PoolWorld(replicas=4)
         names = await world.fill()
         for name in names:
@@ -153,33 +158,33 @@ class TestRollout:
         while set(names) & set(world.kube.all_pods):
             await world.replace_some()
             assert len(world.kube.all_pods) <= 5
-            assert world.pools.find_warm_pod(make_sandbox(), make_pool(4))[0] is not None
+            assert isinstance(world.pools.find_warm_pod(make_sandbox(), make_pool(4)), ClaimablePod)
         await world.pools.reconcile(POOL_KEY)
         assert len(world.kube.all_pods) == 4
         await world.reconcile(3)
         assert "Sandbox/demo" in world.owners().values()
 
-    async def test_a_sandbox_takes_a_current_pod_before_an_outdated_one(self) -> None:
+    async def test_a_sandbox_prefers_a_current_pod_to_an_outdated_one(self) -> None:
         world = PoolWorld(replicas=1)
         (old,) = await world.fill()
         world.kube.all_pods[old]["metadata"]["annotations"]["caisson.dev/pool-template-hash"] = "earlier"
         world.kube._stamp(world.kube.all_pods[old])
         world.watches_deliver()
-        warm, _ = world.pools.find_warm_pod(make_sandbox(), make_pool())
-        assert warm is not None
+        warm = world.pools.find_warm_pod(make_sandbox(), make_pool())
+        assert isinstance(warm, ClaimablePod)
         assert warm.pod.name == old
         await world.replace_some()
-        warm, _ = world.pools.find_warm_pod(make_sandbox(), make_pool())
-        assert warm is not None
+        warm = world.pools.find_warm_pod(make_sandbox(), make_pool())
+        assert isinstance(warm, ClaimablePod)
         assert warm.pod.name != old
 
-    async def test_a_pod_of_another_template_is_not_taken(self) -> None:
+    async def test_a_pod_of_another_template_is_not_claimed(self) -> None:
         world = PoolWorld(replicas=1)
         (name,) = await world.fill()
         changed = make_pool(template={"image": "another"})
         metadata = changed.metadata.model_copy(update={"generation": 2})
         changed = changed.model_copy(update={"metadata": metadata})
-        assert world.pools.find_warm_pod(make_sandbox(), changed) == (None, False)
+        assert world.pools.find_warm_pod(make_sandbox(), changed) is NoWarmPod.NONE
         assert name in world.kube.all_pods
 
     async def test_a_changed_template_replaces_the_whole_pool(self) -> None:
@@ -193,7 +198,7 @@ class TestRollout:
         assert not names & set(world.kube.all_pods)
         assert len(world.kube.all_pods) == 4
 
-    async def test_a_template_that_another_version_wrote_differently_is_the_same(self) -> None:
+    async def test_a_template_in_another_notation_is_the_same(self) -> None:
         world = PoolWorld(replicas=1)
         (name,) = await world.fill()
         annotations = world.kube.all_pods[name]["metadata"]["annotations"]
@@ -204,9 +209,9 @@ class TestRollout:
                 world.operator_restarts()
             world.watches_deliver()
             await world.look([name])
-            assert world.pools.find_warm_pod(make_sandbox(), make_pool())[0] is not None
+            assert isinstance(world.pools.find_warm_pod(make_sandbox(), make_pool()), ClaimablePod)
 
-    async def test_a_rollback_that_can_not_read_templates_does_not_empty_a_pool(self) -> None:
+    async def test_unreadable_templates_do_not_empty_a_pool(self) -> None:
         world = PoolWorld(replicas=4)
         names = await world.fill()
         for name in names:
@@ -219,4 +224,4 @@ class TestRollout:
         for name in set(world.kube.all_pods) - set(names):
             del world.kube.all_pods[name]
         world.watches_deliver()
-        assert world.pools.find_warm_pod(make_sandbox(), make_pool(4)) == (None, False)
+        assert world.pools.find_warm_pod(make_sandbox(), make_pool(4)) is NoWarmPod.NONE

@@ -1,11 +1,11 @@
-"""Pools that are scaled."""
+"""Scaling a pool."""
 
 from caisson.model.key import Key
 from tests.unit.operator.pools import POOL_KEY, PoolWorld
 
 
 class TestScaling:
-    async def test_what_was_scaled_away_is_no_failure_though_it_has_ended_before_it_is_gone(self) -> None:
+    async def test_a_pod_that_ends_during_its_deletion_is_no_failure(self) -> None:
         world = PoolWorld(replicas=2)
         names = await world.fill()
         for name in names:

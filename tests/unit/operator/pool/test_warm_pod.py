@@ -1,7 +1,7 @@
-"""How far a pod of a pool is from being available."""
+"""The phases of a pod of a pool."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ from tests.unit.operator.pools import POOL_UID
 Json = dict[str, Any]
 
 
-class TestMembers:
+class TestWarmPod:
     template_record = PodTemplateRecord(make_spec(), ())
 
     def state(
@@ -44,7 +44,7 @@ class TestMembers:
         at: datetime = NOW,
         **observed: Any,
     ) -> Any:
-        """Look at a pod of the pool whose preload is as told."""
+        """Decide about a pod of the pool with this preload state."""
         sandbox = placeholder_sandbox("default", "demo", POOL_UID, make_spec(), status)
         pod = replace(pod, owner_uid=POOL_UID, owner_kind="SandboxPool", pool="warm")
         template_record = (
@@ -57,55 +57,65 @@ class TestMembers:
     def ready(self, **observed: Any) -> Any:
         return self.state(make_pod(), session=reported(ready_report()), **observed)
 
-    def test_one_that_runs_is_started_like_any_other(self) -> None:
+    def test_docker_is_started_in_a_running_pod(self) -> None:
         result = self.state(make_pod())
         assert result.phase is WarmPodPhase.PENDING
         assert result.plan.action.purpose is SessionPurpose.START
 
-    def test_it_can_be_taken_while_docker_and_the_kubelet_say_so(self) -> None:
+    def test_a_ready_pod_is_available_until_it_turns_unready(self) -> None:
         assert self.ready().phase is WarmPodPhase.AVAILABLE
         died = make_pod(ready=False, ready_changed_at=after(5))
         assert self.state(died, self.ready().status).phase is WarmPodPhase.PENDING
 
-    def test_before_the_kubelets_first_probe_a_look_of_our_own_holds_for_as_long_as_one(self) -> None:
+    def test_until_the_first_probe_it_is_available_and_checked_every_15_s(self) -> None:
         pod = make_pod(ready=False)
         fresh = self.state(pod, session=reported(ready_report()))
         assert fresh.phase is WarmPodPhase.AVAILABLE
-        previous = self.state(pod, fresh.status)
-        look = self.state(pod, fresh.status, at=previous.plan.requeue_at)
-        assert (previous.phase, look.phase) == (WarmPodPhase.AVAILABLE, WarmPodPhase.AVAILABLE)
-        assert look.plan.action.purpose is SessionPurpose.START
-        assert self.state(pod, fresh.status, at=after(22), session=RUNNING).phase is WarmPodPhase.PENDING
-        assert self.state(pod, fresh.status, at=after(22), looked_at=after(15)).phase is WarmPodPhase.AVAILABLE
-        # By now the kubelet would have called it ready.
-        assert self.state(pod, fresh.status, at=after(26), looked_at=after(25)).phase is WarmPodPhase.PENDING
+        for looked_at in (None, after(15), after(600)):
+            known_good = looked_at or NOW
+            waits = self.state(pod, fresh.status, at=known_good, looked_at=looked_at)
+            assert (waits.phase, waits.plan.action) == (WarmPodPhase.AVAILABLE, None)
+            assert waits.plan.requeue_at == known_good + timedelta(seconds=15)
+            check = self.state(pod, fresh.status, at=waits.plan.requeue_at, looked_at=looked_at)
+            assert (check.phase, check.plan.action.purpose) == (WarmPodPhase.AVAILABLE, SessionPurpose.START)
+            assert self.state(pod, fresh.status, at=waits.plan.requeue_at, session=RUNNING).phase is check.phase
+
+    def test_until_the_first_probe_a_lost_check_makes_it_unavailable(self) -> None:
+        status = self.ready().status
+        for pod, phase in ((make_pod(ready=False), WarmPodPhase.PENDING), (make_pod(), WarmPodPhase.AVAILABLE)):
+            assert self.state(pod, status, at=after(16), session=lost(at=after(16))).phase is phase
+
+    def test_until_the_first_probe_a_check_finds_a_dead_daemon(self) -> None:
+        found = reported(failed_report(**KILLED), after(15))
+        result = self.state(make_pod(ready=False), self.ready().status, at=after(15), session=found)
+        assert (result.phase, result.problem.reason) == (WarmPodPhase.PENDING, Reason.DOCKERD_KILLED)
 
     @pytest.mark.parametrize("pod", [ended_pod(), ended_pod(reason="OOMKilled", exit_code=137)], ids=["exit", "oom"])
-    def test_one_that_has_ended_has_failed(self, pod: PodSnapshot) -> None:
+    def test_an_ended_pod_has_failed(self, pod: PodSnapshot) -> None:
         result = self.state(pod)
         assert (result.phase, result.problem is not None) == (WarmPodPhase.FAILED, True)
 
-    def test_so_has_one_whose_dockerd_is_not_started_again(self) -> None:
+    def test_a_pod_with_a_terminal_crash_has_failed(self) -> None:
         result = self.state(make_pod(), session=reported(failed_report(stderr="unknown flag: --x", exit_code=125)))
         assert result.problem.reason == Reason.INVALID_FLAGS
         assert result.phase is WarmPodPhase.FAILED
 
-    def test_one_whose_dockerd_is_started_again_has_not(self) -> None:
+    def test_a_pod_whose_dockerd_is_restarted_is_pending(self) -> None:
         assert self.state(make_pod(), session=reported(failed_report())).phase is WarmPodPhase.PENDING
 
     @pytest.mark.parametrize("spec_hash", [None, "0123456789abcdef"])
-    def test_a_pod_whose_spec_hash_differs_is_as_good_as_any(self, spec_hash: str | None) -> None:
+    def test_the_spec_hash_does_not_matter(self, spec_hash: str | None) -> None:
         result = self.state(make_pod(spec_hash=spec_hash), session=reported(ready_report()))
         assert (result.phase, result.problem) == (WarmPodPhase.AVAILABLE, None)
 
-    def test_images_are_pulled_before_it_can_be_taken(self) -> None:
+    def test_images_are_pulled_before_a_pod_is_available(self) -> None:
         result = self.ready(preload=PreloadState())
         assert result.phase is WarmPodPhase.PRELOADING
         assert result.plan.action.command[-2:] == ("--", "postgres:16")
         assert self.ready(preload=PreloadState(done=True)).phase is WarmPodPhase.AVAILABLE
 
-    def test_an_image_that_can_not_be_pulled_is_told_and_tried_again_later(self) -> None:
-        failed = PreloadState(problem="postgres:16: no such host", tries=2, at=NOW)
+    def test_a_failed_pull_is_reported_and_retried(self) -> None:
+        failed = PreloadState(problem="postgres:16: no such host", attempts=2, at=NOW)
         result = self.ready(preload=failed)
         assert result.problem.reason == Reason.PRELOAD_FAILED
         assert "no such host" in result.problem.message
@@ -114,26 +124,26 @@ class TestMembers:
         assert again.plan.action.purpose is SessionPurpose.PRELOAD
 
     @pytest.mark.parametrize("tries", [1, 9])
-    def test_dockerd_is_looked_at_before_the_next_preload_attempt(self, tries: int) -> None:
-        failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=tries, at=after(100))
+    def test_dockerd_is_checked_before_the_next_preload_attempt(self, tries: int) -> None:
+        failed = PreloadState(problem="Cannot connect to the Docker daemon", attempts=tries, at=after(100))
         for looked_at in (None, after(50)):
             result = self.state(make_pod(), self.ready().status, failed, after(9999), looked_at=looked_at)
             assert (result.phase, result.plan.action.purpose) == (WarmPodPhase.PRELOADING, SessionPurpose.START)
 
-    def test_dockerd_is_looked_at_when_the_pod_turns_unready_between_preload_attempts(self) -> None:
-        failed = PreloadState(problem="timeout", tries=9, at=after(100))
+    def test_dockerd_is_checked_if_a_preloading_pod_turns_unready(self) -> None:
+        failed = PreloadState(problem="timeout", attempts=9, at=after(100))
         dead = make_pod(ready=False, ready_changed_at=after(150))
         result = self.state(dead, self.ready().status, failed, after(160), looked_at=after(110))
         assert result.plan.action.purpose is SessionPurpose.START
 
-    def test_a_lost_look_at_dockerd_is_repeated_before_the_images(self) -> None:
-        failed = PreloadState(problem="timeout", tries=1, at=NOW)
+    def test_a_lost_check_of_dockerd_is_repeated_before_the_preload(self) -> None:
+        failed = PreloadState(problem="timeout", attempts=1, at=NOW)
         observed: Json = {"status": self.ready().status, "preload": failed, "session": lost(at=after(9))}
         assert self.state(make_pod(), at=after(9), **observed).plan.requeue_at == after(10)
         assert self.state(make_pod(), at=after(10), **observed).plan.action.purpose is SessionPurpose.START
 
-    def test_a_dockerd_that_died_while_it_preloads_is_restarted_or_fails(self) -> None:
-        failed = PreloadState(problem="Cannot connect to the Docker daemon", tries=1, at=NOW)
+    def test_a_dockerd_that_dies_in_a_preload_is_restarted_or_fails(self) -> None:
+        failed = PreloadState(problem="Cannot connect to the Docker daemon", attempts=1, at=NOW)
         died = self.state(make_pod(), self.ready().status, failed, session=reported(failed_report(**KILLED)))
         assert (died.phase, died.problem.reason) == (WarmPodPhase.PENDING, Reason.DOCKERD_KILLED)
         restart = self.state(make_pod(), died.status, failed, after(60))

@@ -121,7 +121,7 @@ _MOMENTS = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(_MOMENTS, max_size=8))
-def test_every_decision_is_valid_repeatable_and_at_rest_once_it_is_written(moments: list[Moment]) -> None:
+def test_every_decision_is_valid_and_at_rest_once_written(moments: list[Moment]) -> None:
     sandbox, now, spec = make_sandbox(creation_timestamp=NOW), NOW, 0
     for moment in moments:
         now += timedelta(seconds=moment.seconds)
@@ -133,8 +133,6 @@ def test_every_decision_is_valid_repeatable_and_at_rest_once_it_is_written(momen
         answer = IdleAnswer(POD_UID, now, now - timedelta(seconds=moment.idle)) if moment.idle is not None else None
         observed: dict[str, Any] = {"session": session if is_ours else None, "idle": answer if is_ours else None}
         decision = choose(sandbox, moment.pod, now, create_failure=moment.failure, **observed)
-        again = choose(sandbox, moment.pod, now, create_failure=moment.failure, **observed)
-        assert decision == again
         _check(sandbox, decision, now)
         if moment.is_recorded:
             sandbox = sandbox.model_copy(update={"status": _stored(decision.status)})

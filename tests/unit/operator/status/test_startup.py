@@ -64,7 +64,7 @@ async def test_an_operator_that_comes_later_tells_what_the_pod_tells_and_keeps_w
     startup = world.kube.sandbox["status"]["startup"]
     assert first.items() <= startup.items()
     # Nobody saw when the script answered.
-    assert list(startup) == ["podCreatedAt", "scheduledAt", "dockerAnsweredAt", "readyAt"]
+    assert list(startup) == ["podCreatedAt", "scheduledAt", "runningAt", "dockerAnsweredAt", "readyAt"]
 
 
 def test_what_was_not_seen_comes_from_the_pod_and_from_dockerd() -> None:

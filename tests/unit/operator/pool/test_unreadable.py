@@ -1,4 +1,4 @@
-"""Pools: how many pods there are, what they are good for, and that a Sandbox gets one of them, and nobody else."""
+"""Pools and pods that are too large or over the namespace limit."""
 
 import copy
 from dataclasses import replace
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 class TestUnreadable:
     @pytest.fixture
     async def filled(self) -> PoolWorld:
-        """Return a pool with two pods that can be taken, of which the first becomes too large to be read."""
+        """Return a pool with two available pods, the first of which then becomes too large to be read."""
         world = PoolWorld(replicas=2)
         first, _ = await world.fill()
         world.kube._stamp(world.kube.all_pods[first])
@@ -29,13 +29,13 @@ class TestUnreadable:
         await world.warm_pods.reconcile(Key("default", first))
         return world
 
-    async def test_a_pod_that_is_too_large_counts_and_stays(self, filled: PoolWorld) -> None:
+    async def test_a_pod_that_is_too_large_counts_and_is_kept(self, filled: PoolWorld) -> None:
         names = set(filled.kube.all_pods)
         for _ in range(3):
             await filled.pools.reconcile(POOL_KEY)
         assert set(filled.kube.all_pods) == names
 
-    async def test_it_is_not_deleted_when_the_pool_shrinks(self, filled: PoolWorld) -> None:
+    async def test_a_pod_that_is_too_large_survives_scaling_to_zero(self, filled: PoolWorld) -> None:
         first = min(filled.kube.all_pods)
         filled.kube.pool["spec"]["replicas"] = 0
         filled.kube.pool["metadata"]["generation"] = 2
@@ -44,12 +44,12 @@ class TestUnreadable:
             await filled.pools.reconcile(POOL_KEY)
         assert set(filled.kube.all_pods) == {first}
 
-    async def test_a_sandbox_takes_another(self, filled: PoolWorld) -> None:
+    async def test_a_sandbox_claims_a_pod_that_can_be_read(self, filled: PoolWorld) -> None:
         first, second = sorted(filled.kube.all_pods)
         await filled.reconcile(3)
         assert filled.owners() == {first: "SandboxPool/warm", second: "Sandbox/demo"}
 
-    async def test_a_pool_over_its_namespaces_limit_says_so_once_and_keeps_its_pods(self) -> None:
+    async def test_a_pool_over_the_namespace_limit_keeps_its_pods(self) -> None:
         world = PoolWorld(replicas=1)
         await world.fill()
         names = set(world.kube.all_pods)
@@ -70,7 +70,7 @@ class TestUnreadable:
         assert (ready["status"], ready["reason"]) == ("False", "NamespaceOverLimit")
         assert finds == ["sandboxpools/default/warm"]
 
-    async def test_a_pool_that_is_over_the_limit_at_the_first_look_has_an_event_that_says_so(self) -> None:
+    async def test_a_pool_over_the_namespace_limit_has_an_event(self) -> None:
         world = PoolWorld(replicas=1)
         world.pool_store = Store(kind="SandboxPool", budget=Budget(100, 100))
         world.pools._caches = replace(world.operator.caches, pools=world.pool_store)
