@@ -68,6 +68,9 @@ START_SLOT_SECONDS = 10.0
 """How long a start may occupy a slot of its node, in seconds. A start that takes longer hangs rather than works, so it
 gives up the slot and continues."""
 
+SESSIONS_CLOSE_TIMEOUT_SECONDS = 1.0
+"""How long the sessions may take to close their connections at shutdown, in seconds."""
+
 EXEC_HEARTBEAT_SECONDS = 15
 """The interval of websocket pings on an exec session, in seconds."""
 

@@ -18,7 +18,7 @@ from caisson.model.key import Key
 from caisson.model.report import FailureCause, Report, ReportError, StartSucceeded, parse_report
 from caisson.model.session import IdleAnswer, Session, SessionLost, SessionReported, SessionRunning
 from caisson.telemetry.metrics import Metrics
-from caisson.timing import IDLE_QUERY_TIMEOUT_SECONDS
+from caisson.timing import IDLE_QUERY_TIMEOUT_SECONDS, SESSIONS_CLOSE_TIMEOUT_SECONDS
 from caisson.util.sanitize import clean_line
 
 log = structlog.get_logger(__name__)
@@ -101,7 +101,9 @@ class ExecSessions:
         tasks = list(self._tasks.values())
         for pod_uid in list(self._tasks):
             self.forget(pod_uid)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            # The rest ends with its connection.
+            await asyncio.wait(tasks, timeout=SESSIONS_CLOSE_TIMEOUT_SECONDS)
 
     def open(self, namespace: str, action: OpenSession) -> None:
         """Start a session, unless one runs already in this pod."""
@@ -125,6 +127,10 @@ class ExecSessions:
         if self._tasks.get(pod_uid) is task:
             del self._tasks[pod_uid]
 
+    def _is_forgotten(self, pod_uid: str) -> bool:
+        """Tell whether this task was ended. Its connection may break while it closes."""
+        return self._tasks.get(pod_uid) is not asyncio.current_task()
+
     def _set(self, pod_uid: str, **fields: Any) -> None:
         self._pods[pod_uid] = replace(self.of(pod_uid), **fields)
 
@@ -141,6 +147,8 @@ class ExecSessions:
             result = await self._exec(pod, action, action.timeout_seconds, printed)
             report = _report(result, action)
         except (ExecError, ReportError) as error:
+            if self._is_forgotten(uid):
+                return
             log.warning("session lost", pod=pod.name, error=str(error))
             self._set(uid, session=SessionLost(uid, str(error), self._clock.now(), lost + 1))
         except Exception as error:
@@ -161,6 +169,8 @@ class ExecSessions:
             result = await self._exec(pod, action, IDLE_QUERY_TIMEOUT_SECONDS, lambda _: None)
             seconds = _idle_seconds(result)
         except (ExecError, ReportError) as error:
+            if self._is_forgotten(action.pod_uid):
+                return
             # Once: it may go on for as long as the pod has the toolbox that it has.
             write = log.warning if not failures else log.debug
             write("idleness not known", pod=pod.name, error=str(error))

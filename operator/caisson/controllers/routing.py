@@ -32,9 +32,9 @@ class Queues:
 class EventRouter:
     """Requeues the keys that a change concerns. Each source of changes (a watch, say) calls one of its methods.
 
-    A pool requeues the Sandboxes that wait for it: all of them if the pool itself changed, because each of them may
-    be affected; the oldest if one of its pods changed, because one pod can serve one Sandbox only. Each Sandbox that
-    stops waiting requeues the next. So a pod costs at most two reconciles, however many Sandboxes wait.
+    A pool requeues the Sandboxes that wait for it: all of them if its spec changed, because each of them may be
+    affected; the oldest if one of its pods changed, because a pod can serve only one Sandbox. Each Sandbox that stops
+    waiting requeues the next. So a pod costs at most two of their reconciles, however many of them wait.
     """
 
     def __init__(self, *, caches: Caches, queues: Queues) -> None:
@@ -61,6 +61,9 @@ class EventRouter:
         """A pool was created, changed or deleted."""
         key = key_of(changed)
         self._queues.pools.add(key)
+        if self._caches.pools.get(key) is not None and _is_observed(changed):
+            # Only the status changed.
+            return
         for waiting in self._caches.sandboxes.indexed_keys(WaitsForPool(key)):
             self._queues.sandboxes.add(waiting)
 
@@ -109,3 +112,10 @@ class EventRouter:
         waiting = self._caches.sandboxes.oldest_indexed(WaitsForWarmPod(pool_key))
         if waiting is not None:
             self._queues.sandboxes.add(waiting)
+
+
+def _is_observed(pool_object: Json) -> bool:
+    """Tell whether the status of a pool was written for its current spec."""
+    status = pool_object.get("status")
+    observed = status.get("observedGeneration") if isinstance(status, dict) else None
+    return observed is not None and bool(observed == pool_object["metadata"].get("generation"))

@@ -128,6 +128,22 @@ class TestWaitingForAPool:
         operator.router.pool_changed(obj("warm"))
         assert requeued(operator) == {"pools": {"warm"}, "sandboxes": {"new", "early", "cold"}}
 
+    @pytest.mark.parametrize(
+        ("generation", "observed", "is_cached", "expected"),
+        [(1, None, True, True), (2, 1, True, True), (2, 2, True, False), (2, 2, False, True)],
+        ids=["new", "spec-changed", "status-changed", "deleted"],
+    )
+    async def test_a_change_of_the_pools_status_requeues_no_sandbox(
+        self, operator: Operator, generation: int, observed: int | None, *, is_cached: bool, expected: bool
+    ) -> None:
+        self.wait(operator, sandbox("new"))
+        changed = obj("warm") | {"status": {"observedGeneration": observed}}
+        changed["metadata"]["generation"] = generation
+        if is_cached:
+            operator.caches.pools.put(changed)
+        operator.router.pool_changed(changed)
+        assert requeued(operator) == {"pools": {"warm"}} | ({"sandboxes": {"new"}} if expected else {})
+
     async def test_a_pod_requeues_only_the_sandbox_that_waits_the_longest(self, operator: Operator) -> None:
         self.wait(
             operator,

@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -148,6 +149,29 @@ async def test_sessions_that_run_at_shutdown_are_not_logged_as_lost() -> None:
         executor.close()
         await turns()
     assert logs == []
+
+
+@pytest.mark.parametrize("is_shutdown", [True, False], ids=["shutdown", "pod-gone"])
+async def test_a_connection_that_breaks_while_it_closes_is_no_lost_session(*, is_shutdown: bool) -> None:
+    class BreakingExecutor(HangingExecutor):
+        async def run(self, *arguments: Any) -> ExecResult:
+            try:
+                return await super().run(*arguments)
+            except asyncio.CancelledError:
+                raise ExecError("the session broke") from None
+
+    sessions = make_sessions(BreakingExecutor())
+    with capture_logs() as logs:
+        sessions.open("default", start("started"))
+        sessions.query_idle_time("default", QueryIdleTime("idle", "uid of idle", "node", ("idle",)))
+        await turns()
+        if is_shutdown:
+            await asyncio.wait_for(sessions.close(), 10)
+        else:
+            for pod in ("started", "idle"):
+                sessions.forget(f"uid of {pod}")
+            await turns()
+    assert (logs, sessions._pods) == ([], {})
 
 
 async def test_a_start_slot_is_not_used_up_before_the_session_opens() -> None:
