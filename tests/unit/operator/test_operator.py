@@ -1,5 +1,6 @@
 """How the operator is wired: which keys a change requeues, and what goes when an object is gone."""
 
+import asyncio
 import copy
 from typing import Any, cast
 
@@ -7,7 +8,7 @@ import pytest
 from kubernetes.aio import client
 
 from caisson.kube.exec import Executor
-from caisson.kube.workqueue import WorkQueue
+from caisson.kube.workqueue import Result, WorkQueue
 from caisson.model.actions import ChildKind, OpenSession, SessionPurpose
 from caisson.model.errors import ConfigError
 from caisson.model.key import Key
@@ -166,6 +167,27 @@ class TestWaitingForAPool:
         else:
             operator.caches.sandboxes.put(sandbox("first", 1, version=2, status=status))
         assert requeued(operator) == {"sandboxes": {"second"}}
+
+    @pytest.mark.parametrize(("pods", "reconciles"), [(1, 2), (3, 4), (0, 1)])
+    async def test_a_pod_costs_two_reconciles_however_many_sandboxes_wait(
+        self, operator: Operator, pods: int, reconciles: int
+    ) -> None:
+        self.wait(operator, *(sandbox(f"demo-{n}", n % 60) for n in range(500)))
+        reconciled: list[Key] = []
+
+        async def claim(key: Key) -> Result:
+            reconciled.append(key)
+            if len(reconciled) <= pods:
+                self.wait(operator, sandbox(key.name, version=2, status={"podUID": f"uid of {key}"}))
+            return Result()
+
+        running = asyncio.create_task(operator.queues.sandboxes.run(claim, workers=4))
+        for _ in range(max(pods, 1)):
+            operator.router.warm_pod_changed(Key("default", "warm"))
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert len(reconciled) == reconciles
 
     async def test_a_sandbox_that_still_waits_requeues_nothing(self, operator: Operator) -> None:
         self.wait(operator, sandbox("first", 1), sandbox("second", 2))
