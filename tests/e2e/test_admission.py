@@ -306,7 +306,7 @@ class TestARunningSandbox:
         with pytest.raises(Refused, match="caisson: the operator runs the in-pod script"):
             sandbox("exec", OPERATOR, "demo", "-c", "sandbox", "--", *command)
 
-    @pytest.mark.parametrize(("verb", "event"), [("verify", "isolated"), ("status", "absent"), ("idle", "idle")])
+    @pytest.mark.parametrize(("verb", "event"), [("verify", "isolated"), ("idle", "idle")])
     def test_the_operators_token_can_run_the_in_pod_script(self, sandbox: Kubectl, verb: str, event: str) -> None:
         uid = sandbox.get("pod", "demo")["metadata"]["uid"]
         script = ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/sandbox", verb, "--pod-uid", uid]

@@ -94,7 +94,6 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
     (Reason.DOCKER_NOT_FOUND, _caused_by(FailureCause.DOCKER_NOT_FOUND)),
     (Reason.NET_RAW_MISSING, _caused_by(FailureCause.NET_RAW_MISSING)),
     (Reason.PACKET_SOCKET_WRITE_MISSING, _caused_by(FailureCause.PACKET_SOCKET_WRITE_MISSING)),
-    (Reason.START_INTERRUPTED, _caused_by(FailureCause.INTERRUPTED)),
     (Reason.START_INTERRUPTED, _caused_by(FailureCause.LOCK_TIMED_OUT)),
     (Reason.START_TIMED_OUT, _caused_by(FailureCause.TIMED_OUT)),
     (Reason.DOCKERD_KILLED, _killed),

@@ -51,7 +51,6 @@ class PodSnapshot:
     name: str
     uid: str
     owner_uid: str | None
-    owner_kind: str | None
     resource_version: str
     pool: str | None
     """The pool that it comes from."""
@@ -124,7 +123,6 @@ def pod_snapshot(pod: dict[str, Any]) -> PodSnapshot:
         name=metadata["name"],
         uid=metadata["uid"],
         owner_uid=owner["uid"] if owner is not None else None,
-        owner_kind=owner["kind"] if owner is not None else None,
         resource_version=metadata.get("resourceVersion", ""),
         pool=(metadata.get("labels") or {}).get(POOL_LABEL),
         spec_hash=metadata.get("annotations", {}).get(SPEC_HASH_ANNOTATION),

@@ -31,7 +31,6 @@ class FailureCause(StrEnum):
     DOCKER_NOT_FOUND = "DockerNotFound"
     NET_RAW_MISSING = "NetRawMissing"
     PACKET_SOCKET_WRITE_MISSING = "PacketSocketWriteMissing"
-    INTERRUPTED = "Interrupted"
     PREPARE_FAILED = "PrepareFailed"
     LOCK_TIMED_OUT = "LockTimedOut"
     WRONG_POD = "WrongPod"

@@ -44,7 +44,6 @@ def test_a_real_failure_is_diagnosed(path: Path) -> None:
         (StartFailed(FailureCause.NET_RAW_MISSING), Reason.NET_RAW_MISSING),
         (StartFailed(FailureCause.PACKET_SOCKET_WRITE_MISSING), Reason.PACKET_SOCKET_WRITE_MISSING),
         (StartFailed(FailureCause.TIMED_OUT, stderr="permission denied"), Reason.START_TIMED_OUT),
-        (StartFailed(FailureCause.INTERRUPTED), Reason.START_INTERRUPTED),
         (StartFailed(FailureCause.LOCK_TIMED_OUT), Reason.START_INTERRUPTED),
         (StartFailed(FailureCause.PREPARE_FAILED, detail="mount: permission denied"), Reason.PREPARE_FAILED),
         (StartFailed(FailureCause.EXITED, exit_code=137), Reason.DOCKERD_KILLED),
