@@ -7,11 +7,9 @@ from typing import Any
 from caisson.api.reasons import ConditionType
 from caisson.api.status.sandbox import SandboxStatus
 from caisson.model.ownership import POOL_LABEL, controller_of
+from caisson.model.pod_shape import CONTAINER_NAME, GATE_NAME, TOOLBOX_VOLUME
 from caisson.model.tripwire import tripwire
 
-CONTAINER_NAME = "sandbox"
-GATE_NAME = "gate"
-TOOLBOX_VOLUME = "caisson-toolbox"
 SPEC_HASH_ANNOTATION = "caisson.dev/spec-hash"
 
 

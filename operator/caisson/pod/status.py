@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 
 from caisson.api.reasons import Reason
 from caisson.model.condition import ConditionResult, condition_result
-from caisson.model.pod_snapshot import CONTAINER_NAME, GATE_NAME, Disruption, PodEvent, PodSnapshot, Terminated
+from caisson.model.pod_shape import CONTAINER_NAME, GATE_NAME
+from caisson.model.pod_snapshot import Disruption, PodEvent, PodSnapshot, Terminated
 from caisson.model.tripwire import is_tripped
 
 GATE_EXIT_CODE = 86
