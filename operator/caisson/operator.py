@@ -41,7 +41,7 @@ from caisson.model.key import Key, claimed_pod, key_of, owner_key
 from caisson.model.ownership import POOL_LABEL
 from caisson.pool.pooled_pod import pooled_pod
 from caisson.telemetry.health import Health
-from caisson.telemetry.metrics import CONTROLLERS, Metrics
+from caisson.telemetry.metrics import CONTROLLERS, Metrics, ready_reason
 from caisson.timing import LIST_AFTER_INITIAL_EVENTS_SECONDS, POOL_REFILL_DELAY_SECONDS, SANDBOX_WATCH_CEILING_SECONDS
 from caisson.util.backoff import exponential
 
@@ -63,13 +63,15 @@ class Operator:
         leading = self._lease.is_leader if self._lease is not None else _always
         self._kube = KubeClient(self._api, self.metrics, leading)
         budget = Budget(config.bytes_per_namespace, config.bytes_in_all)
-        self._sandboxes = Store(claimed_pod, kind=KIND, budget=budget, dropped=self._sandbox_changed)
+        self._sandboxes = Store(
+            claimed_pod, kind=KIND, budget=budget, dropped=self._sandbox_changed, project=ready_reason
+        )
         self._pods = Store(owner_key, kind=PODS.kind, budget=budget, dropped=self._pod_changed, project=pooled_pod)
         self._children = {kind: Store(kind=kind, budget=budget, dropped=self._kept_changed) for kind in ChildKind}
         self._pools = Store(kind=pool.KIND, budget=budget, dropped=self._pool_changed)
         self.metrics.has_workers(config.workers)
         self.metrics.leads(config.leader_election.lease_name, leading)
-        self.metrics.counts(self._sandboxes.all)
+        self.metrics.counts(self._sandboxes.all_projections)
         self._queue, self._pool_queue, self._member_queue = (
             WorkQueue[Key](partial(self._work, name), partial(_log_failure, name), self.metrics.queue(name))
             for name in CONTROLLERS

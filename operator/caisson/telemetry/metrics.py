@@ -25,6 +25,7 @@ CONTROLLERS = ("sandbox", "sandboxpool", "poolpod")
 """The label `controller` of controller-runtime's metrics, and `name` of the work queues'."""
 
 _NO_REASON = "None"
+_REASONS = frozenset(Reason)
 _RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _PHASE_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)
 
@@ -158,7 +159,7 @@ class Metrics:
 
     def crashed(self, reason: str) -> None:
         """Count a failure of dockerd."""
-        self._crashes.labels(_known_reason(reason)).inc()
+        self._crashes.labels(_as_label(reason)).inc()
 
     def claimed(self, origin: Origin) -> None:
         """Count a Sandbox that took a pod from its pool, or found none there."""
@@ -174,9 +175,9 @@ class Metrics:
         held.set_function(held_bytes)
         self.registry.register(_Unreadable(unreadable))
 
-    def counts(self, sandboxes: Callable[[], Iterable[Json]]) -> None:
-        """Count these Sandboxes by their reason, each time that somebody asks."""
-        self.registry.register(_Census(sandboxes))
+    def counts(self, reasons: Callable[[], Iterable[str]]) -> None:
+        """Count the Sandboxes by reason at each scrape; `reasons` returns the `ready_reason` of every Sandbox."""
+        self.registry.register(_SandboxCounts(reasons))
 
 
 @dataclass(frozen=True)
@@ -235,14 +236,14 @@ class _Unreadable(Collector):
         yield family
 
 
-class _Census(Collector):
-    def __init__(self, sandboxes: Callable[[], Iterable[Json]]) -> None:
-        self._sandboxes = sandboxes
+class _SandboxCounts(Collector):
+    def __init__(self, reasons: Callable[[], Iterable[str]]) -> None:
+        self._reasons = reasons
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         counts = dict.fromkeys((_NO_REASON, *map(str, Reason)), 0)
-        for sandbox in self._sandboxes():
-            counts[_reason(sandbox)] += 1
+        for reason in self._reasons():
+            counts[reason] += 1
         family = GaugeMetricFamily(
             "caisson_sandboxes", "Sandboxes by the reason of their condition Ready.", labels=["reason"]
         )
@@ -251,13 +252,14 @@ class _Census(Collector):
         yield family
 
 
-def _reason(sandbox: Json) -> str:
-    for condition in sandbox.get("status", {}).get("conditions", ()):
+def ready_reason(sandbox: Json) -> str:
+    """Return the reason of a Sandbox's condition Ready as the value of a label, None as a word if there is none."""
+    for condition in (sandbox.get("status") or {}).get("conditions") or ():
         if condition.get("type") == ConditionType.READY:
-            return _known_reason(condition.get("reason"))
+            return _as_label(condition.get("reason"))
     return _NO_REASON
 
 
-def _known_reason(reason: object) -> str:
-    """Who may write a Sandbox's status may write any word there; only ours become labels."""
-    return str(reason) if reason in set(Reason) else _NO_REASON
+def _as_label(reason: object) -> str:
+    """Return a reason as a label. A user who can write a status can write any word there, and adds no label."""
+    return reason if isinstance(reason, str) and reason in _REASONS else _NO_REASON
