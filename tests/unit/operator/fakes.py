@@ -233,7 +233,7 @@ class World:
     def operator_restarts(self) -> None:
         """Forget all but what is in the cluster."""
         self.sandboxes, self.pods = Store(index=claimed_pod), Store(index=owner_key, project=pooled_pod)
-        self.pool_store, self.metrics = Store(), Metrics()
+        self.pool_store, self.metrics, self.health = Store(), Metrics(), Health()
         self.children = {kind: Store() for kind in ChildKind}
         self.wishes: list[float] = []
         kube = cast("KubeClient", self.kube)
@@ -273,7 +273,7 @@ class World:
             self.children,
             self.pools,
             actions,
-            Health(),
+            self.health,
             self.metrics,
             nothing,
             wish,
