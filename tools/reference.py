@@ -26,14 +26,13 @@ def reference() -> Iterator[str]:
     """Yield the lines of the page."""
     yield "# Reference"
     yield ""
-    yield "Everything that a Sandbox (`caisson.dev/v1alpha1`, short name `sbx`) and a SandboxPool (`sbxp`) can say,"
-    yield "what Caisson says back, and what the administrator decides. On a cluster, `kubectl explain sandbox.spec"
-    yield "--recursive` says the same."
+    yield "The fields of a Sandbox (`caisson.dev/v1alpha1`, short name `sbx`) and of a SandboxPool (`sbxp`), and the"
+    yield "administrator's configuration. On a cluster, `kubectl explain sandbox.spec --recursive` prints the same."
     yield ""
-    yield from _fields("spec", "What the user wants", structural_schema(SandboxSpec))
-    yield from _fields("status", "What Caisson says", structural_schema(SandboxStatus))
-    yield from _fields("SandboxPool spec", "What the user wants of a pool", _pool_spec())
-    yield from _fields("SandboxPool status", "What Caisson says of a pool", structural_schema(SandboxPoolStatus))
+    yield from _fields("spec", "The desired state", structural_schema(SandboxSpec))
+    yield from _fields("status", "The observed state", structural_schema(SandboxStatus))
+    yield from _fields("SandboxPool spec", "The desired state of a pool", _pool_spec())
+    yield from _fields("SandboxPool status", "The observed state of a pool", structural_schema(SandboxPoolStatus))
     yield from _conditions()
     yield from _reasons()
     yield from _configuration()
@@ -44,7 +43,7 @@ def reference() -> Iterator[str]:
 
 
 def _pool_spec() -> Schema:
-    """The template's fields are the Sandbox's own, and told there."""
+    """Return the schema without the fields of the template, which are those of the Sandbox."""
     schema = structural_schema(SandboxPoolSpec)
     template = schema["properties"]["template"]["properties"]["spec"]
     schema["properties"]["template"]["properties"]["spec"] = {k: v for k, v in template.items() if k != "properties"}
@@ -62,7 +61,7 @@ def _fields(name: str, title: str, schema: Schema) -> Iterator[str]:
     yield ""
     rules = list(_rules(name, schema))
     if rules:
-        yield f"Rules that the API server checks on `{name}` beyond these:"
+        yield f"The API server also enforces these rules on `{name}`:"
         yield ""
         yield from rules
         yield ""
@@ -132,7 +131,7 @@ def _rules(path: str, schema: Schema) -> Iterator[str]:
 def _conditions() -> Iterator[str]:
     yield "## Conditions"
     yield ""
-    yield "`status` is True, False, or Unknown: Caisson could not look, or did not yet."
+    yield "`status` is True, False, or Unknown. Unknown means that Caisson could not read the state, or has not yet."
     yield ""
     yield "| Type | True means |"
     yield "|---|---|"
@@ -168,8 +167,8 @@ def _places(explanation: Explanation) -> Iterator[str]:
 def _configuration() -> Iterator[str]:
     yield "## The administrator's configuration"
     yield ""
-    yield "A YAML file, given to the operator with `--config`. An unknown field is an error. A change needs a restart"
-    yield "of the operator, and replaces no pod."
+    yield "A YAML file, which the operator reads from the path in `--config`. An unknown field is an error. A change"
+    yield "takes effect when the operator restarts, and replaces no pod."
     yield ""
     yield "| Field | Type | Default | Allowed | Description |"
     yield "|---|---|---|---|---|"
@@ -180,9 +179,9 @@ def _configuration() -> Iterator[str]:
 def _metadata_addresses() -> Iterator[str]:
     yield "## Metadata addresses"
     yield ""
-    yield "No Sandbox reaches these: the default of `sandboxes.network.metadataAddresses`."
+    yield "No Sandbox can reach these addresses. They are the default of `sandboxes.network.metadataAddresses`."
     yield ""
-    yield "| Address | Whose |"
+    yield "| Address | Service |"
     yield "|---|---|"
     for address, whose in METADATA_ADDRESSES.items():
         yield f"| `{address}` | {_cell(whose)} |"
@@ -208,14 +207,14 @@ def _capabilities() -> Iterator[str]:
 def _metrics() -> Iterator[str]:
     yield "## Metrics"
     yield ""
-    yield "The operator serves them on port 9090 (`--metrics-port`), beside those of its process. Durations are"
-    yield "in seconds. No label names a Sandbox, a pod or a namespace. Each operator counts all Sandboxes; what an"
-    yield "operator did only it counts."
+    yield "The operator serves these metrics on port 9090 (`--metrics-port`), with the metrics of its process."
+    yield "Durations are in seconds. No label names a Sandbox, a pod or a namespace. Each operator counts all"
+    yield "Sandboxes, and only its own operations."
     yield ""
     yield "| Metric | Type | Labels | Meaning |"
     yield "|---|---|---|---|"
     metrics = Metrics()
-    # One series of each, for its labels.
+    # A metric without a series has no labels.
     metrics.counts(tuple)
     metrics.holds(float, tuple)
     metrics.leads("caisson", bool)
