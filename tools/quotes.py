@@ -21,10 +21,9 @@ from caisson.config.model import Config
 Value = float
 """Seconds, bytes, or a number without a unit."""
 
-_UNITS = {
-    "s": 1, "second": 1, "seconds": 1, "min": 60, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600,
-    "byte": 1, "bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "characters": 1,
-}  # fmt: skip
+_TIME_UNITS = {"s": 1, "second": 1, "seconds": 1, "min": 60, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
+_SIZE_UNITS = {"byte": 1, "bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_UNITS = {**_TIME_UNITS, **_SIZE_UNITS, "characters": 1}
 _NUMBER = r"(?P<number>\d[\d,]*(?:\.\d+)?)(?P<gap>[ \u00a0]?)(?P<unit>[A-Za-z]+)?"
 _QUOTE = re.compile(rf"{_NUMBER}<!-- (?P<source>[A-Za-z_.]+) -->")
 _PLAIN = re.compile(rf"(?<![\w.,-]){_NUMBER}\b(?!<!--)")
@@ -47,13 +46,13 @@ def sources() -> dict[str, Value]:
 
 def refresh(text: str, blocks: Mapping[str, Callable[[], str]] | None = None) -> str:
     """Return a file's text with its quoted numbers and generated blocks renewed. Raises QuoteError."""
-    known_sources = sources()
+    values = sources()
 
     def quote(match: re.Match[str]) -> str:
         source, unit = match["source"], match["unit"]
-        if source not in known_sources:
+        if source not in values:
             raise QuoteError(f"{match[0]}: caisson.timing and the configuration have no {source}")
-        return f"{_in_unit(known_sources[source], unit, match[0])}{match['gap']}{unit or ''}<!-- {source} -->"
+        return f"{_in_unit(values[source], unit, match[0])}{match['gap']}{unit or ''}<!-- {source} -->"
 
     def block(match: re.Match[str]) -> str:
         name = match["name"]
@@ -66,19 +65,24 @@ def refresh(text: str, blocks: Mapping[str, Callable[[], str]] | None = None) ->
 
 def unmarked(text: str) -> Iterator[str]:
     """Yield each number with a unit of time or size that equals a source and has no comment after it."""
-    by_value: dict[Value, list[str]] = {}
+    by_value: dict[tuple[bool, Value], list[str]] = {}
     for source, value in sources().items():
-        if _has_unit(source):
-            by_value.setdefault(value, []).append(source)
+        if _is_time(source) or _is_size(source):
+            by_value.setdefault((_is_time(source), value), []).append(source)
     for match in _PLAIN.finditer(_BLOCK.sub("", _FENCE.sub("", text))):
-        if match["unit"] in _UNITS:
+        if match["unit"] in _TIME_UNITS or match["unit"] in _SIZE_UNITS:
             value = float(match["number"].replace(",", "")) * _UNITS[match["unit"]]
-            if value in by_value:
-                yield f"{match[0]} (the value of {', '.join(by_value[value])})"
+            names = by_value.get((match["unit"] in _TIME_UNITS, value), ())
+            if names:
+                yield f"{match[0]} (the value of {', '.join(names)})"
 
 
-def _has_unit(source: str) -> bool:
-    return re.search(r"(?i)seconds|bytes", source) is not None or isinstance(getattr(timing, source, None), timedelta)
+def _is_time(source: str) -> bool:
+    return source.lower().endswith("seconds") or isinstance(getattr(timing, source, None), timedelta)
+
+
+def _is_size(source: str) -> bool:
+    return "bytes" in source.lower()
 
 
 def _defaults(path: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

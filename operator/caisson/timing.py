@@ -80,6 +80,10 @@ MAX_EXEC_FIRST_LINE_BYTES = 4096
 MAX_EXEC_STATUS_BYTES = 16 * 1024
 """The longest Status object that may end a session, in bytes."""
 
+STREAM_TAIL_BYTES = 4096
+"""How much of the end of a stream of dockerd a report contains and the status keeps, in bytes. The script cuts the
+stream at the same size."""
+
 MAX_REPORT_LINES = 64
 """The most lines in the output of a session: several times what the script prints. Reading a line takes longer than
 printing it."""
