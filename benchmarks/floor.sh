@@ -32,8 +32,10 @@ spec:
       runAsGroup: 0
       capabilities:
         drop: [ALL]
+        # BEGIN GENERATED: capabilities
         add: [AUDIT_WRITE, CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, MKNOD, NET_BIND_SERVICE, NET_ADMIN, NET_RAW,
               SETFCAP, SETGID, SETPCAP, SETUID, SYS_ADMIN, SYS_CHROOT, SYS_PTRACE]
+        # END GENERATED
     volumeMounts: [{name: toolbox, mountPath: /opt/caisson, readOnly: true}]
   volumes:
   - {name: toolbox, image: {reference: "$toolbox", pullPolicy: IfNotPresent}}

@@ -1,4 +1,4 @@
-"""The Grafana dashboard, from a list of its panels. `charts/caisson/files/dashboard.json` comes from here."""
+"""The Grafana dashboard, `charts/caisson/files/dashboard.json`, from a list of its panels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -35,58 +35,58 @@ def _mean(histogram: str, selector: str) -> str:
     return f"{total} / {count}"
 
 
-# Each operator counts all Sandboxes, hence max; what it did itself is summed.
+# Each operator counts all Sandboxes, hence max. Operations of each operator are summed.
 PANELS = (
     Panel(
         "Sandboxes",
-        "How many there are, by the reason of their condition Ready.",
+        "The number of Sandboxes, by the reason of their condition Ready.",
         "short",
         (("max by (reason) (caisson_sandboxes) > 0", "{{reason}}"),),
         stacked=True,
     ),
     Panel(
         "Crashes of dockerd",
-        "Failures in a minute, by reason. The reference of reasons says what to do.",
+        "Failures per minute, by reason. docs/troubleshooting.md explains each reason.",
         "short",
         (("sum by (reason) (rate(caisson_crashes_total[$__rate_interval])) * 60", "{{reason}}"),),
         stacked=True,
     ),
     Panel(
         "Pools",
-        "Sandboxes in a minute that got a pod from their pool, and that found none there and were started.",
+        "Sandboxes per minute that got a pod from their pool (Warm), or found none (Cold).",
         "short",
         (("sum by (origin) (rate(caisson_pool_claims_total[$__rate_interval])) * 60", "{{origin}}"),),
         stacked=True,
     ),
     Panel(
-        "Startup, phase by phase",
-        "The mean of each phase, the first at the bottom. They follow one another: the top is how long a start takes.",
+        "Startup by phase",
+        "The mean of each phase, the first at the bottom. The phases are consecutive: the top is the whole start.",
         "s",
-        # A query each, because the series of one query would be stacked by name.
+        # One query per phase, because the series of one query would be stacked by name.
         tuple((_mean("caisson_phase_duration_seconds", f'phase="{phase}"'), str(phase)) for phase in StartupPhase),
         stacked=True,
     ),
     Panel(
-        "Startup, the slow ones",
-        "Half of all starts, and 99 of 100, took no longer in each phase.",
+        "Startup percentiles",
+        "The median and the 99th percentile of each phase.",
         "s",
         _quantiles("caisson_phase_duration_seconds", "phase"),
     ),
     Panel(
         "Exec sessions",
-        "Open ones, and those that wait for their turn: see config.sessions and config.startsPerNode.",
+        "Open and waiting sessions: see config.sessions and config.startsPerNode.",
         "short",
         (("sum by (state) (caisson_exec_sessions)", "{{state}}"),),
     ),
     Panel(
-        "Who leads",
-        "1 where an operator holds the lease. Without leader election each of them leads.",
+        "Leader",
+        "1 for the operator that holds the Lease. Without leader election, each operator leads.",
         "short",
         (("leader_election_master_status", "{{pod}}"),),
     ),
     Panel(
         "Reconciles",
-        "Looks at Sandboxes in a second, by result.",
+        "Reconciles of Sandboxes per second, by result.",
         "ops",
         (
             (
@@ -96,14 +96,14 @@ PANELS = (
         ),
     ),
     Panel(
-        "Time of a reconcile",
-        "With its requests to the API server.",
+        "Reconcile duration",
+        "Including requests to the API server.",
         "s",
         _quantiles("controller_runtime_reconcile_time_seconds"),
     ),
     Panel(
         "Queue",
-        "Sandboxes that wait for a worker, and workers that are busy.",
+        "Sandboxes that wait for a worker, and busy workers.",
         "short",
         (
             ('sum(workqueue_depth{name="sandbox"})', "waiting"),
@@ -111,22 +111,22 @@ PANELS = (
             ('max(controller_runtime_max_concurrent_reconciles{controller="sandbox"})', "workers"),
         ),
     ),
-    Panel("Time in the queue", "Until a worker was free.", "s", _quantiles("workqueue_queue_duration_seconds")),
+    Panel("Time in the queue", "Time until a worker was free.", "s", _quantiles("workqueue_queue_duration_seconds")),
     Panel(
         "Requests to the API server",
-        "In a second, by method and answer.",
+        "Requests per second, by method and response code.",
         "ops",
         (("sum by (method, code) (rate(rest_client_requests_total[$__rate_interval]))", "{{method}} {{code}}"),),
     ),
     Panel(
-        "Time of a request",
-        "Until the API server began its answer.",
+        "Request duration",
+        "Time until the API server began its response.",
         "s",
         _quantiles("rest_client_request_duration_seconds", "verb"),
     ),
     Panel(
-        "Silence of the watches",
-        "Since a watch last delivered anything; idle clusters are silent.",
+        "Time since the last watch event",
+        "Time since a watch last delivered an event. Idle clusters have no events.",
         "s",
         (("time() - caisson_watch_last_event_timestamp_seconds", "{{pod}} {{watch}}"),),
     ),

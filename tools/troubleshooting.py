@@ -1,7 +1,7 @@
-"""`docs/troubleshooting.md`: a section for each reason that asks something of somebody, from the enumeration itself.
+"""`docs/troubleshooting.md`: a section for each reason that a user or an administrator can act on.
 
-What dockerd says in such a case comes from the captured failures in `tests/corpus`, so that whoever searches for an
-error message finds the section.
+The output of dockerd comes from the failures captured in `tests/corpus`, so that a search for an error message finds
+the section.
 """
 
 from collections.abc import Iterator
@@ -10,20 +10,25 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from caisson.api.reasons import CRASH_REASONS, Disposition, Reason
+from caisson.api.reasons import EXPLANATIONS, Disposition, Reason
 from caisson.docker.diagnosis import last_words
 
 _MOST_EXAMPLES = 3
 _MOST_LINES = 4
 _MOST_COLUMNS = 220
 
-_CHAPTERS: tuple[tuple[str, str, frozenset[Disposition]], ...] = (
-    ("It stays until somebody acts", "Caisson does not try again by itself.", frozenset({Disposition.TERMINAL})),
-    ("It is tried again", "Caisson, or the cluster, goes on trying.", frozenset({Disposition.RETRYING})),
+_CHAPTERS: tuple[tuple[str, str, Disposition], ...] = (
     (
-        "It works, and differs from what one may expect",
-        "These are in `status.docker.warnings`; those that do not hold everywhere are Events as well.",
-        frozenset({Disposition.WARNING}),
+        "Problems that remain until you act",
+        "Caisson does not retry.",
+        Disposition.TERMINAL,
+    ),
+    ("Problems that are retried", "Caisson or Kubernetes retries. If the problem persists, act.", Disposition.RETRYING),
+    (
+        "Limitations",
+        "Docker works, with a limitation. `status.docker.warnings` lists these; a limitation that does not apply to"
+        " every sandbox is also reported in an Event.",
+        Disposition.WARNING,
     ),
 )
 
@@ -38,30 +43,33 @@ def troubleshooting(corpus: Path) -> Iterator[str]:
     examples = _examples(corpus)
     yield "# Troubleshooting"
     yield ""
-    yield "What `kubectl get sbx` shows under REASON, and what to do about it. `kubectl describe sbx NAME` has the"
-    yield "whole message; `kubectl get sbx NAME -o jsonpath='{.status.crash.stderr}'` what dockerd said at its end; and"
-    yield "while the pod is there, `kubectl exec NAME -- /opt/caisson/libexec/log` all that it said."
-    for title, introduction, outlooks in _CHAPTERS:
+    yield "This page explains the reasons that `kubectl get sbx` shows in the column REASON."
+    yield ""
+    yield "- `kubectl describe sbx NAME` shows the complete message."
+    yield "- `kubectl get sbx NAME -o jsonpath='{.status.crash.stderr}'` shows the end of dockerd's stderr."
+    yield "- While the pod exists, `kubectl exec NAME -- /opt/caisson/libexec/log` prints all output of dockerd."
+    for title, introduction, disposition in _CHAPTERS:
         yield ""
         yield f"## {title}"
         yield ""
         yield introduction
         for reason in Reason:
-            if reason.hint and reason.disposition in outlooks:
+            if EXPLANATIONS[reason].hint and EXPLANATIONS[reason].disposition is disposition:
                 yield from _section(reason, examples.get(reason.value, []))
 
 
 def _section(reason: Reason, examples: list[_Example]) -> Iterator[str]:
+    explanation = EXPLANATIONS[reason]
     yield ""
     yield f"### {reason}"
     yield ""
-    yield reason.meaning
+    yield explanation.meaning
     yield ""
-    yield reason.hint
-    if reason not in CRASH_REASONS or not examples:
+    yield explanation.next_step
+    if not explanation.is_crash or not examples:
         return
     yield ""
-    yield "Seen for example:"
+    yield "Examples:"
     for example in examples[:_MOST_EXAMPLES]:
         yield ""
         yield f"- {example.how}"
@@ -73,13 +81,13 @@ def _section(reason: Reason, examples: list[_Example]) -> Iterator[str]:
 
 
 def _examples(corpus: Path) -> dict[str, list[_Example]]:
-    """The captured failures that had something to say, by reason; no two with the same words."""
-    found: dict[str, dict[str, _Example]] = {}
+    """Return the captured failures with output, by reason; no two have the same output."""
+    by_reason: dict[str, dict[str, _Example]] = {}
     for path in sorted(corpus.glob("*.yaml")):
         captured: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         report = captured["report"]
         words = last_words(report.get("stderr") or report.get("detail") or "").strip()
         if words:
             example = _Example(" ".join(captured["how"].split()), words)
-            found.setdefault(captured["expect"], {}).setdefault(words, example)
-    return {reason: list(by_words.values()) for reason, by_words in found.items()}
+            by_reason.setdefault(captured["expect"], {}).setdefault(words, example)
+    return {reason: list(by_words.values()) for reason, by_words in by_reason.items()}

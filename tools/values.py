@@ -1,7 +1,7 @@
-"""The chart's values, as a model: from it comes `charts/caisson/values.schema.json`, by which helm refuses wrong ones.
+"""The model of the chart's values, which becomes `charts/caisson/values.schema.json`.
 
-The defaults are in `charts/caisson/values.yaml` alone, so each value is required here: one that is set to null is told
-as missing rather than rendered as nothing.
+Helm rejects values that violate the schema. Only `charts/caisson/values.yaml` contains the defaults, so each value is
+required here: Helm reports a value that is set to null as missing instead of rendering it as an empty value.
 """
 
 from typing import Annotated, Any, Literal
@@ -17,7 +17,7 @@ from caisson.config.validators import LabelValue, QualifiedName
 Schema = dict[str, Any]
 
 KubernetesObject = dict[str, Any]
-"""A part of a Kubernetes object that the chart passes on: its fields are checked by the API server."""
+"""A part of a Kubernetes object that the chart passes through. The API server validates its fields."""
 
 Labels = dict[QualifiedName, LabelValue]
 Annotations = dict[QualifiedName, str]
@@ -31,7 +31,7 @@ _READ_BY_TEMPLATES = ("namespaces", "allowedRuntimeClasses", "toolboxes")
 
 
 class ValuesModel(BaseModel):
-    """A part of the values: camelCase, and an unknown one is an error."""
+    """A part of the values, in camelCase. An unknown value is an error."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -43,10 +43,10 @@ class Image(ValuesModel):
     """The image without its tag."""
 
     tag: str
-    """The tag; the chart's appVersion when empty."""
+    """The tag. If empty, the chart's appVersion."""
 
     pull_policy: Literal["Always", "IfNotPresent", "Never"]
-    """When nodes pull it."""
+    """When nodes pull the image."""
 
 
 class LocalObjectReference(ValuesModel):
@@ -63,7 +63,7 @@ class Crds(ValuesModel):
     """Install and upgrade it with the release."""
 
     keep: bool
-    """Keep it, and with it all Sandboxes, when the release is uninstalled."""
+    """Keep it, and all Sandboxes, when the release is uninstalled."""
 
 
 class AdmissionPolicies(ValuesModel):
@@ -90,10 +90,10 @@ class ServiceAccount(ValuesModel):
     """The operator's account."""
 
     create: bool
-    """Make it; otherwise it exists."""
+    """Create it. If false, it must exist."""
 
     name: ObjectName
-    """Its name; the release's when empty."""
+    """Its name. If empty, the name of the release."""
 
     annotations: Annotations
     """Its annotations."""
@@ -103,80 +103,80 @@ class ContainerResources(ValuesModel):
     """Compute resources of a container."""
 
     requests: dict[str, Quantity] = {}
-    """What is set aside for it."""
+    """The resources that are reserved for it."""
 
     limits: dict[str, Quantity] = {}
-    """The most that it gets."""
+    """The resources that it may use at most."""
 
 
 class PodDisruptionBudget(ValuesModel):
     """How many operators may be evicted at a time."""
 
     enabled: bool
-    """Make one."""
+    """Create it."""
 
     max_unavailable: Count | Percentage
     """As in policy/v1."""
 
 
 class OperatorNetworkPolicy(ValuesModel):
-    """What may talk to the operator, and to whom it may talk."""
+    """Which connections to and from the operator are allowed."""
 
     enabled: bool
-    """Make one."""
+    """Create it."""
 
     metrics_from: list[KubernetesObject]
-    """Peers that may read the metrics, as in networking.k8s.io/v1; everybody when empty."""
+    """Peers that may read the metrics, as in networking.k8s.io/v1. If empty, all peers."""
 
     api_server: list[KubernetesObject]
-    """Peers that the API server is reached at, as in networking.k8s.io/v1; everybody when empty."""
+    """Peers at which the operator reaches the API server, as in networking.k8s.io/v1. If empty, all peers."""
 
 
 class NetworkPolicy(ValuesModel):
-    """NetworkPolicies of the release's own. Those of Sandboxes are in config.sandboxes.network."""
+    """NetworkPolicies of the release itself. config.sandboxes.network configures those of Sandboxes."""
 
     operator: OperatorNetworkPolicy
     """For the operator."""
 
 
 class ServiceMonitor(ValuesModel):
-    """Tells the Prometheus Operator where the metrics are."""
+    """A ServiceMonitor for the Prometheus Operator."""
 
     enabled: bool
-    """Make one."""
+    """Create it."""
 
     interval: Annotated[str, Field(pattern=r"^([0-9]+(ms|s|m|h))+$")]
-    """How often they are read."""
+    """The interval at which Prometheus reads the metrics."""
 
     labels: Labels
-    """Labels by which a Prometheus finds it."""
+    """Labels by which Prometheus selects it."""
 
 
 class PrometheusRule(ValuesModel):
     """Alerts."""
 
     enabled: bool
-    """Make them."""
+    """Create them."""
 
     labels: Labels
-    """Labels by which a Prometheus finds them."""
+    """Labels by which Prometheus selects them."""
 
 
 class Dashboard(ValuesModel):
     """A ConfigMap with the Grafana dashboard."""
 
     enabled: bool
-    """Make it."""
+    """Create it."""
 
     labels: Labels
     """Labels by which Grafana's sidecar finds it."""
 
 
 class MetricsValues(ValuesModel):
-    """What Prometheus and Grafana need."""
+    """Objects for Prometheus and Grafana."""
 
     service_monitor: ServiceMonitor
-    """Tells the Prometheus Operator where the metrics are."""
+    """A ServiceMonitor for the Prometheus Operator."""
 
     prometheus_rule: PrometheusRule
     """Alerts."""
@@ -186,26 +186,26 @@ class MetricsValues(ValuesModel):
 
 
 class PrePull(ValuesModel):
-    """A DaemonSet that pulls the toolboxes' images ahead of the first Sandbox."""
+    """A DaemonSet that pulls the toolbox images before the first Sandbox needs them."""
 
     enabled: bool
-    """Make it."""
+    """Create it."""
 
     resources: ContainerResources
-    """Of each of its containers."""
+    """The compute resources of each of its containers."""
 
 
 class Test(ValuesModel):
-    """What `helm test` does."""
+    """Settings of `helm test`."""
 
     namespace: Annotated[str, Field(max_length=63, pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")]
-    """Where it applies its Sandbox; the first of config.namespaces when empty, or else default."""
+    """The namespace of its Sandbox. If empty, the first of config.namespaces, or default."""
 
     image: str
-    """The sandbox's image; the operator's when empty."""
+    """The image of the sandbox. If empty, the operator's."""
 
     timeout_seconds: Annotated[int, Field(ge=1)]
-    """How long the Sandbox has to become Ready."""
+    """How long the Sandbox may take to become Ready, in seconds."""
 
 
 class Values(ValuesModel):
@@ -224,7 +224,7 @@ class Values(ValuesModel):
     """The operator's image."""
 
     image_pull_secrets: list[LocalObjectReference]
-    """Secrets to pull the operator's image with."""
+    """Secrets for pulling the operator's image."""
 
     config: Annotated[Config, Field(json_schema_extra={"required": list(_READ_BY_TEMPLATES)})]
     """The operator's configuration, written to its file."""
@@ -242,13 +242,13 @@ class Values(ValuesModel):
     """The operator's account."""
 
     replicas: Count
-    """How many operators; one of them leads."""
+    """The number of operators. One of them leads."""
 
     resources: ContainerResources
     """The operator's compute resources."""
 
     priority_class_name: ObjectName
-    """The operator's PriorityClass, which must exist; when empty, the chart creates one."""
+    """The operator's PriorityClass, which must exist. If empty, the chart creates one."""
 
     node_selector: Labels
     """Labels of the nodes on which the operator runs."""
@@ -269,38 +269,38 @@ class Values(ValuesModel):
     """Annotations of the operator's pods."""
 
     extra_env: list[KubernetesObject]
-    """More of the operator's environment, as in core/v1."""
+    """Additional environment variables of the operator, as in core/v1."""
 
     termination_grace_period_seconds: Annotated[int, Field(ge=1)]
-    """How long the operator has to end."""
+    """How long the operator may take to stop, in seconds."""
 
     pod_disruption_budget: PodDisruptionBudget
     """How many operators may be evicted at a time."""
 
     network_policy: NetworkPolicy
-    """NetworkPolicies of the release's own."""
+    """NetworkPolicies of the release itself."""
 
     metrics: MetricsValues
-    """What Prometheus and Grafana need."""
+    """Objects for Prometheus and Grafana."""
 
     pre_pull: PrePull
-    """A DaemonSet that pulls the toolboxes' images ahead of the first Sandbox."""
+    """A DaemonSet that pulls the toolbox images before the first Sandbox needs them."""
 
     test: Test
-    """What `helm test` does."""
+    """Settings of `helm test`."""
 
 
 def values_schema() -> Schema:
-    """Return the JSON schema of the values, as helm reads it."""
+    """Return the JSON schema of the values for Helm."""
     document = Values.model_json_schema(by_alias=True, mode="validation")
     schema = _convert(document, document["$defs"])
-    # What a parent chart shares with all of its charts.
+    # A parent chart shares these values with all of its subcharts.
     schema["properties"]["global"] = {"type": "object"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 
 def _convert(node: Schema, definitions: dict[str, Schema]) -> Schema:
-    """Write every reference out, leave out what says nothing about a value, and allow no unknown keys."""
+    """Replace references, remove keywords that do not constrain a value, and reject unknown keys."""
     node = _resolve(node, definitions)
     result = {key: value for key, value in node.items() if key not in {"title", "default", "$defs"}}
     for key in ("x-kubernetes-int-or-string", "x-kubernetes-validations"):
@@ -327,7 +327,7 @@ def _resolve(node: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _choices(choices: list[Schema]) -> Schema:
-    """Say `X or nothing` as types of one schema: of a wrong X the message is then about X alone."""
+    """Express `X or null` as types of one schema, so that the message about a wrong X is about X only."""
     others = [choice for choice in choices if choice != {"type": "null"}]
     if len(others) == len(choices):
         return {"anyOf": choices}

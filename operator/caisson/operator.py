@@ -294,7 +294,7 @@ def _measure(
     metrics = telemetry.metrics
     metrics.has_workers(config.workers)
     metrics.leads(config.leader_election.lease_name, is_leader)
-    metrics.counts(caches.sandboxes.all)
+    metrics.counts(caches.sandboxes.all_projections)
     stores = (caches.sandboxes, caches.pools, caches.pods, *caches.children.values())
     metrics.holds(lambda: budget.bytes, lambda: (why for store in stores for why in store.unreadable()))
 

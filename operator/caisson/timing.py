@@ -26,14 +26,14 @@ PROBE_TIMEOUT_SECONDS = 10
 POD_DELETION_OVERDUE_AFTER = timedelta(seconds=60)
 """How late a node may confirm the deletion of a pod before the pod counts as lost."""
 
-LOST_POD_REPLACEMENT_SECONDS = 30
-"""When a pod is replaced that was evicted or lost with its node, in seconds after its end."""
+LOST_POD_REPLACEMENT_DELAY = timedelta(seconds=30)
+"""How long after its end a pod is replaced that was evicted or lost with its node."""
 
-FAILED_START_REPLACEMENT_SECONDS = 300
-"""When a pod is replaced whose container could not start, in seconds. The next one may well fail the same way."""
+FAILED_START_REPLACEMENT_DELAY = timedelta(minutes=5)
+"""How long after its end a pod is replaced whose container could not start. The next one probably fails, too."""
 
-NOT_GVISOR_REPLACEMENT_SECONDS = 600
-"""When a pod is replaced that did not run on gVisor, in seconds."""
+NOT_GVISOR_REPLACEMENT_DELAY = timedelta(minutes=10)
+"""How long after its end a pod is replaced that did not run on gVisor."""
 
 POD_EVENTS_DELAY = timedelta(seconds=2)
 """How long after its creation the Events of a pod are first read. A runtime that applies the tripwire is reported after
@@ -82,6 +82,10 @@ MAX_EXEC_FIRST_LINE_BYTES = 4096
 
 MAX_EXEC_STATUS_BYTES = 16 * 1024
 """The longest Status object that may end a session, in bytes."""
+
+STREAM_TAIL_BYTES = 4096
+"""How much of the end of a stream of dockerd a report contains and the status keeps, in bytes. The script cuts the
+stream at the same size."""
 
 MAX_REPORT_LINES = 64
 """The most lines in the output of a session: several times what the script prints. Reading a line takes longer than

@@ -354,25 +354,12 @@ def test_commands_go_where_the_path_leads(pod: FakePod) -> None:
     wait_for((pod.root / "app/bin/docker").is_symlink)
 
 
-def test_status_starts_nothing(pod: FakePod) -> None:
-    asked = pod.script("sandbox", "status", "--pod-uid", start_arguments()[2])
+def test_an_unknown_verb_starts_nothing(pod: FakePod) -> None:
+    result = pod.script("sandbox", "status", "--pod-uid", start_arguments()[2])
 
-    assert [event["event"] for event in events(asked.stdout)] == ["absent"]
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "unknown verb status" in result.stderr
     assert pod.runs("dockerd") == 0
-
-
-def test_status_tells_how_the_latest_attempt_stands(pod: FakePod) -> None:
-    ready = pod.start()[-1]
-
-    def status() -> dict[str, object]:
-        return events(pod.script("sandbox", "status", "--pod-uid", start_arguments()[2]).stdout)[-1]
-
-    assert status() == ready
-    pod.kill(ready["pid"])
-    wait_for((pod.state / "start-0/exit").exists)
-    assert status()["cause"] == "Exited"
-    pod.run("mkdir", "/run/caisson/start-1")
-    assert status()["cause"] == "Interrupted"
 
 
 def test_where_the_toolboxs_docker_came_from_is_told(pod: FakePod) -> None:

@@ -90,11 +90,6 @@ seccompProfile:
 {{- $images | toJson -}}
 {{- end -}}
 
-{{- /* CEL: the sysctls of a pod that no runtime but gVisor starts. The operator sets them (model/tripwire.py), and a test compares both. */ -}}
-{{- define "caisson.tripwire" -}}
-[{'name': 'kernel.shm_rmid_forced', 'value': 'only-on-gvisor'}, {'name': 'net.ipv4.tcp_syncookies', 'value': 'only-on-gvisor'}]
-{{- end -}}
-
 {{- define "caisson.usesTripwire" -}}
 {{- if eq (dig "isolation" "Tripwire" .Values.config) "Tripwire" }}true{{ end -}}
 {{- end -}}

@@ -13,6 +13,7 @@ from caisson.kube.store import Store
 from caisson.model.actions import ChildKind
 from caisson.model.key import Key, claimed_pod, owner_key
 from caisson.pool.pooled_pod import pooled_pod
+from caisson.telemetry.metrics import ready_reason
 
 Json = dict[str, Any]
 
@@ -37,7 +38,14 @@ class Caches:
     def create(cls, budget: Budget | None = None) -> "Caches":
         """Return empty stores that share a budget."""
         return cls(
-            sandboxes=Store(claimed_pod, waits_for_pool, waits_for_warm_pod, kind=sandbox.KIND, budget=budget),
+            sandboxes=Store(
+                claimed_pod,
+                waits_for_pool,
+                waits_for_warm_pod,
+                kind=sandbox.KIND,
+                budget=budget,
+                project=ready_reason,
+            ),
             pools=Store(kind=pool.KIND, budget=budget),
             pods=Store(owner_key, pod_uid, kind=PODS.kind, budget=budget, project=pooled_pod),
             children={kind: Store(kind=kind, budget=budget) for kind in ChildKind},

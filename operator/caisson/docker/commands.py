@@ -8,7 +8,7 @@ from caisson.docker.address_pools import pool_for
 from caisson.docker.requirements import required_features
 from caisson.docker.versions import toolbox_of
 from caisson.limits.defaults import memory_storage_bytes
-from caisson.model.in_pod import in_pod_command
+from caisson.model.pod_shape import InPodVerb, in_pod_command
 from caisson.model.pod_snapshot import PodSnapshot
 from caisson.timing import DEFAULT_GRACE_SECONDS, DOCKERD_STOP_SHARE_SECONDS, KUBELET_STOP_SHARE_SECONDS
 
@@ -17,7 +17,7 @@ _SUBNET_PREFIX = 24
 
 def preload_command(pod_uid: str, images: tuple[str, ...]) -> list[str]:
     """Return the argument vector of the exec session that has Docker pull images."""
-    return in_pod_command("sandbox", "preload", "--pod-uid", pod_uid, "--", *images)
+    return in_pod_command("sandbox", InPodVerb.PRELOAD, "--pod-uid", pod_uid, "--", *images)
 
 
 def stop_command(sandbox: Sandbox) -> list[str]:
@@ -37,12 +37,12 @@ def start_command(sandbox: Sandbox, config: Config, pod: PodSnapshot, attempt: i
     if sandbox.spec.lifetime.idle_seconds is not None:
         options += ["--idle", "yes"]
     if docker.profile is Profile.BARE:
-        return in_pod_command("sandbox", "start", *options, "--", *docker.flags)
+        return in_pod_command("sandbox", InPodVerb.START, *options, "--", *docker.flags)
     if docker.storage.type is StorageType.MEMORY:
         options += ["--tmpfs", str(memory_storage_bytes(sandbox.spec, config))]
     if docker.from_ is DockerSource.TOOLBOX and (needs := required_features(toolbox_of(sandbox.spec, config).version)):
         options += ["--needs", ",".join(needs)]
-    return in_pod_command("sandbox", "start", *options, "--", *_flags(sandbox, config, pod), *docker.flags)
+    return in_pod_command("sandbox", InPodVerb.START, *options, "--", *_flags(sandbox, config, pod), *docker.flags)
 
 
 def _flags(sandbox: Sandbox, config: Config, pod: PodSnapshot) -> list[str]:

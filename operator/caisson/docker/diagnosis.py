@@ -8,14 +8,13 @@ import re
 from collections.abc import Callable
 
 from caisson.api.reasons import Reason
+from caisson.model.pod_shape import capability_mask
 from caisson.model.report import FailureCause, StartFailed
 
 _SIGKILL_EXIT, _SIGTERM_EXIT = 128 + 9, 128 + 15
 _ERROR_LEVEL = re.compile(r"\blevel=(?:error|fatal|panic)\b")
 _LAST_LINES, _MOST_LINES = 4, 16
-_NET_RAW = 1 << 13
-_DOCKER_CAPABILITIES = 0xA82C35FB
-"""The bits of `pod.manifest.DOCKER_CAPABILITIES`."""
+_NET_RAW = capability_mask("NET_RAW")
 
 Check = Callable[[StartFailed], bool]
 
@@ -94,7 +93,6 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
     (Reason.DOCKER_NOT_FOUND, _caused_by(FailureCause.DOCKER_NOT_FOUND)),
     (Reason.NET_RAW_MISSING, _caused_by(FailureCause.NET_RAW_MISSING)),
     (Reason.PACKET_SOCKET_WRITE_MISSING, _caused_by(FailureCause.PACKET_SOCKET_WRITE_MISSING)),
-    (Reason.START_INTERRUPTED, _caused_by(FailureCause.INTERRUPTED)),
     (Reason.START_INTERRUPTED, _caused_by(FailureCause.LOCK_TIMED_OUT)),
     (Reason.START_TIMED_OUT, _caused_by(FailureCause.TIMED_OUT)),
     (Reason.DOCKERD_KILLED, _killed),
@@ -116,7 +114,7 @@ _CHAIN: tuple[tuple[Reason, Check], ...] = (
         Reason.CGROUPS_NOT_MOUNTED,
         _says(r"cgroups?.*(?:isn't mounted|not mounted|mountpoint does not exist|not found)"),
     ),
-    (Reason.PERMISSION_DENIED, _lacks(_DOCKER_CAPABILITIES & ~_NET_RAW)),
+    (Reason.PERMISSION_DENIED, _lacks(capability_mask() & ~_NET_RAW)),
     (Reason.NET_RAW_MISSING, _lacks(_NET_RAW)),
     (Reason.PREPARE_FAILED, _caused_by(FailureCause.PREPARE_FAILED)),
     (

@@ -7,7 +7,7 @@ read out of the resource's own status, so that an operator that was just started
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from caisson.api.reasons import CRASH_REASONS, ConditionType, Disposition, Reason
+from caisson.api.reasons import CRASH_REASONS, EXPLANATIONS, ConditionType, Disposition, Reason, guidance
 from caisson.api.resources import Sandbox
 from caisson.api.spec.docker import Restart, RestartPolicy
 from caisson.api.status.docker import Crash, DockerStatus
@@ -68,7 +68,7 @@ def check_session(sandbox: Sandbox, docker: DockerStatus | None, config: Config,
 
 def restart_number(restart: Restart, reason: Reason, restarts: int, failures: int) -> int:
     """Return the number of the restart that answers a crash, 0 when none does."""
-    worth_it = reason.disposition is Disposition.RETRYING
+    worth_it = EXPLANATIONS[reason].disposition is Disposition.RETRYING
     allowed = restart.policy is RestartPolicy.ON_FAILURE and failures <= restart.max_retries
     return restarts + 1 if worth_it and allowed else 0
 
@@ -120,7 +120,7 @@ def _after_report(
         pid=outcome.pid,
         stdout=outcome.stdout,
         stderr=outcome.stderr or outcome.detail,
-        hint=reason.guidance,
+        hint=guidance(reason),
         at=at.replace(microsecond=0),
     )
     if docker_status.pid is None and docker_status.restarts == docker.restarts and _is_same_crash(state.crash, crash):
@@ -146,7 +146,7 @@ def _crashed(sandbox: Sandbox, docker: DockerStatus, crash: Crash) -> DockerStat
     detail = f"Exit code {crash.exit_code}." if crash.exit_code is not None else ""
     if number:
         detail += f" Restart {docker.failures} of {restart.max_retries} follows after a back-off."
-    elif reason.disposition is Disposition.RETRYING:
+    elif EXPLANATIONS[reason].disposition is Disposition.RETRYING:
         never = restart.policy is RestartPolicy.NEVER
         bound = "policy is Never" if never else f"maxRetries is {restart.max_retries}"
         detail += f" No restart follows: spec.docker.restart.{bound}."

@@ -2,7 +2,7 @@
 
 import re
 
-from caisson.api.reasons import Reason
+from caisson.api.reasons import EXPLANATIONS, Reason, guidance
 from caisson.api.resources import Sandbox
 from caisson.api.spec.docker import DockerSource
 from caisson.api.status.docker import DockerWarning
@@ -11,9 +11,6 @@ from caisson.model.report import StartSucceeded
 
 _VFS_FLAG = re.compile(r"(^| )(--storage-driver|-s)[= ]?vfs( |$)")
 _ORIGIN_IMAGE = "the image's own"
-
-UNIVERSAL_WARNINGS = frozenset({Reason.CGROUP_LIMITS_NOT_ENFORCED})
-"""What holds of every sandbox: it is in the status, and no Event is made of it."""
 
 
 def docker_warnings(sandbox: Sandbox, start: StartSucceeded, kernel: str | None) -> tuple[DockerWarning, ...]:
@@ -26,7 +23,7 @@ def docker_warnings(sandbox: Sandbox, start: StartSucceeded, kernel: str | None)
         Reason.CGROUP_LIMITS_NOT_ENFORCED: True,
     }
     return tuple(
-        DockerWarning(reason=reason, message=f"{reason.meaning} {reason.guidance}")
+        DockerWarning(reason=reason, message=f"{EXPLANATIONS[reason].meaning} {guidance(reason)}")
         for reason, applies in holds.items()
         if applies
     )

@@ -10,7 +10,7 @@ from kubernetes.aio import client
 from kubernetes.aio.stream import WsApiClient
 from kubernetes.aio.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL
 
-from caisson.model.pod_snapshot import CONTAINER_NAME
+from caisson.model.pod_shape import CONTAINER_NAME
 from caisson.timing import (
     EXEC_HEARTBEAT_SECONDS,
     MAX_EXEC_FIRST_LINE_BYTES,

@@ -134,6 +134,10 @@ class Store:
         """Return the projections of the objects that are to be found under this. Parses nothing."""
         return [entry.projection for entry in self._index.get(value, {}).values()]
 
+    def all_projections(self) -> list[Any]:
+        """Return the projections of all objects. Parses nothing."""
+        return [entry.projection for entry in self._objects.values()]
+
     def is_indexed(self, value: Hashable) -> bool:
         """Tell whether there is any to be found under this."""
         return value in self._index

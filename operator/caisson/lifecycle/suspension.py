@@ -6,7 +6,7 @@ was stopped comes back for a reason, and never because somebody forgot.
 
 from datetime import datetime
 
-from caisson.api.reasons import Reason
+from caisson.api.reasons import EXPLANATIONS, Reason
 from caisson.api.resources import Sandbox
 from caisson.api.spec.lifetime import OnExpiry
 from caisson.api.status.sandbox import Suspension
@@ -56,7 +56,7 @@ def _termination(observed: ObservedState, ends_at: datetime | None, now: datetim
             way_back = "false brings it back."
     if cause is not SuspensionCause.REQUESTED and lifetime.on_expiry is OnExpiry.DELETE:
         return TerminationRequest(condition_result("False", Reason.EXPIRED, why), is_recorded=False, suspension=None)
-    result = ConditionResult("False", Reason.SUSPENDED, f"{Reason.SUSPENDED.meaning} {why} {way_back}")
+    result = ConditionResult("False", Reason.SUSPENDED, f"{EXPLANATIONS[Reason.SUSPENDED].meaning} {why} {way_back}")
     if (
         stored_suspension is not None
         and stored_suspension.reason == cause

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
 
-from caisson.api.reasons import ConditionType, Reason
+from caisson.api.reasons import EXPLANATIONS, ConditionType, Reason
 from caisson.api.status.condition import Condition
 from caisson.api.status.pool import SandboxPoolStatus
 from caisson.api.status.sandbox import SandboxStatus
@@ -36,13 +36,14 @@ def condition_result(
     `external_message` contains the words of the kubelet, the scheduler or dockerd. They follow the meaning after a
     colon.
     """
-    meaning = reason.meaning
+    explanation = EXPLANATIONS[reason]
+    meaning = explanation.meaning
     words = clean_line(
         _CONTAINER_ID.sub("…", external_message).encode(errors="replace"), MAX_EXTERNAL_MESSAGE_BYTES
     ).rstrip(".")
     if words:
         meaning = f"{meaning.removesuffix('.')}: {words}."
-    parts = [meaning, detail.strip(), reason.hint]
+    parts = [meaning, detail.strip(), explanation.next_step]
     return ConditionResult(status, reason, " ".join(part for part in parts if part))
 
 

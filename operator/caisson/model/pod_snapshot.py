@@ -7,11 +7,9 @@ from typing import Any
 from caisson.api.reasons import ConditionType
 from caisson.api.status.sandbox import SandboxStatus
 from caisson.model.ownership import POOL_LABEL, controller_of
+from caisson.model.pod_shape import CONTAINER_NAME, GATE_NAME, TOOLBOX_VOLUME
 from caisson.model.tripwire import tripwire
 
-CONTAINER_NAME = "sandbox"
-GATE_NAME = "gate"
-TOOLBOX_VOLUME = "caisson-toolbox"
 SPEC_HASH_ANNOTATION = "caisson.dev/spec-hash"
 
 
@@ -51,7 +49,6 @@ class PodSnapshot:
     name: str
     uid: str
     owner_uid: str | None
-    owner_kind: str | None
     resource_version: str
     pool: str | None
     """The pool that it comes from."""
@@ -124,7 +121,6 @@ def pod_snapshot(pod: dict[str, Any]) -> PodSnapshot:
         name=metadata["name"],
         uid=metadata["uid"],
         owner_uid=owner["uid"] if owner is not None else None,
-        owner_kind=owner["kind"] if owner is not None else None,
         resource_version=metadata.get("resourceVersion", ""),
         pool=(metadata.get("labels") or {}).get(POOL_LABEL),
         spec_hash=metadata.get("annotations", {}).get(SPEC_HASH_ANNOTATION),

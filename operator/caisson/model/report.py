@@ -15,8 +15,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from caisson.api.status.docker import STREAM_TAIL_BYTES
-from caisson.timing import MAX_REPORT_LINES
+from caisson.timing import MAX_REPORT_LINES, STREAM_TAIL_BYTES
 from caisson.util.sanitize import clean, clean_line
 
 _COUNT = Field(ge=0, le=2**31 - 1)
@@ -31,7 +30,6 @@ class FailureCause(StrEnum):
     DOCKER_NOT_FOUND = "DockerNotFound"
     NET_RAW_MISSING = "NetRawMissing"
     PACKET_SOCKET_WRITE_MISSING = "PacketSocketWriteMissing"
-    INTERRUPTED = "Interrupted"
     PREPARE_FAILED = "PrepareFailed"
     LOCK_TIMED_OUT = "LockTimedOut"
     WRONG_POD = "WrongPod"

@@ -11,22 +11,15 @@ from caisson.docker.commands import stop_command
 from caisson.limits.check import validate_limits
 from caisson.limits.defaults import effective_resources
 from caisson.model.errors import PolicyViolation
-from caisson.model.in_pod import in_pod_command
 from caisson.model.ownership import Owner, owner_labels, owner_reference
-from caisson.model.pod_snapshot import CONTAINER_NAME, SPEC_HASH_ANNOTATION
+from caisson.model.pod_shape import CONTAINER_NAME, DOCKER_CAPABILITIES, in_pod_command
+from caisson.model.pod_snapshot import SPEC_HASH_ANNOTATION
 from caisson.model.tripwire import tripwire
 from caisson.network.policy import network_labels
 from caisson.pod.spec_hash import spec_hash
 from caisson.pod.toolbox import init_containers, toolbox_mount, toolbox_volume
 from caisson.pod.volumes import volumes
 from caisson.timing import PROBE_DELAY_SECONDS, PROBE_TIMEOUT_SECONDS
-
-DOCKER_CAPABILITIES = (
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_ADMIN",
-    "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE",
-)  # fmt: skip
-"""What dockerd and its containers need. Inside gVisor they apply to its own kernel. On any other runtime they are root
-on the node, so every pod carries the tripwire, or the init container that replaces it."""
 
 
 def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> dict[str, Any]:

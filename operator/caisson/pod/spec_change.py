@@ -6,7 +6,7 @@ differently: after a rollback, for example, the API server drops fields that the
 
 import re
 
-from caisson.api.reasons import ConditionType, Disposition, Reason
+from caisson.api.reasons import EXPLANATIONS, ConditionType, Disposition, Reason
 from caisson.api.resources import Sandbox
 from caisson.model.condition import ConditionResult
 from caisson.model.pod_snapshot import SPEC_HASH_ANNOTATION, PodSnapshot
@@ -83,4 +83,4 @@ def _is_pending(reason: str, pod_running: ConditionResult) -> bool:
     """Tell whether PodRunning reports a replacement, or what prevents it, and not the state of the pod."""
     if reason not in list(Reason) or reason == pod_running.reason:
         return False
-    return reason == Reason.POD_TERMINATING or Reason(reason).disposition is Disposition.TERMINAL
+    return reason == Reason.POD_TERMINATING or EXPLANATIONS[Reason(reason)].disposition is Disposition.TERMINAL

@@ -9,25 +9,12 @@ from collections.abc import Callable, Iterable
 
 from caisson.api.reasons import Reason
 from caisson.model.condition import ConditionResult, condition_result
-from caisson.model.pod_snapshot import CONTAINER_NAME, GATE_NAME, Disruption, PodEvent, PodSnapshot, Terminated
+from caisson.model.pod_shape import CONTAINER_NAME, GATE_NAME
+from caisson.model.pod_snapshot import Disruption, PodEvent, PodSnapshot, Terminated
 from caisson.model.tripwire import is_tripped
-from caisson.timing import (
-    FAILED_START_REPLACEMENT_SECONDS,
-    LOST_POD_REPLACEMENT_SECONDS,
-    NOT_GVISOR_REPLACEMENT_SECONDS,
-)
 
 GATE_EXIT_CODE = 86
 _GATE_MARK = "caisson-gate: NotGVisor"
-
-REPLACEMENT_DELAYS = {
-    Reason.EVICTED: LOST_POD_REPLACEMENT_SECONDS,
-    Reason.POD_LOST: LOST_POD_REPLACEMENT_SECONDS,
-    Reason.CONTAINER_START_FAILED: FAILED_START_REPLACEMENT_SECONDS,
-    Reason.NOT_GVISOR: NOT_GVISOR_REPLACEMENT_SECONDS,
-}
-"""Ends of a pod that need not be the sandbox's doing: a new pod takes its place, later where the same may well come of
-it. All other ends are final."""
 
 _PULL_REASONS = frozenset(
     {

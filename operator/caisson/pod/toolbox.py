@@ -5,12 +5,16 @@ from typing import Any
 from caisson.api.spec.sandbox import SandboxSpec
 from caisson.config.model import Config, Isolation, ToolboxDelivery
 from caisson.docker.versions import toolbox_of
-from caisson.model.in_pod import TOOLBOX_PATH
-from caisson.model.pod_snapshot import GATE_NAME, TOOLBOX_VOLUME
+from caisson.model.pod_shape import (
+    COPY_PATH,
+    GATE_NAME,
+    TOOLBOX_PATH,
+    TOOLBOX_VOLUME,
+    gate_check_command,
+    gate_copy_options,
+)
 
 Json = dict[str, Any]
-
-_COPY_PATH = "/copy"
 
 
 def init_containers(spec: SandboxSpec, config: Config, resources: Json) -> list[Json]:
@@ -26,14 +30,14 @@ def init_containers(spec: SandboxSpec, config: Config, resources: Json) -> list[
     container: Json = {
         "name": GATE_NAME,
         "image": toolbox_of(spec, config).image,
-        "command": ["/bin/busybox", "sh", "/libexec/gate", "--check"],
+        "command": gate_check_command(),
         # Without limits of its own, the pod as a whole would have none, and gVisor is held to those of the pod.
         "resources": resources,
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
     if copies:
-        container["command"] += ["--copy-to", _COPY_PATH]
-        container["volumeMounts"] = [{"name": TOOLBOX_VOLUME, "mountPath": _COPY_PATH}]
+        container["command"] += gate_copy_options()
+        container["volumeMounts"] = [{"name": TOOLBOX_VOLUME, "mountPath": COPY_PATH}]
     return [container]
 
 

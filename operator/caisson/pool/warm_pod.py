@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from caisson.api.reasons import CRASH_REASONS, ConditionType, Disposition, Reason
+from caisson.api.reasons import CRASH_REASONS, EXPLANATIONS, ConditionType, Disposition, Reason
 from caisson.api.status.sandbox import SandboxStatus
 from caisson.config.model import Config
 from caisson.docker.commands import preload_command
@@ -75,7 +75,7 @@ def decide_warm_pod(
     if is_finished(pod) or _is_final(status, result):
         return WarmPodDecision(status, WarmPodPhase.FAILED, result, NO_ACTION)
     if ready.status != "True":
-        problem = result if result.reason.disposition is Disposition.RETRYING else None
+        problem = result if EXPLANATIONS[result.reason].disposition is Disposition.RETRYING else None
         return WarmPodDecision(status, WarmPodPhase.PENDING, problem, decision.plan)
     if template_record.preload and not preload.done:
         return _preloading(observed, template_record, preload, decision, config, now)
@@ -108,7 +108,8 @@ def _is_final(status: SandboxStatus, result: ConditionResult) -> bool:
     if result.reason in CRASH_REASONS:
         return status.crash is not None and status.crash.restart == 0
     # Another pod of the pool may get another node, but a Sandbox waits for a correction.
-    return result.reason.disposition is Disposition.TERMINAL or result.reason is Reason.NOT_GVISOR
+    is_terminal = EXPLANATIONS[result.reason].disposition is Disposition.TERMINAL
+    return is_terminal or result.reason is Reason.NOT_GVISOR
 
 
 def _preloading(

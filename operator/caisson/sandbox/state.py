@@ -1,7 +1,7 @@
 """The state of a Sandbox while it is decided about, and what several decisions share."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from caisson.api.reasons import Reason
 from caisson.api.status.docker import Crash, DockerStatus
@@ -13,9 +13,8 @@ from caisson.model.observed import ObservedState
 from caisson.model.pod_snapshot import PodSnapshot
 from caisson.pod.manifest import runtime_class_name
 from caisson.pod.spec_change import recorded_hash
-from caisson.pod.status import REPLACEMENT_DELAYS
 from caisson.status.isolation import isolated_condition
-from caisson.timing import POD_DELETION_OVERDUE_AFTER
+from caisson.timing import NOT_GVISOR_REPLACEMENT_DELAY, POD_DELETION_OVERDUE_AFTER
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def unexpired_failure(observed: ObservedState, config: Config, now: datetime) ->
 
 def isolation_retry_at(failure: IsolationFailure) -> datetime:
     """Return when the next pod may be created."""
-    return failure.at + timedelta(seconds=REPLACEMENT_DELAYS[Reason.NOT_GVISOR])
+    return failure.at + NOT_GVISOR_REPLACEMENT_DELAY
 
 
 def waiting_state(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from caisson.api.reasons import ConditionType, Reason
+from caisson.api.reasons import EXPLANATIONS, ConditionType, Reason
 from caisson.api.status.sandbox import IsolationFailure
 from caisson.config.model import Config
 from caisson.docker.state import docker_state
@@ -16,7 +16,6 @@ from caisson.model.session import SessionLost, SessionRunning
 from caisson.pod.manifest import runtime_class_name
 from caisson.pod.spec_change import hash_of_kept_pod, must_replace, note_on_spec, recorded_hash
 from caisson.pod.status import (
-    REPLACEMENT_DELAYS,
     awaits_first_probe,
     is_finished,
     is_waiting_silently,
@@ -148,9 +147,9 @@ def _verify(observed: ObservedState, pod: PodSnapshot, now: datetime) -> Plan:
 
 def _replace_or_wait(observed: ObservedState, pod: PodSnapshot, pod_running: ConditionResult, now: datetime) -> Plan:
     if is_finished(pod):
-        if pod_running.reason not in REPLACEMENT_DELAYS:
+        pause = EXPLANATIONS[pod_running.reason].replaced_after
+        if pause is None:
             return Plan()
-        pause = timedelta(seconds=REPLACEMENT_DELAYS[pod_running.reason])
         condition = observed.sandbox.status.condition(ConditionType.POD_RUNNING)
         if condition is None or condition.reason != pod_running.reason:
             return Plan(requeue_at=now + pause)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from caisson.api.reasons import ConditionType, Disposition, Reason
+from caisson.api.reasons import EXPLANATIONS, ConditionType, Disposition, Reason
 from caisson.api.status.docker import Crash
 from caisson.api.status.pool import SandboxPoolStatus
 from caisson.api.status.sandbox import Origin, SandboxStatus
-from caisson.docker.warnings import UNIVERSAL_WARNINGS
 from caisson.model.condition import ConditionResult, condition_result
 from caisson.status.patch import AnyStatus
 from caisson.timing import MAX_EVENT_MESSAGE_BYTES, POOL_EVENT_REPEAT_INTERVAL
@@ -109,9 +108,12 @@ def _warnings(old: SandboxStatus, new: SandboxStatus) -> Iterator[EventSpec]:
     previous_reasons = {w.reason for w in (old.docker and old.docker.warnings) or ()}
     ready = new.condition(ConditionType.DOCKER_READY)
     for warning in (new.docker and new.docker.warnings) or ():
-        if warning.reason in _REASONS - previous_reasons - UNIVERSAL_WARNINGS:
-            key = _key(warning.reason, ready.last_transition_time) if ready is not None else None
-            yield EventSpec("Warning", Reason(warning.reason), warning.message, key=key)
+        if warning.reason not in _REASONS - previous_reasons:
+            continue
+        reason = Reason(warning.reason)
+        if not EXPLANATIONS[reason].is_universal:
+            key = _key(reason, ready.last_transition_time) if ready is not None else None
+            yield EventSpec("Warning", reason, warning.message, key=key)
 
 
 def _key(word: str, at: datetime) -> str:
@@ -124,12 +126,11 @@ def _change(old: AnyStatus, new: AnyStatus, crash: Crash | None) -> Iterator[Eve
     if ready is None or ready.reason not in _REASONS:
         return
     reason = Reason(ready.reason)
+    disposition = EXPLANATIONS[reason].disposition
     if crash is not None and crash.reason != reason:
         # The Sandbox has recovered, or its pod is gone: this reason describes something else.
         crash = None
-    if (
-        before is not None and before.reason == reason and crash is None
-    ) or reason.disposition is Disposition.IN_PROGRESS:
+    if (before is not None and before.reason == reason and crash is None) or disposition is Disposition.IN_PROGRESS:
         return
     key = None
     if crash is not None:
@@ -138,5 +139,5 @@ def _change(old: AnyStatus, new: AnyStatus, crash: Crash | None) -> Iterator[Eve
         # A condition is True for one reason only, so the time of its transition identifies the transition.
         key = _key(reason, ready.last_transition_time)
     message = ready.message.encode()[:MAX_EVENT_MESSAGE_BYTES].decode(errors="ignore")
-    level: Level = "Normal" if reason.disposition in {Disposition.HEALTHY, Disposition.REQUESTED} else "Warning"
+    level: Level = "Normal" if disposition in {Disposition.HEALTHY, Disposition.REQUESTED} else "Warning"
     yield EventSpec(level, reason, message, crash, key)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from caisson.api.reasons import ConditionType, Disposition, Reason
+from caisson.api.reasons import EXPLANATIONS, ConditionType, Disposition, Reason
 from caisson.api.status.pool import SandboxPoolStatus
 from caisson.api.status.sandbox import SandboxStatus
 from caisson.timing import PROGRESS_WRITE_DELAY
@@ -31,7 +31,7 @@ def defer_write_until(old: SandboxStatus, new: SandboxStatus, changed_since: dat
         return None
     if (
         old.observed_generation != new.observed_generation
-        or Reason(ready.reason).disposition is not Disposition.IN_PROGRESS
+        or EXPLANATIONS[Reason(ready.reason)].disposition is not Disposition.IN_PROGRESS
     ):
         return None
     return changed_since + PROGRESS_WRITE_DELAY

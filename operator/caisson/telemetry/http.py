@@ -1,4 +1,4 @@
-"""What the operator tells over HTTP: `/healthz` while its watches work, `/readyz` once they are in sync, `/metrics`."""
+"""The HTTP endpoints: `/healthz` while the watches work, `/readyz` when they are in sync, and `/metrics`."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,15 +11,15 @@ log = structlog.get_logger(__name__)
 
 
 async def serve_probes(port: int, is_ready: Callable[[], bool], problem: Callable[[], str | None]) -> web.AppRunner:
-    """Serve the probes on all addresses; `problem` says why the process should be restarted, None where it should not.
+    """Serve the probes on all addresses. `problem` returns why the process must be restarted, None if it need not.
 
-    The caller cleans the returned runner up.
+    The caller cleans up the returned runner.
     """
 
     async def healthz(_: web.Request) -> web.Response:
         unhealthy = problem()
         if unhealthy is not None:
-            # The kubelet tells of the status alone, and restarts us.
+            # The kubelet reports only the HTTP status, and restarts the container.
             log.error("unhealthy", problem=unhealthy)
         return web.Response(text="ok\n") if unhealthy is None else web.Response(status=500, text=f"{unhealthy}\n")
 
@@ -30,7 +30,7 @@ async def serve_probes(port: int, is_ready: Callable[[], bool], problem: Callabl
 
 
 async def serve_metrics(port: int, registry: CollectorRegistry) -> web.AppRunner:
-    """Serve `/metrics` on all addresses, in the format that the client asks for. The caller cleans the runner up."""
+    """Serve `/metrics` on all addresses, in the format that the client requests. The caller cleans up the runner."""
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

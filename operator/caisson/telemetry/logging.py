@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, or lines for people where the output is a terminal."""
+"""Logs: one JSON object per line, or readable lines if the output is a terminal."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ _QUIET_LIBRARIES = ("aiohttp", "asyncio")
 
 
 def configure_logging(level: int = logging.INFO) -> None:
-    """Send the logs of Caisson, and the warnings of its libraries, to standard error in one format."""
+    """Write the logs of Caisson and the warnings of its libraries to standard error in one format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -43,5 +43,5 @@ def configure_logging(level: int = logging.INFO) -> None:
     root.setLevel(level)
     for name in _QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # kopf warns of every start that it has a thread of its own; what ends it reaches us as an exception.
+    # kopf warns at every start that it runs in its own thread; what ends kopf is raised as an exception.
     logging.getLogger("kopf").setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""What the operator tells Prometheus: names of the field where it has some, Caisson's own where it has none.
+"""The Prometheus metrics of the operator, named as in controller-runtime and client-go where they have such a metric.
 
-No label names a Sandbox, a pod or a namespace, and every label's values are enumerated here or by the API: what users
-and sandboxes say can't make more series.
+No label names a Sandbox, a pod or a namespace, and the values of every label are enumerated here or by the API, so that
+input from users and sandboxes can't create more series.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,15 +25,16 @@ CONTROLLERS = ("sandbox", "sandboxpool", "poolpod")
 """The label `controller` of controller-runtime's metrics, and `name` of the work queues'."""
 
 _NO_REASON = "None"
+_REASONS = frozenset(Reason)
 _RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _PHASE_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)
 
 
 class Metrics:
-    """The metrics of one operator, in a registry of their own. All durations are in seconds."""
+    """The metrics of one operator, in their own registry. All durations are in seconds."""
 
     def __init__(self) -> None:
-        """Make every metric, and the series whose labels are known beforehand."""
+        """Create every metric, and the series whose labels are known in advance."""
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -50,16 +51,14 @@ class Metrics:
         )
         self._time = Histogram(
             "controller_runtime_reconcile_time_seconds",
-            "How long one took.",
+            "Duration of a reconcile.",
             by_controller,
             buckets=_RECONCILE_BUCKETS,
             registry=registry,
         )
-        self._active = Gauge(
-            "controller_runtime_active_workers", "Workers that are busy.", by_controller, registry=registry
-        )
+        self._active = Gauge("controller_runtime_active_workers", "Busy workers.", by_controller, registry=registry)
         self._workers = Gauge(
-            "controller_runtime_max_concurrent_reconciles", "Workers that there are.", by_controller, registry=registry
+            "controller_runtime_max_concurrent_reconciles", "Workers.", by_controller, registry=registry
         )
         for controller in CONTROLLERS:
             for result in ("success", "error"):
@@ -71,23 +70,23 @@ class Metrics:
 
         self._requests = Counter(
             "rest_client_requests",
-            "Requests to the API server, but for kopf's and exec's; code is <error> where no answer came.",
+            "Requests to the API server, without those of kopf and exec; code is <error> if there was no response.",
             ["code", "method", "host"],
             registry=registry,
         )
         self._request_time = Histogram(
             "rest_client_request_duration_seconds",
-            "How long the API server took to begin its answer.",
+            "Time until the API server began its response.",
             ["verb", "host"],
             registry=registry,
         )
         self._leading = Gauge(
-            "leader_election_master_status", "1 where this operator holds the lease.", ["name"], registry=registry
+            "leader_election_master_status", "1 if this operator holds the Lease.", ["name"], registry=registry
         )
 
         self._phases = Histogram(
             "caisson_phase_duration_seconds",
-            "How long each phase of a start took, as the operator saw it: schedule, pod, exec, dockerd, ready.",
+            "Duration of each phase of a start, as the operator observed it: schedule, pod, exec, dockerd, ready.",
             ["phase"],
             buckets=_PHASE_BUCKETS,
             registry=registry,
@@ -97,7 +96,7 @@ class Metrics:
         self._crashes = Counter("caisson_crashes", "Failures of dockerd by reason.", ["reason"], registry=registry)
         self._claims = Counter(
             "caisson_pool_claims",
-            "Sandboxes with poolRef that got a pod, by where it came from: Warm from the pool, Cold where it had none.",
+            "Sandboxes with poolRef that got a pod, by its origin: Warm from the pool, Cold if the pool had none.",
             ["origin"],
             registry=registry,
         )
@@ -105,7 +104,7 @@ class Metrics:
             self._claims.labels(origin)
         self.sessions = Gauge(
             "caisson_exec_sessions",
-            "Exec sessions into sandboxes: open, or waiting for their turn.",
+            "Exec sessions into sandboxes: open, or waiting for a slot.",
             ["state"],
             registry=registry,
         )
@@ -113,14 +112,14 @@ class Metrics:
             self.sessions.labels(state)
         self._watches = Gauge(
             "caisson_watch_last_event_timestamp_seconds",
-            "When a watch last delivered anything, in seconds since the epoch.",
+            "Time of the last event of a watch, in seconds since the epoch.",
             ["watch"],
             registry=registry,
         )
 
     @contextmanager
     def reconciling(self, controller: str) -> Iterator[None]:
-        """Measure one reconcile; an exception counts it as an error and goes on."""
+        """Measure one reconcile. An exception counts as an error, and propagates."""
         began = perf_counter()
         with self._active.labels(controller).track_inprogress():
             result = "error"
@@ -135,7 +134,7 @@ class Metrics:
                 self._reconciles.labels(controller, result).inc()
 
     def has_workers(self, number: int) -> None:
-        """Note how many reconciles may run at a time."""
+        """Set the number of reconciles that may run at a time."""
         for controller in CONTROLLERS:
             self._workers.labels(controller).set(number)
 
@@ -144,44 +143,44 @@ class Metrics:
         return self._queues.of(controller)
 
     def requested(self, method: str, host: str, code: int | None, seconds: float) -> None:
-        """Count a request to the API server; `code` None means that no answer came."""
+        """Count a request to the API server; `code` is None if there was no response."""
         self._requests.labels("<error>" if code is None else str(code), method, host).inc()
         self._request_time.labels(method, host).observe(seconds)
 
-    def leads(self, name: str, held: Callable[[], bool]) -> None:
-        """Tell from now on whether the lease of this name is held."""
-        self._leading.labels(name).set_function(lambda: float(held()))
+    def leads(self, name: str, is_leader: Callable[[], bool]) -> None:
+        """Report from now on whether this operator holds the Lease of this name."""
+        self._leading.labels(name).set_function(lambda: float(is_leader()))
 
     def phase(self, phase: StartupPhase, seconds: float) -> None:
-        """Count a phase of a start that is over."""
+        """Count a completed phase of a start."""
         self._phases.labels(phase).observe(seconds)
 
     def crashed(self, reason: str) -> None:
         """Count a failure of dockerd."""
-        self._crashes.labels(_known_reason(reason)).inc()
+        self._crashes.labels(_as_label(reason)).inc()
 
     def claimed(self, origin: Origin) -> None:
-        """Count a Sandbox that took a pod from its pool, or found none there."""
+        """Count a Sandbox that claimed a pod of its pool, or found none."""
         self._claims.labels(origin).inc()
 
     def delivered(self, watch: str) -> None:
-        """Note that a watch, `pods` or `sandboxes`, delivered something right now."""
+        """Record that a watch, `pods` or `sandboxes`, delivered an event now."""
         self._watches.labels(watch).set(time())
 
     def holds(self, held_bytes: Callable[[], float], unreadable: Callable[[], Iterable[Reason]]) -> None:
-        """Count the bytes of objects that are held, and why others are not read, each time that somebody asks."""
-        held = Gauge("caisson_objects_bytes", "Bytes of objects that the operator holds.", registry=self.registry)
-        held.set_function(held_bytes)
+        """Report at each scrape the bytes of the objects in memory, and why other objects are not read."""
+        gauge = Gauge("caisson_objects_bytes", "Bytes of objects that the operator holds.", registry=self.registry)
+        gauge.set_function(held_bytes)
         self.registry.register(_Unreadable(unreadable))
 
-    def counts(self, sandboxes: Callable[[], Iterable[Json]]) -> None:
-        """Count these Sandboxes by their reason, each time that somebody asks."""
-        self.registry.register(_Census(sandboxes))
+    def counts(self, reasons: Callable[[], Iterable[str]]) -> None:
+        """Count the Sandboxes by reason at each scrape; `reasons` returns the `ready_reason` of every Sandbox."""
+        self.registry.register(_SandboxCounts(reasons))
 
 
 @dataclass(frozen=True)
 class QueueMetrics:
-    """The metrics of a work queue, named as client-go's."""
+    """The metrics of a work queue, named as in client-go."""
 
     depth: Gauge
     adds: Counter
@@ -196,18 +195,18 @@ class _Queues:
             return kind(f"workqueue_{name}", text, ["name"], registry=registry, **options)
 
         self._depth = own(Gauge, "depth", "Objects that wait for a worker.")
-        self._adds = own(Counter, "adds", "How often one was put in the queue.")
-        self._retries = own(Counter, "retries", "How often one was put off after a failure.")
+        self._adds = own(Counter, "adds", "Additions to the queue.")
+        self._retries = own(Counter, "retries", "Retries after a failure.")
         self._waited = own(
             Histogram,
             "queue_duration_seconds",
-            "How long one waited for a worker.",
+            "Time from the addition until a worker was free.",
             buckets=_RECONCILE_BUCKETS,
         )
         self._worked = own(
             Histogram,
             "work_duration_seconds",
-            "How long a worker was busy with one.",
+            "Duration of the work on one object.",
             buckets=_RECONCILE_BUCKETS,
         )
 
@@ -227,7 +226,7 @@ class _Unreadable(Collector):
             counts[reason] += 1
         family = GaugeMetricFamily(
             "caisson_unreadable_objects",
-            "Objects that are not read: too large, or beyond what is held of their namespace.",
+            "Objects that are not read: too large, or over the limit of their namespace.",
             labels=["reason"],
         )
         for reason, count in counts.items():
@@ -235,14 +234,14 @@ class _Unreadable(Collector):
         yield family
 
 
-class _Census(Collector):
-    def __init__(self, sandboxes: Callable[[], Iterable[Json]]) -> None:
-        self._sandboxes = sandboxes
+class _SandboxCounts(Collector):
+    def __init__(self, reasons: Callable[[], Iterable[str]]) -> None:
+        self._reasons = reasons
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         counts = dict.fromkeys((_NO_REASON, *map(str, Reason)), 0)
-        for sandbox in self._sandboxes():
-            counts[_reason(sandbox)] += 1
+        for reason in self._reasons():
+            counts[reason] += 1
         family = GaugeMetricFamily(
             "caisson_sandboxes", "Sandboxes by the reason of their condition Ready.", labels=["reason"]
         )
@@ -251,13 +250,14 @@ class _Census(Collector):
         yield family
 
 
-def _reason(sandbox: Json) -> str:
-    for condition in sandbox.get("status", {}).get("conditions", ()):
+def ready_reason(sandbox: Json) -> str:
+    """Return the reason of a Sandbox's condition Ready as the value of a label, None as a word if there is none."""
+    for condition in (sandbox.get("status") or {}).get("conditions") or ():
         if condition.get("type") == ConditionType.READY:
-            return _known_reason(condition.get("reason"))
+            return _as_label(condition.get("reason"))
     return _NO_REASON
 
 
-def _known_reason(reason: object) -> str:
-    """Who may write a Sandbox's status may write any word there; only ours become labels."""
-    return str(reason) if reason in set(Reason) else _NO_REASON
+def _as_label(reason: object) -> str:
+    """Return a reason as a label. A user who can write a status can write any word there, and adds no label."""
+    return reason if isinstance(reason, str) and reason in _REASONS else _NO_REASON

@@ -72,7 +72,6 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodSnapshot:
         name="demo",
         uid=POD_UID,
         owner_uid=UID,
-        owner_kind="Sandbox",
         resource_version="7",
         pool=None,
         spec_hash=spec_hash(spec or make_spec()),

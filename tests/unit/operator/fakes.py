@@ -239,7 +239,8 @@ class World:
             caches.pools,
             caches.children,
         )
-        self.metrics, self.sessions = self.operator.telemetry.metrics, self.operator.sessions
+        self.metrics, self.health = self.operator.telemetry.metrics, self.operator.telemetry.health
+        self.sessions = self.operator.sessions
         self.reconciler, self.pools, self.warm_pods = (
             self.operator.sandboxes,
             self.operator.pools,

@@ -195,7 +195,7 @@ class TestWaitingForAPool:
         assert requeued(operator) == {}
 
     async def test_a_status_that_makes_no_sense_waits_all_the_same(self, operator: Operator) -> None:
-        self.wait(operator, sandbox("odd", status={"conditions": [7, {"type": "PodRunning", "reason": []}], "pool": 1}))
+        self.wait(operator, sandbox("odd", status={"conditions": [{"type": "PodRunning", "reason": []}], "pool": 1}))
         operator.router.pod_changed(obj("warm-x", "SandboxPool/warm"))
         assert names(operator.queues.sandboxes) == {"odd"}
 

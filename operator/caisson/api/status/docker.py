@@ -5,9 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from caisson.api.types import ApiModel, Time
-
-STREAM_TAIL_BYTES = 4096
-"""How much of dockerd's stdout and of its stderr a crash keeps, from the end."""
+from caisson.timing import STREAM_TAIL_BYTES
 
 
 class DockerWarning(ApiModel):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from caisson.api.reasons import CRASH_REASONS, Reason
 from caisson.docker.diagnosis import diagnose, last_words, signal_of
+from caisson.model.pod_shape import DOCKER_CAPABILITIES, capability_mask
 from caisson.model.report import FailureCause, StartFailed
-from caisson.pod.manifest import DOCKER_CAPABILITIES
 
 CORPUS = sorted((Path(__file__).parents[3] / "corpus").glob("*.yaml"))
 
@@ -44,7 +44,6 @@ def test_a_real_failure_is_diagnosed(path: Path) -> None:
         (StartFailed(FailureCause.NET_RAW_MISSING), Reason.NET_RAW_MISSING),
         (StartFailed(FailureCause.PACKET_SOCKET_WRITE_MISSING), Reason.PACKET_SOCKET_WRITE_MISSING),
         (StartFailed(FailureCause.TIMED_OUT, stderr="permission denied"), Reason.START_TIMED_OUT),
-        (StartFailed(FailureCause.INTERRUPTED), Reason.START_INTERRUPTED),
         (StartFailed(FailureCause.LOCK_TIMED_OUT), Reason.START_INTERRUPTED),
         (StartFailed(FailureCause.PREPARE_FAILED, detail="mount: permission denied"), Reason.PREPARE_FAILED),
         (StartFailed(FailureCause.EXITED, exit_code=137), Reason.DOCKERD_KILLED),
@@ -64,18 +63,12 @@ def test_what_the_script_knows_goes_before_what_dockerd_prints(failure: StartFai
     assert diagnose(failure) is expected
 
 
-def test_the_capabilities_that_are_missed_are_those_that_the_pod_asks_for() -> None:
-    # As capabilities(7) numbers them.
-    bits = {
-        "CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5, "SETGID": 6, "SETUID": 7, "SETPCAP": 8,
-        "NET_BIND_SERVICE": 10, "NET_ADMIN": 12, "NET_RAW": 13, "SYS_CHROOT": 18, "SYS_PTRACE": 19, "SYS_ADMIN": 21,
-        "MKNOD": 27, "AUDIT_WRITE": 29, "SETFCAP": 31,
-    }  # fmt: skip
-    full = sum(1 << bits[name] for name in DOCKER_CAPABILITIES)
+def test_a_missing_capability_is_diagnosed() -> None:
+    full = capability_mask()
     assert diagnose(StartFailed(FailureCause.EXITED, exit_code=1, capabilities=full)) is Reason.DOCKERD_EXITED
     for name in DOCKER_CAPABILITIES:
-        result = diagnose(StartFailed(FailureCause.EXITED, exit_code=1, capabilities=full & ~(1 << bits[name])))
-        assert result is (Reason.NET_RAW_MISSING if name == "NET_RAW" else Reason.PERMISSION_DENIED), name
+        failure = StartFailed(FailureCause.EXITED, exit_code=1, capabilities=full & ~capability_mask(name))
+        assert diagnose(failure) is (Reason.NET_RAW_MISSING if name == "NET_RAW" else Reason.PERMISSION_DENIED), name
 
 
 _BUILD_RAN_FULL = 'time="0" level=error msg="write /var/lib/docker/x: no space left on device"'

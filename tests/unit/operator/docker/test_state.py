@@ -2,7 +2,7 @@
 
 import pytest
 
-from caisson.api.reasons import ConditionType, Reason
+from caisson.api.reasons import ConditionType, Reason, guidance
 from caisson.api.spec.sandbox import SandboxSpec
 from caisson.model.actions import DeletePod
 from caisson.model.report import FailureCause, Report, StartFailed
@@ -94,7 +94,7 @@ class TestCrash:
         assert crash is not None
         assert (crash.reason, crash.exit_code, crash.pid, crash.restart) == (Reason.DOCKERD_EXITED, 1, 40, 1)
         assert crash.stderr == "failed to start daemon: no idea\n"
-        assert crash.hint == f"{Reason.DOCKERD_EXITED.hint} More: docs/troubleshooting.md#dockerdexited"
+        assert crash.hint == guidance(Reason.DOCKERD_EXITED)
         assert reason(decision) == reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKERD_EXITED)
 
     def test_the_same_report_decided_twice_counts_once(self) -> None:

@@ -2,13 +2,13 @@
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from caisson.api.status.docker import STREAM_TAIL_BYTES
 from caisson.model.report import (
     FailureCause,
     Report,
@@ -17,6 +17,7 @@ from caisson.model.report import (
     StartSucceeded,
     parse_report,
 )
+from caisson.timing import STREAM_TAIL_BYTES
 from caisson.util.sanitize import clean, clean_line
 
 
@@ -167,3 +168,8 @@ def test_a_cleaned_line_is_one_line(raw: bytes, limit: int) -> None:
     text = clean_line(raw, limit)
     assert len(text.encode()) <= limit
     assert len(text.splitlines()) <= 1
+
+
+def test_the_script_cuts_streams_at_the_size_of_the_status() -> None:
+    script = Path(__file__).parents[4] / "toolbox" / "libexec" / "lib" / "report.sh"
+    assert f"\nREPORT_TAIL_BYTES={STREAM_TAIL_BYTES}\n" in script.read_text(encoding="utf-8")

@@ -168,7 +168,7 @@ def test_a_pod_that_its_gate_ended_is_replaced_after_the_same_time() -> None:
 
 def test_a_pool_counts_such_a_pod_as_a_failure() -> None:
     sandbox = placeholder_sandbox("default", "demo", "pool", make_spec())
-    pod: PodSnapshot = pending_pod(owner_uid="pool", owner_kind="SandboxPool", pool="warm")
+    pod: PodSnapshot = pending_pod(owner_uid="pool", pool="warm")
     observed = ObservedState(sandbox, pod, **TRIPPED)
     decision = decide_warm_pod(observed, PodTemplateRecord(make_spec(), ()), PreloadState(), CONFIG, after(2))
     assert decision.phase is WarmPodPhase.FAILED

@@ -46,7 +46,7 @@ class TestWarmPod:
     ) -> Any:
         """Decide about a pod of the pool with this preload state."""
         sandbox = placeholder_sandbox("default", "demo", POOL_UID, make_spec(), status)
-        pod = replace(pod, owner_uid=POOL_UID, owner_kind="SandboxPool", pool="warm")
+        pod = replace(pod, owner_uid=POOL_UID, pool="warm")
         template_record = (
             self.template_record if preload is None else replace(self.template_record, preload=("postgres:16",))
         )

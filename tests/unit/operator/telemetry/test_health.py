@@ -1,4 +1,4 @@
-"""A watch that has silently died is found out."""
+"""Health detects a watch that died silently."""
 
 from typing import Any
 
@@ -7,10 +7,12 @@ import pytest
 from caisson.model.key import Key
 from caisson.telemetry import health
 from caisson.telemetry.health import Health
+from tests.unit.operator.builders import make_sandbox, raw_sandbox
+from tests.unit.operator.fakes import World
 
 
 class Clock:
-    """A time that only tests move."""
+    """A time that changes only if a test changes it."""
 
     now = 1000.0
 
@@ -22,45 +24,45 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return result
 
 
-def thing(version: int, name: str = "demo") -> dict[str, Any]:
+def sandbox_at(version: int, name: str = "demo") -> dict[str, Any]:
     return {"metadata": {"namespace": "default", "name": name, "resourceVersion": str(version)}}
 
 
-def test_a_write_that_comes_back_is_fine(clock: Clock) -> None:
+def test_a_write_that_the_watch_delivers_is_no_problem(clock: Clock) -> None:
     result = Health()
-    result.wrote("1", thing(2))
-    result.delivered(thing(2))
+    result.wrote("1", sandbox_at(2))
+    result.delivered(sandbox_at(2))
     clock.now += 1000
     assert result.problem() is None
 
 
-def test_a_watch_that_is_faster_than_the_answer_is_fine(clock: Clock) -> None:
+def test_a_watch_that_is_faster_than_the_response_is_no_problem(clock: Clock) -> None:
     result = Health()
-    result.delivered(thing(2))
-    result.wrote("1", thing(2))
+    result.delivered(sandbox_at(2))
+    result.wrote("1", sandbox_at(2))
     clock.now += 1000
     assert result.problem() is None
 
 
-def test_a_write_that_never_comes_back_proves_the_watch_dead(clock: Clock) -> None:
+def test_an_undelivered_write_is_reported_after_a_minute(clock: Clock) -> None:
     result = Health()
-    result.wrote("1", thing(2))
-    result.delivered(thing(1))
+    result.wrote("1", sandbox_at(2))
+    result.delivered(sandbox_at(1))
     clock.now += 50
-    result.wrote("2", thing(3))
+    result.wrote("2", sandbox_at(3))
     assert result.problem() is None
     clock.now += 11
     assert "default/demo" in str(result.problem())
 
 
-def test_a_write_that_changed_nothing_is_not_waited_for(clock: Clock) -> None:
+def test_a_write_that_changed_nothing_needs_no_delivery(clock: Clock) -> None:
     result = Health()
-    result.wrote("2", thing(2))
+    result.wrote("2", sandbox_at(2))
     clock.now += 1000
     assert result.problem() is None
 
 
-def test_a_loop_that_no_longer_turns_is_stuck(clock: Clock) -> None:
+def test_a_loop_without_a_beat_is_stuck(clock: Clock) -> None:
     result = Health()
     result.beat("the watch of pods")
     clock.now += 299
@@ -71,7 +73,7 @@ def test_a_loop_that_no_longer_turns_is_stuck(clock: Clock) -> None:
     assert "the watch of pods has been stuck" in str(result.problem())
 
 
-def test_a_part_that_ends_again_and_again_is_told_until_it_works(clock: Clock) -> None:
+def test_a_failing_part_is_reported_until_it_works(clock: Clock) -> None:
     result = Health()
     result.failing("kopf")
     clock.now += 100
@@ -83,10 +85,38 @@ def test_a_part_that_ends_again_and_again_is_told_until_it_works(clock: Clock) -
     assert result.problem() is None
 
 
-def test_what_is_gone_need_not_be_delivered(clock: Clock) -> None:
+def test_a_write_to_a_deleted_object_needs_no_delivery(clock: Clock) -> None:
     result = Health()
-    result.wrote("1", thing(2))
+    result.wrote("1", sandbox_at(2))
     clock.now += 1000
     assert result.problem() is not None
     result.gone(Key("default", "demo"))
     assert result.problem() is None
+
+
+def test_a_deleted_object_leaves_no_record(clock: Clock) -> None:
+    result = Health()
+    result.delivered(sandbox_at(5))
+    result.gone(Key("default", "demo"))
+    # Versions grow in a cluster. Only a record of version 5 would make this write look delivered.
+    result.wrote("1", sandbox_at(2))
+    clock.now += 61
+    assert "default/demo" in str(result.problem())
+
+
+def test_a_delivery_of_another_object_is_no_delivery(clock: Clock) -> None:
+    result = Health()
+    result.wrote("1", sandbox_at(2))
+    result.delivered(sandbox_at(5, "other"))
+    clock.now += 61
+    assert "default/demo" in str(result.problem())
+
+
+async def test_the_controller_records_each_status_write(clock: Clock) -> None:
+    world = World(raw_sandbox(make_sandbox()))
+    await world.reconcile(2)
+    assert world.kube.status_writes
+    clock.now += 61
+    assert "default/demo" in str(world.health.problem())
+    world.health.delivered(world.kube.sandbox)
+    assert world.health.problem() is None

@@ -1,14 +1,17 @@
 """What is counted is what happened; nobody's words become labels."""
 
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from caisson.kube.store import Store
 from caisson.telemetry.http import serve_metrics
-from caisson.telemetry.metrics import Metrics
+from caisson.telemetry.metrics import Metrics, ready_reason
 from tests.unit.operator.builders import make_sandbox, raw_sandbox
 from tests.unit.operator.fakes import KILLED_ANSWER, World, becomes_ready
 
@@ -43,17 +46,46 @@ async def test_a_crash_is_counted_by_its_reason() -> None:
     assert value(world.metrics, "caisson_crashes_total", reason="DockerdKilled") == 1.0
 
 
-def test_sandboxes_are_counted_by_reason_and_foreign_words_are_not() -> None:
-    metrics = Metrics()
-    made = [
-        {"status": {"conditions": [{"type": "Isolated", "reason": "GVisor"}, {"type": "Ready", "reason": reason}]}}
-        for reason in ("Ready", "Ready", "ImagePullFailed", 'forged"} 1', None)
-    ]
-    metrics.counts(lambda: [*made, {}])
-    assert value(metrics, "caisson_sandboxes", reason="Ready") == 2.0
-    assert value(metrics, "caisson_sandboxes", reason="ImagePullFailed") == 1.0
-    assert value(metrics, "caisson_sandboxes", reason="None") == 3.0
-    assert value(metrics, "caisson_sandboxes", reason='forged"} 1') is None
+def sandbox_with(reason: object, name: str = "demo", version: int = 1) -> dict[str, Any]:
+    """Return a Sandbox whose condition Ready has this reason."""
+    return {
+        "metadata": {"namespace": "default", "name": name, "uid": name, "resourceVersion": str(version)},
+        "status": {"conditions": [{"type": "Isolated", "reason": "GVisor"}, {"type": "Ready", "reason": reason}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "reason"),
+    [
+        (sandbox_with("ImagePullFailed"), "ImagePullFailed"),
+        (sandbox_with('forged"} 1'), "None"),
+        (sandbox_with(None), "None"),
+        (sandbox_with({}), "None"),
+        ({"status": {"conditions": [{"type": "Isolated", "reason": "GVisor"}]}}, "None"),
+        ({"status": {"conditions": None}}, "None"),
+        ({"status": None}, "None"),
+        ({}, "None"),
+    ],
+    ids=str,
+)
+def test_only_reasons_of_caisson_become_labels(sandbox: dict[str, Any], reason: str) -> None:
+    assert ready_reason(sandbox) == reason
+
+
+def test_a_scrape_counts_sandboxes_by_reason_without_parsing(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics, store = Metrics(), Store(project=ready_reason)
+    metrics.counts(store.all_projections)
+    for name in ("a", "b", "c"):
+        store.put(sandbox_with("PodPending", name))
+    store.put(sandbox_with("Ready", "a", 2))
+    store.remove(sandbox_with("PodPending", "c", 2))
+
+    def fail(*_: object) -> None:
+        pytest.fail("a scrape parsed an object")
+
+    monkeypatch.setattr(json, "loads", fail)
+    counts = {reason: value(metrics, "caisson_sandboxes", reason=reason) for reason in ("Ready", "PodPending", "None")}
+    assert counts == {"Ready": 1.0, "PodPending": 1.0, "None": 0.0}
 
 
 def test_a_reconcile_that_fails_is_an_error_and_goes_on() -> None:
