@@ -2,8 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
-from contextlib import aclosing
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,8 +11,6 @@ import structlog
 
 from caisson.api.reasons import Reason
 from caisson.kube.budget import Budget
-from caisson.kube.client import ListEnd, ListItem, ListStart
-from caisson.kube.errors import KubeUnreachable
 from caisson.model.errors import CaissonError
 from caisson.model.key import Key, key_of
 from caisson.model.unreadable import has_unknown_owner, is_identified, is_unreadable, reason_of, size_of, stub_of
@@ -283,10 +280,6 @@ class Store:
         self._budget.settle(key.namespace)
         return True
 
-    def listing(self, within: str | None) -> "Listing":
-        """Begin to take over a list; `within` is the namespace that was listed, None for all."""
-        return Listing(self, within)
-
     def listed(self, version: int, within: str | None) -> None:
         """Note at which version a list was made. Raises HistoryChanged for one before the last.
 
@@ -311,61 +304,6 @@ class Store:
             is_absent = within in (None, key.namespace) and key not in listed and entry.version <= version
             if is_absent and self._remove(key, entry.uid, version):
                 yield entry.read()
-
-
-class Listing:
-    """A list that comes object by object."""
-
-    def __init__(self, store: Store, within: str | None) -> None:
-        """Be a list of this namespace, or of all when None; see Store.listing."""
-        self._store, self._within = store, within
-        self._listed: set[Key] = set()
-        self._is_complete = True
-
-    def take(self, event: Json) -> Iterator[Json]:
-        """Take over an object of the list, or one that was deleted meanwhile. Yields it if it changed, or went."""
-        obj = event["object"]
-        if not is_identified(obj):
-            # It is one of those that the list seems not to have.
-            self._is_complete = False
-        elif event["type"] == "DELETED":
-            self._listed.discard(key_of(obj))
-            if self._store.remove(obj):
-                yield obj
-            return
-        else:
-            self._listed.add(key_of(obj))
-        if self._store.put(obj):
-            yield obj
-
-    def end(self, version: str) -> Iterator[Json]:
-        """Drop what the list, of this version, has not got. Yields what went. Raises HistoryChanged."""
-        self._store.listed(int(version), self._within)
-        if self._is_complete:
-            yield from self._store.retain_only(self._listed, int(version), self._within)
-
-
-async def replace_from_list(
-    events: AsyncGenerator[ListItem], store: Store, within: str | None, changed: Callable[[Json], None]
-) -> str:
-    """Bring a store in line with a list, and return its version. Calls `changed` with each that differs, or went.
-
-    A list that breaks off drops nothing from the store: it raises a CaissonError.
-    """
-    listing = store.listing(within)
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, ListStart):
-                # An object that only the broken list had may be gone.
-                listing = store.listing(within)
-                continue
-            if isinstance(event, ListEnd):
-                for obj in listing.end(event.version):
-                    changed(obj)
-                return event.version
-            for obj in listing.take(event):
-                changed(obj)
-    raise KubeUnreachable("a list broke off")
 
 
 def _without_ballast(obj: Json) -> Json:

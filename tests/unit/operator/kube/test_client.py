@@ -23,8 +23,9 @@ from caisson.kube.errors import (
     KubeUnreachable,
     NotFound,
 )
+from caisson.kube.informer import replace_from_list
 from caisson.kube.resources import PODS
-from caisson.kube.store import Store, replace_from_list
+from caisson.kube.store import Store
 from caisson.model.errors import CaissonError
 from caisson.model.key import OwnerKey, owner_key
 from caisson.model.unreadable import has_unknown_owner, is_unreadable, size_of
