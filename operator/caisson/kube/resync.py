@@ -9,8 +9,8 @@ import structlog
 
 from caisson.kube.client import KubeClient
 from caisson.kube.errors import NotFound
-from caisson.kube.resources import ApiResource
 from caisson.kube.informer import replace_from_list
+from caisson.kube.resources import ApiResource
 from caisson.kube.store import Store
 from caisson.model.errors import CaissonError
 from caisson.timing import LIST_RETRY_SECONDS
