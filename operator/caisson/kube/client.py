@@ -83,10 +83,9 @@ class KubeClient:
         """Whether the API server sends initial events; known after the first list."""
         return self._has_watch_lists
 
-    async def version(self) -> tuple[int, int]:
-        """Return the API server's version: major and minor number."""
-        answer = await self._call("GET", "/version")
-        return int(answer["major"]), int(answer["minor"].rstrip("+"))
+    async def version(self) -> Json:
+        """Return the API server's answer about its version."""
+        return await self._call("GET", "/version")
 
     async def create(self, kind: ApiResource, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
         """Create an object and return it. A dry run goes through admission, and makes nothing."""
