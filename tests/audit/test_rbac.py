@@ -30,7 +30,7 @@ ERROR_PATHS: dict[Verb, str] = {
     ("", "pods", "delete"): "tests.e2e.test_spec:test_a_change_that_shapes_the_pod_replaces_it",
     ("", "events", "list"): "tests.e2e.test_pod_failures:test_a_pod_that_does_not_run_is_told_with_its_reason",
     ("", "services", "create"): _PORTS,
-    ("", "services", "patch"): _PORTS,
+    ("", "services", "update"): _PORTS,
     ("", "services", "delete"): _PORTS,
     ("", "services", "get"): "tests.docker.test_ports:test_a_foreign_service_of_that_name_is_told_of_and_left_alone",
     (
@@ -38,7 +38,11 @@ ERROR_PATHS: dict[Verb, str] = {
         "networkpolicies",
         "get",
     ): f"{_NETWORK}test_a_foreign_policy_of_that_name_is_told_of_and_left_alone",
-    ("networking.k8s.io", "networkpolicies", "patch"): f"{_NETWORK}test_the_policy_is_there_before_the_pod_and_is_kept",
+    (
+        "networking.k8s.io",
+        "networkpolicies",
+        "update",
+    ): f"{_NETWORK}test_the_policy_is_there_before_the_pod_and_is_kept",
     (
         "networking.k8s.io",
         "networkpolicies",

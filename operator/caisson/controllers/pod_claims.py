@@ -83,11 +83,11 @@ class PodClaimer:
         """Take the pod. If that fails, the next reconcile finds out what became of it."""
         namespace = sandbox.metadata.namespace
         with self._reservations.holding(claim.pod_uid):
-            is_recorded, policy = await self._prepare(sandbox, claim, streaks)
+            is_recorded, is_policy_applied, policy = await self._prepare(sandbox, claim, streaks)
             policy_streaks: dict[FailureSubject, FailureStreak | None] = (
                 {ChildKind.NETWORK_POLICY: policy} if policy is not None else {}
             )
-            if not is_recorded or (policy is not None and not policy.is_repair):
+            if not is_recorded or not is_policy_applied:
                 return Outcome(is_applied=False, streaks=policy_streaks)
             problem = None
             try:
@@ -108,8 +108,8 @@ class PodClaimer:
 
     async def _prepare(
         self, sandbox: Sandbox, claim: ClaimPod, streaks: FailureStreaks
-    ) -> tuple[bool, FailureStreak | None]:
-        """Write the claim, and the policy beside it. Returns whether the claim is there, and the policy's failures."""
+    ) -> tuple[bool, bool, FailureStreak | None]:
+        """Write the claim and the policy. Returns whether each is there, and the policy's failures."""
         recorded, policy = await asyncio.gather(
             self._record_claim(sandbox, claim),
             self._ensure_policy(sandbox, claim, streaks.get(ChildKind.NETWORK_POLICY)),
@@ -119,12 +119,14 @@ class PodClaimer:
             raise recorded
         if isinstance(policy, BaseException):
             raise policy
-        return recorded, policy
+        return recorded, *policy
 
     async def _ensure_policy(
         self, sandbox: Sandbox, claim: ClaimPod, before: FailureStreak | None
-    ) -> FailureStreak | None:
-        return await self._child_objects.apply(sandbox, claim.policy, before) if claim.policy is not None else None
+    ) -> tuple[bool, FailureStreak | None]:
+        if claim.policy is None:
+            return True, None
+        return await self._child_objects.apply(sandbox, claim.policy, before)
 
     async def _record_claim(self, sandbox: Sandbox, claim: ClaimPod) -> bool:
         """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""

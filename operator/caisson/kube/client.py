@@ -110,6 +110,10 @@ class KubeClient:
         path = kind.path(namespace, name)
         return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
 
+    async def replace(self, kind: ApiResource, namespace: str, obj: Json) -> Json:
+        """Replace an object (PUT) and return it. UID and resource version in its metadata are preconditions."""
+        return await self._call("PUT", kind.path(namespace, obj["metadata"]["name"]), body=obj)
+
     async def delete(
         self, kind: ApiResource, namespace: str, name: str, uid: str, resource_version: str | None = None
     ) -> None:

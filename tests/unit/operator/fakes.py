@@ -53,6 +53,8 @@ class FakeKube:
         self.beside: dict[ApiResource, Json] = {}
         self.errors_beside: dict[ApiResource, list[CaissonError]] = {}
         self.mutations: dict[ApiResource, Json] = {}
+        self.before_replace: Callable[[], None] = lambda: None
+        self.replaced: list[ApiResource] = []
         self.status_writes: list[Json] = []
         self.events: list[Json] = []
         self.pods_created = self.finds = 0
@@ -120,13 +122,17 @@ class FakeKube:
         self.finds += 1
         return copy.deepcopy(self.sandbox)
 
-    async def patch(self, kind: ApiResource, namespace: str, name: str, patch: Json) -> Json:
-        """Apply the patch."""
-        changed = merged(merged(self.beside[kind], patch), self.mutations.get(kind, {}))
-        if changed == self.beside[kind]:
-            return copy.deepcopy(changed)
-        self.beside[kind] = changed
-        return self._stamp(changed)
+    async def replace(self, kind: ApiResource, namespace: str, obj: Json) -> Json:
+        """Replace the object, if it is about the newest version."""
+        self.before_replace()
+        stored = self.beside.get(kind)
+        if stored is None:
+            raise kube_error(f"PUT {kind.plural}", 404, "NotFound", "not found")
+        if any(obj["metadata"][name] != stored["metadata"][name] for name in ("uid", "resourceVersion")):
+            raise kube_error(f"PUT {kind.plural}", 409, "Conflict", "the object has been modified")
+        self.replaced.append(kind)
+        self.beside[kind] = merged(copy.deepcopy(obj), self.mutations.get(kind, {}))
+        return self._stamp(self.beside[kind])
 
     async def delete(
         self, kind: ApiResource, namespace: str, name: str, uid: str, resource_version: str | None = None
