@@ -24,6 +24,7 @@ from caisson.controllers.sandbox import SandboxController
 from caisson.controllers.sandbox_observer import SandboxObserver
 from caisson.controllers.start_limiter import NodeStartLimiter
 from caisson.controllers.warm_pods import WarmPodController
+from caisson.handlers.relist import Relister
 from caisson.handlers.sandbox_watch import SandboxWatch
 from caisson.handlers.sandboxes import watch_sandboxes
 from caisson.kube.budget import Budget
@@ -34,7 +35,6 @@ from caisson.kube.exec import Executor
 from caisson.kube.informer import Informer
 from caisson.kube.leader_election import LeaderElector
 from caisson.kube.resources import CHILD_RESOURCES, PODS, POOLS, SANDBOXES, ApiResource
-from caisson.kube.resync import Resync
 from caisson.kube.store import Store
 from caisson.kube.toolbox_delivery import resolve_delivery
 from caisson.kube.workqueue import Reconcile, WorkQueue
@@ -72,7 +72,7 @@ class Operator:
     warm_pods: WarmPodController
     pools: PoolController
     sandboxes: SandboxController
-    lists: tuple[Informer | Resync, ...]
+    lists: tuple[Informer | Relister, ...]
     sandbox_watch: SandboxWatch
     rereader: Rereader
     elector: LeaderElector | None
@@ -164,12 +164,12 @@ def build_operator(
     for store in caches.children.values():
         store.subscribe(dropped=router.child_changed)
     sources = _sources(caches, router)
-    resyncs = tuple(_resyncs(config, kube, sources[:2]))
-    lists: tuple[Informer | Resync, ...] = (*_informers(config, kube, sources[2:], telemetry), *resyncs)
+    relisters = _relisters(config, kube, sources[:2])
+    lists: tuple[Informer | Relister, ...] = (*_informers(config, kube, sources[2:], telemetry), *relisters)
 
-    def relist() -> None:
-        for resync in resyncs:
-            resync.hurry()
+    def relist(after_seconds: float) -> None:
+        for relister in relisters:
+            relister.hurry(after_seconds)
 
     sandbox_watch = SandboxWatch(
         watch=lambda deliver: watch(connection, config.namespaces, deliver, has_watch_lists=kube.has_watch_lists),
@@ -267,9 +267,9 @@ def _sources(caches: Caches, router: EventRouter) -> list[_Source]:
     ]
 
 
-def _resyncs(config: Config, kube: KubeClient, sources: list[_Source]) -> list[Resync]:
+def _relisters(config: Config, kube: KubeClient, sources: list[_Source]) -> list[Relister]:
     return [
-        Resync(kube, source.kind, scope, source.store, source.changed, config.resync_period_seconds)
+        Relister(kube=kube, kind=source.kind, namespace=scope, store=source.store, changed=source.changed)
         for source in sources
         for scope in _scopes(config)
     ]

@@ -144,6 +144,11 @@ class Store:
         previous = self._objects.get(key)
         return previous is not None and previous.uid == uid and previous.reason is None
 
+    def is_outdated(self, obj: Json) -> bool:
+        """Tell whether an object is newer than what the store has of it. Only its metadata matters."""
+        entry, version = self._objects.get(key_of(obj)), int(obj["metadata"]["resourceVersion"])
+        return version > self._gone.get(obj["metadata"]["uid"], -1) and (entry is None or entry.version < version)
+
     def put(self, obj: Json) -> bool:
         """Keep an object, less what nobody reads, unless a newer version is known. Returns whether it was kept."""
         if not is_identified(obj):
