@@ -24,6 +24,7 @@ from caisson.controllers.sandbox import SandboxController
 from caisson.controllers.sandbox_observer import SandboxObserver
 from caisson.controllers.start_limiter import NodeStartLimiter
 from caisson.controllers.warm_pods import WarmPodController
+from caisson.handlers.crd_check import compare_crds
 from caisson.handlers.relist import Relister
 from caisson.handlers.sandbox_watch import SandboxWatch
 from caisson.handlers.sandboxes import watch_sandboxes
@@ -39,6 +40,7 @@ from caisson.kube.store import Store
 from caisson.kube.toolbox_delivery import resolve_delivery
 from caisson.kube.workqueue import Reconcile, WorkQueue
 from caisson.model.errors import ConfigError
+from caisson.status.patch import StatusSchemas
 from caisson.telemetry.telemetry import Telemetry
 
 Json = dict[str, Any]
@@ -116,6 +118,15 @@ class Operator:
             await self.close_connections()
 
 
+async def read_status_schemas(connection: client.Configuration, telemetry: Telemetry) -> StatusSchemas:
+    """Compare the CRDs with those of this version; waits for the API server."""
+    api = client.ApiClient(connection)
+    try:
+        return await compare_crds(KubeClient(api, telemetry.metrics))
+    finally:
+        await api.close()
+
+
 async def resolve_config(config: Config, connection: client.Configuration, telemetry: Telemetry) -> Config:
     """Return the configuration with everything decided that depends on the cluster; waits for the API server."""
     api = client.ApiClient(connection)
@@ -134,12 +145,15 @@ def build_operator(
     kube: KubeClient | None = None,
     executor: Executor | None = None,
     watch: WatchSandboxes = watch_sandboxes,
+    schemas: StatusSchemas | None = None,
 ) -> Operator:
     """Wire an operator. `config` is one that `resolve_config` returned. Raises ConfigError.
 
+    `schemas` is what `read_status_schemas` returned; without it, the CRDs have every field.
+
     Tests replace the clock, the client, the exec sessions and the watch of Sandboxes.
     """
-    telemetry, clock = telemetry or Telemetry(), clock or SystemClock()
+    telemetry, clock, schemas = telemetry or Telemetry(), clock or SystemClock(), schemas or StatusSchemas()
     api, executor = client.ApiClient(connection), executor or Executor(connection)
     elector = _elector(config, KubeClient(api, telemetry.metrics), clock)
     is_leader = elector.is_leader if elector is not None else _always
@@ -193,6 +207,7 @@ def build_operator(
         reservations=reservations,
         child_objects=child_objects,
         pod_changed=router.pod_changed,
+        status_schema=schemas.sandboxes,
     )
     actions = ActionExecutor(
         kube=kube,
@@ -213,7 +228,15 @@ def build_operator(
         reservations=reservations,
         pool_changed=router.warm_pod_changed,
     )
-    pools = PoolController(config=config, kube=kube, clock=clock, caches=caches, actions=actions, warm_pods=warm_pods)
+    pools = PoolController(
+        config=config,
+        kube=kube,
+        clock=clock,
+        caches=caches,
+        actions=actions,
+        warm_pods=warm_pods,
+        status_schema=schemas.pools,
+    )
     sandboxes = SandboxController(
         config=config,
         kube=kube,
@@ -223,6 +246,7 @@ def build_operator(
         actions=actions,
         sessions=sessions,
         observer=SandboxObserver(caches=caches, pools=pools, sessions=sessions),
+        status_schema=schemas.sandboxes,
     )
 
     async def close_connections() -> None:

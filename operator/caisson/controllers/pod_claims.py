@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from caisson.api.crd.structural_schema import Schema
 from caisson.api.reasons import Reason
 from caisson.api.resources import Sandbox
 from caisson.api.spec.sandbox import PLURAL
@@ -29,8 +30,7 @@ from caisson.model.key import Key
 from caisson.model.outcome import Outcome
 from caisson.model.ownership import controller_of, owner_reference
 from caisson.pod.manifest import pod_labels
-from caisson.status.patch import as_json
-from caisson.util.merge_patch import merge_patch
+from caisson.status.patch import as_json, status_patch
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -74,10 +74,12 @@ class PodClaimer:
         reservations: Reservations,
         child_objects: ChildObjects,
         pod_changed: Callable[[Json], None],
+        status_schema: Schema | None,
     ) -> None:
         """`pod_changed` is called with a pod that a claim, successful or not, showed to be different."""
         self._kube, self._config, self._clock, self._caches = kube, config, clock, caches
         self._reservations, self._child_objects, self._pod_changed = reservations, child_objects, pod_changed
+        self._status_schema = status_schema
 
     async def claim(self, sandbox: Sandbox, claim: ClaimPod, streaks: FailureStreaks) -> Outcome:
         """Take the pod. If that fails, the next reconcile finds out what became of it."""
@@ -132,7 +134,7 @@ class PodClaimer:
         """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""
         if sandbox.status.pod_uid == claim.pod_uid:
             return True
-        patch = merge_patch(as_json(sandbox.status), as_json(claim.status))
+        patch = status_patch(as_json(sandbox.status), claim.status, self._status_schema)
         return await write_status(self._kube, self._caches.sandboxes, PLURAL, sandbox.metadata, patch) is not None
 
     def _patch(self, sandbox: Sandbox, claim: ClaimPod) -> Json:

@@ -32,7 +32,7 @@ class SandboxWatch:
         telemetry: Telemetry,
         relist: Callable[[float], None],
     ) -> None:
-        """`watch` watches once. `relist` lists both kinds after so many seconds, as kopf reports no earlier deletion."""
+        """`watch` watches once. `relist` lists both kinds after so many seconds: kopf reports no earlier deletion."""
         self._watch, self._caches, self._router, self._relist = watch, caches, router, relist
         self._health, self._metrics = telemetry.health, telemetry.metrics
 

@@ -88,6 +88,10 @@ class KubeClient:
         """Return the API server's answer about its version."""
         return await self._call("GET", "/version")
 
+    async def open_api(self, api_version: str) -> Json:
+        """Return the OpenAPI document (version 3) of an API group and version, which has the schemas of its CRDs."""
+        return await self._call("GET", f"/openapi/v3/apis/{api_version}", limit_bytes=MAX_METADATA_BYTES)
+
     async def create(self, kind: ApiResource, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
         """Create an object and return it. A dry run goes through admission, and makes nothing."""
         query = {"dryRun": "All"} if dry_run else None

@@ -19,6 +19,7 @@ from caisson.kube.workqueue import Result
 from caisson.model.errors import CaissonError
 from caisson.model.key import Key
 from caisson.operator import build_operator
+from caisson.status.patch import StatusSchemas
 from tests.unit.operator.builders import CONFIG, POD_UID
 from tests.unit.operator.model.test_report import READY, b64, line
 
@@ -221,7 +222,7 @@ class World:
 
     def __init__(self, sandbox: Json, config: Config = CONFIG) -> None:
         """Have a cluster with this Sandbox."""
-        self.config = config
+        self.config, self.schemas = config, StatusSchemas()
         self.kube, self.executor = self.make_kube(sandbox), FakeExecutor()
         self.operator_restarts()
 
@@ -237,6 +238,7 @@ class World:
             client.Configuration(),
             kube=cast("KubeClient", self.kube),
             executor=cast("Executor", self.executor),
+            schemas=self.schemas,
         )
         caches = self.operator.caches
         self.sandboxes, self.pods, self.pool_store, self.children = (
