@@ -23,7 +23,6 @@ _NETWORK = "tests.e2e.test_network:"
 _CLAIM = "tests.docker.test_storage:test_images_and_volumes_outlive_the_pod_on_a_claim"
 
 ERROR_PATHS: dict[Verb, str] = {
-    ("caisson.dev", "sandboxes", "list"): "tests.faults.test_large:test_started_among_large_objects",
     ("", "pods", "get"): "tests.e2e.test_recovery:test_somebody_elses_pod_is_not_touched",
     ("", "pods", "patch"): _POOL,
     ("caisson.dev", "sandboxpools/status", "patch"): _POOL,
@@ -61,7 +60,6 @@ ERROR_PATHS: dict[Verb, str] = {
 _LISTED = "a list is a watch with initial events, unless the API server has none or a namespace was over its limit"
 
 FALLBACKS: dict[Verb, str] = {
-    ("caisson.dev", "sandboxpools", "list"): _LISTED,
     ("", "pods", "list"): _LISTED,
     ("", "services", "list"): _LISTED,
     ("networking.k8s.io", "networkpolicies", "list"): _LISTED,
