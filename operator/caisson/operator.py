@@ -28,6 +28,7 @@ from caisson.handlers.crd_check import compare_crds
 from caisson.handlers.relist import Relister
 from caisson.handlers.sandbox_watch import SandboxWatch
 from caisson.handlers.sandboxes import watch_sandboxes
+from caisson.handlers.toolbox_delivery import resolve_delivery
 from caisson.kube.budget import Budget
 from caisson.kube.client import KubeClient
 from caisson.kube.clock import Clock, SystemClock
@@ -37,7 +38,6 @@ from caisson.kube.informer import Informer
 from caisson.kube.leader_election import LeaderElector
 from caisson.kube.resources import CHILD_RESOURCES, PODS, POOLS, SANDBOXES, ApiResource
 from caisson.kube.store import Store
-from caisson.kube.toolbox_delivery import resolve_delivery
 from caisson.kube.workqueue import Reconcile, WorkQueue
 from caisson.model.errors import ConfigError
 from caisson.status.patch import StatusSchemas

@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from caisson.config.model import Config, ToolboxDelivery
+from caisson.handlers.toolbox_delivery import resolve_delivery
 from caisson.kube.errors import KubeUnreachable
-from caisson.kube.toolbox_delivery import resolve_delivery
 from tests.unit.operator.builders import CONFIG
 
 Json = dict[str, Any]
