@@ -24,8 +24,11 @@ from caisson.controllers.sandbox import SandboxController
 from caisson.controllers.sandbox_observer import SandboxObserver
 from caisson.controllers.start_limiter import NodeStartLimiter
 from caisson.controllers.warm_pods import WarmPodController
+from caisson.handlers.crd_check import compare_crds
+from caisson.handlers.relist import Relister
 from caisson.handlers.sandbox_watch import SandboxWatch
 from caisson.handlers.sandboxes import watch_sandboxes
+from caisson.handlers.toolbox_delivery import resolve_delivery
 from caisson.kube.budget import Budget
 from caisson.kube.client import KubeClient
 from caisson.kube.clock import Clock, SystemClock
@@ -34,11 +37,10 @@ from caisson.kube.exec import Executor
 from caisson.kube.informer import Informer
 from caisson.kube.leader_election import LeaderElector
 from caisson.kube.resources import CHILD_RESOURCES, PODS, POOLS, SANDBOXES, ApiResource
-from caisson.kube.resync import Resync
 from caisson.kube.store import Store
-from caisson.kube.toolbox_delivery import resolve_delivery
 from caisson.kube.workqueue import Reconcile, WorkQueue
 from caisson.model.errors import ConfigError
+from caisson.status.patch import StatusSchemas
 from caisson.telemetry.telemetry import Telemetry
 
 Json = dict[str, Any]
@@ -72,7 +74,7 @@ class Operator:
     warm_pods: WarmPodController
     pools: PoolController
     sandboxes: SandboxController
-    lists: tuple[Informer | Resync, ...]
+    lists: tuple[Informer | Relister, ...]
     sandbox_watch: SandboxWatch
     rereader: Rereader
     elector: LeaderElector | None
@@ -116,6 +118,15 @@ class Operator:
             await self.close_connections()
 
 
+async def read_status_schemas(connection: client.Configuration, telemetry: Telemetry) -> StatusSchemas:
+    """Compare the CRDs with those of this version; waits for the API server."""
+    api = client.ApiClient(connection)
+    try:
+        return await compare_crds(KubeClient(api, telemetry.metrics))
+    finally:
+        await api.close()
+
+
 async def resolve_config(config: Config, connection: client.Configuration, telemetry: Telemetry) -> Config:
     """Return the configuration with everything decided that depends on the cluster; waits for the API server."""
     api = client.ApiClient(connection)
@@ -134,12 +145,15 @@ def build_operator(
     kube: KubeClient | None = None,
     executor: Executor | None = None,
     watch: WatchSandboxes = watch_sandboxes,
+    schemas: StatusSchemas | None = None,
 ) -> Operator:
     """Wire an operator. `config` is one that `resolve_config` returned. Raises ConfigError.
 
+    `schemas` is what `read_status_schemas` returned; without it, the CRDs have every field.
+
     Tests replace the clock, the client, the exec sessions and the watch of Sandboxes.
     """
-    telemetry, clock = telemetry or Telemetry(), clock or SystemClock()
+    telemetry, clock, schemas = telemetry or Telemetry(), clock or SystemClock(), schemas or StatusSchemas()
     api, executor = client.ApiClient(connection), executor or Executor(connection)
     elector = _elector(config, KubeClient(api, telemetry.metrics), clock)
     is_leader = elector.is_leader if elector is not None else _always
@@ -164,12 +178,12 @@ def build_operator(
     for store in caches.children.values():
         store.subscribe(dropped=router.child_changed)
     sources = _sources(caches, router)
-    resyncs = tuple(_resyncs(config, kube, sources[:2]))
-    lists: tuple[Informer | Resync, ...] = (*_informers(config, kube, sources[2:], telemetry), *resyncs)
+    relisters = _relisters(config, kube, sources[:2])
+    lists: tuple[Informer | Relister, ...] = (*_informers(config, kube, sources[2:], telemetry), *relisters)
 
-    def relist() -> None:
-        for resync in resyncs:
-            resync.hurry()
+    def relist(after_seconds: float) -> None:
+        for relister in relisters:
+            relister.hurry(after_seconds)
 
     sandbox_watch = SandboxWatch(
         watch=lambda deliver: watch(connection, config.namespaces, deliver, has_watch_lists=kube.has_watch_lists),
@@ -193,6 +207,7 @@ def build_operator(
         reservations=reservations,
         child_objects=child_objects,
         pod_changed=router.pod_changed,
+        status_schema=schemas.sandboxes,
     )
     actions = ActionExecutor(
         kube=kube,
@@ -213,7 +228,15 @@ def build_operator(
         reservations=reservations,
         pool_changed=router.warm_pod_changed,
     )
-    pools = PoolController(config=config, kube=kube, clock=clock, caches=caches, actions=actions, warm_pods=warm_pods)
+    pools = PoolController(
+        config=config,
+        kube=kube,
+        clock=clock,
+        caches=caches,
+        actions=actions,
+        warm_pods=warm_pods,
+        status_schema=schemas.pools,
+    )
     sandboxes = SandboxController(
         config=config,
         kube=kube,
@@ -223,6 +246,7 @@ def build_operator(
         actions=actions,
         sessions=sessions,
         observer=SandboxObserver(caches=caches, pools=pools, sessions=sessions),
+        status_schema=schemas.sandboxes,
     )
 
     async def close_connections() -> None:
@@ -267,9 +291,9 @@ def _sources(caches: Caches, router: EventRouter) -> list[_Source]:
     ]
 
 
-def _resyncs(config: Config, kube: KubeClient, sources: list[_Source]) -> list[Resync]:
+def _relisters(config: Config, kube: KubeClient, sources: list[_Source]) -> list[Relister]:
     return [
-        Resync(kube, source.kind, scope, source.store, source.changed, config.resync_period_seconds)
+        Relister(kube=kube, kind=source.kind, namespace=scope, store=source.store, changed=source.changed)
         for source in sources
         for scope in _scopes(config)
     ]

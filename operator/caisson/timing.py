@@ -264,6 +264,17 @@ INFORMER_WATCH_SECONDS = 300
 LIST_RETRY_SECONDS = 5
 """When a failed list is tried again, in seconds."""
 
+RELIST_INTERVAL_SECONDS = 60.0
+"""How often the metadata of Sandboxes and pools is listed, in seconds. This is how long a deletion that kopf's watch
+missed may stay unnoticed."""
+
+RELIST_GRACE_SECONDS = 2.0
+"""How long kopf's watch has to deliver an object that a list shows before the operator reads it, in seconds."""
+
+METADATA_PAGE_SIZE = 200
+"""How many objects a page of a list of metadata has. One object takes 2 to 4 kB, most of it managedFields. A larger
+page would occupy the event loop for longer."""
+
 VERSION_RETRY_CEILING_SECONDS = 30
 """The longest back-off before the API server is asked for its version again, in seconds."""
 

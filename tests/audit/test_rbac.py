@@ -23,14 +23,13 @@ _NETWORK = "tests.e2e.test_network:"
 _CLAIM = "tests.docker.test_storage:test_images_and_volumes_outlive_the_pod_on_a_claim"
 
 ERROR_PATHS: dict[Verb, str] = {
-    ("caisson.dev", "sandboxes", "list"): "tests.faults.test_large:test_started_among_large_objects",
     ("", "pods", "get"): "tests.e2e.test_recovery:test_somebody_elses_pod_is_not_touched",
     ("", "pods", "patch"): _POOL,
     ("caisson.dev", "sandboxpools/status", "patch"): _POOL,
     ("", "pods", "delete"): "tests.e2e.test_spec:test_a_change_that_shapes_the_pod_replaces_it",
     ("", "events", "list"): "tests.e2e.test_pod_failures:test_a_pod_that_does_not_run_is_told_with_its_reason",
     ("", "services", "create"): _PORTS,
-    ("", "services", "patch"): _PORTS,
+    ("", "services", "update"): _PORTS,
     ("", "services", "delete"): _PORTS,
     ("", "services", "get"): "tests.docker.test_ports:test_a_foreign_service_of_that_name_is_told_of_and_left_alone",
     (
@@ -38,7 +37,11 @@ ERROR_PATHS: dict[Verb, str] = {
         "networkpolicies",
         "get",
     ): f"{_NETWORK}test_a_foreign_policy_of_that_name_is_told_of_and_left_alone",
-    ("networking.k8s.io", "networkpolicies", "patch"): f"{_NETWORK}test_the_policy_is_there_before_the_pod_and_is_kept",
+    (
+        "networking.k8s.io",
+        "networkpolicies",
+        "update",
+    ): f"{_NETWORK}test_the_policy_is_there_before_the_pod_and_is_kept",
     (
         "networking.k8s.io",
         "networkpolicies",
@@ -57,7 +60,6 @@ ERROR_PATHS: dict[Verb, str] = {
 _LISTED = "a list is a watch with initial events, unless the API server has none or a namespace was over its limit"
 
 FALLBACKS: dict[Verb, str] = {
-    ("caisson.dev", "sandboxpools", "list"): _LISTED,
     ("", "pods", "list"): _LISTED,
     ("", "services", "list"): _LISTED,
     ("networking.k8s.io", "networkpolicies", "list"): _LISTED,

@@ -39,8 +39,8 @@ WRITES = (
     ("PATCH sandboxes/status", 2),
     ("POST events", 1),
     # Edited: another port, and another pod, which finds the claim of the first.
-    ("PATCH networkpolicies", 1),
-    ("PATCH services", 1),
+    ("PUT networkpolicies", 1),
+    ("PUT services", 1),
     ("PATCH sandboxes/status", 3),
     ("DELETE pods", 1),
     ("POST persistentvolumeclaims", 2),

@@ -143,7 +143,7 @@ def test_watches_that_are_open_and_dead_are_noticed(
     ended = time.monotonic()
     pair.apply()
     assert not differences(pair.converges(), undisturbed)
-    record(f"half-open watches (lists every {RESYNC_SECONDS} s)", time.monotonic() - ended)
+    record(f"half-open watches (pods are listed every {RESYNC_SECONDS} s)", time.monotonic() - ended)
 
 
 def test_status_writes_that_conflict(pair: Pair, undisturbed: Outcome, proxy: Proxy, record: Record) -> None:

@@ -11,12 +11,14 @@ from caisson.model.failure import FailureStreak, retry_or_wait
 from caisson.model.ownership import Owner, describe_owner, is_owned_by, is_owned_by_predecessor
 from caisson.model.unreadable import is_unreadable, unreadable_condition
 from caisson.timing import REPAIR_PROBLEM_CLEARED_AFTER, REPAIRS_BEFORE_PROBLEM
-from caisson.util.merge_patch import merge_patch
 
 Json = dict[str, Any]
 
 REJECTED_REASON = {ChildKind.NETWORK_POLICY: Reason.NETWORK_POLICY_REJECTED, ChildKind.SERVICE: Reason.SERVICE_REJECTED}
 """Why the owner is not Ready where such an object is not what it should be."""
+
+_ALLOCATED = {ChildKind.SERVICE.value: ("clusterIPs", "ipFamilies", "ipFamilyPolicy")}
+"""Fields of the spec that the API server allocates at creation, by kind. A write without them may be rejected."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,13 @@ def matches_desired(desired: Json, actual: Json) -> bool:
     return all(actual["spec"].get(name, type(value)()) == value for name, value in desired["spec"].items())
 
 
-def patch_to_desired(desired: Json, actual: Json) -> Json:
-    """Return the JSON merge patch that makes an object what it should be, less what somebody else has put in."""
-    spec = {
-        name: merge_patch(actual["spec"].get(name) or {}, value) if isinstance(value, dict) else value
-        for name, value in desired["spec"].items()
-    }
-    return {"metadata": {"uid": actual["metadata"]["uid"], "labels": desired["metadata"]["labels"]}, "spec": spec}
+def replacement(desired: Json, actual: Json) -> Json:
+    """Return the object to replace `actual` with: its metadata, the desired labels and the desired spec.
+
+    Of the rest of the spec, only what the API server allocated and does not let anybody change is carried over. Fields
+    that somebody else set go back to their defaults. The UID and the resource version are preconditions of the write.
+    """
+    metadata = {name: value for name, value in actual["metadata"].items() if name != "managedFields"}
+    metadata["labels"] = (metadata.get("labels") or {}) | desired["metadata"]["labels"]
+    allocated = {name: value for name, value in actual["spec"].items() if name in _ALLOCATED.get(desired["kind"], ())}
+    return desired | {"metadata": metadata, "spec": allocated | desired["spec"]}

@@ -111,7 +111,8 @@ class Config(ConfigModel):
     namespaces that wait take turns."""
 
     resync_period_seconds: Annotated[int, Field(ge=10, le=3600)] = 300
-    """How often Sandboxes and pods are listed, beside being watched: what a watch lost is found then at the latest."""
+    """How often the operator lists pods, Services and NetworkPolicies in addition to watching them. The list finds
+    changes that a watch lost. For Sandboxes and pools, the operator compares a list of their metadata every minute."""
 
     bytes_per_namespace: Annotated[int, Field(ge=2**22, le=2**40)] = 64 * 2**20
     """How many bytes of objects the operator holds of one namespace: Sandboxes, pools, and their pods, NetworkPolicies

@@ -79,8 +79,8 @@ class ActionExecutor:
             case DeletePod():
                 return await self._delete(namespace, action)
             case ApplyObject(kind):
-                streak = await self._child_objects.apply(owner, action, streaks.get(kind))
-                return Outcome(is_applied=streak.is_repair, streaks={kind: streak})
+                is_applied, streak = await self._child_objects.apply(owner, action, streaks.get(kind))
+                return Outcome(is_applied=is_applied, streaks={kind: streak})
             case DeleteObject(kind):
                 return Outcome(streaks={kind: await self._child_objects.delete(owner, action, streaks.get(kind))})
             case OpenSession():

@@ -1,10 +1,11 @@
-"""Make objects what they should be: those that the core keeps so, beside pods."""
+"""Create, replace and delete the objects that a Sandbox or a pool has in addition to its pods."""
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from caisson.api.reasons import Reason
-from caisson.children.drift import REJECTED_REASON, matches_desired, patch_to_desired
+from caisson.children.drift import REJECTED_REASON, matches_desired, replacement
 from caisson.kube.client import KubeClient
 from caisson.kube.clock import Clock
 from caisson.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
@@ -24,18 +25,22 @@ from caisson.model.ownership import (
 )
 from caisson.timing import REPAIR_COUNT_RESET_AFTER
 
+Json = dict[str, Any]
+
 
 class ChildObjects:
-    """Applies objects. Raises KubeUnreachable, or a KubeError that is not about the owner: both are retried."""
+    """Writes child objects. Raises KubeUnreachable, or a KubeError that is not about the owner: both are retried."""
 
     def __init__(self, *, kube: KubeClient, clock: Clock, children: Mapping[ChildKind, Store]) -> None:
         """Act through this connection, and keep what is learnt of in these stores."""
         self._kube, self._clock, self._children = kube, clock, children
 
-    async def apply(self, owner: Owner, action: ApplyObject, before: FailureStreak | None) -> FailureStreak:
-        """Make an object, or change it. Returns the streak of its failures; it is a repair if the object is right now.
+    async def apply(
+        self, owner: Owner, action: ApplyObject, before: FailureStreak | None
+    ) -> tuple[bool, FailureStreak | None]:
+        """Create an object, or replace it if it differs. Returns whether it is as desired, and the streak of failures.
 
-        Repairs count as failures as well: something that keeps changing the object back is answered later each time.
+        Repairs count as failures as well: the more often something else changes the object, the later is the next one.
         """
         namespace, name = owner.metadata.namespace, action.manifest["metadata"]["name"]
         kind, rejected, problem = CHILD_RESOURCES[action.kind], REJECTED_REASON[action.kind], None
@@ -43,23 +48,41 @@ class ChildObjects:
             if action.actual is None:
                 actual = await self._kube.create(kind, namespace, action.manifest)
             else:
-                actual = await self._kube.patch(kind, namespace, name, patch_to_desired(action.manifest, action.actual))
+                replaced = await self._replace(owner, action, action.actual["metadata"]["uid"])
+                if replaced is None:
+                    return False, before
+                actual = replaced
             self._children[action.kind].put(actual)
             if not matches_desired(action.manifest, actual):
                 problem = rejected, f"a webhook or a policy changed the {action.kind} {name} on its way in"
         except AlreadyExists:
             problem = await self._inspect_existing(owner, name, action.kind)
         except NotFound as error:
-            # Deleted a moment ago, of which the watch is about to tell.
+            # The object was deleted a moment ago; the informer is about to report that.
             problem = rejected, error.message
         except KubeError as error:
             reason = Reason.NAMESPACE_NOT_GUARDED if is_not_guarded(error.message) else rejected
             problem = reason, rejection_message(error)
         generation, at = owner.metadata.generation, self._clock.now()
         if problem is not None:
-            return longer_streak(problem, generation, before, at)
+            return False, longer_streak(problem, generation, before, at)
         message = f"something else keeps changing or deleting the {action.kind} {name}"
-        return FailureStreak(rejected, message, generation, at, _repairs(before, generation, at), is_repair=True)
+        return True, FailureStreak(rejected, message, generation, at, _repairs(before, generation, at), is_repair=True)
+
+    async def _replace(self, owner: Owner, action: ApplyObject, uid: str) -> Json | None:
+        """Replace an object and return it; None if it is another one by now, or if another write came first.
+
+        In these cases, the informer reports the newer object, which wakes the owner.
+        """
+        kind, namespace = CHILD_RESOURCES[action.kind], owner.metadata.namespace
+        # The store drops the annotations of others. A replacement without them would remove them.
+        live = await self._kube.get(kind, namespace, action.manifest["metadata"]["name"])
+        if live["metadata"]["uid"] != uid or not is_owned_by(live, owner):
+            return None
+        try:
+            return await self._kube.replace(kind, namespace, replacement(action.manifest, live))
+        except Conflict:
+            return None
 
     async def delete(self, owner: Owner, action: DeleteObject, before: FailureStreak | None) -> FailureStreak | None:
         """Delete an object, if it still is the one of this UID. Returns the streak of failures, None if it is over."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from caisson.api.crd.structural_schema import Schema
 from caisson.api.reasons import Reason
 from caisson.api.resources import Sandbox
 from caisson.api.spec.sandbox import PLURAL
@@ -29,8 +30,7 @@ from caisson.model.key import Key
 from caisson.model.outcome import Outcome
 from caisson.model.ownership import controller_of, owner_reference
 from caisson.pod.manifest import pod_labels
-from caisson.status.patch import as_json
-from caisson.util.merge_patch import merge_patch
+from caisson.status.patch import as_json, status_patch
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -74,20 +74,22 @@ class PodClaimer:
         reservations: Reservations,
         child_objects: ChildObjects,
         pod_changed: Callable[[Json], None],
+        status_schema: Schema | None,
     ) -> None:
         """`pod_changed` is called with a pod that a claim, successful or not, showed to be different."""
         self._kube, self._config, self._clock, self._caches = kube, config, clock, caches
         self._reservations, self._child_objects, self._pod_changed = reservations, child_objects, pod_changed
+        self._status_schema = status_schema
 
     async def claim(self, sandbox: Sandbox, claim: ClaimPod, streaks: FailureStreaks) -> Outcome:
         """Take the pod. If that fails, the next reconcile finds out what became of it."""
         namespace = sandbox.metadata.namespace
         with self._reservations.holding(claim.pod_uid):
-            is_recorded, policy = await self._prepare(sandbox, claim, streaks)
+            is_recorded, is_policy_applied, policy = await self._prepare(sandbox, claim, streaks)
             policy_streaks: dict[FailureSubject, FailureStreak | None] = (
                 {ChildKind.NETWORK_POLICY: policy} if policy is not None else {}
             )
-            if not is_recorded or (policy is not None and not policy.is_repair):
+            if not is_recorded or not is_policy_applied:
                 return Outcome(is_applied=False, streaks=policy_streaks)
             problem = None
             try:
@@ -108,8 +110,8 @@ class PodClaimer:
 
     async def _prepare(
         self, sandbox: Sandbox, claim: ClaimPod, streaks: FailureStreaks
-    ) -> tuple[bool, FailureStreak | None]:
-        """Write the claim, and the policy beside it. Returns whether the claim is there, and the policy's failures."""
+    ) -> tuple[bool, bool, FailureStreak | None]:
+        """Write the claim and the policy. Returns whether each is there, and the policy's failures."""
         recorded, policy = await asyncio.gather(
             self._record_claim(sandbox, claim),
             self._ensure_policy(sandbox, claim, streaks.get(ChildKind.NETWORK_POLICY)),
@@ -119,18 +121,20 @@ class PodClaimer:
             raise recorded
         if isinstance(policy, BaseException):
             raise policy
-        return recorded, policy
+        return recorded, *policy
 
     async def _ensure_policy(
         self, sandbox: Sandbox, claim: ClaimPod, before: FailureStreak | None
-    ) -> FailureStreak | None:
-        return await self._child_objects.apply(sandbox, claim.policy, before) if claim.policy is not None else None
+    ) -> tuple[bool, FailureStreak | None]:
+        if claim.policy is None:
+            return True, None
+        return await self._child_objects.apply(sandbox, claim.policy, before)
 
     async def _record_claim(self, sandbox: Sandbox, claim: ClaimPod) -> bool:
         """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""
         if sandbox.status.pod_uid == claim.pod_uid:
             return True
-        patch = merge_patch(as_json(sandbox.status), as_json(claim.status))
+        patch = status_patch(as_json(sandbox.status), claim.status, self._status_schema)
         return await write_status(self._kube, self._caches.sandboxes, PLURAL, sandbox.metadata, patch) is not None
 
     def _patch(self, sandbox: Sandbox, claim: ClaimPod) -> Json:

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from caisson.api.crd.structural_schema import Schema
 from caisson.api.reasons import Reason
 from caisson.api.resources import ObjectMeta, Sandbox, SandboxPool
 from caisson.api.spec.pool import KIND, PLURAL
@@ -45,9 +46,8 @@ from caisson.pool.revision import DesiredPod, Revision, desired_pod, render_warm
 from caisson.pool.selection import NoWarmPod
 from caisson.pool.warm_pod import WarmPod, WarmPodPhase
 from caisson.status.events import pool_events
-from caisson.status.patch import as_json
+from caisson.status.patch import status_patch
 from caisson.timing import RESYNC_INTERVAL, STATUS_DEBOUNCE, WRITE_CONFLICT_RETRY_DELAY
-from caisson.util.merge_patch import merge_patch
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -104,8 +104,10 @@ class PoolController:
         caches: Caches,
         actions: ActionExecutor,
         warm_pods: WarmPodController,
+        status_schema: Schema | None,
     ) -> None:
         """Act through `actions`, and write the status through `kube`."""
+        self._status_schema = status_schema
         self._config, self._kube, self._clock, self._caches = config, kube, clock, caches
         self._actions, self._warm_pods = actions, warm_pods
         self._recorder = EventRecorder(kube=kube, clock=clock, kind=KIND)
@@ -246,7 +248,7 @@ class PoolController:
     ) -> Result:
         """Report why a pool is not read, or which field. What there is of the pool stays as it is."""
         desired = unread_status(previous, metadata.generation, problem, self._clock.now())
-        patch = merge_patch(stored_status(raw, previous), as_json(desired))
+        patch = status_patch(stored_status(raw, previous), desired, self._status_schema)
         if patch and await write_status(self._kube, self._caches.pools, PLURAL, metadata, patch) is not None:
             await self._announce(metadata, desired)
         return Result()
@@ -271,7 +273,7 @@ class PoolController:
         self, pool: SandboxPool, status: SandboxPoolStatus, stored: Json, record: _Record
     ) -> datetime | None:
         """Write the status if it is not `stored`. Returns when to try again, None if there is no need."""
-        patch, now = merge_patch(stored, as_json(status)), self._clock.now()
+        patch, now = status_patch(stored, status, self._status_schema), self._clock.now()
         if not patch:
             record.changed_since = None
             return None

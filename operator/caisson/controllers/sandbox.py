@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from caisson.api.crd.structural_schema import Schema
 from caisson.api.reasons import Reason
 from caisson.api.resources import ObjectMeta, Sandbox
 from caisson.api.spec.lifetime import Lifetime, OnExpiry
@@ -43,11 +44,10 @@ from caisson.sandbox.decide import decide
 from caisson.sandbox.invalid import decide_unread
 from caisson.sandbox.state import Decision
 from caisson.status.events import expiry_warning, recent_events, transition_events
-from caisson.status.patch import as_json, defer_write_until
+from caisson.status.patch import defer_write_until, status_patch
 from caisson.status.startup import StartupTimer
 from caisson.telemetry.telemetry import Telemetry
 from caisson.timing import HANDOVER_WINDOW, RESYNC_INTERVAL, WRITE_CONFLICT_RETRY_DELAY
-from caisson.util.merge_patch import merge_patch
 
 Json = dict[str, Any]
 
@@ -66,8 +66,10 @@ class SandboxController:
         actions: ActionExecutor,
         sessions: ExecSessions,
         observer: SandboxObserver,
+        status_schema: Schema | None,
     ) -> None:
         """Observe through `observer`, act through `actions`, and write the status through `kube`."""
+        self._status_schema = status_schema
         self._config, self._kube, self._clock, self._caches = config, kube, clock, caches
         self._health, self._metrics = telemetry.health, telemetry.metrics
         self._actions, self._sessions, self._observer = actions, sessions, observer
@@ -172,7 +174,7 @@ class SandboxController:
     async def _write(self, observed: ObservedState, record: SandboxRecord, decision: Decision, stored: Json) -> Result:
         """Write the status if it is not `stored` and may not wait for a better one. Returns when to reconcile again."""
         previous_status, now = observed.sandbox.status, self._clock.now()
-        patch = merge_patch(stored, as_json(decision.status))
+        patch = status_patch(stored, decision.status, self._status_schema)
         due = earliest(decision.plan.requeue_at, now + RESYNC_INTERVAL)
         if not patch:
             self._recorded(record, observed)

@@ -30,12 +30,11 @@ class SandboxWatch:
         caches: Caches,
         router: EventRouter,
         telemetry: Telemetry,
-        relist: Callable[[], None],
+        relist: Callable[[float], None],
     ) -> None:
-        """`watch` watches once. `relist` has both kinds listed: kopf reports no deletion from before its own list."""
+        """`watch` watches once. `relist` lists both kinds after so many seconds: kopf reports no earlier deletion."""
         self._watch, self._caches, self._router, self._relist = watch, caches, router, relist
         self._health, self._metrics = telemetry.health, telemetry.metrics
-        self._relisting: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -60,16 +59,15 @@ class SandboxWatch:
             log.error("sandbox watch ended", error=repr(error), retry_in_seconds=pause)
             await asyncio.sleep(pause)
             # The new watch reports no deletion that happened in between.
-            self._relist()
+            self._relist(0)
 
     def deliver(self, plural: str, event: Json) -> None:
         """Take over one event of kopf."""
         obj = dict(event["object"])
         self._health.working(_NAME)
-        if event["type"] is None and self._relisting is None:
+        if event["type"] is None:
             # kopf lists again, and reports neither deletions in between nor the rest of initial events that broke off.
-            loop = asyncio.get_running_loop()
-            self._relisting = loop.call_later(LIST_AFTER_INITIAL_EVENTS_SECONDS, self._relist_once)
+            self._relist(LIST_AFTER_INITIAL_EVENTS_SECONDS)
         self._metrics.delivered(plural)
         store: Store = self._caches.pools
         changed: Callable[[Json], None] = self._router.pool_changed
@@ -78,7 +76,3 @@ class SandboxWatch:
             store, changed = self._caches.sandboxes, self._router.sandbox_changed
         if store.remove(obj) if event["type"] == "DELETED" else store.put(obj):
             changed(obj)
-
-    def _relist_once(self) -> None:
-        self._relisting = None
-        self._relist()

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import aiohttp
 import kopf
-from kopf._core.engines.peering import Identity
 from kubernetes.aio import client
 
 from caisson.api.spec import pool
@@ -136,8 +135,9 @@ async def watch_sandboxes(
                 registry=_registry(configuration, hand_over, sessions),
                 settings=settings(has_watch_lists=has_watch_lists),
                 standalone=True,
-                # kopf would ask the system for the user's name, and a container's user may have none.
-                identity=Identity("caisson"),
+                # Otherwise kopf asks the system for the user's name, and a container's user may have none. The type of
+                # the argument is a private NewType of str.
+                identity=cast("Any", "caisson"),
                 clusterwide=not namespaces,
                 namespaces=namespaces,
                 stop_flag=stop,

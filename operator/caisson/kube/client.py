@@ -33,6 +33,7 @@ from caisson.timing import (
     MAX_OBJECT_BYTES,
     MAX_REQUEST_ATTEMPTS,
     MAX_RETRY_AFTER_SECONDS,
+    METADATA_PAGE_SIZE,
     OBJECT_PREFIX_BYTES,
     REQUEST_TIMEOUT_SECONDS,
     WATCH_QUIET_SECONDS,
@@ -83,10 +84,13 @@ class KubeClient:
         """Whether the API server sends initial events; known after the first list."""
         return self._has_watch_lists
 
-    async def version(self) -> tuple[int, int]:
-        """Return the API server's version: major and minor number."""
-        answer = await self._call("GET", "/version")
-        return int(answer["major"]), int(answer["minor"].rstrip("+"))
+    async def version(self) -> Json:
+        """Return the API server's answer about its version."""
+        return await self._call("GET", "/version")
+
+    async def open_api(self, api_version: str) -> Json:
+        """Return the OpenAPI document (version 3) of an API group and version, which has the schemas of its CRDs."""
+        return await self._call("GET", f"/openapi/v3/apis/{api_version}", limit_bytes=MAX_METADATA_BYTES)
 
     async def create(self, kind: ApiResource, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
         """Create an object and return it. A dry run goes through admission, and makes nothing."""
@@ -110,6 +114,10 @@ class KubeClient:
         """Apply a JSON merge patch and return the object. A `metadata.uid` in it is a precondition."""
         path = kind.path(namespace, name)
         return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
+
+    async def replace(self, kind: ApiResource, namespace: str, obj: Json) -> Json:
+        """Replace an object (PUT) and return it. UID and resource version in its metadata are preconditions."""
+        return await self._call("PUT", kind.path(namespace, obj["metadata"]["name"]), body=obj)
 
     async def delete(
         self, kind: ApiResource, namespace: str, name: str, uid: str, resource_version: str | None = None
@@ -177,6 +185,29 @@ class KubeClient:
         async with aclosing(self._pages(kind, namespace)) as events:
             async for event in events:
                 yield event
+
+    async def list_metadata(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+        """Yield the metadata (PartialObjectMetadata) of each object, and the end of the list.
+
+        `namespace` None means all. An object takes about 3 kB, whatever its size.
+        """
+        path, query, limit = kind.path(namespace), _selecting(kind), METADATA_PAGE_SIZE
+        while True:
+            query["limit"] = str(limit)
+            try:
+                page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=MAX_METADATA_BYTES)
+            except AnswerTooLarge:
+                if limit == 1:
+                    raise
+                limit //= 2
+                continue
+            for item in _items(page, path):
+                yield item
+            more = page["metadata"].get("continue")
+            if not more:
+                yield ListEnd(page["metadata"]["resourceVersion"])
+                return
+            query["continue"] = more
 
     async def watch(
         self, kind: ApiResource, namespace: str | None, resource_version: str, seconds: int

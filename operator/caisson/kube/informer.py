@@ -1,16 +1,19 @@
 """A list-and-watch of the objects that carry Caisson's label, which kopf's own watches can't be narrowed to."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
 import structlog
 
-from caisson.kube.client import KubeClient, ListItem
+from caisson.kube.client import KubeClient, ListEnd, ListItem, ListStart
+from caisson.kube.errors import KubeUnreachable
 from caisson.kube.resources import ApiResource
-from caisson.kube.store import Store, replace_from_list
+from caisson.kube.store import Store
 from caisson.model.errors import CaissonError
+from caisson.model.key import Key, key_of
+from caisson.model.unreadable import is_identified
 from caisson.telemetry.health import Health
 from caisson.telemetry.metrics import Metrics
 from caisson.timing import INFORMER_RETRY_CEILING_SECONDS, INFORMER_WATCH_SECONDS
@@ -18,6 +21,61 @@ from caisson.util.backoff import exponential
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
+
+
+class Listing:
+    """Takes over a list object by object."""
+
+    def __init__(self, store: Store, namespace: str | None) -> None:
+        """Begin a list of one namespace, or of all when None."""
+        self._store, self._namespace = store, namespace
+        self._listed: set[Key] = set()
+        self._is_complete = True
+
+    def take(self, event: Json) -> Iterator[Json]:
+        """Store an object, or drop an object that was deleted during the list. Yields it if the store changed."""
+        obj = event["object"]
+        if not is_identified(obj):
+            # It would look like an object that the list does not have.
+            self._is_complete = False
+        elif event["type"] == "DELETED":
+            self._listed.discard(key_of(obj))
+            if self._store.remove(obj):
+                yield obj
+            return
+        else:
+            self._listed.add(key_of(obj))
+        if self._store.put(obj):
+            yield obj
+
+    def end(self, version: str) -> Iterator[Json]:
+        """Drop and yield the objects that the list, of this version, does not have. Raises HistoryChanged."""
+        self._store.listed(int(version), self._namespace)
+        if self._is_complete:
+            yield from self._store.retain_only(self._listed, int(version), self._namespace)
+
+
+async def replace_from_list(
+    events: AsyncGenerator[ListItem], store: Store, namespace: str | None, changed: Callable[[Json], None]
+) -> str:
+    """Make a store equal to a list and return the list's version. Calls `changed` with each object that differs.
+
+    A list that ends early drops nothing from the store: it raises a CaissonError.
+    """
+    listing = Listing(store, namespace)
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, ListStart):
+                # An object that only the broken list had may be gone.
+                listing = Listing(store, namespace)
+                continue
+            if isinstance(event, ListEnd):
+                for obj in listing.end(event.version):
+                    changed(obj)
+                return event.version
+            for obj in listing.take(event):
+                changed(obj)
+    raise KubeUnreachable("the list ended early")
 
 
 class _Expired(Exception):  # noqa: N818

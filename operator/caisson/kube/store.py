@@ -2,18 +2,23 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
-from contextlib import aclosing
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from caisson.api.reasons import Reason
 from caisson.kube.budget import Budget
-from caisson.kube.client import ListEnd, ListItem, ListStart
-from caisson.kube.errors import KubeUnreachable
+from caisson.kube.stored_object import (
+    Indexes,
+    StoredObject,
+    has_at_most,
+    to_seconds,
+    to_text,
+    version_of,
+    without_ballast,
+)
 from caisson.model.errors import CaissonError
 from caisson.model.key import Key, key_of
 from caisson.model.unreadable import has_unknown_owner, is_identified, is_unreadable, reason_of, size_of, stub_of
@@ -21,34 +26,6 @@ from caisson.timing import MAX_OBJECT_VALUES, REMEMBERED_DELETIONS, SIMPLE_OBJEC
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
-
-_OWN_ANNOTATIONS = "caisson.dev/"
-
-
-@dataclass(frozen=True, slots=True)
-class _StoredObject:
-    """An object as it is kept: as text, which takes a tenth of the memory that Python's dictionaries of it take."""
-
-    version: int
-    uid: str
-    indexes: "_Indexes"
-    text: bytes
-    created: float
-    """When it was created, in seconds since the epoch."""
-
-    reason: Reason | None = None
-    """Why there is only a stub of it; None if the whole object is there."""
-
-    projection: Any = None
-    """What the store's `project` made of it."""
-
-    def read(self) -> Json:
-        """Return the object; it is the caller's own."""
-        return dict(json.loads(self.text))
-
-
-_Indexes = tuple[Hashable, ...]
-"""Under what an object is found, by each of the store's indexes; None: not by this one."""
 
 
 class HistoryChanged(CaissonError):  # noqa: N818
@@ -82,9 +59,9 @@ class Store:
         Each index returns under what else than its key an object is found; None: under nothing. `project` returns what
         is read so often that parsing the text each time is too slow. It belongs to the same version as the text.
         """
-        self._objects: dict[Key, _StoredObject] = {}
+        self._objects: dict[Key, StoredObject] = {}
         self._index_functions = indexes
-        self._index: dict[Hashable, dict[Key, _StoredObject]] = {}
+        self._index: dict[Hashable, dict[Key, StoredObject]] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
         self._listed_at: dict[str | None, int] = {}
         self._kind, self._budget = kind, budget or Budget()
@@ -151,6 +128,11 @@ class Store:
         previous = self._objects.get(key)
         return previous is not None and previous.uid == uid and previous.reason is None
 
+    def is_outdated(self, obj: Json) -> bool:
+        """Tell whether an object is newer than what the store has of it. Only its metadata matters."""
+        entry, version = self._objects.get(key_of(obj)), int(obj["metadata"]["resourceVersion"])
+        return version > self._gone.get(obj["metadata"]["uid"], -1) and (entry is None or entry.version < version)
+
     def put(self, obj: Json) -> bool:
         """Keep an object, less what nobody reads, unless a newer version is known. Returns whether it was kept."""
         if not is_identified(obj):
@@ -159,7 +141,7 @@ class Store:
         key, uid = key_of(obj), obj["metadata"]["uid"]
         entry = self._objects.get(key)
         before = entry if entry is not None and entry.uid == uid else None
-        version = _version(obj, before)
+        version = version_of(obj, before)
         if version <= self._gone.get(uid, -1) or (entry is not None and entry.version > version):
             return False
         new_entry = self._as_kept(obj, version, before)
@@ -178,14 +160,14 @@ class Store:
         self._budget.settle(key.namespace)
         return True
 
-    def _as_kept(self, obj: Json, version: int, before: _StoredObject | None) -> _StoredObject:
+    def _as_kept(self, obj: Json, version: int, before: StoredObject | None) -> StoredObject:
         """Return what is kept of an object; `before` is what is known of an earlier version."""
-        created = _seconds(obj["metadata"].get("creationTimestamp"))
-        text = _text(_without_ballast(obj))
+        created = to_seconds(obj["metadata"].get("creationTimestamp"))
+        text = to_text(without_ballast(obj))
         if not is_unreadable(obj):
-            if len(text) <= SIMPLE_OBJECT_BYTES or _has_at_most(MAX_OBJECT_VALUES, obj):
+            if len(text) <= SIMPLE_OBJECT_BYTES or has_at_most(MAX_OBJECT_VALUES, obj):
                 indexes, projection = self._indexes_of(obj), self._project(obj)
-                return _StoredObject(version, obj["metadata"]["uid"], indexes, text, created, projection=projection)
+                return StoredObject(version, obj["metadata"]["uid"], indexes, text, created, projection=projection)
             indexes, obj = self._indexes_of(obj), stub_of(obj, self._kind, Reason.OBJECT_TOO_LARGE, len(text))
         else:
             if has_unknown_owner(obj) and before is not None:
@@ -197,9 +179,9 @@ class Store:
                 pairs = zip(indexes, before.indexes, strict=True)
                 indexes = tuple(value if value is not None else previous for value, previous in pairs)
         uid, projection = obj["metadata"]["uid"], self._project(obj)
-        return _StoredObject(version, uid, indexes, _text(obj), created, reason_of(obj), projection)
+        return StoredObject(version, uid, indexes, to_text(obj), created, reason_of(obj), projection)
 
-    def _is_better(self, key: Key, children: _StoredObject, entry: _StoredObject) -> bool:
+    def _is_better(self, key: Key, children: StoredObject, entry: StoredObject) -> bool:
         """Tell whether the same version of an object is worth keeping: its owner, or all of it, can be read by now."""
         if entry.reason is Reason.OBJECT_TOO_LARGE:
             return has_unknown_owner(entry.read()) and not has_unknown_owner(children.read())
@@ -209,13 +191,13 @@ class Store:
             and self._budget.fits(key.namespace, len(children.text))
         )
 
-    def _keep(self, key: Key, children: _StoredObject) -> None:
+    def _keep(self, key: Key, children: StoredObject) -> None:
         self._objects[key] = children
         for value in children.indexes:
             if value is not None:
                 self._index.setdefault(value, {})[key] = children
 
-    def _drop(self, key: Key, entry: _StoredObject) -> None:
+    def _drop(self, key: Key, entry: StoredObject) -> None:
         del self._objects[key]
         for value in entry.indexes:
             if value is not None:
@@ -228,10 +210,10 @@ class Store:
         elif entry.reason is Reason.NAMESPACE_OVER_LIMIT:
             self._budget.forget(self, key)
 
-    def _indexes_of(self, obj: Json) -> _Indexes:
+    def _indexes_of(self, obj: Json) -> Indexes:
         return tuple(function(obj) for function in self._index_functions)
 
-    def _report_unindexed(self, entry: _StoredObject, indexes: _Indexes = ()) -> None:
+    def _report_unindexed(self, entry: StoredObject, indexes: Indexes = ()) -> None:
         for value in entry.indexes:
             if value is not None and value not in indexes:
                 self._unindexed(value)
@@ -243,7 +225,7 @@ class Store:
         self._budget.dropped(self, key, len(previous.text), previous.created)
         self._drop(key, previous)
         reason, projection = Reason.NAMESPACE_OVER_LIMIT, self._project(stub)
-        self._keep(key, replace(previous, text=_text(stub), reason=reason, projection=projection))
+        self._keep(key, replace(previous, text=to_text(stub), reason=reason, projection=projection))
         self._dropped(stub)
 
     def _report(self, stub: Json) -> None:
@@ -272,7 +254,7 @@ class Store:
         if not is_identified(obj):
             return False
         key, uid = key_of(obj), obj["metadata"]["uid"]
-        return self._remove(key, uid, _version(obj, self._objects.get(key)))
+        return self._remove(key, uid, version_of(obj, self._objects.get(key)))
 
     def _remove(self, key: Key, uid: str, gone_at: int) -> bool:
         # An answer that was on its way when the object was deleted must not bring it back. An object that only left
@@ -286,10 +268,6 @@ class Store:
         self._report_unindexed(entry)
         self._budget.settle(key.namespace)
         return True
-
-    def listing(self, within: str | None) -> "Listing":
-        """Begin to take over a list; `within` is the namespace that was listed, None for all."""
-        return Listing(self, within)
 
     def listed(self, version: int, within: str | None) -> None:
         """Note at which version a list was made. Raises HistoryChanged for one before the last.
@@ -315,104 +293,6 @@ class Store:
             is_absent = within in (None, key.namespace) and key not in listed and entry.version <= version
             if is_absent and self._remove(key, entry.uid, version):
                 yield entry.read()
-
-
-class Listing:
-    """A list that comes object by object."""
-
-    def __init__(self, store: Store, within: str | None) -> None:
-        """Be a list of this namespace, or of all when None; see Store.listing."""
-        self._store, self._within = store, within
-        self._listed: set[Key] = set()
-        self._is_complete = True
-
-    def take(self, event: Json) -> Iterator[Json]:
-        """Take over an object of the list, or one that was deleted meanwhile. Yields it if it changed, or went."""
-        obj = event["object"]
-        if not is_identified(obj):
-            # It is one of those that the list seems not to have.
-            self._is_complete = False
-        elif event["type"] == "DELETED":
-            self._listed.discard(key_of(obj))
-            if self._store.remove(obj):
-                yield obj
-            return
-        else:
-            self._listed.add(key_of(obj))
-        if self._store.put(obj):
-            yield obj
-
-    def end(self, version: str) -> Iterator[Json]:
-        """Drop what the list, of this version, has not got. Yields what went. Raises HistoryChanged."""
-        self._store.listed(int(version), self._within)
-        if self._is_complete:
-            yield from self._store.retain_only(self._listed, int(version), self._within)
-
-
-async def replace_from_list(
-    events: AsyncGenerator[ListItem], store: Store, within: str | None, changed: Callable[[Json], None]
-) -> str:
-    """Bring a store in line with a list, and return its version. Calls `changed` with each that differs, or went.
-
-    A list that breaks off drops nothing from the store: it raises a CaissonError.
-    """
-    listing = store.listing(within)
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, ListStart):
-                # An object that only the broken list had may be gone.
-                listing = store.listing(within)
-                continue
-            if isinstance(event, ListEnd):
-                for obj in listing.end(event.version):
-                    changed(obj)
-                return event.version
-            for obj in listing.take(event):
-                changed(obj)
-    raise KubeUnreachable("a list broke off")
-
-
-def _without_ballast(obj: Json) -> Json:
-    """Leave out what others keep in an object's metadata, which may be as large as the rest together."""
-    metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
-    if "annotations" in metadata:
-        own = {key: value for key, value in metadata["annotations"].items() if key.startswith(_OWN_ANNOTATIONS)}
-        metadata["annotations"] = own
-    return obj | {"metadata": metadata}
-
-
-def _version(obj: Json, before: _StoredObject | None) -> int:
-    """Return the version of an object; of one whose version could not be read, that which follows the one before."""
-    version = obj["metadata"].get("resourceVersion")
-    if version is None and is_unreadable(obj):
-        return before.version + 1 if before is not None else 0
-    return int(version)
-
-
-def _text(obj: Json) -> bytes:
-    return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
-
-
-def _seconds(timestamp: object) -> float:
-    try:
-        return datetime.fromisoformat(str(timestamp)).timestamp()
-    except ValueError:
-        return 0.0
-
-
-def _has_at_most(most: int, obj: object) -> bool:
-    """Tell whether a JSON value consists of so many values at the most."""
-    waiting, count = [obj], 0
-    while waiting:
-        value = waiting.pop()
-        count += 1
-        if count + len(waiting) > most:
-            return False
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-    return True
 
 
 def _remember(memory: OrderedDict[str, Any], key: str, value: object) -> None:

@@ -19,6 +19,7 @@ from caisson.kube.workqueue import Result
 from caisson.model.errors import CaissonError
 from caisson.model.key import Key
 from caisson.operator import build_operator
+from caisson.status.patch import StatusSchemas
 from tests.unit.operator.builders import CONFIG, POD_UID
 from tests.unit.operator.model.test_report import READY, b64, line
 
@@ -53,6 +54,8 @@ class FakeKube:
         self.beside: dict[ApiResource, Json] = {}
         self.errors_beside: dict[ApiResource, list[CaissonError]] = {}
         self.mutations: dict[ApiResource, Json] = {}
+        self.before_replace: Callable[[], None] = lambda: None
+        self.replaced: list[ApiResource] = []
         self.status_writes: list[Json] = []
         self.events: list[Json] = []
         self.pods_created = self.finds = 0
@@ -120,13 +123,17 @@ class FakeKube:
         self.finds += 1
         return copy.deepcopy(self.sandbox)
 
-    async def patch(self, kind: ApiResource, namespace: str, name: str, patch: Json) -> Json:
-        """Apply the patch."""
-        changed = merged(merged(self.beside[kind], patch), self.mutations.get(kind, {}))
-        if changed == self.beside[kind]:
-            return copy.deepcopy(changed)
-        self.beside[kind] = changed
-        return self._stamp(changed)
+    async def replace(self, kind: ApiResource, namespace: str, obj: Json) -> Json:
+        """Replace the object, if it is about the newest version."""
+        self.before_replace()
+        stored = self.beside.get(kind)
+        if stored is None:
+            raise kube_error(f"PUT {kind.plural}", 404, "NotFound", "not found")
+        if any(obj["metadata"][name] != stored["metadata"][name] for name in ("uid", "resourceVersion")):
+            raise kube_error(f"PUT {kind.plural}", 409, "Conflict", "the object has been modified")
+        self.replaced.append(kind)
+        self.beside[kind] = merged(copy.deepcopy(obj), self.mutations.get(kind, {}))
+        return self._stamp(self.beside[kind])
 
     async def delete(
         self, kind: ApiResource, namespace: str, name: str, uid: str, resource_version: str | None = None
@@ -215,7 +222,7 @@ class World:
 
     def __init__(self, sandbox: Json, config: Config = CONFIG) -> None:
         """Have a cluster with this Sandbox."""
-        self.config = config
+        self.config, self.schemas = config, StatusSchemas()
         self.kube, self.executor = self.make_kube(sandbox), FakeExecutor()
         self.operator_restarts()
 
@@ -231,6 +238,7 @@ class World:
             client.Configuration(),
             kube=cast("KubeClient", self.kube),
             executor=cast("Executor", self.executor),
+            schemas=self.schemas,
         )
         caches = self.operator.caches
         self.sandboxes, self.pods, self.pool_store, self.children = (

@@ -111,8 +111,7 @@ class PoolKube(FakeKube):
         return copy.deepcopy(self.all_pods[name])
 
     async def patch(self, kind: ApiResource, namespace: str, name: str, patch: Json) -> Json:
-        if kind is not PODS:
-            return await super().patch(kind, namespace, name, patch)
+        assert kind is PODS
         self.before_patch()
         pod = await self.get(kind, namespace, name)
         if patch["metadata"]["uid"] != pod["metadata"]["uid"]:

@@ -80,17 +80,79 @@ async def test_a_foreign_service_with_our_label_is_told_of_and_left_alone(owner:
     assert world.kube.beside[SERVICES] == service
 
 
-async def test_a_service_that_somebody_changed_is_changed_back() -> None:
+ALLOCATED = {"clusterIPs": ["None"], "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
+DEFAULTED = {"type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster"}
+
+
+async def with_service() -> tuple[World, Json]:
+    """Return a cluster with a ready Sandbox, and its Service with the fields that the API server adds."""
     world = world_of(ports=PORTS)
     await becomes_ready(world)
-    desired = render_service(make_sandbox(make_spec(ports=PORTS)))
-    assert desired is not None
-    changed = world.kube.beside[SERVICES]
-    changed["spec"] |= {"selector": {"caisson.dev/sandbox": "other", "app": "theirs"}, "ports": [{"port": 1}]}
-    world.kube._stamp(changed)
+    service = world.kube.beside[SERVICES]
+    service["spec"] |= ALLOCATED | DEFAULTED
+    world.kube._stamp(service)
     world.watches_deliver()
     await world.reconcile()
-    assert world.kube.beside[SERVICES]["spec"] == desired["spec"]
+    assert world.kube.replaced == []
+    return world, service
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ports": [{"name": "theirs", "port": 1}]},
+        {"selector": {"caisson.dev/sandbox": "demo", "app.kubernetes.io/managed-by": "caisson", "app": "theirs"}},
+        {"ports": [], "externalIPs": ["192.0.2.1"], "sessionAffinity": "ClientIP"},
+    ],
+    ids=str,
+)
+async def test_a_changed_service_is_replaced(change: Json) -> None:
+    world, service = await with_service()
+    desired = render_service(make_sandbox(make_spec(ports=PORTS)))
+    assert desired is not None
+    service["spec"] |= change
+    service["metadata"] |= {"annotations": {"example.com/theirs": "x"}, "managedFields": [{"manager": "kubectl"}]}
+    world.kube._stamp(service)
+    world.watches_deliver()
+    await world.reconcile()
+    written = world.kube.beside[SERVICES]
+    assert written["spec"] == ALLOCATED | desired["spec"], "the API server rejects other allocated fields"
+    assert written["metadata"]["annotations"] == {"example.com/theirs": "x"}
+    assert written["metadata"]["uid"] == service["metadata"]["uid"]
+    assert written["metadata"]["ownerReferences"][0]["uid"] == UID
+    assert "managedFields" not in written["metadata"]
+
+
+async def test_a_conflict_waits_for_the_informer() -> None:
+    world, service = await with_service()
+    service["spec"]["ports"] = []
+    world.kube._stamp(service)
+    world.watches_deliver()
+
+    def write_first() -> None:
+        world.kube._stamp(world.kube.beside[SERVICES])
+
+    world.kube.before_replace = write_first
+    await world.reconcile(3)
+    assert world.kube.replaced == []
+    assert world.condition() == ("True", Reason.READY)
+    assert world.reconciler._records[KEY].streaks[ChildKind.SERVICE].count == 0
+    world.kube.before_replace = lambda: None
+    world.watches_deliver()
+    await world.reconcile()
+    assert world.kube.replaced == [SERVICES]
+
+
+@pytest.mark.parametrize("change", [{"uid": "foreign"}, {"ownerReferences": []}], ids=str)
+async def test_a_foreign_object_is_not_replaced(change: Json) -> None:
+    world, service = await with_service()
+    service["spec"]["ports"] = []
+    world.kube._stamp(service)
+    world.watches_deliver()
+    # The store does not have this version yet.
+    service["metadata"] |= change
+    await world.reconcile(2)
+    assert world.kube.replaced == []
 
 
 async def test_a_write_of_a_quota_that_came_between_is_tried_again() -> None:

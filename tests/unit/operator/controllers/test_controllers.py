@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from caisson.api.crd.structural_schema import structural_schema
 from caisson.api.reasons import Reason
 from caisson.api.status.pool import SandboxPoolStatus
 from caisson.api.status.sandbox import SandboxStatus
@@ -12,6 +13,7 @@ from caisson.controllers.status_writer import readable_status, stored_status
 from caisson.kube.errors import KubeError, KubeUnreachable, kube_error
 from caisson.kube.store import Store
 from caisson.model.errors import CaissonError
+from caisson.status.patch import StatusSchemas
 from tests.unit.operator.builders import make_sandbox, make_spec, raw_sandbox
 from tests.unit.operator.fakes import KEY, KILLED_ANSWER, READY_ANSWER, UNREACHABLE, World, becomes_ready
 
@@ -302,6 +304,19 @@ def test_a_pod_that_lost_our_label_and_has_it_again_is_seen_again() -> None:
     store.put(thing(5))
     store.remove(thing(6))
     assert store.put(thing(7))
+
+
+async def test_a_status_field_that_the_crd_lacks_is_not_written(world: World) -> None:
+    schema = structural_schema(SandboxStatus)
+    del schema["properties"]["startup"]
+    world.schemas = StatusSchemas(sandboxes=schema)
+    world.operator_restarts()
+    await becomes_ready(world)
+    written = len(world.kube.status_writes)
+    await world.reconcile(3)
+    assert len(world.kube.status_writes) == written
+    assert world.condition() == ("True", Reason.READY)
+    assert not any("startup" in patch for patch in world.kube.status_writes)
 
 
 async def test_a_status_field_that_an_older_crd_prunes_is_not_written_in_a_loop(world: World) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from caisson.api.reasons import Reason
 from caisson.kube.errors import KubeError, KubeUnreachable, kube_error
+from caisson.kube.informer import Listing
 from caisson.kube.rejection import rejection_reason
 from caisson.pod.status import pod_running_condition
 from tests.unit.operator.builders import make_pod, make_sandbox, raw_sandbox
@@ -14,7 +15,7 @@ async def test_the_guard_is_proven_before_the_first_pod_and_remembered() -> None
     world = World(raw_sandbox(make_sandbox()))
     await world.reconcile(2)
     world.kube.pod = None
-    list(world.pods.listing(None).end("1000"))
+    list(Listing(world.pods, None).end("1000"))
     await world.reconcile(2)
     assert world.kube.pods_created == 2
     assert world.kube.guard_asked == 1

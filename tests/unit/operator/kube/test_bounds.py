@@ -14,6 +14,7 @@ from caisson.api.reasons import Reason
 from caisson.api.spec.sandbox import SandboxSpec
 from caisson.config.model import Config
 from caisson.kube.budget import Budget
+from caisson.kube.informer import Listing
 from caisson.kube.store import Store
 from caisson.kube.watch_lines import TooLong, bounded_lines, read_prefix
 from caisson.model.key import (
@@ -238,7 +239,7 @@ def test_an_object_without_a_name_is_reported_once_and_keeps_a_list_from_pruning
     nameless = stub_of({"metadata": {"annotations": {}}}, "Pod", Reason.OBJECT_TOO_LARGE, 5, is_complete=False)
     with capture_logs() as logs:
         for version in ("10", "11"):
-            listing = store.listing(None)
+            listing = Listing(store, None)
             assert list(listing.take({"type": "ADDED", "object": nameless})) == []
             assert list(listing.end(version)) == []
     assert readable(store) == {"a"}
@@ -481,7 +482,7 @@ def test_bytes_are_given_back_by_changes_deletions_and_lists() -> None:
     assert held.budget.bytes == empty
     held.store.put(obj("a", 4, size=50))
     assert held.budget.bytes == small
-    list(held.store.listing(None).end("9"))
+    list(Listing(held.store, None).end("9"))
     assert held.budget.bytes == empty
 
 

@@ -23,8 +23,9 @@ from caisson.kube.errors import (
     KubeUnreachable,
     NotFound,
 )
+from caisson.kube.informer import replace_from_list
 from caisson.kube.resources import PODS
-from caisson.kube.store import Store, replace_from_list
+from caisson.kube.store import Store
 from caisson.model.errors import CaissonError
 from caisson.model.key import OwnerKey, owner_key
 from caisson.model.unreadable import has_unknown_owner, is_unreadable, size_of
@@ -412,6 +413,30 @@ class Pages:
         metadata = {"resourceVersion": "7"} | ({"continue": str(start + limit)} if rest else {})
         body = json.dumps({"items": page, "metadata": metadata}).replace("<", "\\u003c")
         return web.Response(text=body, content_type="application/json")
+
+
+async def listed_metadata(server: Pages) -> list[str]:
+    """Return what a list of metadata consists of."""
+    async with served(server.answer) as kube:
+        items = [item async for item in kube.list_metadata(PODS, None)]
+    assert all(isinstance(item, ListEnd) or set(item) == {"metadata"} for item in items)
+    return [f"end {item.version}" if isinstance(item, ListEnd) else item["metadata"]["name"] for item in items]
+
+
+async def test_metadata_is_listed_by_the_page() -> None:
+    server = Pages([pod(str(number), size=10_000) for number in range(1200)], answering(500, "{}"))
+    assert await listed_metadata(server) == [*map(str, range(1200)), "end 7"]
+    assert server.limits == [200] * 6
+    assert server.watch_lists == 0
+
+
+async def test_a_page_of_metadata_that_is_too_large_is_halved() -> None:
+    pods = [pod(str(number)) for number in range(3)]
+    for obj in pods:
+        obj["metadata"]["annotations"] = {"a": "x" * 5 * 2**20}
+    server = Pages(pods, answering(500, "{}"))
+    assert await listed_metadata(server) == ["0", "1", "2", "end 7"]
+    assert server.limits[-3:] == [1, 1, 1]
 
 
 FORBIDDEN = json.dumps({"reason": "Invalid", "message": "sendInitialEvents is forbidden for watch"})

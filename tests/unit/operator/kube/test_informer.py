@@ -13,15 +13,12 @@ from caisson.api.reasons import Reason
 from caisson.controllers import rereader
 from caisson.controllers.rereader import Rereader
 from caisson.kube import informer as objectwatch
-from caisson.kube import resync
 from caisson.kube.budget import Budget
 from caisson.kube.client import KubeClient, ListEnd, ListItem
 from caisson.kube.errors import AnswerTooLarge, KubeUnreachable, kube_error
 from caisson.kube.informer import Informer
-from caisson.kube.resources import PODS, SANDBOXES, ApiResource
-from caisson.kube.resync import Resync
+from caisson.kube.resources import PODS, ApiResource
 from caisson.kube.store import Store
-from caisson.model.errors import CaissonError
 from caisson.model.key import Key
 from caisson.model.unreadable import is_unreadable, stub_of
 from caisson.telemetry.health import Health
@@ -105,7 +102,6 @@ async def until(holds: Callable[[], object], task: asyncio.Task[None]) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the pauses after a failure short."""
     monkeypatch.setattr(objectwatch, "INFORMER_RETRY_CEILING_SECONDS", 0.01)
-    monkeypatch.setattr(resync, "LIST_RETRY_SECONDS", 0.01)
 
 
 def watching(server: Scripted, store: Store, changed: list[str]) -> tuple[Informer, asyncio.Task[None]]:
@@ -190,16 +186,6 @@ async def test_no_answer_ends_a_watch(surprise: Json | Exception) -> None:
     store = Store()
     _, task = watching(server, store, [])
     await until(lambda: names(store) == {"a": False}, task)
-
-
-@pytest.mark.parametrize("surprise", [KeyError("items"), RecursionError(), CaissonError("no")], ids=repr)
-async def test_no_answer_ends_the_lists_of_sandboxes(surprise: Exception) -> None:
-    server = Scripted([[surprise], [event("a"), ListEnd("6")]], [])
-    store = Store()
-    lists = Resync(cast("KubeClient", server), SANDBOXES, None, store, lambda _: None, 300)
-    task = asyncio.create_task(lists.run())
-    await until(lists.synced.is_set, task)
-    assert names(store) == {"a": False}
 
 
 # What was dropped for lack of room

@@ -6,6 +6,7 @@ import pytest
 
 from caisson.api.reasons import Reason
 from caisson.kube.budget import Budget
+from caisson.kube.informer import Listing
 from caisson.kube.store import HistoryChanged, Store
 from caisson.model.key import Key
 from caisson.model.unreadable import is_unreadable, stub_of
@@ -16,7 +17,7 @@ Json = dict[str, Any]
 
 def take_list(store: Store, objs: list[Json], version: str, within: str | None) -> list[Json]:
     """Bring a store in line with a list, and return what changed, or went."""
-    listing = store.listing(within)
+    listing = Listing(store, within)
     changed = [result for obj in objs for result in listing.take({"type": "ADDED", "object": obj})]
     return [*changed, *listing.end(version)]
 
@@ -38,6 +39,24 @@ def test_what_was_deleted_is_not_brought_back_by_a_late_answer() -> None:
     assert store.put(thing(7, uid="another"))
     assert not store.remove(thing(6))
     assert store.get(Key("n", "x")) == thing(7, uid="another")
+
+
+def test_an_older_version_of_a_deleted_object_is_rejected() -> None:
+    store = Store()
+    assert not store.remove(thing(6)), "the deletion may arrive first"
+    assert not store.put(thing(5))
+    assert not store.put(thing(6))
+    assert store.get(Key("n", "x")) is None
+    # An object that only lost its label comes back with a newer version.
+    assert store.put(thing(7))
+
+
+def test_a_list_leaves_a_tombstone() -> None:
+    store = Store()
+    store.put(thing(5))
+    assert take_list(store, [], "20", None) == [thing(5)]
+    assert not store.put(thing(20))
+    assert store.get(Key("n", "x")) is None
 
 
 def test_the_answer_to_a_write_brings_nothing_back() -> None:
