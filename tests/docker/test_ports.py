@@ -66,7 +66,7 @@ def test_a_foreign_service_of_that_name_is_told_of_and_left_alone(kubectl: Kubec
     kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo"}, "spec": foreign})
     kubectl.sandbox("demo", docker={"enabled": False}, ports=WEB)
     status = kubectl.until_reason("demo", "ServiceRejected")
-    assert "the Service demo is owned by nobody" in condition(status, "Ready")["message"]
+    assert "the Service demo has no owner" in condition(status, "Ready")["message"]
     assert condition(status, "PodRunning")["status"] == "True"
     assert kubectl.get("service", "demo")["spec"]["selector"] == {"app": "somebody"}
 

@@ -51,7 +51,7 @@ def test_a_claim_of_somebody_else_is_told_of_and_left_alone(kubectl: Kubectl) ->
     kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
     kubectl.sandbox("demo", docker={"storage": CLAIM})
     status = kubectl.until_reason("demo", "VolumeClaimRejected")
-    assert "demo-docker is owned by nobody" in condition(status, "Ready")["message"]
+    assert "demo-docker has no owner" in condition(status, "Ready")["message"]
     assert not kubectl.exists("pod", "demo")
     kubectl("delete", "pvc", "demo-docker")
     kubectl.until_ready("demo")

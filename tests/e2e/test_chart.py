@@ -201,7 +201,7 @@ def test_what_only_the_operator_can_refuse_leaves_the_one_that_runs(release: Rel
     with pytest.raises(HelmError):
         release.upgrade(*wrong, options=("--timeout", "20s"))
     said = release.system("logs", "-l", "app.kubernetes.io/name=caisson", "--tail=-1", "--prefix")
-    assert "defaultSeconds (7200) is above maximumSeconds (3600)" in said
+    assert "defaultSeconds (7200) exceeds maximumSeconds (3600)" in said
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo")
 

@@ -73,7 +73,7 @@ def test_one_that_expires_is_told_of_ahead_once_and_suspended_until_its_life_is_
     operator.kill_operator()
     operator.start_operator()
     status = kubectl.until_reason("demo", "Suspended")
-    assert "longer spec.lifetime.ttlSeconds" in condition(status, "Ready")["message"]
+    assert "raise spec.lifetime.ttlSeconds" in condition(status, "Ready")["message"]
     assert status["suspension"]["reason"] == "Lifetime"
     assert told(kubectl, "demo").count("ExpiresSoon") == 1
     assert status["expiresAt"] in kubectl("get", "sbx", "demo", "-o", "wide")

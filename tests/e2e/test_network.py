@@ -64,7 +64,7 @@ def test_an_allow_over_a_metadata_address_is_told_and_gets_no_pod(kubectl: Kubec
     kubectl.sandbox("demo", network={"allow": [{"cidr": "169.254.0.0/16"}]}, **PLAIN)
     status = kubectl.until_reason("demo", "EgressNotAllowed")
     message = condition(status, "Ready")["message"]
-    assert "spec.network.allow[0].cidr: 169.254.0.0/16 covers 169.254.169.254, a metadata address" in message
+    assert "spec.network.allow[0].cidr: 169.254.0.0/16 contains the metadata address 169.254.169.254" in message
     assert not kubectl.exists("pod", "demo")
     kubectl.sandbox("demo", network={"allow": [{"cidr": "169.254.20.10/32"}]}, **PLAIN)
     kubectl.until_ready("demo")
@@ -88,7 +88,7 @@ def test_a_foreign_policy_of_that_name_is_told_of_and_left_alone(kubectl: Kubect
     kubectl.apply({"apiVersion": "networking.k8s.io/v1"} | body)
     kubectl.sandbox("demo", **PLAIN)
     status = kubectl.until_reason("demo", "NetworkPolicyRejected")
-    assert "the NetworkPolicy demo is owned by nobody" in condition(status, "Ready")["message"]
+    assert "the NetworkPolicy demo has no owner" in condition(status, "Ready")["message"]
     assert kubectl.get("networkpolicy", "demo")["spec"] == foreign
     assert not kubectl.exists("pod", "demo")
     kubectl("delete", "networkpolicy", "demo")

@@ -8,7 +8,7 @@ from tests.e2e.kubectl import Kubectl, Refused, condition
 
 LIMITS_1GI = {"limits": {"memory": "1Gi"}}
 REFUSED = {
-    "no-image": ({"image": None}, "set image, or poolRef"),
+    "no-image": ({"image": None}, "set image or poolRef"),
     "runtime-class-name": ({"runtimeClassName": "Not A Name"}, "spec.runtimeClassName"),
     "profile": ({"docker": {"profile": "Fast"}}, 'supported values: "GVisor", "Bare"'),
     "version-of-the-image": ({"docker": {"from": "Image", "version": "26"}}, "remove it, or set from: Toolbox"),
@@ -18,31 +18,31 @@ REFUSED = {
         {"resources": LIMITS_1GI, "docker": {"storage": {"memory": {"sizeLimit": "2Gi"}}}},
         "spec.docker.storage.memory.sizeLimit",
     ),
-    "args-for-nothing": ({"args": ["x"]}, "set command, or entrypoint: Image"),
-    "two-commands": ({"command": ["x"], "entrypoint": "Image"}, "remove command, or entrypoint: Image"),
+    "args-for-nothing": ({"args": ["x"]}, "set command or entrypoint: Image"),
+    "two-commands": ({"command": ["x"], "entrypoint": "Image"}, "remove command or entrypoint: Image"),
     "reserved-variable": ({"env": [{"name": "CAISSON_POD_UID", "value": "x"}]}, "choose another name"),
     "variable-twice": ({"env": [{"name": "A"}, {"name": "A"}]}, "Duplicate value"),
     "idle-without-docker": (
         {"lifetime": {"idleSeconds": 60}, "docker": {"enabled": False}},
-        "remove it, or docker.enabled: false",
+        "remove it, or remove docker.enabled: false",
     ),
     "timeout": ({"docker": {"startTimeoutSeconds": 0}}, "spec.docker.startTimeoutSeconds"),
     "quantity": ({"resources": {"limits": {"memory": "much"}}}, "spec.resources.limits.memory"),
-    "negative-amount": ({"resources": {"limits": {"cpu": "-1"}}}, "an amount must be above 0"),
+    "negative-amount": ({"resources": {"limits": {"cpu": "-1"}}}, "an amount must be greater than 0"),
     "requests-above-limits": (
         {"resources": {"limits": {"memory": "1Gi"}, "requests": {"memory": "2Gi"}}},
         "spec.resources.requests.memory",
     ),
-    "too-little-memory": ({"resources": {"limits": {"memory": "1Mi"}}}, "raise limits.memory"),
+    "too-little-memory": ({"resources": {"limits": {"memory": "1Mi"}}}, "set limits.memory to 32Mi"),
     "too-large-a-size": ({"docker": {"storage": {"memory": {"sizeLimit": "100Ei"}}}}, "from 1Mi to 16Ti"),
     "short-flag-of-the-profile": ({"docker": {"flags": ["-Dp/tmp/x"]}}, "remove them, or set profile: Bare"),
-    "flag-that-starts-nothing": ({"docker": {"flags": ["--version"]}}, "dockerd starts nothing"),
+    "flag-that-starts-nothing": ({"docker": {"flags": ["--version"]}}, "dockerd exits immediately"),
     "nul": ({"command": ["a\x00b"]}, "spec.command"),
     "range-with-host-bits": ({"network": {"allow": [{"cidr": "10.0.0.1/8"}]}}, "write it as in 10.0.0.0/8"),
     "no-range": ({"network": {"allow": [{"cidr": "::ffff:10.0.0.0/104"}]}}, "spec.network.allow[0].cidr"),
     "ports-backwards": (
         {"network": {"allow": [{"cidr": "10.0.0.0/8", "ports": [{"port": 9, "endPort": 8}]}]}},
-        "endPort must not be below port",
+        "endPort must not be less than port",
     ),
     "unknown-field": ({"docker": {"privileged": True}}, 'unknown field "spec.docker.privileged"'),
 }
@@ -57,7 +57,7 @@ def test_the_api_server_refuses_with_field_and_fix(kubectl: Kubectl, spec: dict[
 
 @pytest.mark.parametrize("name", ["with.dots", "a" * 53])
 def test_a_name_must_do_for_the_pod_too(kubectl: Kubectl, name: str) -> None:
-    with pytest.raises(Refused, match="names pods too"):
+    with pytest.raises(Refused, match="part of pod names"):
         kubectl.sandbox(name)
 
 

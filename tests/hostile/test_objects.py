@@ -150,7 +150,7 @@ def test_a_policy_of_its_name_that_is_too_large_is_reported_and_left_alone(clust
     ids=["command", "args", "flags"],
 )
 def test_arguments_are_bounded_in_all(arena: Kubectl, field: str, docker: Json, spec: Json) -> None:
-    with pytest.raises(Refused, match=rf"{field}: .* characters in all: "):
+    with pytest.raises(Refused, match=rf"{field}: .* characters in total: "):
         arena.sandbox("long-arguments", docker=docker, **spec)
 
 

@@ -127,8 +127,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "env-many": ({"env": [{"name": f"A{n}", "value": ""} for n in range(129)]}, "spec.env"),
     "command-nul": ({"command": ["a\x00b"]}, "spec.command[0]"),
     "flag-nul": ({"docker": {"flags": ["--label=a\x00"]}}, "spec.docker.flags[0]"),
-    "flag-owned": ({"docker": {"flags": ["--exec-root=/evil"]}}, "set by the GVisor profile"),
-    "flag-owned-short": ({"docker": {"flags": ["-Dp/evil"]}}, "set by the GVisor profile"),
+    "flag-owned": ({"docker": {"flags": ["--exec-root=/evil"]}}, "the GVisor profile sets"),
+    "flag-owned-short": ({"docker": {"flags": ["-Dp/evil"]}}, "the GVisor profile sets"),
     "version": ({"docker": {"version": "26; reboot"}}, "spec.docker.version"),
     "runtime-class": ({"runtimeClassName": "../runc"}, "spec.runtimeClassName"),
     "secret": ({"imagePullSecrets": [{"name": "../token"}]}, "spec.imagePullSecrets[0].name"),
@@ -137,12 +137,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "time": ({"docker": {"startTimeoutSeconds": 10**9}}, "spec.docker.startTimeoutSeconds"),
     "lifetime": ({"lifetime": {"ttlSeconds": -1}}, "spec.lifetime.ttlSeconds"),
     "idle-at-once": ({"lifetime": {"idleSeconds": 1}}, "spec.lifetime.idleSeconds"),
-    "idle-unseen": ({"lifetime": {"idleSeconds": 60}, "docker": {"enabled": False}}, "lifetime.idleSeconds is watched"),
+    "idle-unseen": ({"lifetime": {"idleSeconds": 60}, "docker": {"enabled": False}}, "measures lifetime.idleSeconds"),
     "capabilities": ({"securityContext": {"privileged": True}}, "securityContext"),
     "volumes": ({"volumes": [{"hostPath": {"path": "/"}}]}, "volumes"),
     "volume-host-path": ({"volumes": [MOUNT | {"hostPath": {"path": "/"}}]}, "hostPath"),
-    "volume-of-two-kinds": ({"volumes": [MOUNT | {"configMap": {"name": "sandbox-a"}}]}, "set exactly one of them"),
-    "volume-of-no-kind": ({"volumes": [{"name": "v", "mountPath": "/v"}]}, "set exactly one of them"),
+    "volume-of-two-kinds": ({"volumes": [MOUNT | {"configMap": {"name": "sandbox-a"}}]}, "has exactly one source"),
+    "volume-of-no-kind": ({"volumes": [{"name": "v", "mountPath": "/v"}]}, "has exactly one source"),
     **{
         f"mount-{number}": ({"volumes": [MOUNT | {"mountPath": path}]}, "spec.volumes[0]")
         for number, path in enumerate(

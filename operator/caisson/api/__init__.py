@@ -1,1 +1,1 @@
-"""The public API: resources, condition types and reasons, and the CRD made from them. Pure descriptions."""
+"""The public API: resources, condition types, reasons, and the CRDs that are generated from them. Pure."""

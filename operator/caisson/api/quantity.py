@@ -1,4 +1,4 @@
-"""Kubernetes' resource quantities, as numbers."""
+"""Parsing of Kubernetes resource quantities."""
 
 import re
 from decimal import Decimal
@@ -28,9 +28,9 @@ _QUANTITY = re.compile(
 
 
 def parse_quantity(value: str | int) -> Decimal:
-    """Turn a quantity (`500m`, `2Gi`, `1e3`, 3) into a number of its base unit (cores, bytes).
+    """Convert a quantity (`500m`, `2Gi`, `1e3`, 3) to a number of its base unit (cores, bytes).
 
-    Raises ValueError, naming the value, when it is not a quantity.
+    Raises ValueError, which names the value, if it is not a quantity.
     """
     match = _QUANTITY.fullmatch(str(value))
     if match is None:

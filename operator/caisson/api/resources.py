@@ -1,4 +1,4 @@
-"""The resources Sandbox and SandboxPool as a whole: metadata, spec and status."""
+"""The Sandbox and SandboxPool resources: metadata, spec and status."""
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from caisson.api.types import ApiModel, Time
 
 
 class ObjectMeta(ApiModel):
-    """The part of a Sandbox's metadata that the operator reads."""
+    """The metadata that the operator reads."""
 
     name: str
     namespace: str
@@ -23,7 +23,7 @@ class ObjectMeta(ApiModel):
 
 
 class SandboxPool(ApiModel):
-    """Sandboxes that are started before somebody wants one, each with a Docker daemon that answers."""
+    """A pool of sandboxes that are ready before a Sandbox claims them."""
 
     metadata: ObjectMeta
     spec: SandboxPoolSpec

@@ -1,4 +1,4 @@
-"""The base of every API model, the field types that the models share, and the API group."""
+"""The base class of the API models, the field types that they share, and the API group."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from caisson.api.quantity import parse_quantity
 class ApiModel(BaseModel):
     """A part of a resource: immutable, snake_case in Python, camelCase on the wire.
 
-    Unknown fields are ignored, because a newer API server may store fields that this operator does not know.
+    Unknown fields are ignored, because a newer Caisson may have stored fields that this operator does not have.
     """
 
     model_config = ConfigDict(
@@ -30,9 +30,10 @@ def rules(*validations: dict[str, str]) -> dict[str, Any]:
 
 
 def rule(expression: str, message: str, *, field_path: str | None = None) -> dict[str, str]:
-    """One CEL rule: what must hold, and the message, naming the field and the fix, when it does not.
+    """Return a CEL rule. The message names the field and the fix.
 
-    `field_path` is relative to where the rule stands (`.docker.version`) and names the field in the API server's error.
+    `field_path` is relative to the model or field that the rule is attached to (for example `.docker.version`). The
+    API server's error names it.
     """
     validation = {"rule": expression, "message": message}
     return validation if field_path is None else validation | {"fieldPath": field_path}
@@ -48,7 +49,7 @@ Quantity = Annotated[
     AfterValidator(_check_quantity),
     Field(
         json_schema_extra={
-            # What Kubernetes itself publishes for a resource.Quantity, plus the bounds that CEL needs.
+            # The schema that Kubernetes publishes for resource.Quantity, plus the bounds that CEL requires.
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": True,
             "maxLength": 32,
@@ -59,20 +60,20 @@ Quantity = Annotated[
         },
     ),
 ]
-"""An amount as Kubernetes writes it (`500m`, `2Gi`, `3`)."""
+"""A quantity as in Kubernetes (`500m`, `2Gi`, `3`)."""
 
 
-def most_characters(field: str, most: int, fix: str = "put what is long into a file of the image") -> dict[str, Any]:
-    """Attach the rule that the strings of a list field have at most so many characters together.
+def most_characters(field: str, most: int, fix: str = "move long values to a file in the image") -> dict[str, Any]:
+    """Attach a rule that limits the total number of characters in a list of strings.
 
-    It stands at the list, so that a list that an older CRD let in stays valid for as long as it does not change.
+    The rule is attached to the list, so that ratcheting keeps a stored list valid until it changes.
     """
-    message = f"{field} has more than {most} characters in all: {fix}"
+    message = f"{field} has more than {most} characters in total: {fix}"
     return rules(rule(f"self.map(s, s.size()).sum() <= {most}", message))
 
 
 NO_NUL = r"^[^\x00]*$"
-"""What an argument or a variable of the environment may be."""
+"""Pattern of an argument or the value of an environment variable."""
 
 SIZE = Field(
     json_schema_extra=rules(

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions, made from the models."""
+"""The CustomResourceDefinitions, generated from the models."""
 
 from typing import Any
 
@@ -21,8 +21,8 @@ def sandbox_crd() -> Schema:
         _name_rule(MAX_NAME_LENGTH),
         rule(
             "!has(self.spec.ports) || self.spec.ports.size() == 0 || self.metadata.name.matches('^[a-z]')",
-            "metadata.name names the Service of spec.ports too, which must begin with a letter: choose another"
-            " name, or leave out spec.ports",
+            "the Service of spec.ports has the name in metadata.name, which must therefore begin with a letter: choose"
+            " another name, or remove spec.ports",
             field_path=".metadata.name",
         ),
     )
@@ -35,7 +35,7 @@ def pool_crd() -> Schema:
     template = spec["properties"]["template"]
     template["properties"]["spec"] = _without_defaults(template["properties"]["spec"])
     schema = _object(
-        "Sandboxes that are started before somebody wants one, each with a Docker daemon that answers.",
+        "A pool of sandboxes that are ready before a Sandbox claims them.",
         spec,
         structural_schema(SandboxPoolStatus),
         _name_rule(pool.MAX_NAME_LENGTH),
@@ -49,7 +49,7 @@ def pool_crd() -> Schema:
 
 
 def _without_defaults(spec: Schema) -> Schema:
-    """Leave it to the operator to fill in what is not set at the top, so that rules can tell that it is not."""
+    """Remove the defaults of top-level fields, so that CEL rules can detect unset fields. The operator sets them."""
     properties = {
         name: {key: value for key, value in field.items() if key != "default"}
         for name, field in spec["properties"].items()
@@ -60,7 +60,7 @@ def _without_defaults(spec: Schema) -> Schema:
 def _name_rule(longest: int) -> dict[str, str]:
     return rule(
         f"self.metadata.name.size() <= {longest} && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-        f"metadata.name names pods too: use at most {longest} lower-case letters, digits and dashes",
+        f"metadata.name is part of pod names: use at most {longest} lower-case letters, digits and dashes",
         field_path=".metadata.name",
     )
 
@@ -73,7 +73,7 @@ def _object(description: str, spec: Schema, status: Schema, *validations: dict[s
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            # Declared, so that a rule may name it in its fieldPath.
+            # A rule can name the field in its fieldPath only if the schema declares it.
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": spec,
             "status": status,

@@ -15,7 +15,7 @@ SANDBOX_COLUMNS: list[dict[str, Any]] = [
         "name": "Startup-ms",
         "type": "integer",
         "jsonPath": ".status.docker.readyAfterMilliseconds",
-        "description": "From the start of dockerd to the first `docker info` that succeeded, in milliseconds.",
+        "description": "Time from the start of dockerd to the first successful `docker info`, in milliseconds.",
     },
     {"name": "Restarts", "type": "integer", "jsonPath": ".status.docker.restarts"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
@@ -25,7 +25,7 @@ SANDBOX_COLUMNS: list[dict[str, Any]] = [
     {"name": "IP", "type": "string", "jsonPath": ".status.podIP", "priority": 1},
     {"name": "Storage", "type": "string", "jsonPath": ".status.docker.storageDriver", "priority": 1},
     {"name": "Image", "type": "string", "jsonPath": ".spec.image", "priority": 1},
-    # Of a date kubectl prints the age, and none for what is yet to come.
+    # kubectl prints a date as an age, and nothing for a date in the future.
     {"name": "Expires", "type": "string", "jsonPath": ".status.expiresAt", "priority": 1},
 ]
 
@@ -38,7 +38,7 @@ POOL_COLUMNS: list[dict[str, Any]] = [
         "name": "Oldest",
         "type": "date",
         "jsonPath": ".status.oldestReadySince",
-        "description": "For how long the oldest of those that can be taken has been waiting.",
+        "description": "Time since which the oldest claimable sandbox has been ready.",
     },
     {"name": "Last-Failure", "type": "string", "jsonPath": ".status.lastFailure.reason"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},

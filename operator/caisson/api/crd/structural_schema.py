@@ -1,8 +1,8 @@
-"""From pydantic models to a structural schema, the subset of OpenAPI v3 that a CRD may use.
+"""Converts pydantic models to structural schemas, the subset of OpenAPI v3 that a CRD may use.
 
 A structural schema has no `$ref`, no unions and no titles (see "Specifying a structural schema" in the Kubernetes
-documentation). The input is what pydantic makes of the models of `caisson.api`; whatever it makes that has no
-counterpart in a structural schema is an error here rather than at the API server.
+documentation). The input is the JSON schema that pydantic generates for the models of `caisson.api`. A construct
+without a structural counterpart raises an error here, before the API server rejects the CRD.
 """
 
 import textwrap
@@ -20,11 +20,11 @@ _COPIED = (
 
 
 class SchemaError(Exception):
-    """A model uses something that a structural schema can't say. The message names where."""
+    """A model uses a construct that has no structural schema. The message names the field."""
 
 
 def structural_schema(model: type[BaseModel]) -> Schema:
-    """Return the structural schema of a model. Raises SchemaError when there is none."""
+    """Return the structural schema of a model. Raises SchemaError if there is none."""
     document = model.model_json_schema(by_alias=True, mode="validation")
     return _convert(document, document.get("$defs", {}), model.__name__)
 
@@ -42,10 +42,10 @@ def _convert(node: Schema, definitions: dict[str, Schema], path: str) -> Schema:
     if "const" in node:
         result["enum"] = [node["const"]]
     if result.get("type") == "object" and "default" in result:
-        # The API server descends into a defaulted object only if it is there; its fields then default themselves.
+        # The API server sets the defaults of the fields of an object only if the object exists.
         result["default"] = {}
     if result.get("default") == []:
-        # An absent list and an empty one mean the same; a default would only fill up every stored object.
+        # An absent list and an empty list are equivalent. A default would only enlarge every stored object.
         del result["default"]
     if "items" in node:
         result["items"] = _convert(node["items"], definitions, f"{path}[]")
@@ -58,7 +58,7 @@ def _convert(node: Schema, definitions: dict[str, Schema], path: str) -> Schema:
 
 
 def _inline(node: Schema, definitions: dict[str, Schema], path: str) -> Schema:
-    """Resolve references and `X | None`; what stands beside a reference (a field's docstring, default) wins."""
+    """Resolve references and `X | None`. Keys next to a reference, such as a field's docstring, take precedence."""
     if "$ref" in node:
         target = definitions[node["$ref"].removeprefix("#/$defs/")]
         rest = {key: value for key, value in node.items() if key != "$ref"}
@@ -73,5 +73,5 @@ def _inline(node: Schema, definitions: dict[str, Schema], path: str) -> Schema:
 
 
 def _one_paragraph(text: str) -> str:
-    """Undo the line breaks of the source, so that `kubectl explain` wraps by itself."""
+    """Join the lines of a docstring, because `kubectl explain` wraps lines."""
     return " ".join(textwrap.dedent(text).split())

@@ -1,4 +1,4 @@
-"""Whom a sandbox may talk to, and who may talk to it."""
+"""The network traffic that a sandbox may send and receive."""
 
 from enum import StrEnum
 from ipaddress import ip_network
@@ -11,7 +11,7 @@ from caisson.api.types import ApiModel, rule, rules
 
 
 class Egress(StrEnum):
-    """Whom a sandbox may talk to, beside what `allow` lists."""
+    """The destinations that a sandbox may connect to, in addition to `allow`."""
 
     RESTRICTED = "Restricted"
     OPEN = "Open"
@@ -19,7 +19,7 @@ class Egress(StrEnum):
 
 
 class Ingress(StrEnum):
-    """Who may talk to a sandbox's ports, beside other sandboxes."""
+    """The pods that may connect to a sandbox's ports, in addition to `sandboxes`."""
 
     CLOSED = "Closed"
     NAMESPACE = "Namespace"
@@ -27,11 +27,11 @@ class Ingress(StrEnum):
 
 
 def canonical_range(value: str) -> str:
-    """Return a range of addresses as there is one way to write it. Raises ValueError."""
+    """Return an address range in canonical notation. Raises ValueError."""
     try:
         return str(ip_network(value))
     except ValueError as error:
-        raise ValueError(f"{value!r} is not a range of addresses such as 10.0.0.0/8 or fd00::/8: {error}") from error
+        raise ValueError(f"{value!r} is not an address range such as 10.0.0.0/8 or fd00::/8: {error}") from error
 
 
 Cidr = Annotated[
@@ -39,35 +39,35 @@ Cidr = Annotated[
     Field(
         min_length=1,
         max_length=43,
-        # Python takes what Go does not: an address without a length, a mask for one, a zone.
+        # Python accepts notations that Go rejects: an address without a prefix length, a netmask, a zone.
         pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$",
         json_schema_extra=rules(
             rule(
                 "isCIDR(self) && cidr(self) == cidr(self).masked()",
-                "a range is the first address of a network and its length: write it as in 10.0.0.0/8 or fd00::/8",
+                "not an address range without host bits: write it as in 10.0.0.0/8 or fd00::/8",
             ),
         ),
     ),
     AfterValidator(canonical_range),
 ]
-"""A range of addresses, of IPv4 or IPv6."""
+"""An IPv4 or IPv6 address range in CIDR notation."""
 
 
 class EgressPort(ApiModel):
-    """A port, or a range of ports."""
+    """A port or a range of ports."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "!has(self.endPort) || self.endPort >= self.port",
-                "endPort must not be below port: raise it, or leave it out",
+                "endPort must not be less than port: raise it, or remove it",
                 field_path=".endPort",
             ),
         ),
     )
 
     port: Annotated[int, Field(ge=1, le=65535)]
-    """The port, or the first of a range."""
+    """The port, or the first port of a range."""
 
     end_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """The last port of a range."""
@@ -77,32 +77,32 @@ class EgressPort(ApiModel):
 
 
 class EgressRange(ApiModel):
-    """Addresses that a sandbox may talk to."""
+    """Addresses that a sandbox may connect to."""
 
     cidr: Cidr
-    """The range of addresses: `10.1.2.3/32`, `10.0.0.0/8`, `fd00::/8`. One that covers a metadata address, or a range
-    that the administrator denies, is refused."""
+    """Address range in CIDR notation: `10.1.2.3/32`, `10.0.0.0/8`, `fd00::/8`. A range that contains a metadata address
+    or a range that the administrator denies is rejected."""
 
     ports: Annotated[tuple[EgressPort, ...], Field(max_length=16)] = ()
-    """The ports; all of all protocols when empty."""
+    """Ports. If empty, all ports of all protocols are allowed."""
 
 
 class Network(ApiModel):
-    """Whom the sandbox may talk to, and who may talk to it: a NetworkPolicy, which the cluster's network plugin must
-    enforce. docs/network.md tells what each choice opens."""
+    """The network traffic that the sandbox may send and receive. Caisson creates a NetworkPolicy, which the cluster's
+    network plugin must enforce. docs/network.md describes the effect of each value."""
 
     egress: Egress = Egress.RESTRICTED
-    """Restricted: public addresses, and the cluster's name servers. Open: everything but what the administrator denies.
-    Closed: the cluster's name servers alone. The metadata addresses of clouds are in none of them. A change applies in
-    place."""
+    """Restricted: public addresses and the cluster's DNS servers. Open: everything except the ranges that the
+    administrator denies. Closed: only the cluster's DNS servers. No value allows the metadata addresses of clouds. A
+    change applies in place."""
 
     allow: Annotated[tuple[EgressRange, ...], Field(max_length=32)] = ()
-    """Addresses that it may talk to besides. A change applies in place."""
+    """Additional addresses that the sandbox may connect to. A change applies in place."""
 
     ingress: Ingress = Ingress.NAMESPACE
-    """Who may talk to spec.ports: nobody (Closed), pods of the same namespace (Namespace), pods of all namespaces
-    (Cluster). Pods of Sandboxes are not among them. A change applies in place."""
+    """The pods that may connect to spec.ports. Closed: none. Namespace: pods in the same namespace. Cluster: pods in
+    all namespaces. Pods of Sandboxes are always excluded; see `sandboxes`. A change applies in place."""
 
     sandboxes: bool = False
-    """true opens spec.ports to the Sandboxes of the same namespace that say true, too, and lets this one talk to
-    theirs. A change replaces the pod."""
+    """If true, this Sandbox and the other Sandboxes in the namespace that set true may connect to each other's
+    spec.ports. A change replaces the pod."""

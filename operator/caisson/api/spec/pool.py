@@ -1,4 +1,4 @@
-"""The SandboxPool resource, `caisson.dev/v1alpha1`: sandboxes that are started before somebody wants one."""
+"""The SandboxPool resource, `caisson.dev/v1alpha1`: sandboxes that start before a Sandbox claims them."""
 
 from typing import Annotated
 
@@ -11,46 +11,46 @@ PLURAL = "sandboxpools"
 KIND = "SandboxPool"
 
 MAX_NAME_LENGTH = 46
-"""A pod of a pool is named as the pool, with a dash and five characters; its name must be fit for a Sandbox."""
+"""The name of a pool pod is the pool's name, a dash and five characters. It must be a valid name for a Sandbox."""
 
 
 class PoolTemplate(ApiModel):
-    """What the sandboxes of a pool are like."""
+    """Template of the sandboxes in a pool."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "!has(self.spec.docker) || self.spec.docker.storage.type != 'PersistentVolumeClaim'",
-                "a claim belongs to one Sandbox, and a pool's pod to none yet: use type Memory or Disk",
+                "a PersistentVolumeClaim belongs to one Sandbox, but a pool pod has none: use type Memory or Disk",
                 field_path=".spec.docker.storage.type",
             ),
         ),
     )
 
     spec: SandboxTemplate
-    """Every field of a Sandbox's spec but poolRef, suspend and lifetime, which each Sandbox has for itself."""
+    """Spec of the sandboxes: every field of a Sandbox's spec except poolRef, suspend and lifetime."""
 
 
 class SandboxPoolSpec(ApiModel):
-    """What the user wants of a pool."""
+    """The desired state of a pool."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "!has(self.preload) || self.preload.size() == 0 || !has(self.template.spec.docker)"
                 " || self.template.spec.docker.enabled",
-                "images are pulled by Docker: remove preload, or set template.spec.docker.enabled: true",
+                "Docker pulls the images: remove preload, or set template.spec.docker.enabled: true",
                 field_path=".preload",
             ),
         ),
     )
 
     replicas: Annotated[int, Field(ge=0, le=500)] = 1
-    """How many sandboxes wait, ready, for a Sandbox that wants one. `kubectl scale` sets it."""
+    """Number of ready sandboxes that wait to be claimed. `kubectl scale` sets this field."""
 
     template: PoolTemplate
-    """What the sandboxes are like. A change replaces those that wait; one that a Sandbox has taken stays as it is."""
+    """Template of the sandboxes. A change replaces the unclaimed sandboxes; claimed sandboxes do not change."""
 
     preload: Annotated[tuple[Annotated[str, IMAGE], ...], Field(max_length=16)] = ()
-    """Images to pull into each before it counts as ready, so that the first `docker run` of one needs no pull. A change
-    replaces those that wait."""
+    """Images to pull into each sandbox before it is ready, so that the first `docker run` needs no pull. A change
+    replaces the unclaimed sandboxes."""

@@ -1,4 +1,4 @@
-"""The ports of a sandbox that others may reach by name."""
+"""The ports of a sandbox that are reachable by name."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -9,14 +9,14 @@ from caisson.api.types import ApiModel
 
 
 class Protocol(StrEnum):
-    """What a port speaks."""
+    """Protocol of a port."""
 
     TCP = "TCP"
     UDP = "UDP"
 
 
 class Port(ApiModel):
-    """A port of the sandbox: of a process in it, or one that a nested container publishes (`docker run -p`)."""
+    """A port of a process in the sandbox, or a port that a nested container publishes (`docker run -p`)."""
 
     name: Annotated[str, Field(min_length=1, max_length=15, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """Name of the port."""

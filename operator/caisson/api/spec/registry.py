@@ -11,13 +11,13 @@ MIRROR_PATTERN = r"^https?://[!\"$-.0->A-~]+(/[!\"$->@-~]*)?$"
 
 
 class Registry(ApiModel):
-    """Registries, as dockerd and the docker command know them. A change replaces the pod."""
+    """Registry settings of dockerd and the docker command. A change replaces the pod."""
 
     mirrors: Annotated[
         tuple[Annotated[str, Field(max_length=512, pattern=MIRROR_PATTERN)], ...],
         Field(max_length=8),
     ] = ()
-    """Mirrors of Docker Hub that dockerd pulls through, as URLs, before those of the administrator."""
+    """URLs of Docker Hub mirrors. dockerd tries them before the administrator's mirrors."""
 
     insecure: Annotated[
         tuple[
@@ -26,13 +26,13 @@ class Registry(ApiModel):
         ],
         Field(max_length=16),
     ] = ()
-    """Registries to talk to without TLS, or without checking its certificates: `HOST:PORT`, or a range of addresses
-    such as `10.0.0.0/8`."""
+    """Registries that Docker uses without TLS or without verifying certificates: `HOST:PORT`, or an address range such
+    as `10.0.0.0/8`."""
 
     authorities: LocalObjectReference | None = None
-    """A ConfigMap with certificates (PEM) of more authorities that dockerd trusts, one or several to a key; of those
-    that the administrator allows by name."""
+    """A ConfigMap with the certificates (PEM) of additional certificate authorities that dockerd trusts. Each key may
+    contain several certificates. The administrator must allow its name."""
 
     credentials: LocalObjectReference | None = None
-    """A Secret of type kubernetes.io/dockerconfigjson with credentials for registries; of those that the administrator
-    allows by name. They are there for every `docker` command in the sandbox; the operator never reads them."""
+    """A Secret of type kubernetes.io/dockerconfigjson with registry credentials. The administrator must allow its name.
+    Every `docker` command in the sandbox can use them. The operator never reads them."""

@@ -1,7 +1,7 @@
-"""The Sandbox resource, `caisson.dev/v1alpha1`: what a user wants, and what Caisson says of it.
+"""The spec of the Sandbox resource, `caisson.dev/v1alpha1`.
 
-The CRD, the reference in `docs/` and the operator's own parsing all come from these models. The docstring of a field
-is what `kubectl explain` prints, so it says what the field does, its unit, and what happens when it changes.
+The CRD, the reference in `docs/` and the operator's parser are generated from these models. `kubectl explain` prints
+the docstring of a field, which states its effect, its unit and the effect of a change.
 """
 
 from typing import Annotated, Self
@@ -17,7 +17,7 @@ PLURAL = "sandboxes"
 KIND = "Sandbox"
 
 MAX_NAME_LENGTH = 52
-"""Leaves room in a DNS label (63) for a dash and the suffix of an object made for the Sandbox."""
+"""Leaves room in a DNS label (63 characters) for a dash and a suffix in the names of child objects."""
 
 
 class PoolReference(ApiModel):
@@ -27,61 +27,61 @@ class PoolReference(ApiModel):
     """Name of the pool."""
 
 
-# What a pool's template says can't be said beside poolRef as well: who would win?
+# The template of the pool and the Sandbox must not both set a field: the precedence would be unclear.
 _TEMPLATE_FIELDS = tuple(field.alias or to_camel(name) for name, field in SandboxTemplate.model_fields.items())
 _NOT_BESIDE_POOL = " && ".join(f"!has(self.{field})" for field in _TEMPLATE_FIELDS)
 
 
 class SandboxSpec(SandboxTemplate):
-    """What the user wants. Where a field says that its change replaces the pod, what was in the sandbox is lost."""
+    """The desired state of a Sandbox. If a change replaces the pod, the contents of the sandbox are lost."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             *TEMPLATE_RULES,
             rule(
                 "has(self.image) || has(self.poolRef)",
-                "a sandbox is made from an image or taken from a pool: set image, or poolRef",
+                "a sandbox is created from an image or claimed from a pool: set image or poolRef",
                 field_path=".image",
             ),
             rule(
                 f"!has(self.poolRef) || ({_NOT_BESIDE_POOL})",
-                "the template of the pool says what its sandboxes are: set nothing of it beside poolRef, or remove"
+                "the template of the pool defines these fields: remove the fields that the template has, or remove"
                 " poolRef",
                 field_path=".poolRef",
             ),
             rule(
                 "has(self.poolRef) == has(oldSelf.poolRef)"
                 " && (!has(self.poolRef) || self.poolRef.name == oldSelf.poolRef.name)",
-                "where a sandbox comes from can't be changed: delete it, and apply it anew",
+                "poolRef can't be changed: delete the Sandbox and create a new one",
                 field_path=".poolRef",
             ),
             rule(
                 "!has(self.lifetime) || !has(self.lifetime.idleSeconds) || self.?docker.?enabled.orValue(true)",
-                "lifetime.idleSeconds is watched by the probe of Docker: remove it, or docker.enabled: false",
+                "the probe of Docker measures lifetime.idleSeconds: remove it, or remove docker.enabled: false",
                 field_path=".lifetime.idleSeconds",
             ),
             rule(
                 "!has(self.lifetime) || !has(self.lifetime.idleSeconds)"
                 " || !has(self.ports) || self.ports.all(p, p.?protocol.orValue('TCP') == 'TCP')",
-                "lifetime.idleSeconds sees no use of a UDP port: remove it, or the port",
+                "lifetime.idleSeconds can't detect the use of a UDP port: remove it, or remove the port",
                 field_path=".lifetime.idleSeconds",
             ),
         ),
     )
 
     image: Annotated[str, IMAGE] = ""
-    """The container image, any image: it needs no Docker, no shell and no libc. A change replaces the pod."""
+    """The container image. It needs no Docker, no shell and no libc. A change replaces the pod."""
 
     pool_ref: PoolReference | None = None
-    """Take a sandbox that is ready out of this pool, or start one like it where the pool has none. What the pool's
-    template says can't be set beside it. It can't be changed."""
+    """Claim a ready sandbox from this pool. If the pool has none, start one from the pool's template. Fields of the
+    template can't be set together with poolRef. Immutable."""
 
     lifetime: Lifetime = Lifetime()
     """How long the Sandbox lives. A change applies in place."""
 
     suspend: bool = False
-    """true stops the pod, with the usual grace period, and makes none; the Service stays, and the claim of storage of
-    type PersistentVolumeClaim with what is in it. false brings it back. A change applies in place."""
+    """If true, the pod is stopped with its grace period and no pod is created. The Service and the
+    PersistentVolumeClaim of the Sandbox remain. If false, the pod is created again. A change applies in place."""
 
     @model_validator(mode="after")
     def _comes_from_somewhere(self) -> Self:

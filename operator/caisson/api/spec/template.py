@@ -1,4 +1,4 @@
-"""What shapes a sandbox and its pod: the part of a Sandbox's spec that a pool's template has as well."""
+"""The fields that define a sandbox and its pod: the part of a Sandbox's spec that the template of a pool has, too."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -16,32 +16,33 @@ Argument = Annotated[str, Field(max_length=4096, pattern=NO_NUL)]
 _COMMAND = Field(max_length=64, json_schema_extra=most_characters("command", 16384))
 _ARGS = Field(max_length=256, json_schema_extra=most_characters("args", 32768))
 
-# Of ASCII, because what a space is besides depends on who matches: the API server would let through what we refuse.
+# ASCII only: the API server and pydantic disagree about which other characters are whitespace.
 IMAGE = Field(min_length=1, max_length=1024, pattern=r"^[!-~]+$")
 
 
 class Entrypoint(StrEnum):
-    """What the container runs when `command` is not set."""
+    """The process of the container if `command` is not set."""
 
     IDLE = "Idle"
     IMAGE = "Image"
 
 
 class EnvVar(ApiModel):
-    """One environment variable. There is no `valueFrom`: a Sandbox can't read Secrets of its namespace this way."""
+    """An environment variable. There is no `valueFrom`, so a Sandbox can't read Secrets of its namespace this way."""
 
     name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    """Name of the variable: letters, digits and underscores. Names that begin with CAISSON_ are reserved."""
+    """Name of the variable: letters, digits and underscores. Names with the prefix CAISSON_ are reserved."""
 
     value: Annotated[str, Field(max_length=32768, pattern=NO_NUL)] = ""
-    """Value of the variable. `$(NAME)` stands for another variable, `$$(NAME)` for itself, as in a Pod."""
+    """Value of the variable. As in a Pod, `$(NAME)` expands to another variable and `$$(NAME)` is a literal
+    `$(NAME)`."""
 
 
 AMOUNT = Field(
     json_schema_extra=rules(
         rule(
             "!isQuantity(string(self)) || quantity(string(self)).isGreaterThan(quantity('0'))",
-            "an amount must be above 0: raise it, or leave the field out",
+            "an amount must be greater than 0: raise it, or remove the field",
         ),
     ),
 )
@@ -54,14 +55,14 @@ class ResourceList(ApiModel):
     """CPU, in cores: `2` or `500m`."""
 
     memory: Annotated[Quantity | None, AMOUNT] = None
-    """Memory, in bytes: `4Gi`. It holds the sandbox's kernel, its processes and storage of type Memory."""
+    """Memory, in bytes: `4Gi`. It includes gVisor's kernel, all processes and storage of type Memory."""
 
     ephemeral_storage: Annotated[Quantity | None, AMOUNT, Field(alias="ephemeral-storage")] = None
     """Local disk, in bytes: `10Gi`."""
 
 
 class Resources(ApiModel):
-    """Compute resources of the sandbox's container, with the meaning they have in a Pod."""
+    """Compute resources of the sandbox's container, as in a Pod."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -71,7 +72,7 @@ class Resources(ApiModel):
                     f" || !has(self.requests.{name}) || !isQuantity(string(self.limits.{name}))"
                     f" || !isQuantity(string(self.requests.{name}))"
                     f" || quantity(string(self.requests.{name})).compareTo(quantity(string(self.limits.{name}))) <= 0",
-                    f"requests.{name} must not be above limits.{name}: lower the one or raise the other",
+                    f"requests.{name} must not exceed limits.{name}: lower requests.{name} or raise limits.{name}",
                     field_path=f".requests.{name}",
                 )
                 for name in ("cpu", "memory")
@@ -79,28 +80,28 @@ class Resources(ApiModel):
             rule(
                 "!has(self.limits) || !has(self.limits.memory) || !isQuantity(string(self.limits.memory))"
                 " || quantity(string(self.limits.memory)).compareTo(quantity('32Mi')) >= 0",
-                "gVisor itself needs memory: raise limits.memory to 32Mi or more",
+                "gVisor needs memory, too: set limits.memory to 32Mi or more",
                 field_path=".limits.memory",
             ),
         ),
     )
 
     limits: ResourceList | None = None
-    """The most that the sandbox may use. A sandbox over its memory limit is killed as a whole."""
+    """Maximum amounts. If the sandbox exceeds its memory limit, all of its processes are killed."""
 
     requests: ResourceList | None = None
-    """What the scheduler sets aside. Defaults to the limits."""
+    """Amounts that the scheduler reserves. Defaults to the limits."""
 
 
 TEMPLATE_RULES = (
     rule(
         "!has(self.command) || !has(self.entrypoint) || self.entrypoint == 'Idle'",
-        "command replaces the image's entrypoint: remove command, or entrypoint: Image",
+        "command replaces the image's entrypoint: remove command or entrypoint: Image",
         field_path=".command",
     ),
     rule(
         "!has(self.args) || has(self.command) || (has(self.entrypoint) && self.entrypoint == 'Image')",
-        "args are given to a command: set command, or entrypoint: Image",
+        "args needs a command: set command or entrypoint: Image",
         field_path=".args",
     ),
     rule(
@@ -111,41 +112,39 @@ TEMPLATE_RULES = (
         " || !isQuantity(string(self.resources.limits.memory))"
         " || quantity(string(self.docker.storage.memory.sizeLimit))"
         ".isLessThan(quantity(string(self.resources.limits.memory)))",
-        "docker.storage.memory.sizeLimit must be below resources.limits.memory, which it counts towards: lower"
-        " the one or raise the other",
+        "docker.storage.memory.sizeLimit must be less than resources.limits.memory, which includes it: lower"
+        " sizeLimit or raise resources.limits.memory",
         field_path=".docker.storage.memory.sizeLimit",
     ),
 )
-"""Rules between the fields of a template. The schema has no defaults for those, so that what is set can be told."""
+"""Rules across the fields of a template. The schema has no defaults for these fields, so `has()` detects unset ones."""
 
 
 class SandboxTemplate(ApiModel):
-    """What shapes the pod of a sandbox. Where a field says that its change replaces the pod, what was in it is lost."""
+    """Template of the pod of a sandbox. If a change replaces the pod, the contents of the sandbox are lost."""
 
     model_config = ConfigDict(json_schema_extra=rules(*TEMPLATE_RULES))
 
     image: Annotated[str, IMAGE]
-    """The container image, any image: it needs no Docker, no shell and no libc. A change replaces the pod."""
+    """The container image. It needs no Docker, no shell and no libc. A change replaces the pod."""
 
     image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(max_length=8)] = ()
-    """Secrets with the credentials for spec.image, of those that the administrator allows by name. A change replaces
-    the pod."""
+    """Secrets with credentials for spec.image. The administrator must allow their names. A change replaces the pod."""
 
     runtime_class_name: Annotated[
         str | None,
         Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
     ] = None
-    """The RuntimeClass, one that the administrator allows. Defaults to the first of them. A change replaces the
-    pod."""
+    """The RuntimeClass. The administrator configures the allowed names. Defaults to the first of them. A change
+    replaces the pod."""
 
     entrypoint: Entrypoint = Entrypoint.IDLE
-    """What runs when command is not set. Idle: nothing, the sandbox waits for you. Image: the image's own entrypoint;
-    when it ends, the sandbox ends. A change replaces the pod."""
+    """The process of the container if command is not set. Idle: the sandbox waits for exec. Image: the image's
+    entrypoint; the sandbox ends when it exits. A change replaces the pod."""
 
     command: Annotated[tuple[Argument, ...], _COMMAND] | None = None
-    """A command to run instead; when it ends, the sandbox ends. It is not run in a shell, but
-    `$(NAME)` stands for a variable of env, as in a Pod. A change replaces the
-    pod."""
+    """The command to run. The sandbox ends when it exits. There is no shell; as in a Pod, `$(NAME)` expands to a
+    variable of env. A change replaces the pod."""
 
     args: Annotated[tuple[Argument, ...], _ARGS] | None = None
     """Arguments for command, or for the image's entrypoint. A change replaces the pod."""
@@ -165,7 +164,7 @@ class SandboxTemplate(ApiModel):
                 ),
                 rule(
                     "self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 131072",
-                    "the values have more than 131072 characters in all: put large ones into a file of the image",
+                    "the values have more than 131072 characters in total: move large values to a file in the image",
                 ),
             ),
         ),
@@ -194,7 +193,7 @@ class SandboxTemplate(ApiModel):
             ),
         ),
     ] = ()
-    """Volumes of your own, a workspace for example. A change replaces the pod."""
+    """Additional volumes, for example a workspace. A change replaces the pod."""
 
     ports: Annotated[
         tuple[Port, ...],
@@ -213,12 +212,12 @@ class SandboxTemplate(ApiModel):
             ),
         ),
     ] = ()
-    """Ports to reach the sandbox at. With any, a headless Service of the Sandbox's name leads to it: the name resolves
-    to the pod's address, before it is Ready as well. A change applies in place."""
+    """Ports of the sandbox. If there are any, Caisson creates a headless Service with the Sandbox's name, which
+    resolves to the pod's IP address even before the Sandbox is Ready. A change applies in place."""
 
     network: Network = Network()
-    """Whom the sandbox may talk to, and who may talk to it."""
+    """The network traffic that the sandbox may send and receive."""
 
     termination_grace_period_seconds: Annotated[int, Field(ge=2, le=3600)] = DEFAULT_GRACE_SECONDS
-    """How long the sandbox has to end, in seconds: nested containers get their signals and their time, then dockerd
-    ends. A change replaces the pod."""
+    """Time that the sandbox has to shut down, in seconds. Nested containers are signalled and stopped first, then
+    dockerd. A change replaces the pod."""

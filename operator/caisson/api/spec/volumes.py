@@ -1,4 +1,4 @@
-"""The volumes of a Sandbox's own: a workspace, settings, room to write."""
+"""Additional volumes of a Sandbox: a workspace, settings, scratch space."""
 
 from typing import Annotated
 
@@ -13,38 +13,38 @@ _RESERVED_PATHS = f"^/(({_OWN}|{_KERNELS})(/.*)?|{_PARENTS})$"
 
 
 class EmptyDirVolume(ApiModel):
-    """A directory on the node's disk that goes when the pod goes."""
+    """A directory on the node's disk. It is deleted with the pod."""
 
     size_limit: Annotated[Quantity | None, SIZE] = None
-    """The pod is evicted when what is in it exceeds this, in bytes. Unlimited when not set."""
+    """Limit for the contents, in bytes. A pod that exceeds it is evicted. Unlimited by default."""
 
 
 class ConfigMapVolume(ApiModel):
-    """The keys of a ConfigMap, each a file."""
+    """The keys of a ConfigMap as files."""
 
     name: ObjectName
-    """Name of the ConfigMap, of those that the administrator allows."""
+    """Name of the ConfigMap. The administrator must allow it."""
 
 
 class ClaimVolume(ApiModel):
-    """A PersistentVolumeClaim that is there already."""
+    """An existing PersistentVolumeClaim."""
 
     claim_name: ObjectName
-    """Name of the claim, of those that the administrator allows."""
+    """Name of the PersistentVolumeClaim. The administrator must allow it."""
 
 
 class Volume(ApiModel):
-    """A volume and where it is mounted. One of emptyDir, configMap and persistentVolumeClaim says what it is."""
+    """A volume and its mount path. Exactly one of emptyDir, configMap and persistentVolumeClaim must be set."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "[has(self.emptyDir), has(self.configMap), has(self.persistentVolumeClaim)].exists_one(set, set)",
-                "a volume is one of emptyDir, configMap and persistentVolumeClaim: set exactly one of them",
+                "a volume has exactly one source: set one of emptyDir, configMap and persistentVolumeClaim",
             ),
             rule(
                 f"!self.mountPath.matches('{_RESERVED_PATHS}') && !self.mountPath.matches('/\\\\.\\\\.?(/|$)')",
-                "mountPath is taken, by Caisson, Docker or the kernel, or has a . or .. in it: choose another one",
+                "mountPath is reserved by Caisson, Docker or the kernel, or contains . or ..: choose another path",
                 field_path=".mountPath",
             ),
         ),
@@ -54,16 +54,16 @@ class Volume(ApiModel):
     """Name of the volume."""
 
     mount_path: Annotated[str, Field(min_length=2, max_length=512, pattern=r"^(/[^/:\x00-\x1f\x7f]+)+$")]
-    """Where it is mounted: an absolute path. Nested containers get at it by `docker run -v`."""
+    """Absolute path of the mount. `docker run -v` can mount it into nested containers."""
 
     read_only: bool = False
-    """Nothing can be written to it. Always so for a configMap."""
+    """If true, the volume is mounted read-only. A configMap is always read-only."""
 
     empty_dir: EmptyDirVolume | None = None
-    """Room on the node's disk; `{}` for a directory without a limit."""
+    """A directory on the node's disk. `{}` sets no limit."""
 
     config_map: ConfigMapVolume | None = None
     """The keys of a ConfigMap as files."""
 
     persistent_volume_claim: ClaimVolume | None = None
-    """A claim that is there already, such as a workspace."""
+    """An existing PersistentVolumeClaim, for example a workspace."""

@@ -1,4 +1,4 @@
-"""One condition, as in metav1.Condition."""
+"""A condition, as in metav1.Condition."""
 
 from typing import Annotated, Literal
 
@@ -11,19 +11,19 @@ class Condition(ApiModel):
     """One aspect of the Sandbox's state, as in metav1.Condition."""
 
     type: Annotated[str, Field(max_length=316)]
-    """PodRunning, Isolated, DockerReady, or Ready, which sums them up."""
+    """Type of the condition: PodRunning, Isolated, DockerReady, or Ready, which summarizes the others."""
 
     status: Literal["True", "False", "Unknown"]
-    """Unknown means that Caisson could not look, or did not yet."""
+    """Unknown means that Caisson could not check, or has not checked yet."""
 
     reason: Annotated[str, Field(max_length=1024)]
-    """Why, in one word: see the reference of reasons."""
+    """Reason for the status, in one word. See the reference of reasons."""
 
     message: Annotated[str, Field(max_length=32768)]
-    """Why, in a sentence, with the next step."""
+    """Explanation and next step."""
 
     last_transition_time: Time
-    """When status last changed."""
+    """Time of the last change of status."""
 
     observed_generation: Annotated[int, Field(ge=0)]
-    """The generation of the spec which this was said of."""
+    """Generation of the spec that the condition describes."""

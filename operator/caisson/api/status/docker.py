@@ -1,4 +1,4 @@
-"""The Docker daemon of a sandbox, as Caisson reports it: its state, its warnings and its last crash."""
+"""The status of a sandbox's Docker daemon: its state, its warnings and its last crash."""
 
 from typing import Annotated
 
@@ -9,64 +9,65 @@ from caisson.timing import STREAM_TAIL_BYTES
 
 
 class DockerWarning(ApiModel):
-    """Something about this Docker that works otherwise than one may expect."""
+    """A difference between this Docker and a usual one."""
 
     reason: Annotated[str, Field(max_length=128)]
-    """What it is, in one word: see docs/troubleshooting.md."""
+    """Name of the warning, in one word. See docs/troubleshooting.md."""
 
     message: Annotated[str, Field(max_length=2048)]
-    """What it means, in a sentence, with what to do."""
+    """Explanation and next step."""
 
 
 class DockerStatus(ApiModel):
-    """The Docker daemon of the current pod, as dockerd itself reports it from inside the sandbox."""
+    """The Docker daemon of the current pod. Processes in the sandbox report these values, so root in it can forge
+    them."""
 
     version: Annotated[str | None, Field(max_length=128)] = None
     """Version of dockerd."""
 
     origin: Annotated[str | None, Field(max_length=256)] = None
-    """Where this dockerd comes from: a distribution's package, a build of our own, or the image."""
+    """Source of dockerd: a distribution's package, the toolbox, or the image."""
 
     storage_driver: Annotated[str | None, Field(max_length=64)] = None
     """The storage driver that dockerd chose."""
 
     warnings: Annotated[tuple[DockerWarning, ...] | None, Field(max_length=16)] = None
-    """What works otherwise than one may expect."""
+    """Differences between this Docker and a usual one."""
 
     pid: Annotated[int | None, Field(ge=1)] = None
     """Process ID of dockerd inside the sandbox."""
 
     started_at: Time | None = None
-    """When dockerd was started."""
+    """Time of the start of dockerd."""
 
     ready_after_milliseconds: Annotated[int | None, Field(ge=0)] = None
-    """From the start of dockerd to the first `docker info` that succeeded, in milliseconds."""
+    """Time from the start of dockerd to the first successful `docker info`, in milliseconds."""
 
     retry_count: Annotated[int | None, Field(ge=0)] = None
-    """How many times `docker info` failed before it succeeded."""
+    """Number of failed `docker info` calls before the first successful one."""
 
     restarts: Annotated[int, Field(ge=0)] = 0
-    """How many times dockerd was started again in this pod."""
+    """Number of restarts of dockerd in this pod."""
 
     failures: Annotated[int, Field(ge=0)] = 0
-    """How many times in a row dockerd failed; counted anew once it was ready for 10 minutes. The back-off and
-    docker.restart.maxRetries go by it."""
+    """Number of consecutive failures of dockerd. It is reset when dockerd has been ready for 10 minutes. The back-off
+    and docker.restart.maxRetries depend on it."""
 
 
 class Crash(ApiModel):
-    """The last time that dockerd failed. It stays after a recovery."""
+    """The last failure of dockerd. It remains after a recovery."""
 
     reason: Annotated[str, Field(max_length=128)]
-    """Why dockerd failed, in one word: see the reference of reasons."""
+    """Reason for the failure, in one word. See the reference of reasons."""
 
     exit_code: Annotated[int | None, Field(ge=0, le=255)] = None
-    """Exit code of dockerd; 128 + n where signal n ended it. Not set when it did not run or its end was not seen."""
+    """Exit code of dockerd, or 128 + n if signal n ended it. Not set if dockerd did not run or its exit is unknown."""
 
     signal: Annotated[int | None, Field(ge=1, le=64)] = None
-    """The signal that ended dockerd."""
+    """Number of the signal that ended dockerd."""
 
     pid: Annotated[int | None, Field(ge=1)] = None
-    """Process ID that dockerd had inside the sandbox."""
+    """Process ID of dockerd inside the sandbox."""
 
     stdout: Annotated[str, Field(max_length=STREAM_TAIL_BYTES)] = ""
     """The end of dockerd's standard output."""
@@ -75,10 +76,10 @@ class Crash(ApiModel):
     """The end of dockerd's standard error, where it logs."""
 
     hint: Annotated[str, Field(max_length=2048)] = ""
-    """What to do next."""
+    """The next step."""
 
     at: Time
-    """When Caisson learnt of it."""
+    """Time at which Caisson observed the failure."""
 
     restart: Annotated[int, Field(ge=0)] = 0
-    """The number of the restart which answers this crash, 1 for the first in a pod; 0 when none follows."""
+    """Number of the restart that follows this crash: 1 for the first restart in a pod, 0 if none follows."""

@@ -9,44 +9,44 @@ from caisson.api.types import ApiModel, Time
 
 
 class PoolFailure(ApiModel):
-    """The last time that a sandbox of the pool did not become ready."""
+    """The last failure of a sandbox of the pool to become ready."""
 
     reason: Annotated[str, Field(max_length=128)]
-    """Why, in one word: see the reference of reasons."""
+    """Reason for the failure, in one word. See the reference of reasons."""
 
     message: Annotated[str, Field(max_length=4096)]
-    """Why, in a sentence, with the next step."""
+    """Explanation and next step."""
 
     pod_name: Annotated[str | None, Field(max_length=253)] = None
-    """The pod, which was deleted since; not set where none could be made."""
+    """Name of the pod, which Caisson has deleted. Not set if the pod could not be created."""
 
     at: Time
-    """When Caisson learnt of it."""
+    """Time at which Caisson observed the failure."""
 
 
 class SandboxPoolStatus(ApiModel):
-    """What Caisson says of a pool."""
+    """The observed state of a pool."""
 
     observed_generation: Annotated[int | None, Field(ge=0)] = None
-    """The generation of the spec which this status was written for."""
+    """Generation of the spec that this status describes."""
 
     replicas: Annotated[int, Field(ge=0)] = 0
-    """How many sandboxes there are that nobody has taken, ready or not."""
+    """Number of unclaimed sandboxes, ready or not."""
 
     ready_replicas: Annotated[int, Field(ge=0)] = 0
-    """How many of them a Sandbox can take right now."""
+    """Number of unclaimed sandboxes that a Sandbox can claim now."""
 
     updated_replicas: Annotated[int, Field(ge=0)] = 0
-    """How many of `replicas` were created from the current template, preload and configuration."""
+    """Number of unclaimed sandboxes that were created from the current template, preload and configuration."""
 
     selector: Annotated[str | None, Field(max_length=512)] = None
-    """Selects the pool's pods, for the scale subresource."""
+    """Label selector of the pool's pods, for the scale subresource."""
 
     oldest_ready_since: Time | None = None
-    """Since when the oldest of those that can be taken is there."""
+    """Time since which the oldest claimable sandbox has been ready."""
 
     last_failure: PoolFailure | None = None
-    """The last time that a sandbox of the pool did not become ready. It stays after a recovery."""
+    """The last failure of a sandbox of the pool to become ready. It remains after a recovery."""
 
     conditions: Annotated[
         tuple[Condition, ...],
@@ -55,8 +55,8 @@ class SandboxPoolStatus(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
-    """Ready: as many sandboxes wait as were asked for."""
+    """Ready: the pool has as many ready sandboxes as spec.replicas."""
 
     def condition(self, type_: str) -> Condition | None:
-        """Return the condition of a type, None where there is none."""
+        """Return the condition of a type, or None."""
         return next((c for c in self.conditions if c.type == type_), None)

@@ -12,37 +12,37 @@ from caisson.api.types import ApiModel, Time
 
 
 class Origin(StrEnum):
-    """Where the pod of a Sandbox with poolRef comes from."""
+    """Whether the pod of a Sandbox with poolRef was claimed from the pool."""
 
     WARM = "Warm"
     COLD = "Cold"
 
 
 class PoolStatus(ApiModel):
-    """The pool that the Sandbox takes its pod from."""
+    """The result of the claim from the pool."""
 
     origin: Origin
-    """Warm: the pod was ready in the pool. Cold: the pool had none, so one was started for this Sandbox."""
+    """Warm: the pod was claimed from the pool. Cold: the pool had no ready pod, so a new one was started."""
 
     claimed_at: Time | None = None
-    """When the pod was taken out of the pool."""
+    """Time of the claim."""
 
 
 class Suspension(ApiModel):
-    """That no pod is made, and why. It is there before the pod is stopped."""
+    """A suspension. It is recorded before the pod is stopped. Caisson creates no pod until it ends."""
 
     reason: Annotated[str, Field(max_length=128)]
-    """Requested: by spec.suspend. Lifetime: by lifetime.ttlSeconds. Idle: by lifetime.idleSeconds."""
+    """Requested: spec.suspend. Lifetime: lifetime.ttlSeconds. Idle: lifetime.idleSeconds."""
 
     at: Time
-    """When it began."""
+    """Time at which the suspension began."""
 
     generation: Annotated[int, Field(ge=0)]
-    """The generation of the spec in which it began; one for Idle holds for no other."""
+    """Generation of the spec at that time. A suspension for Idle ends when the generation changes."""
 
 
 class IsolationFailure(ApiModel):
-    """A pod that its node did not run on gVisor. Caisson deleted it and waits before it creates the next one."""
+    """A pod that did not run on gVisor. Caisson deleted it and waits before it creates the next one."""
 
     pod_uid: Annotated[str, Field(alias="podUID", max_length=64)]
     """UID of the pod."""
@@ -57,14 +57,14 @@ class IsolationFailure(ApiModel):
     """The generation of the spec. If spec changes, the next pod is created immediately."""
 
     at: Time
-    """When Caisson observed it. The next pod is created 10 minutes later."""
+    """Time at which Caisson observed it. The next pod is created 10 minutes later."""
 
 
 class SandboxStatus(ApiModel):
-    """What Caisson says of the Sandbox."""
+    """The observed state of a Sandbox."""
 
     observed_generation: Annotated[int | None, Field(ge=0)] = None
-    """The generation of the spec which this status was written for."""
+    """Generation of the spec that this status describes."""
 
     conditions: Annotated[
         tuple[Condition, ...],
@@ -76,14 +76,14 @@ class SandboxStatus(ApiModel):
     """PodRunning, Isolated, DockerReady and Ready."""
 
     pod_name: Annotated[str | None, Field(max_length=253)] = None
-    """Name of the pod: `kubectl exec -it PODNAME -- docker ps`."""
+    """Name of the pod. Use it in `kubectl exec -it PODNAME -- docker ps`."""
 
     pod_uid: Annotated[str | None, Field(alias="podUID", max_length=64)] = None
-    """UID of the pod that this status speaks of."""
+    """UID of the pod that this status describes."""
 
     spec_hash: Annotated[str | None, Field(max_length=64)] = None
-    """Hash of the spec that the pod has. Set only if the pod's annotation caisson.dev/spec-hash differs from the hash
-    of the current spec, for example because another version of Caisson created the pod."""
+    """Hash of the spec that the pod was created from. Set only if the pod's annotation caisson.dev/spec-hash differs
+    from the hash of the current spec, for example because another version of Caisson created the pod."""
 
     pod_ip: Annotated[str | None, Field(alias="podIP", max_length=64)] = None
     """IP address of the pod."""
@@ -92,29 +92,30 @@ class SandboxStatus(ApiModel):
     """The node on which the pod runs."""
 
     pool: PoolStatus | None = None
-    """How the pod came about, of a Sandbox with poolRef."""
+    """The result of the claim from the pool. Set only with poolRef."""
 
     startup: Startup | None = None
-    """How the first start in the current pod went, moment by moment."""
+    """Timeline of the first start in the current pod."""
 
     docker: DockerStatus | None = None
     """The Docker daemon."""
 
     crash: Crash | None = None
-    """The last time that dockerd failed. It stays after a recovery."""
+    """The last failure of dockerd. It remains after a recovery."""
 
     suspension: Suspension | None = None
-    """Why the Sandbox is suspended. Not set where it is not."""
+    """The current suspension. Not set if the Sandbox is not suspended."""
 
     isolation_failure: IsolationFailure | None = None
-    """Why no pod is created at the moment, if the last one did not run on gVisor."""
+    """The reason why no pod is created now, if the last pod did not run on gVisor."""
 
     expires_at: Time | None = None
-    """When the time of lifetime.ttlSeconds, or of the administrator's, is up. Not set where it has no end."""
+    """Time at which the Sandbox expires, from lifetime.ttlSeconds or the administrator's default or maximum. Not set if
+    it does not expire."""
 
     expiry_announced: Time | None = None
-    """The expiresAt of which the Event ExpiresSoon was recorded."""
+    """Value of expiresAt for which the Event ExpiresSoon was recorded."""
 
     def condition(self, type_: str) -> Condition | None:
-        """Return the condition of a type, None where there is none."""
+        """Return the condition of a type, or None."""
         return next((c for c in self.conditions if c.type == type_), None)

@@ -1,29 +1,29 @@
-"""When the start of a pod had come how far: the waterfall of its startup."""
+"""The timeline of the startup of a pod."""
 
 from caisson.api.types import ApiModel, MicroTime
 
 
 class Startup(ApiModel):
-    """How the first start in the current pod went. Each moment ends a phase, and the next one begins there.
+    """Timeline of the first start in the current pod. Each time ends one phase and begins the next.
 
-    They are in order, and one that is not set has not come yet, or nobody saw it. Moments that the operator saw itself
-    are exact; where it was restarted in between, they are the pod's own, in whole seconds.
+    The times are in order. A time is not set if it has not been reached or was not observed. Times that the operator
+    observed are exact; if it restarted in between, they come from the pod, in whole seconds.
     """
 
     pod_created_at: MicroTime | None = None
-    """The pod was made."""
+    """Time at which the pod was created."""
 
     scheduled_at: MicroTime | None = None
-    """The pod had a node."""
+    """Time at which the pod was assigned to a node."""
 
     running_at: MicroTime | None = None
-    """The container ran: image, volumes and gVisor's own kernel were there."""
+    """Time at which the container was running, after image pull, volume mounts and the boot of gVisor's kernel."""
 
     script_answered_at: MicroTime | None = None
-    """The in-pod script had told which kernel it runs on; its next step is to start Docker."""
+    """Time at which the in-pod script had reported its kernel. Its next step is the start of Docker."""
 
     docker_answered_at: MicroTime | None = None
-    """`docker info` had answered; docker.readyAfterMilliseconds before that, dockerd was started."""
+    """Time of the first successful `docker info`. dockerd was started docker.readyAfterMilliseconds earlier."""
 
     ready_at: MicroTime | None = None
-    """The Sandbox was told to be Ready for the first time."""
+    """Time at which the Sandbox was reported Ready for the first time."""

@@ -1,4 +1,4 @@
-"""The API: what the models say, and the CRD made of them."""
+"""The API models, and the CRDs that are generated from them."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -23,7 +23,7 @@ SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
 
 
 def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every field of a schema with its path, also those in lists."""
+    """Yield every field of a schema with its path, including fields in lists."""
     for name, field in schema.get("properties", {}).items():
         yield f"{path}.{name}", field
         yield from fields(field, f"{path}.{name}")
@@ -32,31 +32,31 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[s
         yield from fields(schema["items"], f"{path}[]")
 
 
-_WHOLE = sandbox_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+_SCHEMA = sandbox_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 FIELDS = {
     path: field
     for part in ("spec", "status")
-    for path, field in [(part, _WHOLE["properties"][part]), *fields(_WHOLE["properties"][part], part)]
+    for path, field in [(part, _SCHEMA["properties"][part]), *fields(_SCHEMA["properties"][part], part)]
 }
 
 
-def test_what_is_generated_is_up_to_date() -> None:
+def test_generated_files_are_up_to_date() -> None:
     assert not list(stale(ROOT)), "run: make generate"
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_what_is_generated_says_so(name: str) -> None:
-    # JSON has no comments: there it is the first field.
+def test_generated_files_name_their_generator(name: str) -> None:
+    # JSON has no comments, so the first field names the command.
     assert "make generate" in "".join((ROOT / name).read_text(encoding="utf-8").splitlines()[:2])
 
 
-def test_operator_is_a_source_root_and_no_package() -> None:
-    """The standard library has a module of that name, which a package would hide."""
+def test_operator_directory_is_not_a_package() -> None:
+    """A package would hide the module of the same name in the standard library."""
     assert not (ROOT / "operator" / "__init__.py").exists()
 
 
 @pytest.mark.parametrize("path", FIELDS)
-def test_a_field_fits_a_structural_schema_and_is_bounded_and_described(path: str) -> None:
+def test_fields_are_structural_bounded_and_described(path: str) -> None:
     field = FIELDS[path]
     assert not {"$ref", "title", "allOf", "oneOf", "const", "additionalProperties"} & set(field)
     if field.get("x-kubernetes-int-or-string"):
@@ -75,16 +75,16 @@ def test_a_field_fits_a_structural_schema_and_is_bounded_and_described(path: str
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
-def test_a_sample_is_valid(path: Path) -> None:
+def test_samples_are_valid(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
         assert document["kind"] == "Sandbox"
         SandboxSpec.model_validate(document["spec"])
-        previous = {name.split(".", 1)[1] for name in FIELDS if name.startswith("spec.")}
-        assert set(document["spec"]) <= previous
+        top_level = {name.split(".", 1)[1] for name in FIELDS if name.startswith("spec.")}
+        assert set(document["spec"]) <= top_level
 
 
-def test_an_absent_field_and_its_default_are_the_same() -> None:
-    """So that the defaults which the API server writes don't change the pod."""
+def test_absent_fields_equal_their_defaults() -> None:
+    """Otherwise, the defaults that the API server stores would change the pod."""
     defaulted = {
         "image": "x", "entrypoint": "Idle", "resources": {},
         "docker": {
@@ -95,8 +95,8 @@ def test_an_absent_field_and_its_default_are_the_same() -> None:
     assert SandboxSpec.model_validate(defaulted) == SandboxSpec(image="x")
 
 
-class _Of(ApiModel):
-    """A model to make a schema of."""
+class _Example(ApiModel):
+    """A model for schema generation."""
 
     optional: Annotated[str | None, Field(max_length=3)] = None
     """An optional field."""
@@ -104,19 +104,19 @@ class _Of(ApiModel):
     word: Literal["One"] = "One"
 
 
-def test_an_optional_field_has_the_type_it_has_when_it_is_there() -> None:
-    assert structural_schema(_Of)["properties"]["optional"] == {
+def test_optional_fields_have_the_type_of_their_value() -> None:
+    assert structural_schema(_Example)["properties"]["optional"] == {
         "description": "An optional field.",
         "type": "string",
         "maxLength": 3,
     }
 
 
-def test_a_constant_is_an_enumeration() -> None:
-    assert structural_schema(_Of)["properties"]["word"] == {"type": "string", "default": "One", "enum": ["One"]}
+def test_constants_become_enumerations() -> None:
+    assert structural_schema(_Example)["properties"]["word"] == {"type": "string", "default": "One", "enum": ["One"]}
 
 
-def test_a_union_is_an_error_that_names_the_field() -> None:
+def test_unions_are_rejected_with_the_field() -> None:
     class Union(ApiModel):
         either: int | str
 
@@ -124,7 +124,7 @@ def test_a_union_is_an_error_that_names_the_field() -> None:
         structural_schema(Union)
 
 
-def test_a_field_of_any_type_is_an_error() -> None:
+def test_untyped_fields_are_rejected() -> None:
     class Untyped(ApiModel):
         anything: Any
 
@@ -139,12 +139,12 @@ def test_a_field_of_any_type_is_an_error() -> None:
         (".5", Decimal("0.5")), ("-1", -1), ("1E", 10**18), ("12E-1", Decimal("1.2")),
     ],
 )  # fmt: skip
-def test_a_quantity_is_read(written: str | int, value: Decimal | int) -> None:
+def test_quantities_are_parsed(written: str | int, value: Decimal | int) -> None:
     assert parse_quantity(written) == value
 
 
 @pytest.mark.parametrize("written", ["", "G", "1 Gi", "1gi", "1e", "0x10", "\u0661", "1Gi\n", "1e9999"])
-def test_what_is_no_quantity_is_an_error_that_names_it(written: str) -> None:
+def test_invalid_quantities_are_rejected(written: str) -> None:
     with pytest.raises(ValueError, match="is not a quantity"):
         parse_quantity(written)
 
@@ -167,6 +167,6 @@ def test_quantities_are_exact(number: int, suffix: str) -> None:
     ],
     ids=str,
 )
-def test_the_models_refuse_what_the_crd_refuses(spec: dict[str, Any]) -> None:
+def test_models_reject_what_the_crd_rejects(spec: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SandboxSpec.model_validate(spec)
