@@ -47,17 +47,17 @@ async def _run(config: Config, probe_port: int, metrics_port: int) -> None:
         operator = build_operator(config, connection, telemetry=telemetry, schemas=schemas)
         await operator.run()
     finally:
-        # Sessions end with the process; what they started in the pods lives on, and the next operator goes on with it.
+        # Sessions end with the process. dockerd keeps running in the pods, and the next operator continues from there.
         for server in servers:
             await server.cleanup()
 
 
 def main() -> int:
-    """Run the operator. Returns the exit code: 0 when told to stop, 75 when it lost the lease, 78 when the
-    configuration can't be used.
+    """Run the operator. Return the exit code: 0 after a signal, 75 if the Lease was lost, 78 if the configuration is
+    invalid.
     """
     parser = argparse.ArgumentParser(prog="caisson-operator", description="The Caisson operator.")
-    parser.add_argument("--config", type=Path, required=True, help="the configuration, a YAML file")
+    parser.add_argument("--config", type=Path, required=True, help="path of the configuration file (YAML)")
     parser.add_argument("--probe-port", type=int, default=8080, help="port of /healthz and /readyz (default: 8080)")
     parser.add_argument("--metrics-port", type=int, default=9090, help="port of /metrics (default: 9090)")
     parser.add_argument("--version", action="version", version=__version__)
@@ -68,7 +68,7 @@ def main() -> int:
         with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(_run(config, arguments.probe_port, arguments.metrics_port))
     except LeaseLost as error:
-        print(f"caisson: {error}; another operator goes on, this one ends and is started anew", file=sys.stderr)
+        print(f"caisson: {error}; another replica takes over; exiting so that the container restarts", file=sys.stderr)
         return _EXIT_LEASE_LOST
     except (ConfigError, ConfigException) as error:
         print(f"caisson: {error}", file=sys.stderr)

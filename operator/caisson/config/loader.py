@@ -1,4 +1,4 @@
-"""Read the administrator's configuration from its file."""
+"""Load the administrator's configuration from a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from caisson.util.cidr import surroundings
 def load_config(path: Path, environment: Mapping[str, str]) -> Config:
     """Return the configuration in a YAML file. Raises ConfigError, which lists every error at once.
 
-    Where Services are in the cluster, the environment of the operator's own pod tells.
+    The environment of the operator's pod contains an address of the cluster's Service range, which is reserved.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

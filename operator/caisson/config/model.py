@@ -1,4 +1,4 @@
-"""The administrator's configuration. Reading it from a file is the loader's work."""
+"""The administrator's configuration. `config.loader` reads it from a file."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -11,17 +11,17 @@ from caisson.config.validators import ClassName, Namespace
 
 
 class Toolbox(ConfigModel):
-    """An image which brings one version of Docker along."""
+    """An image that contains one version of Docker."""
 
     version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$")]
-    """What `spec.docker.version` calls it."""
+    """The value of `spec.docker.version` that selects this toolbox."""
 
     image: Annotated[str, Field(min_length=1)]
-    """The image, as nodes pull it. A change reaches new pods only."""
+    """Image reference for the nodes. A change applies to new pods."""
 
 
 class ToolboxDelivery(StrEnum):
-    """How a toolbox gets into a sandbox."""
+    """How a toolbox is mounted into a sandbox."""
 
     AUTO = "Auto"
     IMAGE_VOLUME = "ImageVolume"
@@ -29,102 +29,104 @@ class ToolboxDelivery(StrEnum):
 
 
 class Isolation(StrEnum):
-    """What keeps a pod from running on anything but gVisor before any code of its user runs."""
+    """The mechanism that prevents user code from running on anything but gVisor."""
 
     TRIPWIRE = "Tripwire"
     INIT_CONTAINER = "InitContainer"
 
 
 class LeaderElection(ConfigModel):
-    """Which of several operators works, decided by a Lease."""
+    """Leader election among the replicas, with a Lease."""
 
     enabled: bool = False
-    """Needs the environment variable POD_NAMESPACE, the namespace of the Lease."""
+    """Requires the environment variable POD_NAMESPACE, which names the namespace of the Lease."""
 
     lease_name: ClassName = "caisson"
     """Name of the Lease."""
 
     lease_duration_seconds: Annotated[int, Field(ge=2, le=3600)] = 15
-    """How long others wait for a leader that is not heard of, in seconds."""
+    """How long a standby waits after the leader's last heartbeat before it takes over, in seconds."""
 
     renew_deadline_seconds: Annotated[int, Field(ge=1, le=3600)] = 10
-    """How long a leader tries to renew before it gives up, in seconds."""
+    """How long the leader retries to renew the Lease before it exits, in seconds."""
 
     retry_period_seconds: Annotated[int, Field(ge=1, le=3600)] = 2
-    """Between two tries to renew or to become the leader, in seconds."""
+    """Interval between attempts to acquire or renew the Lease, in seconds."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if not self.retry_period_seconds < self.renew_deadline_seconds < self.lease_duration_seconds:
-            raise ValueError("retryPeriodSeconds < renewDeadlineSeconds < leaseDurationSeconds must hold")
+            raise ValueError(
+                "the order retryPeriodSeconds < renewDeadlineSeconds < leaseDurationSeconds is required: change them"
+            )
         return self
 
 
 class Config(ConfigModel):
-    """What the administrator decides for all Sandboxes."""
+    """The administrator's configuration."""
 
     namespaces: tuple[Namespace, ...] = ()
-    """The namespaces whose Sandboxes this operator looks after; all of them when empty."""
+    """Namespaces of the Sandboxes that this operator manages. If empty, it manages all namespaces."""
 
     allowed_runtime_classes: Annotated[tuple[ClassName, ...], Field(min_length=1)] = ("gvisor",)
-    """The RuntimeClasses that a Sandbox may name; the first is the default."""
+    """RuntimeClasses that a Sandbox may use. The first is the default."""
 
     allowed_runtime_handlers: Annotated[tuple[ClassName, ...], Field(min_length=1)] = ("runsc", "gvisor")
-    """The handlers that are gVisor's: a RuntimeClass that names another gets no pod."""
+    """Handlers of gVisor. The operator creates no pod with a RuntimeClass that has another handler."""
 
     toolboxes: Annotated[tuple[Toolbox, ...], Field(min_length=1)]
-    """The versions of Docker on offer; the first is the default."""
+    """Available versions of Docker. The first is the default."""
 
     toolbox_delivery: ToolboxDelivery = ToolboxDelivery.AUTO
-    """How a toolbox gets into a sandbox. ImageVolume: as an image volume, which Kubernetes has from 1.35 on. Copy: an
-    init container copies it to the node's disk, about 250 MB and a second for each pod. Auto: ImageVolume where the
-    cluster's version has it, else Copy."""
+    """How a toolbox is mounted into a sandbox. ImageVolume: as an image volume, which requires Kubernetes 1.35. Copy:
+    an init container copies it to the node's disk, which takes about 250 MB and one second per pod. Auto: ImageVolume
+    if the cluster supports it, otherwise Copy."""
 
     isolation: Isolation = Isolation.TRIPWIRE
-    """What keeps a pod from running on anything but gVisor. Tripwire: two sysctls that gVisor ignores and that make
-    every other runtime fail before the first container exists. InitContainer: an init container that inspects the
-    kernel, for runtimes that apply sysctls themselves, such as CRI-O. It is weaker (see SECURITY.md) and adds up to a
-    second to each start. A change applies to new pods."""
+    """How Caisson prevents user code from running on anything but gVisor. Tripwire: two sysctls that gVisor ignores and
+    that make every other runtime fail before the first container exists. InitContainer: an init container that inspects
+    the kernel. It is for runtimes that apply sysctls themselves, such as CRI-O. It is weaker (see SECURITY.md) and adds
+    up to one second to each start. A change applies to new pods."""
 
     require_guarded_namespaces: bool = True
-    """Refuse to make pods in a namespace where Caisson's admission policy does not hold."""
+    """If true, the operator creates no pods in namespaces where Caisson's admission policy is not enforced."""
 
     sandboxes: Sandboxes = Sandboxes()
-    """What every Sandbox gets, and the most that it may ask for."""
+    """Defaults and limits of all Sandboxes."""
 
     probe_period_seconds: Annotated[int, Field(ge=1, le=300)] = 10
-    """How often the kubelet looks whether dockerd still lives."""
+    """Period of the kubelet's probe of dockerd, in seconds."""
 
     workers: Annotated[int, Field(ge=1, le=256)] = 16
-    """How many Sandboxes are reconciled at a time."""
+    """Maximum number of concurrent reconciles of Sandboxes."""
 
     sessions: Annotated[int, Field(ge=1, le=4096)] = 128
-    """How many exec sessions are open at a time. Each takes a quarter of a MiB, for the second or two that a start
-    lasts."""
+    """Maximum number of concurrent exec sessions. Each takes about 256 KiB of memory for one or two seconds per
+    start."""
 
     sessions_per_namespace: Annotated[int, Field(ge=1, le=4096)] = 32
-    """How many of them one namespace may have, so that none can take them all."""
+    """Maximum number of concurrent exec sessions per namespace."""
 
     starts_per_node: Annotated[int, Field(ge=1, le=256)] = 4
-    """How many starts of dockerd a node is given at a time. A start takes one to two seconds of a core; with many more
-    at once than cores all of them become slow, and time out. One that lasts longer than 10 seconds makes room, and
-    namespaces that wait take turns."""
+    """Maximum number of concurrent starts of dockerd per node. A start takes one to two seconds of one core. If many
+    more starts than cores run concurrently, all of them slow down and time out. A start that takes longer than 10
+    seconds releases its slot. Namespaces take turns."""
 
     resync_period_seconds: Annotated[int, Field(ge=10, le=3600)] = 300
     """How often the operator lists pods, Services and NetworkPolicies in addition to watching them. The list finds
     changes that a watch lost. For Sandboxes and pools, the operator compares a list of their metadata every minute."""
 
     bytes_per_namespace: Annotated[int, Field(ge=2**22, le=2**40)] = 64 * 2**20
-    """How many bytes of objects the operator holds of one namespace: Sandboxes, pools, and their pods, NetworkPolicies
-    and Services. A usual Sandbox takes about 8 KiB with all that belongs to it. The oldest objects come first; the
-    others are NamespaceOverLimit."""
+    """Maximum size of the objects of one namespace that the operator caches, in bytes: Sandboxes, pools, and their
+    pods, NetworkPolicies and Services. A typical Sandbox and its objects take about 8 KiB. The oldest objects take
+    precedence; the others get the reason NamespaceOverLimit."""
 
     bytes_in_all: Annotated[int, Field(ge=2**22, le=2**40)] = 160 * 2**20
-    """How many bytes of objects the operator holds of all namespaces together. Beyond it, the largest namespace is over
-    its limit. If you raise it, raise the operator's memory limit by twice as much."""
+    """Maximum size of the objects of all namespaces that the operator caches, in bytes. If it is exceeded, the largest
+    namespace is over its limit. If you raise it, raise the operator's memory limit by twice the amount."""
 
     leader_election: LeaderElection = LeaderElection()
-    """Which of several operators works."""
+    """Leader election among the replicas."""
 
     @model_validator(mode="after")
     def _bytes_in_order(self) -> Self:
@@ -144,5 +146,5 @@ class Config(ConfigModel):
             ("toolboxes", versions),
         ):
             if twice := sorted({value for value in values if list(values).count(value) > 1}):
-                raise ValueError(f"{field}: {', '.join(twice)} is there twice: remove one")
+                raise ValueError(f"{field}: {', '.join(twice)} is listed twice: remove one")
         return self

@@ -1,4 +1,4 @@
-"""The part of the configuration that applies to every Sandbox: defaults, limits, network, placement."""
+"""The configuration of all Sandboxes: defaults, limits, network, placement."""
 
 from typing import Annotated, Literal, Self
 
@@ -36,23 +36,23 @@ class Amounts(ConfigModel):
 
 
 class DefaultResources(ConfigModel):
-    """What a Sandbox gets where its spec does not say."""
+    """Resources of a Sandbox whose spec does not set them."""
 
     limits: Amounts = Amounts()
-    """Limits, each where spec.resources.limits leaves it out."""
+    """Default of each field of spec.resources.limits."""
 
     requests: Amounts = Amounts()
-    """Requests, each where spec.resources.requests leaves it out. One above the limit is lowered to it."""
+    """Default of each field of spec.resources.requests. A default that exceeds the limit is lowered to it."""
 
 
 class SandboxResources(ConfigModel):
     """Compute resources of Sandboxes."""
 
     default: DefaultResources = DefaultResources()
-    """What a Sandbox gets where its spec does not say."""
+    """Resources of a Sandbox whose spec does not set them."""
 
     maximum: Amounts = Amounts()
-    """The most that a Sandbox may ask for, and what it is limited to where neither it nor the default says."""
+    """Maximum that a Sandbox may request. It is also the limit if neither the Sandbox nor the default sets one."""
 
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Self:
@@ -62,87 +62,88 @@ class SandboxResources(ConfigModel):
                 if value is not None and most is not None and parse_quantity(value) > parse_quantity(most):
                     field = name.replace("_", "-")
                     raise ValueError(
-                        f"default.{kind}.{field} ({value}) is above maximum.{field} ({most}): lower it or raise that"
+                        f"default.{kind}.{field} ({value}) exceeds maximum.{field} ({most}): lower the default or raise"
+                        " the maximum"
                     )
         return self
 
 
 class StorageMaximum(ConfigModel):
-    """The most storage that a Sandbox may ask for."""
+    """Maximum storage that a Sandbox may request."""
 
     memory: Amount | None = None
-    """Of spec.docker.storage.memory.sizeLimit, in bytes."""
+    """Maximum of spec.docker.storage.memory.sizeLimit, in bytes."""
 
     disk: Amount | None = None
-    """Of spec.docker.storage.disk.sizeLimit and of each emptyDir in spec.volumes, in bytes, and the limit of those that
-    set none."""
+    """Maximum of spec.docker.storage.disk.sizeLimit and of the sizeLimit of each emptyDir in spec.volumes, in bytes. It
+    is also the default of both."""
 
     persistent_volume_claim: Amount | None = None
-    """Of spec.docker.storage.persistentVolumeClaim.size, in bytes."""
+    """Maximum of spec.docker.storage.persistentVolumeClaim.size, in bytes."""
 
 
 class SandboxStorage(ConfigModel):
     """Storage of Sandboxes."""
 
     maximum: StorageMaximum = StorageMaximum()
-    """The most storage that a Sandbox may ask for."""
+    """Maximum storage that a Sandbox may request."""
 
 
 class SandboxLifetime(ConfigModel):
-    """How long Sandboxes live."""
+    """Lifetime of Sandboxes."""
 
     default_seconds: Annotated[int, Field(ge=60)] | None = None
-    """Of a Sandbox without spec.lifetime.ttlSeconds, in seconds. Defaults to the maximum."""
+    """Default of spec.lifetime.ttlSeconds, in seconds. Defaults to the maximum."""
 
     maximum_seconds: Annotated[int, Field(ge=60)] | None = None
-    """The most that spec.lifetime.ttlSeconds may say, in seconds. For ever when not set."""
+    """Maximum of spec.lifetime.ttlSeconds, in seconds. Unlimited by default."""
 
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Self:
         if self.default_seconds and self.maximum_seconds and self.default_seconds > self.maximum_seconds:
             raise ValueError(
-                f"defaultSeconds ({self.default_seconds}) is above maximumSeconds ({self.maximum_seconds}): lower it"
+                f"defaultSeconds ({self.default_seconds}) exceeds maximumSeconds ({self.maximum_seconds}): lower it"
             )
         return self
 
 
 class AllowedPort(EgressPort):
-    """A port, or a range of ports."""
+    """A port or a range of ports."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class AllowedRange(EgressRange):
-    """Addresses that every sandbox may talk to."""
+    """Addresses that every sandbox may connect to."""
 
     model_config = ConfigDict(extra="forbid")
 
     cidr: Cidr
-    """The range of addresses. It can't cover a metadata address in any notation: `::/0` and `64:ff9b::/96` contain IPv4
-    addresses, too."""
+    """Address range in CIDR notation. It can't contain a metadata address in any notation: `::/0` and `64:ff9b::/96`
+    contain IPv4 addresses, too."""
 
     ports: tuple[AllowedPort, ...] = ()
-    """The ports; all of all protocols when empty."""
+    """Ports. If empty, all ports of all protocols are allowed."""
 
 
 class SandboxNetwork(ConfigModel):
-    """NetworkPolicies of Sandboxes. A change reaches those that run, too."""
+    """NetworkPolicies of Sandboxes. A change applies to running Sandboxes, too."""
 
     enabled: bool = True
-    """false: no NetworkPolicies are made, spec.network means nothing, and those that are there are deleted. For
-    clusters whose network is closed in another way."""
+    """If false, Caisson creates no NetworkPolicies, deletes the existing ones, and ignores spec.network. Use it for
+    clusters that restrict the network by other means."""
 
     metadata_addresses: tuple[Address, ...] = tuple(METADATA_ADDRESSES)
-    """Addresses that no Sandbox reaches, at no port, whatever its spec says: those from which clouds give credentials
-    away. A list here replaces the default; to add to it, use deniedEgress."""
+    """Addresses that no Sandbox may connect to, on any port and with any spec, because clouds serve credentials there.
+    A list replaces the default; to extend the default, use deniedEgress."""
 
     denied_egress: tuple[Cidr, ...] = ()
-    """Ranges that no Sandbox reaches, but for name servers in them, and for allowedEgress. With any, Sandboxes with
-    egress Open reach pods by these ranges alone."""
+    """Ranges that no Sandbox may connect to, except DNS servers in them and allowedEgress. If there are any, the policy
+    for egress Open allows pods by address range instead of by pod selector."""
 
     allowed_egress: tuple[AllowedRange, ...] = ()
-    """Ranges that every Sandbox reaches, whatever its spec says, such as a registry's mirror. They may be in
-    deniedEgress; they can't cover a metadata address."""
+    """Ranges that every Sandbox may connect to, with any spec, such as a registry mirror. They may overlap
+    deniedEgress, but can't contain a metadata address."""
 
     @model_validator(mode="after")
     def _metadata_stays_closed(self) -> Self:
@@ -150,8 +151,8 @@ class SandboxNetwork(ConfigModel):
             for address in self.metadata_addresses:
                 if covers(allowed.cidr, address):
                     raise ValueError(
-                        f"allowedEgress[{number}].cidr: {allowed.cidr} covers {address}, a metadata address, in one of"
-                        " its notations: name smaller ranges without it, or remove the entry"
+                        f"allowedEgress[{number}].cidr: {allowed.cidr} contains the metadata address {address} in one"
+                        " of its notations: use smaller ranges without it, or remove the entry"
                     )
         return self
 
@@ -160,31 +161,31 @@ class Toleration(ConfigModel):
     """A toleration of a pod, as in core/v1."""
 
     key: QualifiedName | None = None
-    """The taint's key; all of them when not set, with operator Exists."""
+    """Key of the taint. If not set, all taints match; requires operator Exists."""
 
     operator: Literal["Equal", "Exists"] = "Equal"
-    """Exists tolerates every value."""
+    """Equal compares the value of the taint. Exists matches every value."""
 
     value: LabelValue | None = None
-    """The taint's value."""
+    """Value of the taint."""
 
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """The taint's effect; all of them when not set."""
+    """Effect of the taint. If not set, all effects match."""
 
     toleration_seconds: int | None = None
-    """How long a NoExecute taint is tolerated, in seconds; for ever when not set."""
+    """How long a NoExecute taint is tolerated, in seconds. Unlimited by default."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.operator == "Exists" and self.value is not None:
-            raise ValueError("value is not for operator Exists: remove it, or set operator: Equal")
+            raise ValueError("value is not allowed with operator Exists: remove it, or set operator: Equal")
         if self.operator == "Equal" and self.key is None:
-            raise ValueError("key is missing: name the taint, or set operator: Exists")
+            raise ValueError("key is missing: set the key of the taint, or set operator: Exists")
         return self
 
 
 class Sandboxes(ConfigModel):
-    """What every Sandbox gets, and the most that it may ask for. A change reaches new pods only."""
+    """Defaults and limits of all Sandboxes. A change applies to new pods."""
 
     resources: SandboxResources = SandboxResources()
     """Compute resources."""
@@ -193,28 +194,29 @@ class Sandboxes(ConfigModel):
     """Storage."""
 
     lifetime: SandboxLifetime = SandboxLifetime()
-    """How long they live."""
+    """Lifetime of Sandboxes."""
 
     network: SandboxNetwork = SandboxNetwork()
-    """NetworkPolicies of Sandboxes. A change reaches those that run, too."""
+    """NetworkPolicies of Sandboxes. A change applies to running Sandboxes, too."""
 
     registry_mirrors: tuple[Annotated[str, Field(pattern=MIRROR_PATTERN)], ...] = ()
-    """Mirrors of Docker Hub that dockerd pulls through, as URLs. Not with profile Bare."""
+    """URLs of Docker Hub mirrors for dockerd. Ignored with profile Bare."""
 
     secret_name_pattern: NamePattern | None = None
-    """A regular expression which the whole name of each Secret that a Sandbox names must match. Without it a Sandbox
-    may name none."""
+    """Regular expression that must match the entire name of each Secret that a Sandbox references. If not set,
+    Sandboxes can't reference Secrets."""
 
     config_map_name_pattern: NamePattern | None = None
-    """The same of ConfigMaps."""
+    """Regular expression for the names of ConfigMaps, as for Secrets."""
 
     volume_claim_name_pattern: NamePattern | None = None
-    """The same of PersistentVolumeClaims that are there already; one of docker.storage is the Sandbox's own."""
+    """Regular expression for the names of existing PersistentVolumeClaims, as for Secrets. It does not apply to the
+    PersistentVolumeClaim of docker.storage, which belongs to the Sandbox."""
 
     reserved_ranges: tuple[AddressRange, ...] = ()
-    """Ranges of IPv4 addresses, such as `10.0.0.0/8`, that the networks of nested containers must stay out of: those of
-    pods, Services and nodes, and what else sandboxes have to reach. Addresses of the pod, its node and the API server's
-    Service are known without, and their surroundings left alone. Not with profile Bare."""
+    """IPv4 ranges that the networks of nested containers must not overlap, such as `10.0.0.0/8`: the ranges of pods,
+    Services and nodes, and other destinations of sandboxes. Caisson detects the addresses of the pod, its node and the
+    API server's Service, and avoids the ranges around them. Ignored with profile Bare."""
 
     node_selector: dict[QualifiedName, LabelValue] = {}
     """Labels of the nodes on which sandboxes run."""
@@ -223,13 +225,14 @@ class Sandboxes(ConfigModel):
     """Taints that sandboxes tolerate."""
 
     propagated_labels: tuple[LabelKey, ...] = ()
-    """Keys of labels that are copied from a Sandbox to its pod when that is made, for chargeback for example."""
+    """Keys of labels that are copied from a Sandbox to its pod when the pod is created, for example for chargeback."""
 
     labels: dict[LabelKey, LabelValue] = {}
-    """Labels of every pod. They win over those copied from a Sandbox."""
+    """Labels of every pod. They take precedence over labels that are copied from a Sandbox."""
 
     annotations: Annotated[dict[QualifiedName, str], AfterValidator(check_annotations)] = {
         "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
         "karpenter.sh/do-not-disrupt": "true",
     }
-    """Annotations of every pod. The default keeps autoscalers from evicting sandboxes, which lose their work by it."""
+    """Annotations of every pod. The defaults prevent autoscalers from evicting sandboxes, which would lose their
+    data."""

@@ -22,7 +22,7 @@ _QUALIFIED_NAME = r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z
 
 def _check_amount(value: str | int) -> str | int:
     if parse_quantity(value) <= 0:
-        raise ValueError(f"{value!r} is not above 0: raise it, or leave the field out")
+        raise ValueError(f"{value!r} is not greater than 0: raise it, or remove the field")
     return value
 
 
@@ -36,19 +36,19 @@ def _check_pattern(value: str) -> str:
 
 def _check_label_key(key: str) -> str:
     if key == _MANAGED_BY or key.startswith(RESERVED_PREFIX):
-        raise ValueError(f"{key} is Caisson's own: choose another key")
+        raise ValueError(f"{key} is reserved for Caisson: choose another key")
     return key
 
 
 def check_annotations(annotations: dict[str, str]) -> dict[str, str]:
-    """Reject annotations that are Caisson's own, or that weaken the isolation."""
+    """Reject annotations that are reserved for Caisson or that weaken the isolation."""
     for key, value in annotations.items():
         if key.startswith(RESERVED_PREFIX):
-            raise ValueError(f"{key} is Caisson's own: choose another key")
+            raise ValueError(f"{key} is reserved for Caisson: choose another key")
         if key.startswith(_GVISOR_PREFIX) and not _OWN_MOUNT.fullmatch(f"{key}={value}"):
             raise ValueError(
-                f"{key}: of gVisor's annotations only dev.gvisor.spec.mount.NAME.type (tmpfs, bind), .share (container,"
-                " pod, shared) and .options (rw, ro) may be set, where NAME is docker or caisson-toolbox"
+                f"{key}: the only gVisor annotations allowed are dev.gvisor.spec.mount.NAME.type (tmpfs, bind), .share"
+                " (container, pod, shared) and .options (rw, ro), with NAME docker or caisson-toolbox: remove it"
             )
     return annotations
 
@@ -57,7 +57,7 @@ def _check_range(value: str) -> str:
     try:
         IPv4Network(value)
     except ValueError as error:
-        raise ValueError(f"{value!r} is not a range of IPv4 addresses such as 10.0.0.0/8: {error}") from error
+        raise ValueError(f"{value!r} is not an IPv4 address range such as 10.0.0.0/8: {error}") from error
     return value
 
 
@@ -65,7 +65,7 @@ def _check_address(value: str) -> str:
     try:
         return str(parse_address(value))
     except ValueError as error:
-        raise ValueError(f"{value!r} is not an address such as 169.254.169.254 or fd00:ec2::254: {error}") from error
+        raise ValueError(f"{value!r} is not an IP address such as 169.254.169.254 or fd00:ec2::254: {error}") from error
 
 
 Address = Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]{2,45}$"), AfterValidator(_check_address)]

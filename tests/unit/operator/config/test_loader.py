@@ -1,4 +1,4 @@
-"""The configuration file."""
+"""Loading the configuration file."""
 
 from pathlib import Path
 
@@ -7,10 +7,8 @@ import pytest
 from caisson.config.loader import load_config
 from caisson.model.errors import ConfigError
 
-# The configuration
 
-
-def test_every_error_of_the_configuration_is_named_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_together(tmp_path: Path) -> None:
     path = tmp_path / "operator.yaml"
     path.write_text("workers: 0\ntoolboxes: [{version: x}]\nunknown: 1\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
@@ -20,9 +18,7 @@ def test_every_error_of_the_configuration_is_named_at_once(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"a: [", b"\xff"], ids=range(5))
-def test_a_configuration_that_can_not_be_read_is_an_error_that_names_the_file(
-    tmp_path: Path, content: bytes | None
-) -> None:
+def test_unreadable_files_are_rejected_with_their_path(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "operator.yaml"
     if content is not None:
         path.write_bytes(content)
