@@ -1,6 +1,6 @@
-"""The addresses of nested networks: a range that overlaps nothing that the sandbox has to reach.
+"""Selects an address range for nested networks that does not overlap the networks that the sandbox must reach.
 
-dockerd sees the routes of its pod, which are none but the way out: it would take a range of the cluster's own for free.
+The pod has only a default route, so dockerd can't detect ranges of the cluster and would use them.
 """
 
 from collections.abc import Iterable
@@ -9,17 +9,17 @@ from ipaddress import IPv4Network
 from caisson.util.cidr import surroundings
 
 _DOCKERS_OWN = (IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
-"""What dockerd takes networks from by itself (docker/libnetwork, ipamutils)."""
+"""The ranges that dockerd allocates networks from by default (docker/libnetwork, ipamutils)."""
 
 _BLOCKS = (*_DOCKERS_OWN, IPv4Network("10.0.0.0/8"))
 _POOL_PREFIX = 16
 
 
 def pool_for(reserved: Iterable[str], addresses: Iterable[str | None]) -> IPv4Network | None:
-    """Return a /16 for nested networks, None where dockerd's own choice is as good.
+    """Return a /16 for nested networks, or None if dockerd's default is suitable or every range is in use.
 
-    `reserved` are ranges, `addresses` single ones in the cluster's, of which IPv6 and None are passed over. Where every
-    range is taken, dockerd is left to its own choice as well.
+    `reserved` contains ranges; `addresses` contains single addresses of the cluster. IPv6 addresses and None are
+    ignored.
     """
     around = [surroundings(address) for address in addresses if address is not None]
     used_ranges = [IPv4Network(r) for r in reserved] + [network for network in around if network is not None]

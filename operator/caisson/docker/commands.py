@@ -1,4 +1,4 @@
-"""The commands of the in-pod scripts (`toolbox/libexec`) that concern Docker, and the flags of dockerd."""
+"""The commands of the in-pod scripts (`toolbox/libexec`) for Docker, and the flags of dockerd."""
 
 from caisson.api.resources import Sandbox
 from caisson.api.spec.docker import DockerSource, Profile
@@ -16,22 +16,22 @@ _SUBNET_PREFIX = 24
 
 
 def preload_command(pod_uid: str, images: tuple[str, ...]) -> list[str]:
-    """Return the argument vector of the exec session that has Docker pull images."""
+    """Return the argument vector of the exec session that pulls images."""
     return in_pod_command("sandbox", InPodVerb.PRELOAD, "--pod-uid", pod_uid, "--", *images)
 
 
 def stop_command(sandbox: Sandbox) -> list[str]:
-    """Return the argument vector of the hook that ends dockerd, and its containers, before the pod ends."""
+    """Return the argument vector of the preStop hook, which stops dockerd and its containers."""
     grace = sandbox.spec.termination_grace_period_seconds
     return in_pod_command("stop", str(max(1, grace - KUBELET_STOP_SHARE_SECONDS)))
 
 
 def start_command(sandbox: Sandbox, config: Config, pod: PodSnapshot, attempt: int) -> list[str]:
-    """Return the argument vector of the exec session that starts dockerd, or goes on with a start."""
+    """Return the argument vector of the exec session that starts dockerd, or that continues a start."""
     docker = sandbox.spec.docker
     options = ["--pod-uid", pod.uid, "--attempt", str(attempt), "--timeout", str(docker.start_timeout_seconds)]
     options += ["--profile", docker.profile.value, "--from", docker.from_.value]
-    # What a script takes by itself is not said: the toolbox of a pod, or of the administrator's, may be an older one.
+    # Pass no option that has its default value: a pod may have an older toolbox, which does not know the option.
     if not docker.pod_log:
         options += ["--pod-log", "no"]
     if sandbox.spec.lifetime.idle_seconds is not None:
@@ -46,7 +46,7 @@ def start_command(sandbox: Sandbox, config: Config, pod: PodSnapshot, attempt: i
 
 
 def _flags(sandbox: Sandbox, config: Config, pod: PodSnapshot) -> list[str]:
-    """The flags that go before the user's own. Only what is needed: an image's daemon.json may not say it as well."""
+    """Return the flags before the user's own. dockerd rejects a flag that the image's daemon.json sets, too."""
     docker = sandbox.spec.docker
     mirrors = (*docker.registry.mirrors, *config.sandboxes.registry_mirrors)
     flags = [f"--registry-mirror={mirror}" for mirror in mirrors]
@@ -55,7 +55,7 @@ def _flags(sandbox: Sandbox, config: Config, pod: PodSnapshot) -> list[str]:
     if pool is not None and not _is_given(docker.flags, "--default-address-pool"):
         flags.append(f"--default-address-pool=base={pool},size={_SUBNET_PREFIX}")
     grace = sandbox.spec.termination_grace_period_seconds
-    # dockerd gives its containers 15 seconds by itself, which fits into the usual grace period.
+    # The default of dockerd is 15 seconds, which fits into the default grace period.
     if grace != DEFAULT_GRACE_SECONDS and not _is_given(docker.flags, "--shutdown-timeout"):
         flags.append(f"--shutdown-timeout={max(1, grace - DOCKERD_STOP_SHARE_SECONDS)}")
     return flags

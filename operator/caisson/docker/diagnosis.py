@@ -1,7 +1,7 @@
-"""From what a failed start left behind to the reason for it: an ordered chain of checks, the first that holds counts.
+"""Maps the output of a failed start to its reason, with an ordered list of checks. The first match wins.
 
-The order is from cause to symptom: a node without net-raw also breaks the network controller, so it is asked first.
-Each check was written for output that was really captured; `tests/corpus/` holds it, with how it came about.
+Causes come before symptoms: a node without net-raw also breaks the network controller, so net-raw is checked first.
+Each check was written for captured output; `tests/corpus/` contains the output and how to reproduce it.
 """
 
 import re
@@ -20,12 +20,12 @@ Check = Callable[[StartFailed], bool]
 
 
 def diagnose(failure: StartFailed) -> Reason:
-    """Return why dockerd failed. What no check knows is DOCKERD_EXITED; nothing is guessed."""
+    """Return why dockerd failed, or DOCKERD_EXITED if no check matches."""
     return next((reason for reason, holds in _CHAIN if holds(failure)), Reason.DOCKERD_EXITED)
 
 
 def signal_of(exit_code: int | None) -> int | None:
-    """Return the signal that an exit code stands for (128 + n, as shells and container runtimes tell it)."""
+    """Return the signal that an exit code of 128 + n represents, or None."""
     if exit_code is None or not 128 < exit_code <= 128 + 64:
         return None
     return exit_code - 128
@@ -36,27 +36,27 @@ def _caused_by(cause: FailureCause) -> Check:
 
 
 def _says(pattern: str) -> Check:
-    """dockerd's own words: the error that it ended with."""
+    """Return a check of the error message with which dockerd exited."""
     expression = re.compile(pattern, re.IGNORECASE)
     return lambda failure: _failed_by_itself(failure) and expression.search(last_words(failure.stderr)) is not None
 
 
 def _failed_by_itself(failure: StartFailed) -> bool:
-    """One that was told to stop, and did, has failed in nothing that it logged before."""
+    """Report whether dockerd exited because of an error. If it was stopped, errors in its log are not the cause."""
     return failure.cause is FailureCause.EXITED and failure.exit_code not in {0, _SIGTERM_EXIT}
 
 
 def last_words(stderr: str) -> str:
-    """Return what dockerd said at its end, empty where it said nothing.
+    """Return the error message with which dockerd exited, or "".
 
-    It logs in lines that begin with the time, and prints the error that ends it as it is. What it logs before tells of
-    things that it tried and can do without, and would mislead.
+    Log lines begin with the time; the final error message does not. Earlier log lines report errors that dockerd
+    tolerates, so they would be misleading.
     """
     lines = stderr.rstrip().splitlines()
     logged = [line.startswith("time=") for line in lines]
     if all(logged):
         return "\n".join(line for line in lines[-_LAST_LINES:] if _ERROR_LEVEL.search(line))
-    # The last lines that were not logged, together; an earlier one may be what is left of a line that was cut.
+    # Take the last block of lines that are not log lines. An earlier block may be the rest of a truncated line.
     end = max(number for number, is_log in enumerate(logged) if not is_log) + 1
     begin = max((number + 1 for number in range(end) if logged[number]), default=0)
     return "\n".join(lines[begin:end][-_MOST_LINES:])
@@ -67,12 +67,12 @@ def _killed(failure: StartFailed) -> bool:
 
 
 def _gone_without_a_word(failure: StartFailed) -> bool:
-    """The end of dockerd was not recorded, because its supervisor was killed along with it."""
+    """Report whether the exit of dockerd was not recorded because its supervisor was killed with it."""
     return failure.cause is FailureCause.EXITED and failure.exit_code is None
 
 
 def _full(failure: StartFailed) -> bool:
-    """Whoever meets a full disk first says so shortly before the end, and that need not be dockerd itself."""
+    """Report whether the disk was full. Other processes than dockerd may report it, shortly before the exit."""
     near_the_end = "\n".join(failure.stderr.rstrip().splitlines()[-_MOST_LINES:])
     return _failed_by_itself(failure) and failure.exit_code == 1 and _NO_SPACE.search(near_the_end) is not None
 

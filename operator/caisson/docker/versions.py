@@ -1,4 +1,4 @@
-"""The toolbox, and with it the version of Docker, that a Sandbox gets."""
+"""Selects the toolbox, and with it the version of Docker, for a Sandbox."""
 
 from caisson.api.reasons import Reason
 from caisson.api.spec.sandbox import SandboxSpec
@@ -7,7 +7,7 @@ from caisson.model.errors import PolicyViolation
 
 
 def toolbox_of(spec: SandboxSpec, config: Config) -> Toolbox:
-    """Return the toolbox that a spec asks for. Raises PolicyViolation where it is not on offer."""
+    """Return the toolbox that a spec selects. Raises PolicyViolation if the version is not configured."""
     version = spec.docker.version if spec.docker.enabled else None
     for toolbox in config.toolboxes:
         if version in (None, toolbox.version):
@@ -15,5 +15,5 @@ def toolbox_of(spec: SandboxSpec, config: Config) -> Toolbox:
     versions = ", ".join(toolbox.version for toolbox in config.toolboxes)
     raise PolicyViolation(
         Reason.DOCKER_VERSION_UNKNOWN,
-        f"spec.docker.version: {version} is not offered here; use one of {versions}",
+        f"spec.docker.version: {version} is not available; use one of {versions}",
     )

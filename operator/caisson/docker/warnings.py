@@ -1,4 +1,4 @@
-"""What about a Docker that is ready works otherwise than one may expect: status.docker.warnings."""
+"""The warnings about a ready Docker that differs from a usual one: status.docker.warnings."""
 
 import re
 
@@ -14,7 +14,7 @@ _ORIGIN_IMAGE = "the image's own"
 
 
 def docker_warnings(sandbox: Sandbox, start: StartSucceeded, kernel: str | None) -> tuple[DockerWarning, ...]:
-    """Return the warnings about a daemon that just became ready."""
+    """Return the warnings about a daemon that has become ready."""
     asked_for_vfs = _VFS_FLAG.search(" ".join(sandbox.spec.docker.flags)) is not None
     holds = {
         Reason.STORAGE_FELL_BACK_TO_VFS: start.storage_driver == "vfs" and not asked_for_vfs,
@@ -30,5 +30,5 @@ def docker_warnings(sandbox: Sandbox, start: StartSucceeded, kernel: str | None)
 
 
 def docker_origin(sandbox: Sandbox, start: StartSucceeded) -> str | None:
-    """Return where the daemon comes from; None where its toolbox does not say."""
+    """Return the source of the daemon, or None if its toolbox does not report it."""
     return _ORIGIN_IMAGE if sandbox.spec.docker.from_ is DockerSource.IMAGE else start.origin or None

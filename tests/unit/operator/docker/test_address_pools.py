@@ -1,4 +1,4 @@
-"""Where nested networks get their addresses from."""
+"""The address ranges of nested networks."""
 
 from ipaddress import IPv4Network
 
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from caisson.docker.address_pools import pool_for
 
-_DOCKERS_OWN = (IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
 _RANGES = st.builds(
     lambda address, prefix: str(IPv4Network((int(address), prefix), strict=False)),
     st.sampled_from(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"]).flatmap(
@@ -32,7 +31,7 @@ _ADDRESSES = st.one_of(st.none(), st.just("fd00::7"), st.ip_addresses(v=4, netwo
         (("172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/8"), (), None),
     ],
 )
-def test_nested_networks_stay_out_of_the_clusters_ranges(
+def test_nested_networks_avoid_the_ranges_of_the_cluster(
     reserved: tuple[str, ...], addresses: tuple[str | None, ...], expected: str | None
 ) -> None:
     result = pool_for(reserved, addresses)
@@ -40,11 +39,11 @@ def test_nested_networks_stay_out_of_the_clusters_ranges(
 
 
 @given(st.lists(_RANGES, max_size=5), st.lists(_ADDRESSES, max_size=3))
-def test_what_is_chosen_overlaps_nothing_that_is_known(reserved: list[str], addresses: list[str | None]) -> None:
+def test_selected_range_overlaps_no_known_range(reserved: list[str], addresses: list[str | None]) -> None:
     pool = pool_for(reserved, addresses)
-    taken = [IPv4Network(r) for r in reserved]
+    used = [IPv4Network(r) for r in reserved]
     if pool is not None:
         assert pool.prefixlen == 16
         assert pool.is_private
-        assert not any(pool.overlaps(network) for network in taken)
+        assert not any(pool.overlaps(network) for network in used)
         assert not any(IPv4Network(a).subnet_of(pool) for a in addresses if a and ":" not in a)

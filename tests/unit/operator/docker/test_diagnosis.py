@@ -1,4 +1,4 @@
-"""Why dockerd failed: the corpus of real outputs, and what must hold for any output."""
+"""Diagnosis of dockerd failures: the corpus of captured outputs, and properties of any output."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ CORPUS = sorted((Path(__file__).parents[3] / "corpus").glob("*.yaml"))
 
 
 def failure_of(report: dict[str, Any]) -> StartFailed:
-    """Read the report of a file of the corpus, which says it in the in-pod script's words, decoded."""
+    """Read the report in a corpus file, which has the decoded fields of the in-pod script."""
     capabilities = report.get("capEff")
     return StartFailed(
         cause=FailureCause(report["cause"]),
@@ -32,7 +32,7 @@ def failure_of(report: dict[str, Any]) -> StartFailed:
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
-def test_a_real_failure_is_diagnosed(path: Path) -> None:
+def test_captured_failures_are_diagnosed(path: Path) -> None:
     captured = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert diagnose(failure_of(captured["report"])) == Reason(captured["expect"])
 
@@ -48,7 +48,7 @@ def test_a_real_failure_is_diagnosed(path: Path) -> None:
         (StartFailed(FailureCause.PREPARE_FAILED, detail="mount: permission denied"), Reason.PREPARE_FAILED),
         (StartFailed(FailureCause.EXITED, exit_code=137), Reason.DOCKERD_KILLED),
         (StartFailed(FailureCause.EXITED, exit_code=None), Reason.DOCKERD_KILLED),
-        (StartFailed(FailureCause.EXITED, exit_code=1, stderr="who knows"), Reason.DOCKERD_EXITED),
+        (StartFailed(FailureCause.EXITED, exit_code=1, stderr="unknown problem"), Reason.DOCKERD_EXITED),
         (StartFailed(FailureCause.EXITED, exit_code=1), Reason.DOCKERD_EXITED),
         (
             StartFailed(
@@ -59,7 +59,7 @@ def test_a_real_failure_is_diagnosed(path: Path) -> None:
     ],
     ids=lambda value: value.name if isinstance(value, Reason) else value.cause.name,
 )
-def test_what_the_script_knows_goes_before_what_dockerd_prints(failure: StartFailed, expected: Reason) -> None:
+def test_cause_from_the_script_precedes_dockerds_output(failure: StartFailed, expected: Reason) -> None:
     assert diagnose(failure) is expected
 
 
@@ -71,20 +71,20 @@ def test_a_missing_capability_is_diagnosed() -> None:
         assert diagnose(failure) is (Reason.NET_RAW_MISSING if name == "NET_RAW" else Reason.PERMISSION_DENIED), name
 
 
-_BUILD_RAN_FULL = 'time="0" level=error msg="write /var/lib/docker/x: no space left on device"'
-_RULE_LEFT = 'time="0" level=warning msg="could not delete iptables rule: permission denied"'
+_DISK_FULL_IN_BUILD = 'time="0" level=error msg="write /var/lib/docker/x: no space left on device"'
+_RULE_NOT_DELETED = 'time="0" level=warning msg="could not delete iptables rule: permission denied"'
 
 
 @pytest.mark.parametrize(
     ("exit_code", "stderr"),
     [
-        (0, f'{_BUILD_RAN_FULL}\ntime="0" level=info msg="Daemon shutdown complete"\n'),
-        (2, f"{_BUILD_RAN_FULL}\npanic: runtime error\n"),
-        (0, f'{_RULE_LEFT}\ntime="0" level=info msg="Daemon shutdown complete"\n'),
-        (2, f"{_RULE_LEFT}\n"),
+        (0, f'{_DISK_FULL_IN_BUILD}\ntime="0" level=info msg="Daemon shutdown complete"\n'),
+        (2, f"{_DISK_FULL_IN_BUILD}\npanic: runtime error\n"),
+        (0, f'{_RULE_NOT_DELETED}\ntime="0" level=info msg="Daemon shutdown complete"\n'),
+        (2, f"{_RULE_NOT_DELETED}\n"),
     ],
 )
-def test_what_dockerd_logged_in_its_life_is_not_what_it_died_of(exit_code: int, stderr: str) -> None:
+def test_earlier_log_lines_are_not_the_cause(exit_code: int, stderr: str) -> None:
     assert diagnose(StartFailed(FailureCause.EXITED, exit_code=exit_code, stderr=stderr)) is Reason.DOCKERD_EXITED
 
 
@@ -98,25 +98,25 @@ _FAILURES = st.builds(
 
 
 @given(_FAILURES)
-def test_any_failure_has_one_reason_and_always_the_same(failure: StartFailed) -> None:
+def test_every_failure_has_one_stable_reason(failure: StartFailed) -> None:
     assert diagnose(failure) in CRASH_REASONS
     assert diagnose(failure) is diagnose(failure)
 
 
 @given(st.lists(st.sampled_from(['time="0" level=error msg=x', "boom", "", "x" * 300]), max_size=60).map("\n".join))
-def test_last_words_are_lines_of_what_was_said_and_no_more_than_a_few(stderr: str) -> None:
+def test_last_words_are_a_few_lines_of_stderr(stderr: str) -> None:
     words = last_words(stderr).splitlines()
     assert len(words) <= 16
     assert set(words) <= set(stderr.splitlines())
 
 
 @given(st.text(alphabet="xyz \n", max_size=300), st.integers(0, 255).filter(lambda code: code != 137))
-def test_what_no_check_knows_is_not_guessed(stderr: str, code: int) -> None:
+def test_unknown_failures_are_not_guessed(stderr: str, code: int) -> None:
     assert diagnose(StartFailed(FailureCause.EXITED, exit_code=code, stderr=stderr)) is Reason.DOCKERD_EXITED
 
 
 @pytest.mark.parametrize(
     ("code", "signal"), [(None, None), (0, None), (1, None), (128, None), (137, 9), (143, 15), (192, 64), (255, None)]
 )
-def test_a_signal_is_read_from_the_exit_code(code: int | None, signal: int | None) -> None:
+def test_signal_is_derived_from_the_exit_code(code: int | None, signal: int | None) -> None:
     assert signal_of(code) == signal

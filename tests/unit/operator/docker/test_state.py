@@ -1,4 +1,4 @@
-"""The state of dockerd: starts, crashes, checks after it was ready, and lost sessions."""
+"""The state of dockerd: starts, crashes, checks of a ready daemon, and lost sessions."""
 
 import pytest
 
@@ -29,20 +29,20 @@ from tests.unit.operator.decisions import _crash_restart, _failed_times, attempt
 
 
 class TestStart:
-    """dockerd: started once, and never a second time by mistake."""
+    """The start of dockerd, which must never happen twice."""
 
-    def test_a_running_pod_is_started_as_attempt_0(self) -> None:
+    def test_first_start_is_attempt_0(self) -> None:
         decision = choose(make_sandbox(), make_pod())
         assert attempt(decision) == 0
         assert reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKER_STARTING)
         assert reason(decision, ConditionType.ISOLATED) == ("Unknown", Reason.NOT_VERIFIED)
 
-    def test_nothing_is_done_while_a_session_runs(self) -> None:
+    def test_running_session_blocks_other_actions(self) -> None:
         decision = choose(make_sandbox(), make_pod(), session=RUNNING)
         assert decision.plan.action is None
         assert reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKER_STARTING)
 
-    def test_a_report_of_success_makes_the_sandbox_ready(self) -> None:
+    def test_successful_report_makes_the_sandbox_ready(self) -> None:
         decision = choose(make_sandbox(), make_pod(), session=reported(ready_report(retry_count=3)))
         assert [reason(decision, type_) for type_ in ConditionType] == [
             ("True", Reason.POD_RUNNING),
@@ -56,19 +56,19 @@ class TestStart:
         assert (docker.retry_count, docker.ready_after_milliseconds, docker.restarts) == (3, 700, 0)
         assert decision.status.crash is None
 
-    def test_a_ready_sandbox_is_left_alone(self) -> None:
+    def test_ready_sandbox_needs_no_action(self) -> None:
         sandbox = ready_sandbox()
         decision = choose(sandbox, make_pod(), after(3600))
         assert decision.plan.action is None
         assert decision.plan.requeue_at is None
         assert settled(sandbox, decision)
 
-    def test_a_restarted_operator_continues_a_first_start_as_the_same_attempt(self) -> None:
+    def test_restarted_operator_continues_the_same_attempt(self) -> None:
         sandbox = make_sandbox()
         sandbox = written(sandbox, choose(sandbox, make_pod(), session=RUNNING))
         assert attempt(choose(sandbox, make_pod())) == 0
 
-    def test_nothing_is_started_on_a_kernel_that_is_not_gvisors(self) -> None:
+    def test_docker_is_not_started_without_gvisor(self) -> None:
         sandbox = make_sandbox()
         report = Report(None, StartFailed(FailureCause.NOT_GVISOR))
         first = choose(sandbox, make_pod(), session=reported(report))
@@ -77,7 +77,7 @@ class TestStart:
         assert first.plan.action is None
         assert later.plan.action == DeletePod("demo", POD_UID)
 
-    def test_a_pod_that_replaces_another_starts_with_attempt_0_and_keeps_the_crash(self) -> None:
+    def test_new_pod_starts_with_attempt_0_and_keeps_the_crash(self) -> None:
         sandbox = crashed_sandbox(**KILLED)
         decision = choose(sandbox, make_pod(uid="another"), after(60))
         assert attempt(decision) == 0
@@ -86,9 +86,9 @@ class TestStart:
 
 
 class TestCrash:
-    """dockerd that failed: told at once, restarted where that can help."""
+    """A failed dockerd is reported immediately, and restarted if that can help."""
 
-    def test_a_crash_is_told_with_all_that_is_known(self) -> None:
+    def test_crash_reports_all_details(self) -> None:
         decision = choose(make_sandbox(), make_pod(), session=reported(failed_report(), after(0.7)))
         crash = decision.status.crash
         assert crash is not None
@@ -97,7 +97,7 @@ class TestCrash:
         assert crash.hint == guidance(Reason.DOCKERD_EXITED)
         assert reason(decision) == reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKERD_EXITED)
 
-    def test_the_same_report_decided_twice_counts_once(self) -> None:
+    def test_same_report_counts_once(self) -> None:
         observed = reported(failed_report())
         first = choose(make_sandbox(), make_pod(), session=observed)
         again = choose(make_sandbox(), make_pod(), after(0.5), session=observed)
@@ -105,7 +105,7 @@ class TestCrash:
         assert first.status.docker.failures == 1
         assert as_json(first.status) == as_json(again.status)
 
-    def test_a_restart_waits_until_it_is_due_and_then_has_the_next_number(self) -> None:
+    def test_restart_waits_for_the_back_off_and_has_the_next_number(self) -> None:
         sandbox = crashed_sandbox()
         early, late = choose(sandbox, make_pod(), after(0.9)), choose(sandbox, make_pod(), after(1))
         assert (early.plan.action, early.plan.requeue_at) == (None, after(1))
@@ -113,11 +113,11 @@ class TestCrash:
         assert attempt(late) == 1
 
     @pytest.mark.parametrize(("failures", "pause"), [(1, 1), (2, 2), (5, 16), (30, 300)])
-    def test_the_pause_doubles_up_to_five_minutes(self, failures: int, pause: int) -> None:
+    def test_back_off_doubles_up_to_five_minutes(self, failures: int, pause: int) -> None:
         sandbox = _failed_times(failures, with_restart(max_retries=100))
         assert choose(sandbox, make_pod()).plan.requeue_at == after(pause)
 
-    def test_the_last_retry_that_fails_is_final(self) -> None:
+    def test_last_failed_retry_is_final(self) -> None:
         spec = with_restart(max_retries=2)
         second, third = _failed_times(2, spec), _failed_times(3, spec)
         assert _crash_restart(second) == 2
@@ -125,10 +125,10 @@ class TestCrash:
         decision = choose(third, make_pod(spec), after(86400))
         assert (decision.plan.action, decision.plan.requeue_at) == (None, None)
 
-    def test_more_retries_granted_later_apply_in_place(self) -> None:
+    def test_raised_max_retries_applies_in_place(self) -> None:
         final = _failed_times(3, with_restart(max_retries=2))
-        granted = final.model_copy(update={"spec": with_restart(max_retries=3)})
-        decision = choose(granted, make_pod(granted.spec), after(86400))
+        raised = final.model_copy(update={"spec": with_restart(max_retries=3)})
+        decision = choose(raised, make_pod(raised.spec), after(86400))
         assert attempt(decision) == 3
 
     @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ class TestCrash:
             (with_restart(max_retries=0), "no idea"),
             (make_spec(), "unknown flag: --nonsense"),
         ],
-        ids=["policy-never", "no-retries", "no-use-in-it"],
+        ids=["policy-never", "no-retries", "permanent-failure"],
     )
     def test_no_restart_follows(self, spec: SandboxSpec, stderr: str) -> None:
         sandbox = crashed_sandbox(spec=spec, stderr=stderr)
@@ -147,7 +147,7 @@ class TestCrash:
         assert (decision.plan.action, decision.plan.requeue_at) == (None, None)
         assert settled(sandbox, decision)
 
-    def test_a_recovery_keeps_the_crash_and_counts_the_restart(self) -> None:
+    def test_recovery_keeps_the_crash_and_counts_the_restart(self) -> None:
         sandbox = crashed_sandbox()
         decision = choose(sandbox, make_pod(), after(5), session=reported(ready_report(1), after(5)))
         assert reason(decision) == ("True", Reason.READY)
@@ -156,19 +156,19 @@ class TestCrash:
         assert (decision.status.docker.restarts, decision.status.docker.failures) == (1, 1)
 
     @pytest.mark.parametrize(("minutes", "failures"), [(9, 2), (11, 1)])
-    def test_ten_good_minutes_start_the_count_anew(self, minutes: int, failures: int) -> None:
+    def test_ten_ready_minutes_reset_the_count(self, minutes: int, failures: int) -> None:
         sandbox = crashed_sandbox()
         recovered = ready_report(1, started_at_epoch_seconds=int(after(1).timestamp()))
         sandbox = written(sandbox, choose(sandbox, make_pod(), after(2), session=reported(recovered, after(2))))
-        died = after(60 * minutes)
-        decision = choose(sandbox, make_pod(), died, session=reported(failed_report(1, **KILLED), died))
+        failed_at = after(60 * minutes)
+        decision = choose(sandbox, make_pod(), failed_at, session=reported(failed_report(1, **KILLED), failed_at))
         assert decision.status.docker is not None
         assert decision.status.docker.failures == failures
         assert decision.status.crash is not None
         assert (decision.status.crash.reason, decision.status.crash.signal) == (Reason.DOCKERD_KILLED, 9)
         assert decision.status.crash.restart == 2
 
-    def test_a_sandbox_can_not_forge_ten_good_minutes(self) -> None:
+    def test_sandbox_can_not_forge_ready_minutes(self) -> None:
         sandbox = ready_sandbox(started_at_epoch_seconds=0)
         for number in range(1, 4):
             decision = choose(sandbox, make_pod(), after(30), session=reported(failed_report(**KILLED), after(30)))
@@ -178,35 +178,35 @@ class TestCrash:
             sandbox = written(sandbox, decision)
             sandbox = written(sandbox, choose(sandbox, make_pod(), after(31), session=forged))
 
-    def test_a_restarted_operator_continues_a_restart_with_the_number_it_has(self) -> None:
-        """The restart was begun and the status says so; whoever begins it again must not ask after the failed one."""
+    def test_restarted_operator_continues_a_restart_with_its_number(self) -> None:
+        """The status records that the restart began, so the next operator must not query the failed attempt."""
         sandbox = crashed_sandbox()
         sandbox = written(sandbox, choose(sandbox, make_pod(), after(4), session=RUNNING))
         assert attempt(choose(sandbox, make_pod(), after(5))) == 1
 
-    def test_a_restart_whose_session_was_lost_is_tried_with_the_number_it_has(self) -> None:
+    def test_lost_session_retries_a_restart_with_its_number(self) -> None:
         sandbox = crashed_sandbox()
         decision = choose(sandbox, make_pod(), after(10), session=lost(1, after(5)))
         assert attempt(decision) == 1
 
-    def test_an_unwritten_crash_is_not_lost_to_a_restart_that_is_due(self) -> None:
-        """The API server could not be written to for a while: the report goes to the status before another start."""
+    def test_crash_is_written_before_the_restart(self) -> None:
+        """While the API server rejected writes, the restart became due. The report must be written first."""
         decision = choose(make_sandbox(), make_pod(), after(60), session=reported(failed_report()))
         assert decision.plan.action is None
 
 
 class TestAfterReady:
-    """dockerd that was ready: looked at when the kubelet says that it is not."""
+    """A ready dockerd is checked when the kubelet reports it as unready."""
 
-    def test_a_pod_that_turned_unready_is_looked_at_soon(self) -> None:
+    def test_unready_pod_is_checked_soon(self) -> None:
         sandbox = ready_sandbox()
         pod = make_pod(ready=False, ready_changed_at=after(100))
         decision = choose(sandbox, pod, after(101))
         assert attempt(decision) == 0
         assert reason(decision) == ("True", Reason.READY)
 
-    def test_a_pod_that_stays_unready_is_not_looked_at_in_a_loop(self) -> None:
-        """Also not when the node's clock is ahead, so that the change lies in the future."""
+    def test_unready_pod_is_not_checked_in_a_loop(self) -> None:
+        """The node's clock may be ahead, so the transition may be in the future."""
         sandbox = ready_sandbox()
         pod = make_pod(ready=False, ready_changed_at=after(3600))
         decision = choose(sandbox, pod, after(100.1), looked_at=after(100))
@@ -214,12 +214,12 @@ class TestAfterReady:
         assert decision.plan.requeue_at is not None
         assert decision.plan.requeue_at > after(103)
 
-    def test_right_after_the_start_an_unready_pod_is_not_looked_at(self) -> None:
+    def test_unready_pod_is_not_checked_right_after_the_start(self) -> None:
         pod = make_pod(ready=False, ready_changed_at=after(-3))
         decision = choose(ready_sandbox(), pod, after(1))
         assert (decision.plan.action, decision.plan.requeue_at) == (None, after(15))
 
-    def test_one_that_was_just_taken_from_a_pool_is_looked_at_soon(self) -> None:
+    def test_claimed_pod_is_checked_soon(self) -> None:
         for ready in (True, False):
             pod = make_pod(ready=ready, ready_changed_at=after(-3))
             due = choose(ready_sandbox(), pod, after(4), claimed_at=after(4)).plan.requeue_at
@@ -227,28 +227,28 @@ class TestAfterReady:
             assert due < after(8)
             assert attempt(choose(ready_sandbox(), pod, due, claimed_at=after(4))) == 0
 
-    def test_a_daemon_found_alive_costs_no_write(self) -> None:
+    def test_successful_check_writes_nothing(self) -> None:
         sandbox = ready_sandbox()
         pod = make_pod(ready=False, ready_changed_at=after(100))
         decision = choose(sandbox, pod, after(102), session=reported(ready_report(), after(102)), looked_at=after(102))
         assert settled(sandbox, decision)
         assert decision.plan.action is None
 
-    def test_a_daemon_stays_ready_while_it_is_looked_at(self) -> None:
+    def test_daemon_stays_ready_during_a_check(self) -> None:
         sandbox = ready_sandbox()
         decision = choose(sandbox, make_pod(ready=False), after(100), session=RUNNING)
         assert settled(sandbox, decision)
 
 
 class TestLostSessions:
-    """Exec that does not work: could not look is not the same as absent."""
+    """Failed exec sessions: the state of dockerd is unknown, not absent."""
 
-    def test_one_or_two_lost_sessions_are_not_told(self) -> None:
+    def test_first_two_lost_sessions_are_not_reported(self) -> None:
         sandbox = ready_sandbox()
         for count in (1, 2):
             assert settled(sandbox, choose(sandbox, make_pod(), after(100), session=lost(count, after(100))))
 
-    def test_from_the_third_on_docker_is_unknown(self) -> None:
+    def test_third_lost_session_makes_docker_unknown(self) -> None:
         decision = choose(ready_sandbox(), make_pod(), after(100), session=lost(3, after(100)))
         assert reason(decision) == ("Unknown", Reason.EXEC_FAILED)
 
@@ -265,30 +265,30 @@ class TestLostSessions:
         assert decision.status.docker.failures == failures
 
     @pytest.mark.parametrize(("count", "pause"), [(1, 1), (2, 2), (4, 8), (9, 30)])
-    def test_the_next_try_follows_after_a_pause_that_doubles(self, count: int, pause: int) -> None:
+    def test_lost_session_is_retried_with_doubling_back_off(self, count: int, pause: int) -> None:
         early = choose(make_sandbox(), make_pod(), after(pause - 0.1), session=lost(count))
         late = choose(make_sandbox(), make_pod(), after(pause), session=lost(count))
         assert (early.plan.action, early.plan.requeue_at) == (None, after(pause))
         assert attempt(late) == 0
 
-    def test_what_is_unknown_stays_unknown_while_the_next_try_runs(self) -> None:
+    def test_unknown_stays_unknown_during_a_retry(self) -> None:
         sandbox = ready_sandbox()
         sandbox = written(sandbox, choose(sandbox, make_pod(), after(100), session=lost(3, after(100))))
         decision = choose(sandbox, make_pod(), after(110), session=RUNNING)
         assert reason(decision, ConditionType.DOCKER_READY) == ("Unknown", Reason.EXEC_FAILED)
 
-    def test_nothing_is_written_when_the_next_try_begins(self) -> None:
+    def test_start_of_a_retry_writes_nothing(self) -> None:
         sandbox = make_sandbox()
         sandbox = written(sandbox, choose(sandbox, make_pod(), session=lost(3)))
         assert settled(sandbox, choose(sandbox, make_pod(), after(4), session=RUNNING))
         assert settled(sandbox, choose(sandbox, make_pod(), after(8), session=lost(4, after(8))))
 
-    def test_a_restarted_operator_looks_at_once(self) -> None:
+    def test_restarted_operator_checks_immediately(self) -> None:
         sandbox = ready_sandbox()
         sandbox = written(sandbox, choose(sandbox, make_pod(), after(100), session=lost(3, after(100))))
         assert attempt(choose(sandbox, make_pod(), after(110))) == 0
 
-    def test_a_session_that_works_again_makes_it_ready_again(self) -> None:
+    def test_working_session_makes_it_ready_again(self) -> None:
         sandbox = ready_sandbox()
         sandbox = written(sandbox, choose(sandbox, make_pod(), after(100), session=lost(3, after(100))))
         decision = choose(sandbox, make_pod(), after(110), session=reported(ready_report(), after(110)))

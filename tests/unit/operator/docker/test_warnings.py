@@ -1,4 +1,4 @@
-"""What is told of a Docker that works, and of what its version needs."""
+"""Warnings about a ready Docker, and the requirements of its version."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import pytest
 from caisson.api.reasons import WARNING_REASONS, Reason
 from caisson.docker.commands import start_command
 from caisson.docker.requirements import major_version, required_features
+from caisson.model.report import Report
 from tests.unit.operator.builders import (
     CONFIG,
     KERNEL,
@@ -21,51 +22,47 @@ from tests.unit.operator.builders import (
 OLD_KERNEL = "4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016"
 
 
-def warned(kernel: str = KERNEL, docker: Any = None, **report: Any) -> set[str]:
-    """Return the reasons of the warnings about a daemon of which this was reported."""
+def warning_reasons(kernel: str = KERNEL, docker: Any = None, **report: Any) -> set[str]:
+    """Return the reasons of the warnings about a daemon with this report."""
     spec = make_spec(docker=docker or {})
-    reported_value = ready_report(**report)
-    decision = choose(
-        make_sandbox(spec), make_pod(spec), session=reported(type(reported_value)(kernel, reported_value.outcome))
-    )
+    report_of_start = ready_report(**report)
+    decision = choose(make_sandbox(spec), make_pod(spec), session=reported(Report(kernel, report_of_start.outcome)))
     assert decision.status.docker is not None
-    result = decision.status.docker.warnings or ()
-    assert all(w.reason in WARNING_REASONS and f"#{w.reason.lower()}" in w.message for w in result)
-    return {w.reason for w in result} - {Reason.CGROUP_LIMITS_NOT_ENFORCED}
+    warnings = decision.status.docker.warnings or ()
+    assert all(w.reason in WARNING_REASONS and f"#{w.reason.lower()}" in w.message for w in warnings)
+    return {w.reason for w in warnings} - {Reason.CGROUP_LIMITS_NOT_ENFORCED}
 
 
-def test_an_ordinary_docker_has_only_what_holds_everywhere() -> None:
-    assert warned() == set()
+def test_normal_docker_has_only_universal_warnings() -> None:
+    assert warning_reasons() == set()
 
 
-def test_vfs_is_told_of_unless_it_was_asked_for() -> None:
-    assert warned(storage_driver="vfs") == {Reason.STORAGE_FELL_BACK_TO_VFS}
-    assert warned(storage_driver="vfs", docker={"flags": ["--storage-driver=vfs"]}) == set()
+def test_vfs_is_reported_unless_requested() -> None:
+    assert warning_reasons(storage_driver="vfs") == {Reason.STORAGE_FELL_BACK_TO_VFS}
+    assert warning_reasons(storage_driver="vfs", docker={"flags": ["--storage-driver=vfs"]}) == set()
 
 
 @pytest.mark.parametrize(
     ("bridge", "uplink", "expected"),
     [(1500, 1450, {Reason.MTU_MISMATCH}), (1450, 1450, set()), (1400, 1450, set()), (None, 1450, set())],
 )
-def test_a_bridge_with_a_larger_mtu_than_the_way_out_is_told_of(
-    bridge: int | None, uplink: int, expected: set[Reason]
-) -> None:
-    assert warned(bridge_mtu=bridge, uplink_mtu=uplink) == expected
+def test_bridge_mtu_above_uplink_mtu_is_reported(bridge: int | None, uplink: int, expected: set[Reason]) -> None:
+    assert warning_reasons(bridge_mtu=bridge, uplink_mtu=uplink) == expected
 
 
-def test_an_old_gvisor_is_told_of_where_the_version_minds() -> None:
-    assert warned(OLD_KERNEL, version="28.5.1") == {Reason.GVISOR_TOO_OLD}
-    assert warned(OLD_KERNEL, version="26.1.5") == set()
+def test_old_gvisor_is_reported_for_versions_that_need_a_new_one() -> None:
+    assert warning_reasons(OLD_KERNEL, version="28.5.1") == {Reason.GVISOR_TOO_OLD}
+    assert warning_reasons(OLD_KERNEL, version="26.1.5") == set()
 
 
 @pytest.mark.parametrize(
     ("docker", "expected"),
     [({"from": "Image"}, "the image's own"), ({}, "Debian 13, package docker.io 26.1.5")],
 )
-def test_the_status_says_where_dockerd_comes_from(docker: Any, expected: str) -> None:
+def test_status_reports_the_source_of_dockerd(docker: Any, expected: str) -> None:
     spec = make_spec(docker=docker)
-    reported_value = ready_report(origin="Debian 13, package docker.io 26.1.5")
-    decision = choose(make_sandbox(spec), make_pod(spec), session=reported(reported_value))
+    report = ready_report(origin="Debian 13, package docker.io 26.1.5")
+    decision = choose(make_sandbox(spec), make_pod(spec), session=reported(report))
     assert decision.status.docker is not None
     assert decision.status.docker.origin == expected
 
@@ -73,12 +70,12 @@ def test_the_status_says_where_dockerd_comes_from(docker: Any, expected: str) ->
 @pytest.mark.parametrize(
     ("version", "number"), [("28.5.1", 28), ("26", 26), ("", 0), ("v2", 0), ("\u0662\u0668", 0), ("9" * 40, 0)]
 )
-def test_the_major_number_of_a_version(version: str, number: int) -> None:
+def test_major_version_is_parsed(version: str, number: int) -> None:
     assert major_version(version) == number
 
 
 @pytest.mark.parametrize(
-    ("docker", "needed"),
+    ("docker", "required"),
     [
         ({"version": "28"}, True),
         ({"version": "26"}, False),
@@ -86,11 +83,11 @@ def test_the_major_number_of_a_version(version: str, number: int) -> None:
         ({"from": "Image"}, False),
     ],
 )
-def test_what_a_version_needs_is_looked_for_before_it_is_started(docker: Any, needed: bool) -> None:
+def test_required_features_are_passed_to_the_start(docker: Any, required: bool) -> None:
     spec = make_spec(docker=docker)
     command = start_command(make_sandbox(spec), CONFIG, make_pod(spec), 0)
-    assert ("--needs" in command) == needed
-    if needed:
+    assert ("--needs" in command) == required
+    if required:
         assert command[command.index("--needs") + 1] == ",".join(required_features("28"))
 
 
@@ -104,13 +101,13 @@ def test_what_a_version_needs_is_looked_for_before_it_is_started(docker: Any, ne
         ({"docker": {"registry": {"insecure": ["10.0.0.0/8"]}}}, ["--insecure-registry=10.0.0.0/8"]),
     ],
 )
-def test_dockerd_gets_the_flags_that_are_needed_and_no_others(spec: Any, flags: list[str]) -> None:
+def test_dockerd_gets_only_the_required_flags(spec: Any, flags: list[str]) -> None:
     sandbox = make_sandbox(make_spec(**spec))
     command = start_command(sandbox, CONFIG, make_pod(sandbox.spec), 0)
-    ours = command[command.index("--") + 1 : len(command) - len(sandbox.spec.docker.flags)]
-    assert ours == flags
+    operator_flags = command[command.index("--") + 1 : len(command) - len(sandbox.spec.docker.flags)]
+    assert operator_flags == flags
 
 
-def test_nested_networks_get_a_pool_where_the_pod_is_in_dockers_own() -> None:
+def test_nested_networks_avoid_the_range_of_the_pod() -> None:
     command = start_command(make_sandbox(), CONFIG, make_pod(ip="172.17.3.4"), 0)
     assert "--default-address-pool=base=192.168.0.0/16,size=24" in command
