@@ -1,4 +1,4 @@
-"""The NetworkPolicy of a Sandbox: made before its pod, and kept as it should be."""
+"""The NetworkPolicy of a Sandbox or of a pool. Caisson creates it before the pod and corrects drift."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ from caisson.model.actions import ChildKind
 from caisson.model.condition import condition_result
 from caisson.model.failure import FailureStreak
 from caisson.model.ownership import MANAGED_BY, MANAGED_BY_LABEL, Owner, own_metadata, pod_selector
-from caisson.network.ranges import PRIVATE, allowed, everywhere, private, refusals
+from caisson.network.ranges import PRIVATE, allowed, everywhere, private, rejections
 from caisson.util.cidr import parse_range
 
 Json = dict[str, Any]
@@ -34,12 +34,12 @@ _IN = {Ingress.CLOSED: [], Ingress.NAMESPACE: [_PODS_HERE], Ingress.CLUSTER: [_P
 
 
 def network_labels(network: Network) -> dict[str, str]:
-    """Return the labels by which the policies of others know a pod."""
+    """Return the pod labels that the NetworkPolicies of other Sandboxes select."""
     return {NETWORK_LABEL: SHARED} if network.sandboxes else {}
 
 
 def policy_name(owner: Owner) -> str:
-    """Return the name of the NetworkPolicy. A Sandbox's name has no dots, so that of a pool is nobody else's."""
+    """Return the name of the NetworkPolicy. Names of Sandboxes contain no dot, so the name for a pool is unique."""
     return owner.metadata.name if isinstance(owner, Sandbox) else f"pool.{owner.metadata.name}"
 
 
@@ -51,29 +51,29 @@ def network_state(
     config: Config,
     now: datetime,
 ) -> ChildState:
-    """Return what to do about the NetworkPolicy. There is no pod before it is as it should be."""
+    """Return the plan for the NetworkPolicy. No pod is created until the NetworkPolicy is up to date."""
     rules, kind = config.sandboxes.network, ChildKind.NETWORK_POLICY
     if not rules.enabled:
         return plan_child(owner, kind, None, actual, failure, now)
     metadata = own_metadata(owner, policy_name(owner))
     desired = render_network_policy(metadata, pod_selector(owner), spec.network, spec.ports, rules)
     state = plan_child(owner, kind, desired, actual, failure, now)
-    refused = "; ".join(refusals(spec.network, rules))
-    if not refused:
+    rejected = "; ".join(rejections(spec.network, rules))
+    if not rejected:
         return state
     return replace(
         state,
         is_up_to_date=False,
-        problem=condition_result("False", Reason.EGRESS_NOT_ALLOWED, external_message=refused),
+        problem=condition_result("False", Reason.EGRESS_NOT_ALLOWED, external_message=rejected),
     )
 
 
 def render_network_policy(
     metadata: Json, selector: Json, network: Network, ports: Iterable[Port], config: SandboxNetwork
 ) -> Json:
-    """Return the NetworkPolicy (networking.k8s.io/v1, as JSON) for pods that are so selected.
+    """Return the NetworkPolicy (networking.k8s.io/v1, as JSON) for the pods that `selector` selects.
 
-    What spec.network.allow may not list is left out: the policy is never wider than it may be.
+    Entries of spec.network.allow that are not allowed are omitted, so the policy is never too permissive.
     """
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -90,16 +90,17 @@ def render_network_policy(
 
 def _ingress(network: Network, ports: Iterable[Port]) -> Iterator[Json]:
     peers = [*_IN[network.ingress], *([_SANDBOXES_HERE] if network.sandboxes else [])]
-    opened = [{"port": port.container_port, "protocol": port.protocol.value} for port in ports]
-    # Without peers a rule is for everybody, and without ports for all of them.
-    if peers and opened:
-        yield {"from": peers, "ports": opened}
+    ports_of_rule = [{"port": port.container_port, "protocol": port.protocol.value} for port in ports]
+    # A rule without peers matches all sources, and a rule without ports matches all ports.
+    if peers and ports_of_rule:
+        yield {"from": peers, "ports": ports_of_rule}
 
 
 def _egress(network: Network, config: SandboxNetwork) -> Iterator[Json]:
     metadata, denied = config.metadata_addresses, config.denied_egress
-    # Name servers are pods, addresses of Services or, with NodeLocal DNSCache, link-local ones; which of these a policy
-    # sees is up to the network plugin. In public ranges nobody can tell them from others.
+    # DNS servers have addresses of pods, of Services or, with NodeLocal DNSCache, link-local addresses. Which of them a
+    # policy matches depends on the network plugin. DNS servers in public ranges can't be distinguished from other
+    # hosts.
     yield {"to": [_PODS_EVERYWHERE, *private(but=metadata)], "ports": _DNS_PORTS}
     peers = list(_peers(network.egress, metadata, denied))
     if peers:
@@ -114,7 +115,7 @@ def _peers(egress: Egress, metadata: tuple[str, ...], denied: tuple[str, ...]) -
     if egress is Egress.CLOSED:
         return
     if egress is Egress.OPEN and not denied:
-        # Some plugins find no pod in a range of addresses; and with all pods, those in denied ranges would be open.
+        # Some plugins don't match pods by address range. With denied ranges, all pods would include denied ones.
         yield _PODS_EVERYWHERE
     yield from everywhere(but=(*metadata, *denied, *(PRIVATE if egress is Egress.RESTRICTED else ())))
 

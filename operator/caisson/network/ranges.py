@@ -1,4 +1,4 @@
-"""Ranges of addresses that sandboxes may reach, and those that they may not, as a NetworkPolicy says it."""
+"""The address ranges that sandboxes may or may not connect to, as peers of a NetworkPolicy."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -20,38 +20,39 @@ PRIVATE = (
     "fc00::/7",
     "fe80::/10",
 )
-"""Where clusters, nodes and what is behind them are: RFC 1918, RFC 6598, RFC 4193 and what is link-local."""
+"""Ranges of clusters, nodes and internal networks: RFC 1918, RFC 6598, RFC 4193 and link-local addresses."""
 
 
 @lru_cache(maxsize=16)
 def everywhere(*, but: tuple[str, ...]) -> tuple[Json, ...]:
-    """Return the peers that are all addresses but those of some ranges, IPv4 addresses in IPv6 ones included."""
+    """Return peers for all addresses except some ranges. IPv6 notations of excluded IPv4 addresses are excluded,
+    too."""
     return _blocks(("0.0.0.0/0", "::/0"), but)
 
 
 @lru_cache(maxsize=16)
 def private(*, but: tuple[str, ...]) -> tuple[Json, ...]:
-    """Return the peers that are all private addresses but some."""
+    """Return peers for all private addresses except some ranges."""
     return _blocks(PRIVATE, but)
 
 
 def allowed(network: Network, config: SandboxNetwork) -> tuple[EgressRange, ...]:
-    """Return what spec.network.allow lists, without what is refused."""
-    return tuple(entry for entry in network.allow if _refused_for(entry, config) is None)
+    """Return the entries of spec.network.allow that are allowed."""
+    return tuple(entry for entry in network.allow if _rejection(entry, config) is None)
 
 
-def refusals(network: Network, config: SandboxNetwork) -> Iterator[str]:
-    """Say of each entry of spec.network.allow that is refused what it is refused for."""
+def rejections(network: Network, config: SandboxNetwork) -> Iterator[str]:
+    """Yield a message for each entry of spec.network.allow that is not allowed."""
     for number, entry in enumerate(network.allow):
-        refused_for = _refused_for(entry, config)
-        if refused_for is not None:
-            yield f"spec.network.allow[{number}].cidr: {entry.cidr} covers {refused_for}"
+        rejection = _rejection(entry, config)
+        if rejection is not None:
+            yield f"spec.network.allow[{number}].cidr: {entry.cidr} contains {rejection}"
 
 
-def _refused_for(entry: EgressRange, config: SandboxNetwork) -> str | None:
+def _rejection(entry: EgressRange, config: SandboxNetwork) -> str | None:
     for address in config.metadata_addresses:
         if covers(entry.cidr, address):
-            return f"{address}, a metadata address, which no Sandbox reaches"
+            return f"the metadata address {address}, which is denied to all Sandboxes"
     for denied in config.denied_egress:
         if covers(entry.cidr, denied):
             return f"addresses of {denied}, which the administrator denies to Sandboxes"
@@ -65,7 +66,7 @@ def _blocks(wholes: Iterable[str], but: Iterable[str]) -> tuple[Json, ...]:
 
 
 def _block(whole: Range, excluded: Iterable[Range]) -> Json | None:
-    """Return the peer that is a range without others; None where nothing is left of it."""
+    """Return the peer for a range without excluded ranges, or None if no address remains."""
     touching = _collapsed([network for network in excluded if overlap(network, whole)])
     if any(network.prefixlen <= whole.prefixlen for network in touching):
         return None
@@ -76,5 +77,5 @@ def _block(whole: Range, excluded: Iterable[Range]) -> Json | None:
 
 
 def _collapsed(networks: Iterable[Range]) -> list[Range]:
-    """Return the same addresses in as few ranges as possible. The ranges are of one version."""
+    """Return the same addresses in as few ranges as possible. All ranges must have the same IP version."""
     return list(collapse_addresses(networks))  # type: ignore[type-var]

@@ -1,4 +1,4 @@
-"""Who may reach whom under NetworkPolicies: what networking.k8s.io/v1 says of them, and nothing of Caisson's."""
+"""An evaluator of NetworkPolicies that implements networking.k8s.io/v1, without code of Caisson."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Party:
-    """A pod, or with no namespace what is not one: a node, or an address outside of the cluster."""
+    """A pod. Without a namespace: a node, or an address outside of the cluster."""
 
     address: str
     namespace: str | None = None
@@ -19,20 +19,20 @@ class Party:
 
 @dataclass(frozen=True)
 class Enforcer:
-    """A network plugin that enforces some policies."""
+    """A network plugin that enforces these policies."""
 
     policies: tuple[Json, ...]
     ranges_find_pods: bool
-    """Whether an ipBlock holds for pods, too: that is up to the plugin."""
+    """Whether an ipBlock matches pods, too. Network plugins differ in this."""
 
     def lets(self, source: Party, target: Party, port: int, protocol: str = "TCP") -> bool:
-        """Tell whether a connection may be made: the source must be let out, and the target let it in."""
+        """Report whether a connection is allowed by the egress of the source and the ingress of the target."""
         return self._opens("Egress", source, target, port, protocol) and self._opens(
             "Ingress", target, source, port, protocol
         )
 
     def _opens(self, direction: str, subject: Party, peer: Party, port: int, protocol: str) -> bool:
-        """All that one policy opens is open; a pod that no policy selects is open altogether."""
+        """Report whether any policy allows the traffic, or no policy selects the pod."""
         selecting = [
             policy
             for policy in self.policies
@@ -59,16 +59,16 @@ class Enforcer:
             return result and _within(party, block["cidr"]) and not excepted
         if party.namespace is None:
             return False
-        there = (
+        namespace_matches = (
             selects(peer["namespaceSelector"], {"kubernetes.io/metadata.name": party.namespace})
             if "namespaceSelector" in peer
             else party.namespace == namespace
         )
-        return there and selects(peer.get("podSelector", {}), party.labels)
+        return namespace_matches and selects(peer.get("podSelector", {}), party.labels)
 
 
 def selects(selector: Json, labels: Mapping[str, str]) -> bool:
-    """Tell whether a label selector is for these labels."""
+    """Report whether a label selector matches these labels."""
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
         _holds(expression, labels) for expression in selector.get("matchExpressions", ())
     )

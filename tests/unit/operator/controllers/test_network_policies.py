@@ -144,7 +144,7 @@ async def test_an_allow_over_a_metadata_address_gets_no_pod_and_opens_nothing() 
     await world.reconcile(2)
     assert world.condition() == ("False", Reason.EGRESS_NOT_ALLOWED)
     message = world.kube.sandbox["status"]["conditions"][0]["message"]
-    assert "spec.network.allow[0].cidr: 169.254.0.0/16 covers 169.254.169.254, a metadata address" in message
+    assert "spec.network.allow[0].cidr: 169.254.0.0/16 contains the metadata address 169.254.169.254" in message
     assert world.kube.beside[NETWORK_POLICIES]["spec"] == policy_of(make_sandbox())["spec"]
     assert world.kube.pods_created == 0
 

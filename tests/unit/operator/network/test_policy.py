@@ -1,4 +1,4 @@
-"""The NetworkPolicy of a Sandbox: what it says, who reaches whom by it, and that it is there before the pod."""
+"""The NetworkPolicy of a Sandbox: its content, and the connections that it allows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ from caisson.config.metadata_addresses import METADATA_ADDRESSES
 from caisson.config.model import Config
 from caisson.config.sandboxes import SandboxNetwork
 from caisson.network.policy import render_network_policy
-from caisson.network.ranges import refusals
+from caisson.network.ranges import rejections
 from caisson.pod.manifest import render_pod
 from caisson.pod.spec_hash import spec_hash
 from tests.unit.operator.builders import CONFIG, UID, make_sandbox, make_spec, policy_of
@@ -44,10 +44,10 @@ def with_network(**fields: Any) -> Config:
     return CONFIG.model_copy(update={"sandboxes": CONFIG.sandboxes.model_copy(update={"network": network})})
 
 
-# What it says
+# Content of the policy
 
 
-def test_the_default_is_rendered_as_it_is_documented() -> None:
+def test_default_policy_is_as_documented() -> None:
     policy = policy_of(
         make_sandbox(make_spec(ports=WEB)), with_network(metadataAddresses=["169.254.169.254", "fd00::1"])
     )
@@ -87,7 +87,7 @@ def test_the_default_is_rendered_as_it_is_documented() -> None:
                             "cidr": "::/0",
                             "except": [
                                 *("::/96", "::ffff:0:0:0/96"),
-                                # The same of IPv4, as IPv6-only networks have it.
+                                # NAT64 addresses of the IPv4 ranges.
                                 *("64:ff9b::a00:0/104", "64:ff9b::6440:0/106", "64:ff9b::a9fe:0/112"),
                                 *("64:ff9b::ac10:0/108", "64:ff9b::c0a8:0/112"),
                                 *("64:ff9b:1::/48", "2001::/32", "2002::/16", "fc00::/7", "fe80::/10"),
@@ -100,7 +100,7 @@ def test_the_default_is_rendered_as_it_is_documented() -> None:
     }
 
 
-def test_what_is_allowed_besides_comes_on_top() -> None:
+def test_allowed_ranges_and_peers_are_added() -> None:
     network = {
         "egress": "Closed",
         "ingress": "Cluster",
@@ -125,7 +125,7 @@ def test_what_is_allowed_besides_comes_on_top() -> None:
     ]
 
 
-def test_it_can_be_for_other_pods_than_a_sandboxs() -> None:
+def test_policy_can_select_other_pods() -> None:
     metadata = {"name": "pool", "namespace": "team-a", "ownerReferences": [{"kind": "Other"}]}
     selector = {"matchLabels": {"caisson.dev/pool": "p"}}
     policy = render_network_policy(metadata, selector, Network(), (), SandboxNetwork())
@@ -135,21 +135,21 @@ def test_it_can_be_for_other_pods_than_a_sandboxs() -> None:
 
 
 @pytest.mark.parametrize("network", [{}, {"sandboxes": True}])
-def test_it_selects_the_pod_of_its_sandbox(network: Json) -> None:
+def test_policy_selects_the_pod_of_its_sandbox(network: Json) -> None:
     sandbox = make_sandbox(make_spec(network=network))
     labels = render_pod(sandbox, CONFIG)["metadata"]["labels"]
     assert selects(policy_of(sandbox)["spec"]["podSelector"], labels)
     assert selects(SHARED, labels) is bool(network)
 
 
-def test_only_what_is_a_label_of_the_pod_replaces_it() -> None:
+def test_only_a_changed_label_replaces_the_pod() -> None:
     plain = spec_hash(make_spec())
     in_place = {"egress": "Open", "ingress": "Closed", "allow": [{"cidr": "10.0.0.0/8"}]}
     assert spec_hash(make_spec(network=in_place)) == plain
     assert spec_hash(make_spec(network={"sandboxes": True})) != plain
 
 
-# Who reaches whom. The tables of the documentation are what is tested.
+# Allowed connections. The expected results come from the tables in the documentation.
 
 
 def sandbox_pod(name: str, namespace: str, address: str, network: Json) -> tuple[Party, Json]:
@@ -201,7 +201,7 @@ SOURCES: dict[str, Party] = {
 
 
 def table(column: str) -> dict[str, dict[str, str]]:
-    """Return the table of the documentation whose first column is called so, by row and column."""
+    """Return a table of the documentation, by row and column. `column` is the header of its first column."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(f"| {column} |"))
     rows = []
@@ -214,13 +214,13 @@ def table(column: str) -> dict[str, dict[str, str]]:
 
 
 def answer(result: set[bool]) -> str:
-    """Say what the documentation should."""
+    """Return the text that the documentation should contain."""
     return {frozenset({True}): "yes", frozenset({False}): "no"}[frozenset(result)]
 
 
 @pytest.mark.parametrize("ranges_find_pods", [True, False])
 @pytest.mark.parametrize("mode", list(Egress))
-def test_whom_a_sandbox_reaches_is_as_documented(mode: Egress, ranges_find_pods: bool) -> None:
+def test_egress_is_as_documented(mode: Egress, ranges_find_pods: bool) -> None:
     source, policy = sandbox_pod("demo", "team-a", "10.244.1.5", {"egress": mode})
     enforcer = Enforcer((policy,), ranges_find_pods)
     result = {name: answer({enforcer.lets(source, *target) for target in targets}) for name, targets in TARGETS.items()}
@@ -229,7 +229,7 @@ def test_whom_a_sandbox_reaches_is_as_documented(mode: Egress, ranges_find_pods:
 
 @pytest.mark.parametrize("ranges_find_pods", [True, False])
 @pytest.mark.parametrize("mode", ["Closed", "Namespace", "Cluster"])
-def test_who_reaches_a_sandbox_is_as_documented(mode: str, ranges_find_pods: bool) -> None:
+def test_ingress_is_as_documented(mode: str, ranges_find_pods: bool) -> None:
     target, policy = sandbox_pod("demo", "team-a", "10.244.1.5", {"ingress": mode})
     enforcer = Enforcer((policy,), ranges_find_pods)
     result = {name: answer({enforcer.lets(source, target, 8080)}) for name, source in SOURCES.items()}
@@ -250,7 +250,7 @@ def test_who_reaches_a_sandbox_is_as_documented(mode: str, ranges_find_pods: boo
         (True, True, "team-b", False),
     ],
 )
-def test_sandboxes_reach_each_other_where_both_say_so(
+def test_sandboxes_connect_only_if_both_opt_in(
     egress: Json, one: bool, other: bool, namespace: str, reached: bool, ranges_find_pods: bool
 ) -> None:
     source, of_source = sandbox_pod("one", "team-a", "10.244.1.5", {"sandboxes": one} | egress)
@@ -261,7 +261,7 @@ def test_sandboxes_reach_each_other_where_both_say_so(
     assert not enforcer.lets(source, target, 53, "UDP")
 
 
-def test_who_talks_to_other_sandboxes_alone_needs_no_other_egress() -> None:
+def test_sandboxes_connect_with_closed_egress() -> None:
     network = {"sandboxes": True, "egress": "Closed", "ingress": "Closed"}
     source, of_source = sandbox_pod("one", "team-a", "10.244.1.5", network)
     target, of_target = sandbox_pod("other", "team-a", "10.244.1.6", network)
@@ -269,14 +269,14 @@ def test_who_talks_to_other_sandboxes_alone_needs_no_other_egress() -> None:
     assert not Enforcer((of_source, of_target), ranges_find_pods=True).lets(ORDINARY, target, 8080)
 
 
-def test_without_ports_nobody_gets_in() -> None:
+def test_no_ingress_without_ports() -> None:
     sandbox = make_sandbox(make_spec(network={"ingress": "Cluster", "sandboxes": True}), namespace="team-a")
     target = Party("10.244.1.5", "team-a", render_pod(sandbox, CONFIG)["metadata"]["labels"])
     enforcer = Enforcer((policy_of(sandbox),), ranges_find_pods=True)
     assert not any(enforcer.lets(source, target, port) for source in (ORDINARY, target) for port in (53, 80, 8080))
 
 
-def test_what_is_allowed_is_reached_and_at_its_ports_alone() -> None:
+def test_allowed_range_is_open_only_at_its_ports() -> None:
     network = {"egress": "Closed", "allow": [{"cidr": "10.1.0.0/16", "ports": [{"port": 80, "endPort": 90}]}]}
     source, policy = sandbox_pod("demo", "team-a", "10.244.1.5", network)
     enforcer = Enforcer((policy,), ranges_find_pods=True)
@@ -287,7 +287,7 @@ def test_what_is_allowed_is_reached_and_at_its_ports_alone() -> None:
 
 
 @pytest.mark.parametrize("ranges_find_pods", [True, False])
-def test_what_the_administrator_denies_is_open_to_nobody_but_by_his_own_word(ranges_find_pods: bool) -> None:
+def test_denied_ranges_are_closed_except_for_allowed_egress(ranges_find_pods: bool) -> None:
     rules = {"deniedEgress": ["10.0.0.0/8", "2001:db8::/32"], "allowedEgress": [{"cidr": "10.9.9.9/32"}]}
     sandbox = make_sandbox(make_spec(network={"egress": "Open"}), namespace="team-a")
     source = Party("10.244.1.5", "team-a", render_pod(sandbox, CONFIG)["metadata"]["labels"])
@@ -299,7 +299,7 @@ def test_what_the_administrator_denies_is_open_to_nobody_but_by_his_own_word(ran
         assert not enforcer.lets(source, denied, 80)
 
 
-# What may not be allowed
+# Rejected ranges
 
 
 @pytest.mark.parametrize(
@@ -323,23 +323,23 @@ def test_what_the_administrator_denies_is_open_to_nobody_but_by_his_own_word(ran
         ("10.1.0.0/16", "10.0.0.0/8"),
     ],
 )
-def test_an_allow_that_would_open_what_is_closed_is_refused_with_field_and_address(cidr: str, address: str) -> None:
+def test_allow_over_a_denied_range_is_rejected(cidr: str, address: str) -> None:
     rules = SandboxNetwork.model_validate({"deniedEgress": ["10.0.0.0/8"]})
     network = Network.model_validate({"allow": [{"cidr": "192.168.0.0/16"}, {"cidr": cidr}]})
-    (external_message,) = refusals(network, rules)
-    assert external_message.startswith(f"spec.network.allow[1].cidr: {network.allow[1].cidr} covers ")
+    (external_message,) = rejections(network, rules)
+    assert external_message.startswith(f"spec.network.allow[1].cidr: {network.allow[1].cidr} contains ")
     assert address in external_message
 
 
 @pytest.mark.parametrize("cidr", ["169.254.20.10/32", "10.0.0.0/8", "fd12::/16", "203.0.113.0/24"])
-def test_what_is_beside_a_metadata_address_may_be_allowed(cidr: str) -> None:
-    assert not list(refusals(Network.model_validate({"allow": [{"cidr": cidr}]}), SandboxNetwork()))
+def test_ranges_without_metadata_addresses_are_allowed(cidr: str) -> None:
+    assert not list(rejections(Network.model_validate({"allow": [{"cidr": cidr}]}), SandboxNetwork()))
 
 
 @pytest.mark.parametrize(
     "cidr", ["10.0.0.1/8", "10.0.0.0", "010.0.0.0/8", "10.0.0.0/255.0.0.0", "fe80::%eth0/64", "all"]
 )
-def test_what_can_be_read_in_two_ways_is_no_range(cidr: str) -> None:
+def test_ambiguous_ranges_are_rejected(cidr: str) -> None:
     with pytest.raises(ValidationError):
         Network.model_validate({"allow": [{"cidr": cidr}]})
 
@@ -370,17 +370,19 @@ def test_allowed_egress_over_a_metadata_address_is_rejected(cidr: str, ports: li
         "metadataAddresses": ["169.254.169.254"],
         "allowedEgress": [{"cidr": "10.0.0.0/8"}, {"cidr": cidr, "ports": ports}],
     }
-    with pytest.raises(ValidationError, match=r"allowedEgress\[1\]\.cidr: .* covers 169\.254\.169\.254") as caught:
+    with pytest.raises(
+        ValidationError, match=r"allowedEgress\[1\]\.cidr: .* contains the metadata address 169\.254\.169\.254"
+    ) as caught:
         SandboxNetwork.model_validate(rules)
-    assert "name smaller ranges" in str(caught.value)
+    assert "use smaller ranges" in str(caught.value)
 
 
 @pytest.mark.parametrize("cidr", ["2001:db8::/32", "64:ff9b::808:808/128", "169.254.20.10/32", "::ffff:8.8.8.8/128"])
-def test_allowed_egress_beside_the_metadata_addresses_is_accepted(cidr: str) -> None:
+def test_allowed_egress_without_metadata_addresses_is_accepted(cidr: str) -> None:
     SandboxNetwork.model_validate({"allowedEgress": [{"cidr": cidr}]})
 
 
-def test_allowed_egress_may_cover_everything_without_metadata_addresses() -> None:
+def test_allowed_egress_may_be_everything_if_nothing_is_denied() -> None:
     SandboxNetwork.model_validate({"metadataAddresses": [], "allowedEgress": [{"cidr": "::/0"}, {"cidr": "0.0.0.0/0"}]})
 
 
@@ -394,7 +396,7 @@ def test_administrators_ranges_with_host_bits_are_rejected(field: str, cidr: str
 @pytest.mark.parametrize(
     "notation", ["::ffff:169.254.169.254", "::169.254.169.254", "::ffff:0:a9fe:a9fe", "64:ff9b::a9fe:a9fe"]
 )
-def test_metadata_addresses_in_ipv6_notation_close_ipv4(notation: str) -> None:
+def test_ipv6_notation_of_metadata_addresses_closes_ipv4(notation: str) -> None:
     config = with_network(metadataAddresses=[notation])
     policy = policy_of(make_sandbox(make_spec(network={"egress": "Open"}), namespace="team-a"), config)
     assert policy == policy_of(
@@ -406,28 +408,28 @@ def test_metadata_addresses_in_ipv6_notation_close_ipv4(notation: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["::1", "fd00:ec2::254", "fe80::a9fe:a9fe"])
-def test_other_metadata_addresses_stay_as_they_are(address: str) -> None:
+def test_ipv6_metadata_addresses_are_unchanged(address: str) -> None:
     assert SandboxNetwork.model_validate({"metadataAddresses": [address]}).metadata_addresses == (address,)
 
 
-def test_denied_ranges_in_ipv6_notation_close_ipv4() -> None:
+def test_ipv6_notation_of_denied_ranges_closes_ipv4() -> None:
     sandbox = make_sandbox(make_spec(network={"egress": "Open"}), namespace="team-a")
     written, plain = (
         policy_of(sandbox, with_network(deniedEgress=[cidr])) for cidr in ("::ffff:10.0.0.0/104", "10.0.0.0/8")
     )
     assert written == plain
     network = Network.model_validate({"allow": [{"cidr": "10.1.0.0/16"}]})
-    assert list(refusals(network, SandboxNetwork.model_validate({"deniedEgress": ["::ffff:10.0.0.0/104"]})))
+    assert list(rejections(network, SandboxNetwork.model_validate({"deniedEgress": ["::ffff:10.0.0.0/104"]})))
 
 
-def test_allowed_ranges_in_ipv6_notation_are_rendered_as_ipv4() -> None:
-    # The API server rejects, or network plugins disagree about, an ipBlock in this notation.
+def test_ipv6_notation_of_allowed_ranges_is_rendered_as_ipv4() -> None:
+    # The API server rejects an ipBlock in this notation, or network plugins interpret it differently.
     config = with_network(allowedEgress=[{"cidr": "::ffff:8.8.8.8/128"}])
     egress = policy_of(make_sandbox(make_spec(network={"egress": "Closed"})), config)["spec"]["egress"]
     assert egress[1:] == [{"to": [{"ipBlock": {"cidr": "8.8.8.8/32"}}]}]
 
 
-def test_denying_a_translators_range_leaves_ipv4_open() -> None:
+def test_denying_the_nat64_range_leaves_ipv4_open() -> None:
     config = with_network(deniedEgress=["64:ff9b::/96"])
     sandbox = make_sandbox(make_spec(network={"egress": "Open"}), namespace="team-a")
     source = Party("10.244.1.5", "team-a", render_pod(sandbox, CONFIG)["metadata"]["labels"])
@@ -437,7 +439,7 @@ def test_denying_a_translators_range_leaves_ipv4_open() -> None:
 
 
 def around(address: str) -> Iterator[str]:
-    """Yield ranges that an address is in, in all its forms."""
+    """Yield the ranges that contain an address, in all notations."""
     parsed = ip_address(address)
     for length in range(parsed.max_prefixlen + 1):
         yield str(ip_network((address, length), strict=False))
@@ -474,14 +476,12 @@ _NOTATIONS = (
     *("::a9fe:a9fe", "::ffff:0:a9fe:a9fe", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:a9fe:a9:fe00::"),
     *("2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1", "2001::5601:5601"),
 )
-"""169.254.169.254 as networks may carry it in IPv6."""
+"""IPv6 notations of 169.254.169.254 that a network may carry."""
 
 
 @settings(max_examples=100, deadline=None)
 @given(_NETWORKS, _RULES, st.booleans())
-def test_whatever_the_spec_says_no_metadata_address_is_reached(
-    network: Json, rules: Json, ranges_find_pods: bool
-) -> None:
+def test_no_spec_opens_a_metadata_address(network: Json, rules: Json, ranges_find_pods: bool) -> None:
     sandbox = make_sandbox(make_spec(network=network), namespace="team-a")
     config = with_network(**rules)
     policy = policy_of(sandbox, config)
@@ -493,7 +493,7 @@ def test_whatever_the_spec_says_no_metadata_address_is_reached(
     assert enforcer.lets(source, NAME_SERVER, 53, "UDP")
     for block in (peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule["to"] if "ipBlock" in peer):
         cidr = ip_network(block["cidr"])
-        # Which the API server would refuse.
+        # The API server rejects other exceptions.
         assert all(_is_strictly_within(ip_network(excepted), cidr) for excepted in block.get("except", ()))
 
 
@@ -501,7 +501,7 @@ def _is_strictly_within(part: IPv4Network | IPv6Network, whole: IPv4Network | IP
     return part != whole and part.network_address in whole and part.broadcast_address in whole
 
 
-def test_the_evaluator_knows_what_is_open_without_a_policy() -> None:
+def test_enforcer_allows_traffic_without_a_policy() -> None:
     source, policy = sandbox_pod("demo", "team-a", "10.244.1.5", {})
     enforcer = Enforcer((policy,), ranges_find_pods=True)
     other = replace(source, namespace="team-b")
