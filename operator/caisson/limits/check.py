@@ -1,6 +1,6 @@
-"""What a Sandbox may not ask for.
+"""Validation of a spec against the administrator's limits.
 
-A Sandbox that exceeds a limit gets no pod. If the administrator lowers a maximum, pods that run already stay.
+A Sandbox that exceeds a limit gets no pod. If the administrator lowers a maximum, running pods remain.
 """
 
 import re
@@ -15,7 +15,7 @@ from caisson.model.errors import PolicyViolation
 
 
 def validate_limits(spec: SandboxSpec, config: Config) -> None:
-    """Raise PolicyViolation, which names every field, where a spec asks for more than it may have."""
+    """Raise PolicyViolation, which names every field, if a spec exceeds the limits."""
     _check_names(spec, config)
     problems = [*_above_maximum(spec, config), *_conflicts_with_defaults(spec, config)]
     if problems:
@@ -61,11 +61,13 @@ def _check_name(reason: Reason, kind: str, field: str, name: str, pattern: str |
     if pattern is None:
         raise PolicyViolation(
             reason,
-            f"{field}: {name} is not allowed, a Sandbox may name no {kind} here; remove it, or ask the administrator to"
-            f" set sandboxes.{_PATTERNS[kind]}",
+            f"{field}: {name} is not allowed because Sandboxes can't reference {kind}s here; remove it, or ask the"
+            f" administrator to set sandboxes.{_PATTERNS[kind]}",
         )
     if re.fullmatch(pattern, name) is None:
-        raise PolicyViolation(reason, f"{field}: {name} is not allowed, names of {kind}s must match {pattern} here")
+        raise PolicyViolation(
+            reason, f"{field}: {name} is not allowed; use the name of a {kind} that matches {pattern}"
+        )
 
 
 def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
@@ -74,7 +76,7 @@ def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
         for name, written in RESOURCE_NAMES.items():
             value, most = getattr(amounts, name, None), getattr(maximum, name)
             if is_above(value, most):
-                yield f"spec.resources.{kind}.{written}: {value} is above {most}, the most that is allowed here"
+                yield f"spec.resources.{kind}.{written}: {value} exceeds the maximum of {most}"
     storage, most_storage = spec.docker.storage, config.sandboxes.storage.maximum
     memory, disk, claim = storage.memory, storage.disk, storage.persistent_volume_claim
     for field, size, most in (
@@ -83,32 +85,32 @@ def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
         ("persistentVolumeClaim.size", claim.size if claim else None, most_storage.persistent_volume_claim),
     ):
         if is_above(size, most):
-            yield f"spec.docker.storage.{field}: {size} is above {most}, the most that is allowed here"
+            yield f"spec.docker.storage.{field}: {size} exceeds the maximum of {most}"
     for volume in spec.volumes:
         size = volume.empty_dir.size_limit if volume.empty_dir else None
         if is_above(size, most_storage.disk):
-            yield (
-                f"spec.volumes[{volume.name}].emptyDir.sizeLimit: {size} is above {most_storage.disk}, the most that is"
-                " allowed here"
-            )
+            yield f"spec.volumes[{volume.name}].emptyDir.sizeLimit: {size} exceeds the maximum of {most_storage.disk}"
     ttl, most_seconds = spec.lifetime.ttl_seconds, config.sandboxes.lifetime.maximum_seconds
     if ttl is not None and most_seconds is not None and ttl > most_seconds:
-        yield f"spec.lifetime.ttlSeconds: {ttl} is above {most_seconds}, the most that is allowed here"
+        yield f"spec.lifetime.ttlSeconds: {ttl} exceeds the maximum of {most_seconds}"
 
 
 def _conflicts_with_defaults(spec: SandboxSpec, config: Config) -> Iterator[str]:
-    """What the API server would have refused, had the spec said itself what it gets by the configuration."""
+    """Yield the conflicts that the API server would reject if the spec contained the configured defaults."""
     own, limits = spec.resources.limits, effective_resources(spec, config).limits
     for name, written in RESOURCE_NAMES.items():
         value, limit = getattr(spec.resources.requests, name, None), getattr(limits, name, None)
         if getattr(own, name, None) is None and is_above(value, limit):
-            yield f"spec.resources.requests.{written}: {value} is above the limit, which is {limit} where it is not set"
+            yield (
+                f"spec.resources.requests.{written}: {value} exceeds the default limit of {limit}, which applies"
+                f" because spec.resources.limits.{written} is not set"
+            )
     storage = spec.docker.storage
     if spec.docker.enabled and storage.type is StorageType.MEMORY and storage.memory is not None:
         size, limit = storage.memory.size_limit, getattr(limits, "memory", None)
         own_limit = getattr(own, "memory", None)
         if own_limit is None and size is not None and limit is not None and not is_above(limit, size):
             yield (
-                f"spec.docker.storage.memory.sizeLimit: {size} is not below the memory limit, which is {limit} where it"
-                " is not set"
+                f"spec.docker.storage.memory.sizeLimit: {size} is not less than the default memory limit of {limit},"
+                " which applies because spec.resources.limits.memory is not set"
             )

@@ -1,4 +1,4 @@
-"""What a Sandbox gets if its spec does not set it."""
+"""Defaults of the fields that a spec does not set."""
 
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ _DEFAULT_MEMORY_STORAGE = 2 * 2**30
 
 
 def effective_resources(spec: SandboxSpec, config: Config) -> Resources:
-    """Return the resources of the sandbox's container: what the spec says, else the default, else the maximum."""
+    """Return the resources of the container: each from the spec, otherwise from the default, otherwise the maximum."""
     default, maximum = config.sandboxes.resources.default, config.sandboxes.resources.maximum
     limits = _filled(spec.resources.limits, default.limits, maximum)
     requests = _filled(spec.resources.requests, default.requests)
@@ -32,27 +32,27 @@ def effective_resources(spec: SandboxSpec, config: Config) -> Resources:
 
 
 def memory_storage_bytes(spec: SandboxSpec, config: Config) -> int:
-    """Return the size of the tmpfs under Docker, in bytes: what the spec says, else half of the memory limit."""
+    """Return the size of the tmpfs for Docker, in bytes: from the spec, otherwise half of the memory limit."""
     size_limit = spec.docker.storage.memory.size_limit if spec.docker.storage.memory is not None else None
     if size_limit is not None:
         return int(parse_quantity(size_limit))
     limits = effective_resources(spec, config).limits
     size = _DEFAULT_MEMORY_STORAGE
     if limits is not None and limits.memory is not None:
-        # The bounds of sizeLimit: a tmpfs of size 0 would be one without a limit.
+        # Apply the bounds of sizeLimit: a tmpfs of size 0 has no limit.
         size = min(max(int(parse_quantity(limits.memory) / Decimal(2)), 2**20), 16 * 2**40)
     most = amount(config.sandboxes.storage.maximum.memory)
     return size if most is None else min(size, int(most))
 
 
 def disk_storage_limit(spec: SandboxSpec, config: Config) -> str | int | None:
-    """Return the size limit of the emptyDir under Docker, None where there is none."""
+    """Return the size limit of the emptyDir for Docker, or None if it is unlimited."""
     size_limit = spec.docker.storage.disk.size_limit if spec.docker.storage.disk is not None else None
     return size_limit if size_limit is not None else config.sandboxes.storage.maximum.disk
 
 
 def _filled(own: ResourceList | None, *defaults: Amounts) -> ResourceList:
-    """Return the amounts, each the first that is set."""
+    """Return the amounts, each from the first source that sets it."""
     sources = (own, *defaults)
     candidates = {name: [getattr(source, name) for source in sources if source is not None] for name in RESOURCE_NAMES}
     return ResourceList(
@@ -61,10 +61,10 @@ def _filled(own: ResourceList | None, *defaults: Amounts) -> ResourceList:
 
 
 def amount(value: str | int | None) -> Decimal | None:
-    """Return a quantity as a number, None if it is not set."""
+    """Return a quantity as a number, or None if it is not set."""
     return None if value is None else parse_quantity(value)
 
 
 def is_above(value: str | int | None, most: str | int | None) -> bool:
-    """Tell whether a quantity exceeds another one. One that is not set does not."""
+    """Report whether a quantity exceeds another quantity. False if either is not set."""
     return value is not None and most is not None and parse_quantity(value) > parse_quantity(most)

@@ -1,4 +1,4 @@
-"""What the administrator gives, and what a Sandbox may not ask for."""
+"""The administrator's defaults, and the limits for Sandboxes."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.unit.operator.builders import (
 
 
 def config(sandboxes: str) -> Config:
-    """Make a configuration with these sandboxes, in YAML."""
+    """Make a configuration with this `sandboxes` section, in YAML."""
     value = {"toolboxes": [{"version": "26", "image": "toolbox"}], "sandboxes": yaml.safe_load(sandboxes)}
     return Config.model_validate(value)
 
@@ -56,9 +56,9 @@ secretNamePattern: sandbox-.*
             },
         ),
     ],
-    ids=["nothing-said", "a-default-request-is-lowered-to-the-limit"],
+    ids=["unset", "default-request-lowered-to-limit"],
 )
-def test_what_the_spec_leaves_out_comes_from_the_administrator(resources: Any, desired: Any) -> None:
+def test_unset_resources_come_from_the_configuration(resources: Any, desired: Any) -> None:
     pod = render_pod(make_sandbox(make_spec(resources=resources)), RESOURCES)
     assert pod["spec"]["containers"][0]["resources"] == desired
 
@@ -66,25 +66,25 @@ def test_what_the_spec_leaves_out_comes_from_the_administrator(resources: Any, d
 @pytest.mark.parametrize(
     ("spec", "external_message"),
     [
-        ({"resources": {"limits": {"cpu": "5"}}}, "spec.resources.limits.cpu: 5 is above 4"),
-        ({"resources": {"requests": {"cpu": "5"}}}, "spec.resources.requests.cpu: 5 is above 4"),
-        ({"resources": {"requests": {"cpu": "2"}}}, "spec.resources.requests.cpu: 2 is above the limit, which is 1"),
+        ({"resources": {"limits": {"cpu": "5"}}}, "spec.resources.limits.cpu: 5 exceeds the maximum of 4"),
+        ({"resources": {"requests": {"cpu": "5"}}}, "spec.resources.requests.cpu: 5 exceeds the maximum of 4"),
+        ({"resources": {"requests": {"cpu": "2"}}}, "spec.resources.requests.cpu: 2 exceeds the default limit of 1"),
         (
             {"resources": {"limits": {"ephemeral-storage": "1Ti"}}},
-            "spec.resources.limits.ephemeral-storage: 1Ti is above 20Gi",
+            "spec.resources.limits.ephemeral-storage: 1Ti exceeds the maximum of 20Gi",
         ),
         (
             {"docker": {"storage": {"type": "Disk", "disk": {"sizeLimit": "11Gi"}}}},
-            "spec.docker.storage.disk.sizeLimit: 11Gi is above 10Gi",
+            "spec.docker.storage.disk.sizeLimit: 11Gi exceeds the maximum of 10Gi",
         ),
         (
             {"docker": {"storage": {"memory": {"sizeLimit": "3Gi"}}}},
-            "spec.docker.storage.memory.sizeLimit: 3Gi is not below the memory limit, which is 2Gi",
+            "spec.docker.storage.memory.sizeLimit: 3Gi is not less than the default memory limit of 2Gi",
         ),
-        ({"lifetime": {"ttlSeconds": 3601}}, "spec.lifetime.ttlSeconds: 3601 is above 3600"),
+        ({"lifetime": {"ttlSeconds": 3601}}, "spec.lifetime.ttlSeconds: 3601 exceeds the maximum of 3600"),
     ],
 )
-def test_too_much_is_refused_with_the_field_and_the_most(spec: Any, external_message: str) -> None:
+def test_exceeded_limits_are_reported_with_field_and_maximum(spec: Any, external_message: str) -> None:
     decision = choose_by(RESOURCES, make_sandbox(make_spec(**spec)))
     ready = decision.status.condition(ConditionType.READY)
     assert decision.plan.action is None
@@ -93,14 +93,14 @@ def test_too_much_is_refused_with_the_field_and_the_most(spec: Any, external_mes
     assert external_message in ready.message
 
 
-def test_everything_that_is_too_much_is_told_at_once() -> None:
+def test_all_exceeded_limits_are_reported_together() -> None:
     spec = make_spec(resources={"limits": {"cpu": "5", "memory": "9Gi"}}, lifetime={"ttlSeconds": 9999})
     with pytest.raises(PolicyViolation) as caught:
         render_pod(make_sandbox(spec), RESOURCES)
-    assert str(caught.value).count(" is above ") == 3
+    assert str(caught.value).count(" exceeds ") == 3
 
 
-def test_a_pod_that_runs_stays_when_the_maximum_is_lowered() -> None:
+def test_running_pod_remains_when_the_maximum_is_lowered() -> None:
     spec = make_spec(resources={"limits": {"cpu": "5"}})
     decision = choose_by(RESOURCES, make_sandbox(spec), make_pod(spec))
     assert not isinstance(decision.plan.action, DeletePod)
@@ -109,7 +109,7 @@ def test_a_pod_that_runs_stays_when_the_maximum_is_lowered() -> None:
 @pytest.mark.parametrize(
     ("pattern", "allowed"), [(None, False), ("sandbox-.*", True), ("sandbox", False), ("andbox-a", False)]
 )
-def test_a_secret_must_match_the_pattern_as_a_whole(pattern: str | None, allowed: bool) -> None:
+def test_pattern_must_match_the_entire_secret_name(pattern: str | None, allowed: bool) -> None:
     value = config("{}" if pattern is None else f"secretNamePattern: {pattern}")
     sandbox = make_sandbox(make_spec(imagePullSecrets=[{"name": "sandbox-a"}]))
     if allowed:
@@ -125,7 +125,7 @@ def test_storage_without_a_size_stays_within_the_maximum() -> None:
     assert disk_storage_limit(make_spec(docker={"storage": {"type": "Disk"}}), CONFIG) is None
 
 
-def test_pods_go_where_the_administrator_says_and_carry_what_is_charged_for() -> None:
+def test_pods_have_configured_placement_and_metadata() -> None:
     value = config("""
 nodeSelector: {sandbox.gke.io/runtime: gvisor}
 tolerations: [{key: sandboxes, operator: Exists, effect: NoSchedule}]
@@ -144,11 +144,11 @@ annotations: {example.com/a: b}
         "app.kubernetes.io/managed-by": "caisson",
         "caisson.dev/sandbox": "demo",
     }
-    ours = {"caisson.dev/spec-hash", "kubectl.kubernetes.io/default-container"}
-    assert set(pod["metadata"]["annotations"]) == {"example.com/a", *ours}
+    own = {"caisson.dev/spec-hash", "kubectl.kubernetes.io/default-container"}
+    assert set(pod["metadata"]["annotations"]) == {"example.com/a", *own}
 
 
-def test_mirrors_go_before_the_users_flags_and_not_into_the_bare_profile() -> None:
+def test_mirrors_precede_user_flags_except_in_the_bare_profile() -> None:
     value = config("registryMirrors: [https://mirror.example]")
 
     def flags(**docker: Any) -> list[str]:
@@ -162,25 +162,31 @@ def test_mirrors_go_before_the_users_flags_and_not_into_the_bare_profile() -> No
 @pytest.mark.parametrize(
     ("sandboxes", "external_message"),
     [
-        ("labels: {app.kubernetes.io/managed-by: me}", "is Caisson's own"),
-        ("propagatedLabels: [caisson.dev/sandbox]", "is Caisson's own"),
-        ("annotations: {caisson.dev/spec-hash: x}", "is Caisson's own"),
-        ("annotations: {dev.gvisor.internal.something: x}", "only dev.gvisor.spec.mount"),
-        ("annotations: {dev.gvisor.spec.mount.docker.type: host}", "only dev.gvisor.spec.mount"),
+        ("labels: {app.kubernetes.io/managed-by: me}", "is reserved for Caisson"),
+        ("propagatedLabels: [caisson.dev/sandbox]", "is reserved for Caisson"),
+        ("annotations: {caisson.dev/spec-hash: x}", "is reserved for Caisson"),
+        (
+            "annotations: {dev.gvisor.internal.something: x}",
+            "the only gVisor annotations allowed are dev.gvisor.spec.mount",
+        ),
+        (
+            "annotations: {dev.gvisor.spec.mount.docker.type: host}",
+            "the only gVisor annotations allowed are dev.gvisor.spec.mount",
+        ),
         ("secretNamePattern: '('", "not a regular expression"),
-        ("resources: {default: {limits: {cpu: 2}}, maximum: {cpu: 1}}", "above maximum.cpu"),
-        ("resources: {maximum: {memory: 0}}", "not above 0"),
-        ("lifetime: {defaultSeconds: 120, maximumSeconds: 60}", "above maximumSeconds"),
+        ("resources: {default: {limits: {cpu: 2}}, maximum: {cpu: 1}}", "exceeds maximum.cpu"),
+        ("resources: {maximum: {memory: 0}}", "not greater than 0"),
+        ("lifetime: {defaultSeconds: 120, maximumSeconds: 60}", "exceeds maximumSeconds"),
         ("tolerations: [{operator: Equal}]", "key is missing"),
         ("registryMirrors: ['ftp://mirror']", "should match pattern"),
         ("unknown: 1", "Extra inputs"),
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_refused(sandboxes: str, external_message: str) -> None:
+def test_invalid_configuration_is_rejected(sandboxes: str, external_message: str) -> None:
     with pytest.raises(ValueError, match=external_message):
         config(sandboxes)
 
 
-def test_the_mount_annotations_of_our_own_volumes_are_the_platforms_to_set() -> None:
+def test_mount_annotations_of_caissons_volumes_are_allowed() -> None:
     value = config("annotations: {dev.gvisor.spec.mount.docker.share: container}")
     assert value.sandboxes.annotations == {"dev.gvisor.spec.mount.docker.share": "container"}
