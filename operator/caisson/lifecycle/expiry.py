@@ -1,4 +1,4 @@
-"""When a Sandbox expires, and the warning before it does."""
+"""When a Sandbox expires, and the warning before that."""
 
 from datetime import datetime, timedelta
 
@@ -13,15 +13,15 @@ from caisson.timing import EXPIRY_WARNING_BEFORE, EXPIRY_WARNING_SHARE
 
 
 def expires_at(sandbox: Sandbox, config: Config) -> datetime | None:
-    """Return when a Sandbox's time is up; None: never."""
+    """Return when a Sandbox expires, or None if it does not expire."""
     lifetime = config.sandboxes.lifetime
     ttl_seconds = sandbox.spec.lifetime.ttl_seconds or lifetime.default_seconds or lifetime.maximum_seconds
-    # A maximum that was lowered holds for Sandboxes that are there already.
+    # A lowered maximum applies to existing Sandboxes, too.
     return _after_creation(sandbox, ttl_seconds and min(ttl_seconds, lifetime.maximum_seconds or ttl_seconds))
 
 
 def latest_end(sandbox: Sandbox, config: Config) -> datetime | None:
-    """Return the end that holds whatever the spec says. The administrator's default could end the Sandbox too early."""
+    """Return the latest possible expiry, if the spec can't be read. The default could end the Sandbox too early."""
     return _after_creation(sandbox, config.sandboxes.lifetime.maximum_seconds)
 
 
@@ -31,20 +31,20 @@ def _after_creation(sandbox: Sandbox, seconds: int | None) -> datetime | None:
 
 
 def stored_expiry(status: SandboxStatus) -> Condition | None:
-    """An end is for good: a lifetime that is raised afterwards brings nothing back, nor does a spec of no sense."""
+    """Return the condition that records the expiry, if any. Expiry is permanent: a longer lifetime does not undo it."""
     return next((c for c in status.conditions if c.reason == Reason.EXPIRED), None)
 
 
 def expiry_warning_due(
     sandbox: Sandbox, ends_at: datetime, termination: TerminationRequest | None, now: datetime
 ) -> tuple[datetime | None, datetime | None]:
-    """Return the end of which the user is told by now, and when to tell."""
+    """Return the expiry that the user has been warned about by now, and when the next warning is due."""
     stored_warning = sandbox.status.expiry_announced
     created_at = sandbox.metadata.creation_timestamp
     if stored_warning == ends_at or created_at is None:
         return stored_warning, None
     if termination is not None and sandbox.spec.lifetime.on_expiry is OnExpiry.SUSPEND:
-        # It is suspended already: there is nothing to lose.
+        # A suspended Sandbox needs no warning, because it has nothing to lose.
         return None, None
     due = ends_at - min(EXPIRY_WARNING_BEFORE, (ends_at - created_at) * EXPIRY_WARNING_SHARE)
     return (ends_at, None) if now >= due else (None, due)

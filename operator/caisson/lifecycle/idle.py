@@ -1,4 +1,4 @@
-"""Whether a sandbox is idle, and when to ask it."""
+"""Whether a sandbox is idle, and when to query its idle time."""
 
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from caisson.util.backoff import exponential
 
 
 def plan_idle_query(observed: ObservedState, now: datetime) -> Plan:
-    """Return the question for how long a sandbox was idle, when it is due: when it may have been for long enough."""
+    """Return the query of the idle time if it is due, which is when the sandbox may have been idle for long enough."""
     idle_seconds, watched_since = observed.sandbox.spec.lifetime.idle_seconds, _watched_since(observed)
     if idle_seconds is None or watched_since is None or observed.pod is None:
         return NO_ACTION
@@ -26,7 +26,7 @@ def plan_idle_query(observed: ObservedState, now: datetime) -> Plan:
     if now < due:
         return Plan(requeue_at=due)
     if observed.session is not None:
-        # Its end wakes us.
+        # The end of the session triggers a reconcile.
         return NO_ACTION
     return Plan(
         QueryIdleTime(
@@ -36,18 +36,18 @@ def plan_idle_query(observed: ObservedState, now: datetime) -> Plan:
 
 
 def idle_detection_problem(spec: SandboxSpec) -> str | None:
-    """Return why it can't be seen whether somebody makes use of such a sandbox, where the spec wants to know."""
+    """Return why idleness of such sandboxes can't be detected, if the spec requires it."""
     if spec.lifetime.idle_seconds is None:
         return None
     if not spec.docker.enabled:
-        return "docker.enabled of the pool's template is false, and use is watched by the probe of Docker"
+        return "the probe of Docker detects use, but the pool's template has docker.enabled: false"
     if any(port.protocol is Protocol.UDP for port in spec.ports):
-        return "the pool's template has UDP ports, whose use leaves no trace"
+        return "the pool's template has UDP ports, whose use can't be detected"
     return None
 
 
 def is_idle(observed: ObservedState, now: datetime) -> bool:
-    """Tell whether a sandbox has been idle for longer than its spec allows."""
+    """Report whether a sandbox has been idle for longer than its spec allows."""
     idle_seconds, watched_since, answer = (
         observed.sandbox.spec.lifetime.idle_seconds,
         _watched_since(observed),
@@ -60,10 +60,9 @@ def is_idle(observed: ObservedState, now: datetime) -> bool:
 
 
 def _watched_since(observed: ObservedState) -> datetime | None:
-    """Return since when the daemon is ready; None where it is not. What was before can't have been idleness.
+    """Return since when the daemon has been ready, or None if it is not. Earlier time does not count as idle.
 
-    That is also the time of a way back: a suspension of which the operator's successor, or a changed spec, thinks
-    better before the pod was deleted leaves a pod that is old and a condition that is new.
+    This is also when a suspension was cancelled before the pod was deleted: the pod is older than the condition.
     """
     status, pod = observed.sandbox.status, observed.pod
     ready = status.condition(ConditionType.DOCKER_READY)

@@ -1,7 +1,7 @@
-"""What ends a pod though nothing is wrong with it: the Sandbox's time, its user's wish, or that nobody makes use of it.
+"""Whether a healthy pod must be stopped: the Sandbox has expired, is suspended by its user, or is idle.
 
-Why a pod is stopped is in the status before it is deleted. An operator that comes in between goes on from there; what
-was stopped comes back for a reason, and never because somebody forgot.
+The reason for the stop is written to the status before the pod is deleted, so a restarted operator continues from
+there. A suspended pod is only created again when the reason no longer applies.
 """
 
 from datetime import datetime
@@ -20,7 +20,7 @@ from caisson.model.observed import ObservedState
 
 
 def lifetime_state(observed: ObservedState, config: Config, now: datetime) -> LifetimeState:
-    """Return whether a Sandbox must stop, and when to look again."""
+    """Return whether a Sandbox must stop, and when to check again."""
     status = observed.sandbox.status
     if (expired := stored_expiry(status)) is not None:
         end = TerminationRequest(
@@ -45,15 +45,15 @@ def _termination(observed: ObservedState, ends_at: datetime | None, now: datetim
     match cause:
         case SuspensionCause.LIFETIME:
             why = (
-                f"Its time was up at {ends_at:%Y-%m-%dT%H:%M:%SZ} (spec.lifetime.ttlSeconds, else the administrator's)."
+                f"It expired at {ends_at:%Y-%m-%dT%H:%M:%SZ} (spec.lifetime.ttlSeconds or the administrator's setting)."
             )
-            way_back = "A longer spec.lifetime.ttlSeconds, within the administrator's maximum, brings it back."
+            way_back = "To resume, raise spec.lifetime.ttlSeconds, up to the administrator's maximum."
         case SuspensionCause.IDLE:
-            why = f"Nobody made use of it for {lifetime.idle_seconds} s (spec.lifetime.idleSeconds)."
-            way_back = "spec.suspend: true and then false, or any other change of spec, brings it back."
+            why = f"It was idle for {lifetime.idle_seconds} s (spec.lifetime.idleSeconds)."
+            way_back = "To resume, set spec.suspend to true and then to false, or change another field of spec."
         case SuspensionCause.REQUESTED:
             why = "spec.suspend is true."
-            way_back = "false brings it back."
+            way_back = "To resume, set it to false."
     if cause is not SuspensionCause.REQUESTED and lifetime.on_expiry is OnExpiry.DELETE:
         return TerminationRequest(condition_result("False", Reason.EXPIRED, why), is_recorded=False, suspension=None)
     result = ConditionResult("False", Reason.SUSPENDED, f"{EXPLANATIONS[Reason.SUSPENDED].meaning} {why} {way_back}")
@@ -76,7 +76,7 @@ def _cause(observed: ObservedState, ends_at: datetime | None, now: datetime) -> 
 
 
 def _is_held(sandbox: Sandbox) -> bool:
-    """Whether it was idle for too long, and nobody has changed its spec since."""
+    """Report whether the Sandbox is suspended because it was idle, and its spec has not changed since."""
     suspension = sandbox.status.suspension
     return (
         suspension is not None

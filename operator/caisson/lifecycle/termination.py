@@ -1,4 +1,4 @@
-"""How the end or the suspension of a Sandbox is described."""
+"""The types that describe the expiry or the suspension of a Sandbox."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from caisson.model.condition import ConditionResult
 
 
 class SuspensionCause(StrEnum):
-    """What a suspension is for: the values of status.suspension.reason."""
+    """The cause of a suspension: the values of status.suspension.reason."""
 
     REQUESTED = "Requested"
     LIFETIME = "Lifetime"
@@ -18,34 +18,34 @@ class SuspensionCause(StrEnum):
 
 @dataclass(frozen=True)
 class TerminationRequest:
-    """That there must be no pod."""
+    """The Sandbox must have no pod."""
 
     condition: ConditionResult
-    """What PodRunning says once there is none."""
+    """The condition PodRunning after the pod is gone."""
 
     is_recorded: bool
-    """The status says so already: now it may be carried out."""
+    """The status contains the request, so it can be carried out."""
 
     suspension: Suspension | None
-    """What the status says of it; None where it is for good."""
+    """The value of status.suspension. None if the end is permanent."""
 
 
 @dataclass(frozen=True)
 class LifetimeState:
-    """How far a Sandbox's life has come."""
+    """The lifetime of a Sandbox: its expiry, the warning, and whether it must stop."""
 
     termination: TerminationRequest | None
     expires_at: datetime | None
     announced: datetime | None
-    """The end of which the user was told ahead."""
+    """The expiry that the user has been warned about."""
 
     requeue_at: datetime | None
 
     @property
     def has_expired(self) -> bool:
-        """Whether all that was made for the Sandbox's pod goes for good."""
+        """Whether the Sandbox has expired permanently, so that the child objects of its pod are deleted, too."""
         return self.termination is not None and self.termination.suspension is None and self.termination.is_recorded
 
 
 NO_TERMINATION = LifetimeState(None, None, None, None)
-"""Of what has no lifetime."""
+"""The state of a resource without a lifetime."""

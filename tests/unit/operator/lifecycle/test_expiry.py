@@ -112,7 +112,7 @@ class TestExpirySuspends:
         decision = choose(stopping, None, after(601))
         assert reason(decision) == Reason.SUSPENDED
         assert "12:10:00Z" in message(decision)
-        assert "longer spec.lifetime.ttlSeconds" in message(decision)
+        assert "raise spec.lifetime.ttlSeconds" in message(decision)
 
     def test_a_longer_life_brings_it_back(self) -> None:
         longer = edited(self.suspended(), lifetime={"ttlSeconds": 900, "onExpiry": "Suspend"})
@@ -131,7 +131,7 @@ class TestExpirySuspends:
         for spec in ({"suspend": True}, {"env": [{"name": "A"}]}):
             decision = choose(edited(self.suspended(), **self.SPEC, **spec), None, after(700))
             assert decision.plan.action is None
-            assert "longer spec.lifetime.ttlSeconds" in message(decision)
+            assert "raise spec.lifetime.ttlSeconds" in message(decision)
 
     def test_a_changed_mind_ends_it_for_good(self) -> None:
         decision = choose(edited(self.suspended(), lifetime={"ttlSeconds": 600}), None, after(700))

@@ -87,7 +87,7 @@ class TestIdle:
         decision = choose(stopping, None, after(400))
         assert decision.plan.action is None
         assert "300 s" in message(decision)
-        assert "any other change of spec" in message(decision)
+        assert "change another field of spec" in message(decision)
 
     def test_an_operator_that_was_killed_before_it_was_written_asks_again(self) -> None:
         assert isinstance(choose(ready(**self.SPEC), make_pod(), after(307)).plan.action, QueryIdleTime)

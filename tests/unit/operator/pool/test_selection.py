@@ -252,7 +252,7 @@ class TestFindWarmPod:
     @pytest.mark.parametrize(
         ("template", "external_message"),
         [
-            ({"docker": {"enabled": False}}, "docker.enabled of the pool's template is false"),
+            ({"docker": {"enabled": False}}, "the pool's template has docker.enabled: false"),
             ({"ports": [{"name": "dns", "containerPort": 53, "protocol": "UDP"}]}, "UDP"),
         ],
         ids=["no-docker", "udp"],
