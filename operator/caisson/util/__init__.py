@@ -1,1 +1,1 @@
-"""Pure functions that know nothing of Caisson's resources."""
+"""Pure functions without knowledge of Caisson's resources."""

@@ -1,7 +1,7 @@
-"""Ranges of IP addresses, and whether one range contains addresses of another in any notation.
+"""Ranges of IP addresses, and whether a range contains addresses of another range in any notation.
 
-An IPv4 address has several IPv6 notations. A range that closes or opens the IPv4 address must account for all of them,
-so every comparison of ranges is made here.
+An IPv4 address has several IPv6 notations. A range that denies or allows the IPv4 address must include all of them, so
+this module makes every comparison of ranges.
 """
 
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -10,7 +10,7 @@ _AROUND_PREFIX = 16
 
 
 def surroundings(address: str) -> IPv4Network | None:
-    """Return the range around an address that is taken to be the cluster's too; None where it is not of IPv4."""
+    """Return the range around an address, which presumably belongs to the cluster, too. None if it is not IPv4."""
     try:
         return IPv4Network((int(IPv4Address(address)), _AROUND_PREFIX), strict=False)
     except AddressValueError:

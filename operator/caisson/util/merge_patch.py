@@ -4,7 +4,7 @@ from typing import Any
 
 
 def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON merge patch (RFC 7386) that turns `old` into `new`; empty when they are the same."""
+    """Return the JSON merge patch (RFC 7386) that turns `old` into `new`, or {} if they are equal."""
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():
         before = old.get(key)

@@ -1,4 +1,4 @@
-"""Text that comes from inside a sandbox, made fit for a resource's status and a terminal."""
+"""Sanitizes text from inside a sandbox for a resource's status and for terminals."""
 
 import re
 import unicodedata
@@ -11,8 +11,8 @@ _ALLOWED_CONTROLS = "\n\t"
 def clean(raw: bytes, limit: int) -> str:
     """Return the end of `raw` as valid UTF-8 text of at most `limit` bytes, without control characters.
 
-    Newlines and tabs stay; terminal escape sequences go as a whole; bytes that are no UTF-8 become U+FFFD; what stands
-    in a URL as user and password becomes ***.
+    Newlines and tabs remain. Terminal escape sequences are removed as a whole. Invalid UTF-8 becomes U+FFFD. User and
+    password in a URL become ***.
     """
     text = raw.decode("utf-8", errors="replace").replace("\r\n", "\n")
     text = _ESCAPE_SEQUENCE.sub("", text)
@@ -21,7 +21,7 @@ def clean(raw: bytes, limit: int) -> str:
 
 
 def clean_line(raw: bytes, limit: int) -> str:
-    """Return `raw` as one line of clean text, of at most `limit` bytes, from its beginning."""
+    """Return the beginning of `raw` as one line of sanitized text of at most `limit` bytes."""
     line = " ".join(clean(raw, len(raw) * 3 + 1).split())
     return line.encode()[:limit].decode("utf-8", errors="ignore")
 
@@ -30,5 +30,5 @@ def _tail(text: str, limit: int) -> str:
     encoded = text.encode()
     if len(encoded) <= limit:
         return text
-    # A cut in the middle of a character leaves continuation bytes, which are dropped.
+    # A cut inside a character leaves continuation bytes, which are dropped.
     return encoded[-limit:].decode("utf-8", errors="ignore")

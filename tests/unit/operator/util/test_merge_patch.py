@@ -11,8 +11,6 @@ from tests.unit.operator.fakes import merged
 
 Json = dict[str, Any]
 
-# What is written
-
 
 @pytest.mark.parametrize(
     ("old", "new", "patch"),
@@ -27,7 +25,7 @@ Json = dict[str, Any]
         ({"a": {"b": 1}}, {"a": [1]}, {"a": [1]}),
     ],
 )
-def test_a_merge_patch_says_the_difference(old: Json, new: Json, patch: Json) -> None:
+def test_merge_patch_contains_the_difference(old: Json, new: Json, patch: Json) -> None:
     assert merge_patch(old, new) == patch
 
 
@@ -42,6 +40,6 @@ _OBJECTS = st.dictionaries(st.sampled_from("abc"), _JSON, max_size=3)
 
 
 @given(_OBJECTS, _OBJECTS)
-def test_a_merge_patch_turns_the_one_into_the_other(old: Json, new: Json) -> None:
+def test_merge_patch_turns_old_into_new(old: Json, new: Json) -> None:
     assert merged(old, merge_patch(old, new)) == new
     assert merge_patch(new, new) == {}
