@@ -1,1 +1,2 @@
-"""What the other packages share: observed state, actions, condition results, pod snapshots, reports, ownership."""
+"""Types that the other packages share: observed state, actions, condition results, pod snapshots, reports,
+ownership."""

@@ -1,4 +1,4 @@
-"""What the shell can be asked to do. Each is safe to do twice."""
+"""The actions that the controllers can execute. Every action is idempotent."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,8 @@ from caisson.api.status.sandbox import SandboxStatus
 
 @dataclass(frozen=True)
 class CreatePod:
-    """Create this pod, and the claim that it needs before it. Its name is the fence: there is at most one of it."""
+    """Create this pod, after its PersistentVolumeClaim if it needs one. The pod's name ensures that there is only
+    one."""
 
     manifest: dict[str, Any] = field(hash=False)
     pvc: dict[str, Any] | None = field(default=None, hash=False)
@@ -18,15 +19,16 @@ class CreatePod:
 
 @dataclass(frozen=True)
 class ClaimPod:
-    """Take a pod out of its pool: say so in this status first, then make the pod the Sandbox's, if it is still free."""
+    """Claim a pod from its pool: first write this status, then change the owner of the pod, if it is still
+    unclaimed."""
 
     pod_name: str
     pod_uid: str
     resource_version: str
     status: SandboxStatus
     policy: "ApplyObject | None" = None
-    """The NetworkPolicy, where it is yet to be made: it may be while the status is written, and must be before the pod
-    is the Sandbox's."""
+    """The NetworkPolicy, if it does not exist yet. It can be created while the status is written, but must exist before
+    the pod gets its new owner."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,16 @@ class DeletePod:
 
 
 class SessionPurpose(Enum):
-    """What the report of a session must say, to be one."""
+    """What a session must report. Other output counts as a lost session."""
 
-    START = "how a start of dockerd ended"
-    KERNEL = "which kernel there is"
-    PRELOAD = "whether the images are there"
+    START = "the result of a start of dockerd"
+    KERNEL = "the kernel"
+    PRELOAD = "the result of the preload"
 
 
 @dataclass(frozen=True)
 class OpenSession:
-    """Run the in-pod script in the pod of this UID, in the background."""
+    """Run the in-pod script in the pod with this UID, in the background."""
 
     pod_name: str
     pod_uid: str
@@ -57,12 +59,12 @@ class OpenSession:
     timeout_seconds: float
     purpose: SessionPurpose
     is_verified: bool = False
-    """The pod's kernel was verified before, so a report of another one makes no sense."""
+    """The pod's kernel was verified before, so a report of another kernel is invalid."""
 
 
 @dataclass(frozen=True)
 class QueryIdleTime:
-    """Ask in the pod of this UID, in the background, for how long nobody has made use of it."""
+    """Query in the pod with this UID, in the background, how long it has been idle."""
 
     pod_name: str
     pod_uid: str
@@ -72,13 +74,13 @@ class QueryIdleTime:
 
 @dataclass(frozen=True)
 class FetchPodEvents:
-    """Look up the Warnings that the cluster recorded of the pod of this UID."""
+    """Fetch the Warnings that the cluster recorded for the pod with this UID."""
 
     pod_uid: str
 
 
 class ChildKind(StrEnum):
-    """The kinds of objects that have the Sandbox's name and are kept as they should be."""
+    """The kinds of child objects that have the Sandbox's name and are corrected if they drift."""
 
     NETWORK_POLICY = "NetworkPolicy"
     SERVICE = "Service"
@@ -86,7 +88,7 @@ class ChildKind(StrEnum):
 
 @dataclass(frozen=True)
 class ApplyObject:
-    """Make this object, or change the one that is known into it."""
+    """Create this object, or replace the actual object with it."""
 
     kind: ChildKind
     manifest: dict[str, Any] = field(hash=False)
@@ -107,16 +109,16 @@ Action = ApplyObject | DeleteObject | ClaimPod | CreatePod | DeletePod | OpenSes
 
 @dataclass(frozen=True)
 class Plan:
-    """The next action, if there is one, and when to look again though nothing has changed by then."""
+    """The next action, if any, and when to reconcile again if nothing changes before."""
 
     action: Action | None = None
     requeue_at: datetime | None = None
 
 
 NO_ACTION = Plan()
-"""Nothing to do, until something changes."""
+"""No action until something changes."""
 
 
 def earliest(*moments: datetime | None) -> datetime | None:
-    """Return the first of some moments, passing over those that are None."""
+    """Return the earliest moment, ignoring None."""
     return min((m for m in moments if m is not None), default=None)

@@ -1,20 +1,20 @@
-"""Errors that the pure packages raise, and the base of all of Caisson's errors."""
+"""Errors that the pure packages raise, and the base class of Caisson's errors."""
 
 from caisson.api.reasons import Reason
 
 
-class PolicyViolation(Exception):  # noqa: N818  it is a state of affairs rather than a failure
-    """The Sandbox asks for something that the administrator does not offer. The message names field and choices."""
+class PolicyViolation(Exception):  # noqa: N818  it describes a state, not a failure
+    """The Sandbox requests something that the administrator does not allow. The message names the field and the fix."""
 
     def __init__(self, reason: Reason, message: str) -> None:
-        """Carry the reason that the conditions get."""
+        """Store the reason for the conditions."""
         super().__init__(message)
         self.reason = reason
 
 
 class CaissonError(Exception):
-    """The base of Caisson's own errors."""
+    """The base class of Caisson's errors."""
 
 
 class ConfigError(CaissonError):
-    """The configuration can't be used. The message lists every error, with the field that each is about."""
+    """The configuration is invalid. The message lists every error with its field."""

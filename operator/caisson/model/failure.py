@@ -1,4 +1,4 @@
-"""A failure that repeats: how often in a row an object was rejected or did not last, and when to retry."""
+"""Consecutive failures of an object: how often it was rejected or changed back, and when to retry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from caisson.util.backoff import exponential
 
 @dataclass(frozen=True)
 class FailureStreak:
-    """An object was not taken, or did not stay, `count` times in a row for this generation of the spec."""
+    """An object was rejected, or was changed back, `count` times in a row for this generation of the spec."""
 
     reason: Reason
     message: str
@@ -22,18 +22,18 @@ class FailureStreak:
     at: datetime
     count: int
     is_repair: bool = False
-    """It was made as it should be each time, and did not stay so."""
+    """The object was created or repaired each time, but something else changed it back."""
 
     @property
     def result(self) -> ConditionResult:
-        """What is said of it."""
+        """The condition that reports the failure."""
         return condition_result("False", self.reason, external_message=self.message)
 
 
 def retry_or_wait(
     action: Action, failure: FailureStreak | None, generation: int, now: datetime
 ) -> tuple[Plan, FailureStreak | None]:
-    """Return the next step, and the failure that holds this generation of a spec up; None where nothing does."""
+    """Return the next step, and the failure that blocks this generation of a spec, or None."""
     if failure is None or failure.count == 0 or failure.generation != generation:
         return Plan(action), None
     ceiling = REPAIR_CEILING_SECONDS if failure.is_repair else CREATE_RETRY_CEILING_SECONDS
@@ -55,4 +55,4 @@ FailureStreaks = Mapping[FailureSubject, FailureStreak]
 """The failures that repeat, of one Sandbox or pool."""
 
 Problem = tuple[Reason, str]
-"""Why an object was rejected, or may not be created: the reason, and the words for its message."""
+"""Why an object was rejected or may not be created: the reason and the external message."""

@@ -1,4 +1,4 @@
-"""The keys by which objects are found: namespace and name, owner, and the pod that a status names."""
+"""The keys of objects in caches: namespace and name, owner, and the pod that a status names."""
 
 from typing import Any, NamedTuple
 
@@ -10,13 +10,13 @@ Json = dict[str, Any]
 
 
 class Key(NamedTuple):
-    """What names an object of a kind."""
+    """Namespace and name of an object of a kind."""
 
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        """Return it as kubectl writes it."""
+        """Return the key in kubectl's notation."""
         return f"{self.namespace}/{self.name}"
 
 
@@ -26,7 +26,7 @@ def key_of(obj: Json) -> Key:
 
 
 class OwnerKey(NamedTuple):
-    """What names the owner of an object: of this kind, whichever has the name."""
+    """Namespace, kind and name of the owner of an object, without its UID."""
 
     namespace: str
     kind: str
@@ -34,9 +34,9 @@ class OwnerKey(NamedTuple):
 
 
 def owner_key(obj: Json) -> OwnerKey | None:
-    """Return what names the owner that controls an object, None where nobody does.
+    """Return the key of the owner that controls an object, or None.
 
-    If the owner could not be read, it is the one that Caisson's labels name.
+    If the owner could not be read, the key comes from Caisson's labels.
     """
     owner, namespace = controller_of(obj), obj["metadata"]["namespace"]
     if owner is not None:
@@ -49,6 +49,6 @@ def owner_key(obj: Json) -> OwnerKey | None:
 
 
 def claimed_pod(obj: Json) -> str | None:
-    """Return the UID of the pod that the status of a Sandbox speaks of."""
+    """Return the UID of the pod in the status of a Sandbox."""
     uid = (obj.get("status") or {}).get("podUID")
     return uid if isinstance(uid, str) else None

@@ -1,4 +1,4 @@
-"""What the shell observed of one Sandbox: the only input of a decision, besides the configuration and the time."""
+"""The observed state of one Sandbox: the only input of a decision except the configuration and the time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from caisson.model.session import IdleAnswer, Session
 
 @dataclass(frozen=True)
 class PodEvents:
-    """The Warnings recorded of a pod, newest last, and when they were looked up."""
+    """The Warnings recorded for a pod, newest last, and when they were fetched."""
 
     pod_uid: str
     events: tuple[PodEvent, ...]
@@ -26,61 +26,61 @@ class PodEvents:
 
 @dataclass(frozen=True)
 class ClaimablePod:
-    """A pod of a pool that is ready."""
+    """A ready pod of a pool."""
 
     pod: PodSnapshot
     status: SandboxStatus
-    """What is known of it, as if it were a Sandbox's."""
+    """The state of the pod, in the form of a Sandbox's status."""
 
 
 @dataclass(frozen=True)
 class ObservedState:
-    """Everything known of a Sandbox at one moment."""
+    """The observed state of a Sandbox."""
 
     sandbox: Sandbox
     pod: PodSnapshot | None = None
-    """The pod that this Sandbox, by UID, or an earlier one of its name owns; or nobody, if it has the name."""
+    """The pod of this Sandbox, of an earlier Sandbox with the same name, or a pod of this name without an owner."""
 
     surplus: tuple[PodSnapshot, ...] = ()
-    """More pods that this Sandbox owns. There should be none."""
+    """Additional pods that this Sandbox owns. Normally there are none."""
 
     unreadable: ConditionResult | None = None
-    """Why a pod that is the Sandbox's, or may be, is not read; then nothing else is known about its pods."""
+    """Why a pod that belongs or may belong to the Sandbox was not read. The other fields about pods are then empty."""
 
     warm: ClaimablePod | None = None
-    """A pod of the pool that can be taken, or that was about to be."""
+    """A pod of the pool that can be claimed, or whose claim is in progress."""
 
     warm_pods_verified_by: datetime | None = None
     """The pool has pods that may prove to be available, until this time; None if it has none."""
 
     pool_missing: bool = False
-    """There is no pool of the name in poolRef, and no pod that came from it."""
+    """There is no pool with the name in poolRef, and no pod that was claimed from it."""
 
     template_unreadable: bool = False
-    """The pod does not say, in a way that this version reads, which template of a pool it was created from."""
+    """This version can't read the annotation with the pool template that the pod was created from."""
 
     lifetime_unreadable: bool = False
-    """The lifetime in a spec that can't be read can't be read either."""
+    """The spec is invalid, and so is its lifetime."""
 
     claimed_at: datetime | None = None
-    """When this process took the pod out of its pool."""
+    """When this process claimed the pod from its pool."""
 
     children: Mapping[ChildKind, dict[str, Any]] = field(default_factory=dict)
-    """The objects of the Sandbox's name that Caisson made, for this Sandbox or an earlier one of its name."""
+    """The child objects with the Sandbox's name, for this Sandbox or an earlier one with the same name."""
 
     create_failure: FailureStreak | None = None
-    """Of the pod, or of the claim that it needs."""
+    """The failure to create the pod or its PersistentVolumeClaim."""
 
     child_failures: Mapping[ChildKind, FailureStreak] = field(default_factory=dict)
     session: Session | None = None
-    """The session into the current pod, until what it told is written to the status."""
+    """The session in the current pod, until its report is written to the status."""
 
     idle: IdleAnswer | None = None
-    """Of the current pod."""
+    """The last answer of the current pod to a query of its idle time."""
 
     pod_events: PodEvents | None = None
     looked_at: datetime | None = None
-    """When a session last saw dockerd alive, if this process saw it."""
+    """When a session last reported that dockerd was running, if this process opened that session."""
 
     startup: Startup | None = None
-    """What this process saw of the start of the current pod, if it made that pod."""
+    """The startup of the current pod, as far as this process observed it, if this process created the pod."""

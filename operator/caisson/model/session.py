@@ -1,4 +1,4 @@
-"""What an exec session into a pod reported, and the sessions that were lost."""
+"""The state of exec sessions in a pod: running, reported or lost."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from caisson.util.backoff import exponential
 
 @dataclass(frozen=True)
 class SessionRunning:
-    """An exec session into the pod is open, and has told of the kernel already where that is set."""
+    """An exec session in the pod is open. `kernel` is set if the session has already reported it."""
 
     pod_uid: str
     kernel: str | None = None
@@ -18,7 +18,7 @@ class SessionRunning:
 
 @dataclass(frozen=True)
 class SessionReported:
-    """An exec session ended with the in-pod script's report."""
+    """An exec session ended with a report of the in-pod script."""
 
     pod_uid: str
     report: Report
@@ -27,7 +27,7 @@ class SessionReported:
 
 @dataclass(frozen=True)
 class SessionLost:
-    """An exec session ended without a report that makes sense, `count` times in a row for this pod."""
+    """`count` consecutive exec sessions in this pod ended without a valid report."""
 
     pod_uid: str
     message: str
@@ -36,7 +36,7 @@ class SessionLost:
 
     @property
     def retry_at(self) -> datetime:
-        """When the next session is due."""
+        """When the next session may be opened."""
         return self.at + exponential(self.count, ceiling=SESSION_RETRY_CEILING_SECONDS)
 
 
@@ -45,11 +45,11 @@ Session = SessionRunning | SessionReported | SessionLost
 
 @dataclass(frozen=True)
 class IdleAnswer:
-    """What came of the last question for how long nobody has made use of a pod."""
+    """The result of the last query of a pod's idle time."""
 
     pod_uid: str
     at: datetime
     since: datetime | None
-    """Since when it is idle; None where there was no answer, `failures` times in a row."""
+    """Since when the pod has been idle. None if the last `failures` queries in a row failed."""
 
     failures: int = 0

@@ -1,7 +1,7 @@
-"""Objects that exist but that Caisson does not read: too large, or beyond what it holds of their namespace.
+"""Objects that exist but that Caisson does not read, because they are too large or their namespace is over its limit.
 
-A stub stands for such an object. It has the part of the metadata that says whose the object is, and nothing else, so
-nothing may be concluded from what it does not have: no deletion, and no second object in its place.
+A stub represents such an object. It contains only the metadata that identifies the object and its owner. Missing fields
+of a stub mean nothing: they must not cause a deletion or the creation of a second object.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from caisson.timing import MAX_STUB_TEXT_LENGTH
 Json = dict[str, Any]
 
 _MARK = "caisson.dev/unreadable"
-"""A field at the top of a stub. The API server stores no such field, so nobody can forge it."""
+"""A top-level field that marks a stub. The API server drops unknown fields, so users can't forge it."""
 _TEXTS = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
 _LABELS = (MANAGED_BY_LABEL, SANDBOX_LABEL, POOL_LABEL)
 
@@ -22,9 +22,9 @@ _NO_TIME = "1970-01-01T00:00:00Z"
 
 
 def stub_of(obj: Json, kind: str, reason: Reason, size: int, *, is_complete: bool = True) -> Json:
-    """Return the stub of an object; `size` is that of the object, in bytes.
+    """Return the stub of an object of `size` bytes.
 
-    `is_complete` says whether `obj` has all of the metadata. If not, an owner that it does not name is unknown.
+    `is_complete` says whether `obj` has all of its metadata. If not, a missing owner reference means an unknown owner.
     """
     value = _table(obj.get("metadata"))
     metadata: Json = {name: value[name] for name in _TEXTS if _is_text(value.get(name))}
@@ -43,9 +43,9 @@ def stub_of(obj: Json, kind: str, reason: Reason, size: int, *, is_complete: boo
 
 
 def completed(stub: Json, objects: list[Any]) -> Json:
-    """Return a stub with all of the metadata, from the one of these objects that has its UID. If none has, return it.
+    """Return a stub with all metadata, from the object with its UID in `objects`, or the same stub if there is none.
 
-    The stub keeps its version: the object may be of a newer one, of which the watch is yet to report.
+    The stub keeps its resourceVersion: the object may be newer than the last event of the watch.
     """
     for obj in objects:
         metadata = _table(_table(obj).get("metadata"))
@@ -56,32 +56,32 @@ def completed(stub: Json, objects: list[Any]) -> Json:
 
 
 def is_unreadable(obj: Json) -> bool:
-    """Tell whether an object is a stub."""
+    """Report whether an object is a stub."""
     return _MARK in obj
 
 
 def reason_of(stub: Json) -> Reason:
-    """Return why an object is not read."""
+    """Return why an object was not read."""
     return Reason(stub[_MARK]["reason"])
 
 
 def size_of(stub: Json) -> int:
-    """Return the size of the object that a stub stands for, in bytes."""
+    """Return the size of the object that a stub represents, in bytes."""
     return int(stub[_MARK]["bytes"])
 
 
 def is_identified(obj: Json) -> bool:
-    """Tell whether an object has what the stores need to know it by. A stub may not."""
+    """Report whether an object has the metadata that the stores need. A stub may lack it."""
     return all(name in obj["metadata"] for name in ("name", "namespace", "uid"))
 
 
 def has_unknown_owner(obj: Json) -> bool:
-    """Tell whether the owner of an object could not be read."""
+    """Report whether the owner of an object could not be read."""
     return is_unreadable(obj) and "ownerReferences" not in obj["metadata"]
 
 
 def is_already_reported(stub: Json) -> bool:
-    """Tell whether the condition Ready of a resource says already, for this generation, that it is not read."""
+    """Report whether the condition Ready already states, for this generation, that the resource is not read."""
     metadata = stub["metadata"]
     conditions = stub.get("status", {}).get("conditions", ())
     return any(
@@ -90,13 +90,13 @@ def is_already_reported(stub: Json) -> bool:
 
 
 def unreadable_condition(stub: Json) -> ConditionResult:
-    """Return what is known about an object that is not read: nothing, and why."""
+    """Return the condition for an object that was not read."""
     kind, name, mebibytes = stub["kind"], stub["metadata"].get("name", "?"), size_of(stub) / 2**20
     return condition_result("Unknown", reason_of(stub), external_message=f"{kind} {name} ({mebibytes:.1f} MiB)")
 
 
 def _ready(obj: Json) -> Json | None:
-    """Return the identifying part of the condition Ready."""
+    """Return the fields of the condition Ready that identify it."""
     conditions = _table(obj.get("status")).get("conditions")
     for condition in conditions if isinstance(conditions, list) else ():
         result = _table(condition)

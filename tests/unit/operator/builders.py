@@ -1,4 +1,4 @@
-"""Sandboxes, pods and observations for the tests, each with one thing different from the ordinary."""
+"""Builders of Sandboxes, pods and observed states. Arguments override the defaults."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -49,26 +49,26 @@ CONFIG = Config(
 
 
 def after(seconds: float) -> datetime:
-    """Return a moment so many seconds after NOW."""
+    """Return the time `seconds` after NOW."""
     return NOW + timedelta(seconds=seconds)
 
 
 def make_spec(**spec: Any) -> SandboxSpec:
-    """Make a spec, from fields as they stand in YAML."""
+    """Make a spec from its fields in YAML notation."""
     return SandboxSpec.model_validate({"image": "debian:trixie-slim"} | spec)
 
 
 def make_sandbox(spec: SandboxSpec | None = None, status: SandboxStatus | None = None, **metadata: Any) -> Sandbox:
-    """Make a Sandbox called default/demo."""
-    previous: Json = {"name": "demo", "namespace": "default", "uid": UID, "generation": 1, "resource_version": "1"}
+    """Make the Sandbox default/demo."""
+    defaults: Json = {"name": "demo", "namespace": "default", "uid": UID, "generation": 1, "resource_version": "1"}
     return Sandbox(
-        metadata=ObjectMeta(**(previous | metadata)), spec=spec or make_spec(), status=status or SandboxStatus()
+        metadata=ObjectMeta(**(defaults | metadata)), spec=spec or make_spec(), status=status or SandboxStatus()
     )
 
 
 def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodSnapshot:
-    """Make the view of a pod that runs and was ready from the first probe on."""
-    ordinary = PodSnapshot(
+    """Make the snapshot of a pod that is running and ready."""
+    defaults = PodSnapshot(
         name="demo",
         uid=POD_UID,
         owner_uid=UID,
@@ -96,25 +96,25 @@ def make_pod(spec: SandboxSpec | None = None, **fields: Any) -> PodSnapshot:
         ready=True,
         ready_changed_at=NOW,
     )
-    return replace(ordinary, **fields)
+    return replace(defaults, **fields)
 
 
 def pending_pod(**fields: Any) -> PodSnapshot:
-    """Make the view of a pod whose container does not run yet."""
-    waits: Json = {"phase": "Pending", "waiting": Waiting("ContainerCreating", "")}
-    ordinary: Json = {"running": False, "running_since": None, "ready": False} | waits
-    return make_pod(**(ordinary | fields))
+    """Make the snapshot of a pod whose container is not running yet."""
+    state: Json = {"phase": "Pending", "waiting": Waiting("ContainerCreating", "")}
+    defaults: Json = {"running": False, "running_since": None, "ready": False} | state
+    return make_pod(**(defaults | fields))
 
 
 def ended_pod(exit_code: int = 0, reason: str = "Completed", message: str = "", **fields: Any) -> PodSnapshot:
-    """Make the view of a pod whose container has ended."""
-    ordinary: Json = {"phase": "Failed", "running": False, "running_since": None, "ready": False}
-    return make_pod(**(ordinary | {"terminated": Terminated(exit_code, reason, message)} | fields))
+    """Make the snapshot of a pod whose container has terminated."""
+    defaults: Json = {"phase": "Failed", "running": False, "running_since": None, "ready": False}
+    return make_pod(**(defaults | {"terminated": Terminated(exit_code, reason, message)} | fields))
 
 
 def ready_report(attempt: int = 0, **fields: Any) -> Report:
-    """Make the report of a start that succeeded."""
-    ordinary = StartSucceeded(
+    """Make the report of a successful start."""
+    defaults = StartSucceeded(
         attempt=attempt,
         pid=40,
         retry_count=0,
@@ -123,26 +123,26 @@ def ready_report(attempt: int = 0, **fields: Any) -> Report:
         version="28.5.1",
         storage_driver="overlay2",
     )
-    return Report(KERNEL, replace(ordinary, **fields))
+    return Report(KERNEL, replace(defaults, **fields))
 
 
 def failed_report(attempt: int = 0, cause: FailureCause = FailureCause.EXITED, **fields: Any) -> Report:
-    """Make the report of a start that failed, of no known reason unless told otherwise."""
-    ordinary = StartFailed(cause, attempt=attempt, pid=40, exit_code=1, stderr="failed to start daemon: no idea\n")
-    return Report(KERNEL, replace(ordinary, **fields))
+    """Make the report of a failed start, with an unknown reason by default."""
+    defaults = StartFailed(cause, attempt=attempt, pid=40, exit_code=1, stderr="failed to start daemon: no idea\n")
+    return Report(KERNEL, replace(defaults, **fields))
 
 
 KILLED: Json = {"exit_code": 137, "stderr": ""}
-"""How the report of a daemon that was killed differs."""
+"""Fields of the report of a killed daemon."""
 
 
 def reported(report: Report, at: datetime = NOW) -> SessionReported:
-    """Make a session that ended with a report."""
+    """Make a session that ended with this report."""
     return SessionReported(POD_UID, report, at)
 
 
 def lost(count: int = 1, at: datetime = NOW) -> SessionLost:
-    """Make a session that was lost, so many times in a row."""
+    """Make the last of `count` consecutive lost sessions."""
     return SessionLost(POD_UID, "the session broke", at, count)
 
 
@@ -150,46 +150,46 @@ RUNNING = SessionRunning(POD_UID)
 
 
 def choose(sandbox: Sandbox, pod: PodSnapshot | None, now: datetime = NOW, **observed: Any) -> Decision:
-    """Decide about what was observed, with the NetworkPolicy in place."""
+    """Return the decision about an observed state, with an up-to-date NetworkPolicy."""
     return choose_by(CONFIG, sandbox, pod, now, **observed)
 
 
 def choose_by(
     config: Config, sandbox: Sandbox, pod: PodSnapshot | None = None, now: datetime = NOW, /, **observed: Any
 ) -> Decision:
-    """Decide by another configuration."""
-    in_place = {"children": {ChildKind.NETWORK_POLICY: policy_of(sandbox, config)}}
-    return decide(ObservedState(sandbox, pod, **(in_place | observed)), config, now)
+    """Return the decision with another configuration."""
+    children = {"children": {ChildKind.NETWORK_POLICY: policy_of(sandbox, config)}}
+    return decide(ObservedState(sandbox, pod, **(children | observed)), config, now)
 
 
 def policy_of(sandbox: Sandbox, config: Config = CONFIG) -> Json:
-    """Return the NetworkPolicy that a Sandbox should have."""
+    """Return the desired NetworkPolicy of a Sandbox."""
     metadata, spec = own_metadata(sandbox, sandbox.metadata.name), sandbox.spec
     rules = config.sandboxes.network
     return render_network_policy(metadata, pod_selector(sandbox), spec.network, spec.ports, rules)
 
 
 def written(sandbox: Sandbox, decision: Decision) -> Sandbox:
-    """Return the Sandbox as it is once the decided status is written."""
+    """Return the Sandbox with the decided status."""
     return sandbox.model_copy(update={"status": decision.status})
 
 
 def ready_sandbox(now: datetime = NOW, spec: SandboxSpec | None = None, **report: Any) -> Sandbox:
-    """Return a Sandbox whose status says that Docker is ready."""
+    """Return a Sandbox whose status reports that Docker is ready."""
     sandbox = make_sandbox(spec)
     decision = choose(sandbox, make_pod(sandbox.spec), now, session=reported(ready_report(**report), now))
     return written(sandbox, decision)
 
 
 def crashed_sandbox(now: datetime = NOW, spec: SandboxSpec | None = None, **report: Any) -> Sandbox:
-    """Return a Sandbox whose status says that dockerd failed at `now`."""
+    """Return a Sandbox whose status reports that dockerd failed at `now`."""
     sandbox = make_sandbox(spec)
     decision = choose(sandbox, make_pod(sandbox.spec), now, session=reported(failed_report(**report), now))
     return written(sandbox, decision)
 
 
 def with_restart(policy: str = "OnFailure", max_retries: int = 5) -> SandboxSpec:
-    """Make a spec with this policy of restarts."""
+    """Make a spec with this restart policy."""
     return make_spec(docker={"restart": {"policy": policy, "maxRetries": max_retries}})
 
 
@@ -199,7 +199,7 @@ def plain() -> SandboxSpec:
 
 
 def raw_sandbox(sandbox: Sandbox, **metadata: Any) -> Json:
-    """Return a Sandbox as the API server stores it."""
+    """Return a Sandbox as stored by the API server."""
     body = sandbox.model_dump(mode="json", by_alias=True, exclude_none=True)
     body["metadata"] |= {"resourceVersion": "1", **metadata}
     return {"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", **body}

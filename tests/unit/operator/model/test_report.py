@@ -1,4 +1,4 @@
-"""What comes out of a sandbox is untrusted: whatever it is, it is bounded and clean, or a ReportError."""
+"""Output of a sandbox is untrusted: it is bounded and sanitized, or rejected with a ReportError."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ from caisson.util.sanitize import clean, clean_line
 
 
 def b64(text: str | bytes) -> str:
-    """Return text as the in-pod script passes it on."""
+    """Return text as the in-pod script encodes it."""
     return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
 
 
@@ -38,27 +38,27 @@ READY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_successful_start_is_read_whole() -> None:
+def test_successful_start_is_parsed() -> None:
     report = parse_report(line("isolated", kernel64=b64("gVisor")) + line("starting") + line("ready", **READY))
     assert report == Report("gVisor", StartSucceeded(0, 7, 1, 500, 1700000000, "28.5.1", "overlay2"))
 
 
-def test_a_failed_start_is_read_whole() -> None:
+def test_failed_start_is_parsed() -> None:
     report = parse_report(
         line("failed", cause="Exited", attempt=2, pid=9, exitCode=1, capEff="2000", stderr64=b64("no\n")),
     )
     assert report.outcome == StartFailed(FailureCause.EXITED, 2, 9, 1, capabilities=0x2000, stderr="no\n")
 
 
-def test_idleness_is_read() -> None:
+def test_idle_time_is_parsed() -> None:
     assert parse_report(line("idle", seconds=61)) == Report(idle_seconds=61)
 
 
-@pytest.mark.parametrize(("capabilities", "read"), [("2000", 0x2000), ("a82c35fb", 0xA82C35FB), (None, None)])
-def test_the_capabilities_are_read_as_bits(capabilities: str | None, read: int | None) -> None:
+@pytest.mark.parametrize(("capabilities", "expected"), [("2000", 0x2000), ("a82c35fb", 0xA82C35FB), (None, None)])
+def test_capabilities_are_parsed_as_bits(capabilities: str | None, expected: int | None) -> None:
     outcome = parse_report(line("failed", cause="Exited", capEff=capabilities)).outcome
     assert isinstance(outcome, StartFailed)
-    assert outcome.capabilities == read
+    assert outcome.capabilities == expected
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_capabilities_are_read_as_bits(capabilities: str | None, read: int |
     ],
     ids=range(24),
 )
-def test_what_the_script_does_not_print_is_an_error(output: bytes) -> None:
+def test_invalid_output_is_rejected(output: bytes) -> None:
     with pytest.raises(ReportError) as caught:
         parse_report(output)
     assert len(str(caught.value)) < 2048
@@ -114,7 +114,7 @@ _OUTPUTS = st.lists(_EVENTS | st.binary(), max_size=4).map(b"\n".join)
 @given(_OUTPUTS)
 @example(line("ready", **READY | {"info64": b64('{"serverVersion": "\\ud800"}')}))
 @example(line("ready", **READY | {"info64": b64(json.dumps({"serverVersion": "\x1b[31m" + "é" * 500}))}))
-def test_any_output_gives_a_bounded_report_or_a_report_error(output: bytes) -> None:
+def test_any_output_is_a_bounded_report_or_an_error(output: bytes) -> None:
     try:
         report = parse_report(output)
     except ReportError:
@@ -146,17 +146,17 @@ def test_any_output_gives_a_bounded_report_or_a_report_error(output: bytes) -> N
     ],
     ids=["plain", "crlf", "colour", "title", "link", "controls", "c1-and-bidi", "not-utf8", "utf8", "credentials"],
 )
-def test_text_is_cleaned(raw: bytes, expected: str) -> None:
+def test_text_is_sanitized(raw: bytes, expected: str) -> None:
     assert clean(raw, 100) == expected
 
 
-def test_the_end_is_kept_and_no_character_is_cut() -> None:
+def test_end_of_text_is_kept_without_partial_characters() -> None:
     assert clean("aé".encode() * 10, 4) == "éaé"[1:]
 
 
 @given(st.binary(max_size=300) | st.text(max_size=200).map(lambda t: t.encode(errors="replace")), st.integers(1, 100))
 @example(b"\x1b\x1b[0m[31m", 50)
-def test_cleaned_text_is_bounded_valid_without_controls_and_stays_as_it_is(raw: bytes, limit: int) -> None:
+def test_sanitized_text_is_bounded_and_stable(raw: bytes, limit: int) -> None:
     text = clean(raw, limit)
     assert len(text.encode()) <= limit
     assert not any((ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 for c in text)
@@ -164,7 +164,7 @@ def test_cleaned_text_is_bounded_valid_without_controls_and_stays_as_it_is(raw: 
 
 
 @given(st.binary(max_size=300), st.integers(1, 100))
-def test_a_cleaned_line_is_one_line(raw: bytes, limit: int) -> None:
+def test_sanitized_line_is_a_single_line(raw: bytes, limit: int) -> None:
     text = clean_line(raw, limit)
     assert len(text.encode()) <= limit
     assert len(text.splitlines()) <= 1
