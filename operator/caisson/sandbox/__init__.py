@@ -1,1 +1,1 @@
-"""The decision about one Sandbox: from observed state to status and next action. Pure."""
+"""The decision about one Sandbox: from its observed state to its status and the next action. Pure."""

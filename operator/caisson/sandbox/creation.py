@@ -1,4 +1,4 @@
-"""The pod that a Sandbox gets, or why it gets none."""
+"""Whether a pod can be created for a Sandbox, and its manifest."""
 
 from caisson.api.reasons import Reason
 from caisson.children.pvc import render_pvc
@@ -13,14 +13,14 @@ from caisson.pod.template_annotation import TEMPLATE_ANNOTATION, write_template
 
 
 def plan_creation(observed: ObservedState, config: Config) -> CreatePod | ConditionResult:
-    """Return the action that creates the pod, or why there may be none."""
-    if observed.sandbox.spec.pool_ref is not None and (unseen := idle_detection_problem(observed.sandbox.spec)):
-        # The CRD's rules see no field of the template.
-        return condition_result("False", Reason.IDLE_DETECTION_UNSUPPORTED, external_message=unseen)
+    """Return the action that creates the pod, or the condition that prevents it."""
+    if observed.sandbox.spec.pool_ref is not None and (problem := idle_detection_problem(observed.sandbox.spec)):
+        # CEL rules of a Sandbox can't validate fields of the pool's template.
+        return condition_result("False", Reason.IDLE_DETECTION_UNSUPPORTED, external_message=problem)
     try:
         manifest = render_pod(observed.sandbox, config)
-    except PolicyViolation as conflict:
-        return condition_result("False", conflict.reason, external_message=str(conflict))
+    except PolicyViolation as violation:
+        return condition_result("False", violation.reason, external_message=str(violation))
     if observed.sandbox.spec.pool_ref is not None:
         manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION] = write_template(observed.sandbox.spec)
     return CreatePod(manifest, render_pvc(observed.sandbox))

@@ -18,11 +18,11 @@ from caisson.sandbox.with_pod import state_with_pod
 from caisson.sandbox.without_pod import state_without_pod, stopped_state
 
 _UNCHANGED = ChildState(Plan(), is_up_to_date=False)
-"""What there is stays if the template that says what it should be is gone or can't be read."""
+"""The plan for child objects if the template that defines them is missing or unreadable: leave them unchanged."""
 
 
 def decide(observed: ObservedState, config: Config, now: datetime) -> Decision:
-    """Return what to write and what to do. Pure: the same observation at the same time gives the same decision."""
+    """Return the status to write and the next action. Pure: the same input always gives the same decision."""
     life = lifetime_state(observed, config, now)
     sandbox, children, failures = observed.sandbox, observed.children, observed.child_failures
     policy, kind = ChildKind.NETWORK_POLICY, ChildKind.SERVICE
@@ -43,15 +43,15 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Decision:
         state = state_without_pod(observed, network, config, now)
     else:
         state = state_with_pod(observed, observed.pod, config, now)
-    # A claim sees to the policy itself, beside what it does first.
+    # A claim creates the policy itself, in parallel with its status write.
     policy_first = None if isinstance(state.plan.action, ClaimPod) else network.plan.action
-    # The Service before the pod, which may want to be reached from its first moment on.
-    beside = policy_first or service.plan.action
-    # An end waits for nothing: somebody may keep the Service from going.
+    # The Service comes before the pod, so that the pod is reachable from the start.
+    child_action = policy_first or service.plan.action
+    # Termination does not wait for child objects: a finalizer could block the deletion of the Service.
     action = (
         _surplus(observed)
         or (state.plan.action if life.termination is not None else None)
-        or beside
+        or child_action
         or state.plan.action
     )
     idle = plan_idle_query(observed, now) if action is None and life.termination is None else NO_ACTION
@@ -63,11 +63,11 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Decision:
 
 
 def decide_unclaimed_pod(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> Decision:
-    """Return the same of a pod in a pool, which is nobody's yet: there is nothing but the pod."""
+    """Return the decision about an unclaimed pod of a pool. It has no child objects and no lifetime."""
     state = state_with_pod(observed, pod, config, now)
     return Decision(build_status(observed, state, NO_TERMINATION, now, None), state.plan)
 
 
 def _surplus(observed: ObservedState) -> DeletePod | None:
-    """Two operators at once, or an answer that was lost, may have brought about a second pod."""
+    """Return the deletion of a second pod, which two concurrent operators or a lost response may have created."""
     return next((DeletePod(pod.name, pod.uid) for pod in observed.surplus if not pod.terminating), None)

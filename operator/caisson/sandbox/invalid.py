@@ -1,4 +1,4 @@
-"""A Sandbox whose spec can't be read."""
+"""The decision about a Sandbox whose spec can't be read."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from caisson.sandbox.without_pod import stopped_state
 
 
 def decide_unread(observed: ObservedState, config: Config, problem: ConditionResult, now: datetime) -> Decision:
-    """Return what to do about a Sandbox whose spec can't be used, but for its lifetime: that holds all the same."""
+    """Return the decision about a Sandbox whose spec can't be used. Its lifetime still applies."""
     life = lifetime_state(observed, config, now)
     if life.termination is None:
         status = unread_status(observed.sandbox.status, observed.sandbox.metadata.generation, problem, now)
@@ -23,6 +23,6 @@ def decide_unread(observed: ObservedState, config: Config, problem: ConditionRes
     state = stopped_state(observed, life.termination, now)
     status = build_status(observed, state, life, now, None)
     if life.termination.suspension is not None and problem.reason is Reason.NAMESPACE_OVER_LIMIT:
-        # It would not come back either. A spec that makes no sense is told about when it should.
+        # The Sandbox could not be resumed either. An invalid spec is reported when it is resumed.
         status = unread_status(status, observed.sandbox.metadata.generation, problem, now)
     return Decision(status, Plan(state.plan.action, earliest(state.plan.requeue_at, life.requeue_at)))

@@ -1,4 +1,4 @@
-"""A Sandbox that takes its pod from a pool."""
+"""The decision about a Sandbox that can claim its pod from a pool."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -16,16 +16,16 @@ from caisson.sandbox.state import SandboxState, waiting_state
 def claim_from_pool(
     observed: ObservedState, policy: ApplyObject | None, config: Config, now: datetime
 ) -> SandboxState | None:
-    """The state of a Sandbox that takes a pod of its pool; None where it starts one itself.
+    """Return the state of a Sandbox that claims a pod of its pool, or None if it must start its own pod.
 
-    That it does is written first, and holds: a pod that was asked for may come about though the answer was lost, and
-    nothing but the status tells the next operator not to take another one from the pool.
+    The decision to start a pod is written to the status first and is final. Otherwise, if the response to the creation
+    were lost, the next operator could claim a second pod from the pool.
     """
     pool_status = observed.sandbox.status.pool
     if pool_status is not None and pool_status.origin is Origin.COLD:
         return None
     if isinstance(violation := plan_creation(observed, config), ConditionResult):
-        # The same whether the pool has a pod or not.
+        # The violation applies whether or not the pool has a pod.
         return waiting_state(observed, violation, Plan())
     pending = condition_result("False", Reason.POD_PENDING)
     if observed.warm is not None:
@@ -39,7 +39,7 @@ def claim_from_pool(
 
 
 def _claim(observed: ObservedState, warm: ClaimablePod, now: datetime) -> SandboxStatus:
-    """What the status says while a pod is being taken: all that is known of the pod, but that it is the Sandbox's."""
+    """Return the status during a claim: the state of the claimed pod, but not yet Ready."""
     previous_status, generation = observed.sandbox.status, observed.sandbox.metadata.generation
     if previous_status.pod_uid == warm.pod.uid:
         return previous_status

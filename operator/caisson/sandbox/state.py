@@ -1,4 +1,4 @@
-"""The state of a Sandbox while it is decided about, and what several decisions share."""
+"""The state of a Sandbox from which its status is built, and helpers that several decisions share."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,7 +19,7 @@ from caisson.timing import NOT_GVISOR_REPLACEMENT_DELAY, POD_DELETION_OVERDUE_AF
 
 @dataclass(frozen=True)
 class Decision:
-    """The status that the Sandbox should have, and the next step."""
+    """The status to write, and the next step."""
 
     status: SandboxStatus
     plan: Plan
@@ -27,7 +27,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class SandboxState:
-    """What was decided about one Sandbox, before it becomes a status."""
+    """The decided state of one Sandbox, before its status is built."""
 
     pod_running: ConditionResult
     isolated: ConditionResult
@@ -36,34 +36,34 @@ class SandboxState:
     crash: Crash | None
     plan: Plan
     origin: Origin | None = None
-    """Where the pod of a Sandbox with poolRef comes from, where that is decided here."""
+    """Whether the pod was claimed from the pool, if this decision determines it."""
 
     isolation_failure: IsolationFailure | None = None
-    """The pod that did not run on gVisor, while Caisson waits for it to be corrected."""
+    """The pod that did not run on gVisor, while Caisson waits before it creates the next one."""
 
     spec_hash: str | None = None
-    """The hash of the spec that the pod has, if the pod's annotation reports another."""
+    """The hash of the spec that the pod was created from, if it differs from the pod's annotation."""
 
 
 def own_pod(observed: ObservedState) -> PodSnapshot | None:
-    """Return the pod that this Sandbox owns, None if there is none."""
+    """Return the pod that this Sandbox owns, or None."""
     return (
         observed.pod if observed.pod is not None and observed.pod.owner_uid == observed.sandbox.metadata.uid else None
     )
 
 
 def ending_result(pod: PodSnapshot, now: datetime) -> tuple[ConditionResult, Plan]:
-    """What a pod on its way out is, and when to look again: one that takes too long is lost with its node."""
+    """Return the condition of a terminating pod, and when to check again. If it takes too long, the pod is lost."""
     overdue_at = pod.deletion_deadline + POD_DELETION_OVERDUE_AFTER if pod.deletion_deadline is not None else None
     if overdue_at is not None and now >= overdue_at:
         return condition_result(
-            "False", Reason.POD_LOST, external_message="its node does not confirm that it is gone"
+            "False", Reason.POD_LOST, external_message="its node has not confirmed the deletion"
         ), Plan()
     return condition_result("False", Reason.POD_TERMINATING), Plan(requeue_at=overdue_at)
 
 
 def not_isolated_state(observed: ObservedState, failure: IsolationFailure, plan: Plan) -> SandboxState:
-    """The state from the moment that a pod did not run on gVisor until the next one is created."""
+    """Return the state from the failed isolation of a pod until the next pod is created."""
     result = condition_result(
         "False", Reason.NOT_GVISOR, f"The node was {failure.node_name}." if failure.node_name else ""
     )
@@ -71,7 +71,7 @@ def not_isolated_state(observed: ObservedState, failure: IsolationFailure, plan:
 
 
 def unexpired_failure(observed: ObservedState, config: Config, now: datetime) -> IsolationFailure | None:
-    """Return the isolation failure that keeps the next pod from being created; None if nothing does."""
+    """Return the isolation failure that delays the creation of the next pod, or None."""
     sandbox, failure = observed.sandbox, observed.sandbox.status.isolation_failure
     if failure is None or failure.generation != sandbox.metadata.generation or now >= isolation_retry_at(failure):
         return None
@@ -86,7 +86,7 @@ def isolation_retry_at(failure: IsolationFailure) -> datetime:
 def waiting_state(
     observed: ObservedState, pod_running: ConditionResult, plan: Plan, isolated: ConditionResult | None = None
 ) -> SandboxState:
-    """The state while there is no daemon to speak of. The last crash stays."""
+    """Return the state without a running daemon. The last crash remains."""
     enabled = observed.sandbox.spec.docker.enabled
     docker_ready = condition_result("False", Reason.WAITING_FOR_POD if enabled else Reason.DOCKER_DISABLED)
     if isolated is None:

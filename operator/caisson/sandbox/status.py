@@ -1,4 +1,4 @@
-"""The status of a Sandbox, put together from the decided state."""
+"""Builds the status of a Sandbox from the decided state."""
 
 from datetime import datetime
 
@@ -17,10 +17,10 @@ from caisson.status.startup import startup_status
 def build_status(
     observed: ObservedState, state: SandboxState, life: LifetimeState, now: datetime, problem: ConditionResult | None
 ) -> SandboxStatus:
-    """`problem` is what hinders something beside the pod and its daemon."""
+    """Return the status. `problem` is a problem of a child object other than the pod."""
     pod, stored = own_pod(observed), SandboxStatus()
     if pod is None and observed.unreadable is not None:
-        # The pod that the status names may be the one that can't be read, and is then found by that name alone.
+        # The pod that the status names may be the unreadable one, and only this name identifies it.
         stored = observed.sandbox.status
     results = {
         ConditionType.POD_RUNNING: state.pod_running,
@@ -29,7 +29,7 @@ def build_status(
     }
     results[ConditionType.READY] = _ready(results, problem)
     generation = observed.sandbox.metadata.generation
-    # A pod that can't be read is not compared with the spec.
+    # An unreadable pod can't be compared with the spec.
     compared = compared_generation(observed.sandbox) if observed.unreadable is not None else None
     generations = {} if compared is None else {ConditionType.POD_RUNNING: compared}
     return SandboxStatus(
@@ -56,7 +56,7 @@ def _pool_status(
 ) -> PoolStatus | None:
     pool_status = observed.sandbox.status.pool
     if observed.sandbox.spec.pool_ref is None or (pod is None and life.termination is not None):
-        # One that comes back may find a pod that is ready.
+        # When the Sandbox resumes, it may claim another pod.
         return None
     if pod is not None and pod.pool is not None:
         is_warm = pool_status is not None and pool_status.origin is Origin.WARM
@@ -70,23 +70,28 @@ def _pool_status(
         or isinstance(state.plan.action, ClaimPod)
     ):
         return pool_status
-    # A claim that came to nothing, or whose pod is gone, is void.
+    # A claim that failed, or whose pod is gone, is void.
     return None
 
 
 def _ready(results: dict[ConditionType, ConditionResult], problem: ConditionResult | None) -> ConditionResult:
-    """The first that is not true speaks for the whole; a kernel not looked at yet says less than what hinders it."""
+    """Return the condition Ready. The first condition that is not True determines it.
+
+    Isolated comes last while it is Unknown, because the other conditions then contain more information.
+    """
     pod_running, isolated, docker_ready = (
         results[type_] for type_ in (ConditionType.POD_RUNNING, ConditionType.ISOLATED, ConditionType.DOCKER_READY)
     )
-    asked_for = [docker_ready] if docker_ready.reason is not Reason.DOCKER_DISABLED else []
+    docker_results = [docker_ready] if docker_ready.reason is not Reason.DOCKER_DISABLED else []
     in_order = (
-        [pod_running, *asked_for, isolated] if isolated.status == "Unknown" else [pod_running, isolated, *asked_for]
+        [pod_running, *docker_results, isolated]
+        if isolated.status == "Unknown"
+        else [pod_running, isolated, *docker_results]
     )
     for result in in_order:
         if result.status != "True":
             return result
     if problem is not None:
         return problem
-    message = docker_ready.message if asked_for else "The sandbox runs on gVisor."
+    message = docker_ready.message if docker_results else "The sandbox runs on gVisor."
     return ConditionResult("True", Reason.READY, message)

@@ -1,4 +1,4 @@
-"""A Sandbox that has a pod."""
+"""The state of a Sandbox that has a pod."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -30,12 +30,12 @@ from caisson.timing import POD_EVENTS_CEILING_SECONDS, POD_EVENTS_DELAY, VERIFY_
 def state_with_pod(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> SandboxState:
     """Return the state of a Sandbox that has a pod."""
     if pod.owner_uid is None:
-        # It carries our label, but nobody will collect it: a pod that was orphaned, or made by hand.
+        # The pod has Caisson's label but no owner, so the garbage collector does not delete it.
         return waiting_state(
-            observed, condition_result("False", Reason.POD_NAME_CONFLICT, "Nobody owns the pod."), Plan()
+            observed, condition_result("False", Reason.POD_NAME_CONFLICT, "The pod has no owner."), Plan()
         )
     if pod.owner_uid != observed.sandbox.metadata.uid:
-        # Of an earlier Sandbox of this name; the garbage collector takes it away, which wakes us.
+        # An earlier Sandbox with this name owns the pod. Its deletion by the garbage collector triggers a reconcile.
         return waiting_state(observed, condition_result("False", Reason.POD_TERMINATING), Plan())
     if pod.terminating:
         return _terminating(observed, pod, config, now)
@@ -51,10 +51,10 @@ def state_with_pod(observed: ObservedState, pod: PodSnapshot, config: Config, no
 
 
 def _replace(observed: ObservedState, pod: PodSnapshot, config: Config) -> SandboxState:
-    """The spec shapes another pod by now. If that pod may not be, the one that is there stays: a slip costs no work."""
+    """Replace a pod that the spec no longer matches. If the new pod is not allowed, the existing pod remains."""
     creation = plan_creation(observed, config)
     if isinstance(creation, ConditionResult):
-        # Without a record, an unreadable moment would hide that there is a change to apply.
+        # Record the hash, because after an unreadable period the pending change could not be detected.
         return replace(
             waiting_state(observed, creation, Plan()), spec_hash=recorded_hash(observed.sandbox, pod) or pod.spec_hash
         )
@@ -91,9 +91,9 @@ def _running(observed: ObservedState, pod: PodSnapshot, config: Config, now: dat
 
 
 def _unmanaged(observed: ObservedState, pod: PodSnapshot) -> SandboxState:
-    """The state of a pod whose template can't be read: it keeps running, with what is known of it.
+    """Return the state of a pod whose template can't be read. The pod keeps running, and its last state is reported.
 
-    No session starts Docker in it, because other settings might hide the images and containers that are there.
+    No session starts Docker, because other settings might hide existing images and containers.
     """
     status = observed.sandbox.status
     unreadable = condition_result("Unknown", Reason.POD_TEMPLATE_UNREADABLE)
@@ -110,9 +110,9 @@ def _unmanaged(observed: ObservedState, pod: PodSnapshot) -> SandboxState:
 
 
 def _delete_not_isolated(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> SandboxState:
-    """Delete a pod that does not run on gVisor: the kubelet would retry for as long as it exists.
+    """Delete a pod that does not run on gVisor, because the kubelet would retry as long as the pod exists.
 
-    The status is written first, so that an operator that restarts in between does not create the same pod again.
+    The status is written first, so that a restarted operator does not create the same pod again.
     """
     stored_failure = observed.sandbox.status.isolation_failure
     if stored_failure is not None and stored_failure.pod_uid == pod.uid:
@@ -153,17 +153,17 @@ def _replace_or_wait(observed: ObservedState, pod: PodSnapshot, pod_running: Con
         condition = observed.sandbox.status.condition(ConditionType.POD_RUNNING)
         if condition is None or condition.reason != pod_running.reason:
             return Plan(requeue_at=now + pause)
-        # Where pods fail before they run, the condition stays False from one to the next, and so does its time.
+        # If pods fail before they run, the condition stays False across pods, and its transition time is too old.
         due = max(condition.last_transition_time, pod.created_at) + pause
         return Plan(DeletePod(pod.name, pod.uid)) if now >= due else Plan(requeue_at=due)
     if is_waiting_silently(pod):
-        return _look_at_events(observed, pod, now)
+        return _fetch_events_when_due(observed, pod, now)
     return Plan()
 
 
-def _look_at_events(observed: ObservedState, pod: PodSnapshot, now: datetime) -> Plan:
-    """Look up why a pod waits that does not report it: 2 s and 4 s after it got its node, then less and less often."""
-    # An autoscaler may need minutes to find the node that reports something.
+def _fetch_events_when_due(observed: ObservedState, pod: PodSnapshot, now: datetime) -> Plan:
+    """Fetch the Events of a pod that does not report why it waits: 2 s and 4 s after scheduling, then less often."""
+    # An autoscaler may take minutes to provide a node, whose Events are then of interest.
     begin = pod.scheduled_at or pod.created_at
     due = begin + POD_EVENTS_DELAY
     if observed.pod_events is not None and observed.pod_events.pod_uid == pod.uid:

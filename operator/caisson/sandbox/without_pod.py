@@ -1,4 +1,4 @@
-"""A Sandbox that has no pod, or must have none."""
+"""The state of a Sandbox that has no pod, or that must have none."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -18,22 +18,22 @@ from caisson.sandbox.state import SandboxState, ending_result, own_pod, waiting_
 
 
 def stopped_state(observed: ObservedState, termination: TerminationRequest, now: datetime) -> SandboxState:
-    """The state of a Sandbox that must have no pod. One that is there goes gracefully, whatever became of it."""
+    """Return the state of a Sandbox that must have no pod. An existing pod is stopped gracefully."""
     pod = own_pod(observed)
     result, plan = termination.condition, Plan()
     if pod is None and observed.pod is not None and observed.unreadable is not None:
-        # It may be the Sandbox's own, so the status must not say that there is none.
+        # The pod may belong to the Sandbox, so the status must not report that there is none.
         return waiting_state(observed, observed.unreadable, Plan())
     if pod is not None:
         ending, plan = ending_result(pod, now)
-        # An end that is for good is told at once, a suspension when it is true.
+        # Report a permanent end immediately, and a suspension once the pod is gone.
         result = ending if termination.suspension is not None else termination.condition
         if not pod.terminating:
             plan = Plan(DeletePod(pod.name, pod.uid)) if termination.is_recorded else Plan()
     state = waiting_state(observed, result, plan)
-    # With nothing on its way Docker waits for nothing.
-    is_told = result is termination.condition and observed.sandbox.spec.docker.enabled
-    return replace(state, docker_ready=result) if is_told else state
+    # No pod will come, so DockerReady must not report that it waits for one.
+    reports_termination = result is termination.condition and observed.sandbox.spec.docker.enabled
+    return replace(state, docker_ready=result) if reports_termination else state
 
 
 def state_without_pod(observed: ObservedState, network: ChildState, config: Config, now: datetime) -> SandboxState:
@@ -49,8 +49,8 @@ def state_without_pod(observed: ObservedState, network: ChildState, config: Conf
     if network.problem is not None and not network.is_up_to_date:
         return waiting_state(observed, network.problem, Plan())
     policy = network.plan.action if isinstance(network.plan.action, ApplyObject) else None
-    if not network.is_up_to_date and not (policy is not None and _takes(observed)):
-        # With nothing to do about it, there is one of an earlier Sandbox of this name, which is going away.
+    if not network.is_up_to_date and not (policy is not None and _can_claim(observed)):
+        # Without an action, the NetworkPolicy belongs to an earlier Sandbox of this name and is being deleted.
         reason = Reason.POD_PENDING if network.plan.action is not None else Reason.POD_TERMINATING
         return waiting_state(observed, condition_result("False", reason), Plan())
     if pool is not None and (state := claim_from_pool(observed, policy, config, now)):
@@ -64,7 +64,7 @@ def state_without_pod(observed: ObservedState, network: ChildState, config: Conf
     )
 
 
-def _takes(observed: ObservedState) -> bool:
-    """Tell whether there is a pod in the pool that the Sandbox can take."""
+def _can_claim(observed: ObservedState) -> bool:
+    """Report whether the pool has a pod that the Sandbox can claim."""
     pool_status = observed.sandbox.status.pool
     return observed.warm is not None and (pool_status is None or pool_status.origin is not Origin.COLD)

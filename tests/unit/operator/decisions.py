@@ -1,4 +1,4 @@
-"""What the tests of decisions have in common."""
+"""Helpers for the tests of decisions."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.unit.operator.builders import (
 
 
 def reason(decision: Decision, type_: ConditionType = ConditionType.READY) -> tuple[str, str]:
-    """Return status and reason of a condition."""
+    """Return the status and the reason of a condition."""
     result = decision.status.condition(type_)
     assert result is not None
     return result.status, result.reason
@@ -46,35 +46,35 @@ SKEW: dict[str, Any] = {"spec_hash": "0123456789abcdef"}
 
 
 SKEWED = make_pod(**SKEW)
-"""A pod that another version of Caisson created, which reads the same spec differently."""
+"""A pod created by another version of Caisson, which reads the same spec differently."""
 
 
 def skewed_sandbox() -> Sandbox:
-    """Return a Sandbox of a skewed pod that this version keeps."""
+    """Return a Sandbox with a skewed pod, after a decision of this version."""
     before = ready_sandbox()
     return written(before, choose(before, SKEWED))
 
 
 def pod_unreadable_for_a_moment(sandbox: Sandbox, **pod: Any) -> Sandbox:
-    """Return a Sandbox with the status that it has while its pod can't be read."""
+    """Return a Sandbox with its status while its pod can't be read."""
     problem = condition_result("Unknown", Reason.NAMESPACE_OVER_LIMIT, external_message="Pod demo")
     return written(sandbox, choose(sandbox, make_pod(**pod), unreadable=problem))
 
 
 def attempt(decision: Decision) -> int:
-    """Return the number of the start that a decision asks for."""
+    """Return the number of the start in a decision."""
     action = decision.plan.action
     assert isinstance(action, OpenSession)
     return int(action.command[action.command.index("--attempt") + 1])
 
 
 def settled(sandbox: Sandbox, decision: Decision) -> bool:
-    """Tell whether a decision would write nothing."""
+    """Report whether a decision would write nothing."""
     return not merge_patch(as_json(sandbox.status), as_json(decision.status))
 
 
 def _failed_times(times: int, spec: SandboxSpec) -> Sandbox:
-    """Return a Sandbox whose dockerd failed so many times in a row, the last time at NOW."""
+    """Return a Sandbox whose dockerd failed `times` times in a row, the last time at NOW."""
     sandbox = make_sandbox(spec)
     for number in range(times):
         decision = choose(sandbox, make_pod(spec), session=reported(failed_report(number)))

@@ -1,4 +1,4 @@
-"""What holds of every decision, whatever happens in whatever order."""
+"""Properties of all decisions, for any sequence of observations."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -87,16 +87,16 @@ REPORTS = [
 ]
 
 
-def session_of(what: object, at: datetime) -> Session | None:
-    """Turn what was drawn into a session of the pod."""
-    if isinstance(what, int):
-        return SessionLost(POD_UID, "it broke", at, what)
-    return SessionReported(POD_UID, what, at) if isinstance(what, Report) else (RUNNING if what == "runs" else None)
+def session_of(value: object, at: datetime) -> Session | None:
+    """Return the session of the pod for a drawn value."""
+    if isinstance(value, int):
+        return SessionLost(POD_UID, "it broke", at, value)
+    return SessionReported(POD_UID, value, at) if isinstance(value, Report) else (RUNNING if value == "runs" else None)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One observation, some seconds after the last."""
+    """One observation, some seconds after the previous one."""
 
     seconds: float
     pod: PodSnapshot | None
@@ -140,13 +140,13 @@ def test_every_decision_is_valid_and_at_rest_once_written(moments: list[Moment])
                 rest = choose(sandbox, moment.pod, now, create_failure=moment.failure, **observed)
                 assert not merge_patch(as_json(sandbox.status), as_json(rest.status))
             elif decision.status.docker is not None:
-                # What a session told is in the status: without the session, the same is said.
+                # The status contains the report of the session, so it must not change without the session.
                 rest = choose(sandbox, moment.pod, now, idle=observed["idle"])
                 assert not merge_patch(as_json(sandbox.status), as_json(rest.status))
 
 
 def _stored(status: SandboxStatus) -> SandboxStatus:
-    """Send a status through the API server, which keeps JSON."""
+    """Return a status after a round trip through JSON, as the API server stores it."""
     return SandboxStatus.model_validate(as_json(status))
 
 
@@ -173,13 +173,13 @@ def _check(sandbox: Sandbox, decision: Decision, now: datetime) -> None:
 
 
 def _check_end(sandbox: Sandbox, status: SandboxStatus, decision: Decision) -> None:
-    """What has expired stays so; what is stopped gets no pod."""
+    """Check that an expired Sandbox remains expired, and that a stopped Sandbox gets no pod."""
     before, after = (_has_expired(s) for s in (sandbox.status, status))
     assert after or not before
     if after or status.suspension is not None:
         assert not isinstance(decision.plan.action, CreatePod | OpenSession | QueryIdleTime)
     if after or (status.suspension is not None and status.suspension != sandbox.status.suspension):
-        # Written first, and only then carried out.
+        # The status is written before the pod is deleted.
         assert before or not isinstance(decision.plan.action, DeletePod)
     assert not (after and status.suspension)
 
@@ -190,8 +190,8 @@ def _has_expired(status: SandboxStatus) -> bool:
 
 
 def _check_attempt(status: SandboxStatus, action: OpenSession) -> None:
-    """A new number only as the answer to a crash."""
+    """Check that a start has a new number only after a crash."""
     attempt = int(action.command[action.command.index("--attempt") + 1])
     restarts = status.docker.restarts if status.docker is not None else 0
-    answers = {status.crash.restart} if status.crash is not None and status.docker is not None else set()
-    assert attempt in {restarts} | answers
+    restart = {status.crash.restart} if status.crash is not None and status.docker is not None else set()
+    assert attempt in {restarts} | restart
