@@ -1,1 +1,1 @@
-"""Parts of a status, and the patches and Events that result from a change. Pure."""
+"""Parts of a status, and the patches and Events that follow from a change. Pure."""

@@ -1,4 +1,4 @@
-"""The Events and log lines for a transition of a status."""
+"""The Events and log lines for a change of a status."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,49 +14,49 @@ from caisson.status.patch import AnyStatus
 from caisson.timing import MAX_EVENT_MESSAGE_BYTES, POOL_EVENT_REPEAT_INTERVAL
 
 _REASONS = frozenset(Reason)
-"""A stored status may carry a reason of another version of Caisson, which announces it itself."""
+"""A stored status may contain a reason of another version of Caisson, which records the Event itself."""
 
 Level = Literal["Normal", "Warning"]
 
 
 @dataclass(frozen=True)
 class EventSpec:
-    """What is told of a transition: an Event of the Sandbox or the pool, and a line in the log."""
+    """An Event for the Sandbox or the pool, and the corresponding log line."""
 
     level: Level
     reason: Reason
     message: str
     crash: Crash | None = None
-    """The crash that is told here for the first time."""
+    """The crash, if it is reported for the first time."""
 
     key: str | None = None
-    """Names the Event. An Event with the same name is recorded only once, also by the next operator."""
+    """Identifies the Event. Events with the same key are recorded only once, even by different operators."""
 
 
 def expiry_warning(old: SandboxStatus, new: SandboxStatus) -> EventSpec | None:
-    """Return what to tell before the new status is written: that the Sandbox's end is near."""
+    """Return the Event that must be recorded before the new status is written: the Sandbox expires soon."""
     ends_at, reason = new.expiry_announced, Reason.EXPIRES_SOON
     if ends_at is None or ends_at == old.expiry_announced:
         return None
-    message = condition_result("True", reason, f"It ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}.").message
+    message = condition_result("True", reason, f"It expires at {ends_at:%Y-%m-%dT%H:%M:%SZ}.").message
     return EventSpec("Warning", reason, message, key=f"expires.{int(ends_at.timestamp())}")
 
 
 def transition_events(
-    old: SandboxStatus, new: SandboxStatus, not_taken: ConditionResult | None = None
+    old: SandboxStatus, new: SandboxStatus, claim_rejection: ConditionResult | None = None
 ) -> tuple[EventSpec, ...]:
-    """Return what to tell of a transition: what became of the Sandbox, and what about its Docker is worth knowing.
+    """Return the Events for a change of a Sandbox's status: its condition Ready, its warnings and its claim.
 
-    `not_taken` is why the API server would not let a pod of the pool be taken.
+    `claim_rejection` is the reason why the API server rejected the claim of a pool pod.
     """
     crash = new.crash if new.crash is not None and (old.crash is None or old.crash.at != new.crash.at) else None
-    return (*_change(old, new, crash), *_warnings(old, new), *_pool(old, new, not_taken))
+    return (*_change(old, new, crash), *_warnings(old, new), *_pool(old, new, claim_rejection))
 
 
 def recent_events(status: SandboxStatus, since: datetime) -> tuple[EventSpec, ...]:
-    """Return what an earlier operator may have stored after `since` without recording its Event.
+    """Return the Events that an earlier operator may have omitted for changes since `since`.
 
-    It contains only notices with a key, because their Events exist at most once.
+    Only Events with a key are returned, because they are recorded at most once.
     """
 
     def changed(type_: ConditionType) -> bool:
@@ -76,32 +76,32 @@ def recent_events(status: SandboxStatus, since: datetime) -> tuple[EventSpec, ..
 def pool_events(
     old: SandboxPoolStatus, new: SandboxPoolStatus, last_recorded: Mapping[Reason, datetime], now: datetime
 ) -> tuple[EventSpec, ...]:
-    """Return what to tell of a pool: what keeps it from being full, and that nothing does any more.
+    """Return the Events for a change of a pool's status: a problem, or its recovery.
 
-    `last_recorded` is when what was last recorded. A pool comes and goes with those who take from it, so the same
-    trouble is recorded once in a while, and that it is full is recorded after a trouble only.
+    `last_recorded` contains the time of the last Event for each reason. Claims make a pool ready and not ready again
+    and again, so the same problem is repeated only after an interval, and PoolReady is recorded only after a problem.
     """
-    full_at = last_recorded.get(Reason.POOL_READY)
-    had_trouble = any(
-        reason is not Reason.POOL_READY and (not full_at or at > full_at) for reason, at in last_recorded.items()
+    ready_at = last_recorded.get(Reason.POOL_READY)
+    had_problem = any(
+        reason is not Reason.POOL_READY and (not ready_at or at > ready_at) for reason, at in last_recorded.items()
     )
 
-    def is_news(event: EventSpec) -> bool:
+    def is_due(event: EventSpec) -> bool:
         if event.reason is Reason.POOL_READY:
-            return had_trouble
+            return had_problem
         last = last_recorded.get(event.reason)
         return last is None or now - last >= POOL_EVENT_REPEAT_INTERVAL
 
-    return tuple(filter(is_news, _change(old, new, None)))
+    return tuple(filter(is_due, _change(old, new, None)))
 
 
-def _pool(old: SandboxStatus, new: SandboxStatus, not_taken: ConditionResult | None) -> Iterator[EventSpec]:
+def _pool(old: SandboxStatus, new: SandboxStatus, claim_rejection: ConditionResult | None) -> Iterator[EventSpec]:
     if old.pool == new.pool or new.pool is None or new.pool.origin is not Origin.COLD:
         return
-    if not_taken is None:
+    if claim_rejection is None:
         yield EventSpec("Normal", Reason.POOL_EMPTY, condition_result("True", Reason.POOL_EMPTY).message)
     else:
-        yield EventSpec("Warning", not_taken.reason, not_taken.message)
+        yield EventSpec("Warning", claim_rejection.reason, claim_rejection.message)
 
 
 def _warnings(old: SandboxStatus, new: SandboxStatus) -> Iterator[EventSpec]:
@@ -121,14 +121,14 @@ def _key(word: str, at: datetime) -> str:
 
 
 def _change(old: AnyStatus, new: AnyStatus, crash: Crash | None) -> Iterator[EventSpec]:
-    """What became of the whole. Progress is not of note."""
+    """Yield the Event for a change of the condition Ready. Progress is not recorded."""
     ready, before = new.condition(ConditionType.READY), old.condition(ConditionType.READY)
     if ready is None or ready.reason not in _REASONS:
         return
     reason = Reason(ready.reason)
     disposition = EXPLANATIONS[reason].disposition
     if crash is not None and crash.reason != reason:
-        # The Sandbox has recovered, or its pod is gone: this reason describes something else.
+        # The Sandbox has recovered, or its pod is gone, so the reason does not describe the crash.
         crash = None
     if (before is not None and before.reason == reason and crash is None) or disposition is Disposition.IN_PROGRESS:
         return

@@ -1,4 +1,4 @@
-"""Whether the kernel of a pod was seen to be gVisor's."""
+"""The Isolated condition: whether the kernel of a pod is gVisor's."""
 
 from caisson.api.reasons import ConditionType, Reason
 from caisson.model.condition import ConditionResult, condition_result
@@ -12,7 +12,7 @@ from caisson.timing import LOST_SESSIONS_BEFORE_UNKNOWN
 def isolated_condition(
     observed: ObservedState, pod: PodSnapshot | None, pod_running: ConditionResult
 ) -> ConditionResult:
-    """Return the Isolated condition: from the pod's own state, this session's report, or the status of this pod."""
+    """Return the Isolated condition: from the pod's state, the report of a session, or the stored status."""
     if pod_running.reason in (Reason.NOT_GVISOR, Reason.RUNTIME_HANDLER_NOT_ALLOWED):
         return pod_running
     if pod is None:
@@ -35,7 +35,7 @@ def _from_status(observed: ObservedState, pod: PodSnapshot) -> ConditionResult |
     condition = observed.sandbox.status.condition(ConditionType.ISOLATED)
     if condition is None or observed.sandbox.status.pod_uid != pod.uid:
         return None
-    # That it could not be looked at stays known while the next look is on its way.
+    # A failed verification remains reported while it is retried.
     if (condition.status == "Unknown" and condition.reason != Reason.EXEC_FAILED) or condition.reason not in list(
         Reason
     ):

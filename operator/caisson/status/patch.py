@@ -24,7 +24,7 @@ class StatusSchemas:
 
 
 def as_json(status: AnyStatus) -> dict[str, Any]:
-    """Return a status as it stands in the resource."""
+    """Return a status as stored in the resource."""
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -39,17 +39,17 @@ def status_patch(stored: dict[str, Any], status: AnyStatus, schema: Schema | Non
 
 
 def defer_write_until(old: SandboxStatus, new: SandboxStatus, changed_since: datetime) -> datetime | None:
-    """Return until when the write of a changed status may wait for a better one; None: it may not.
+    """Return until when the write of a changed status may be deferred, or None.
 
-    A start passes through states that are over before anybody can read them. They are written when one of them lasts,
-    so that a Sandbox which becomes Ready as usual costs two writes: the pod was made, and it is Ready.
+    A start passes through states that last only for moments. They are written only if they last longer, so a normal
+    start takes two writes: the pod was created, and the Sandbox is Ready.
     """
     ready = new.condition(ConditionType.READY)
     before = old.condition(ConditionType.READY)
     if ready is None or before is None or before.status == "True":
         return None
     if old.pool != new.pool or old.suspension != new.suspension:
-        # What is decided there is decided once it is written.
+        # These decisions take effect when they are written.
         return None
     if (
         old.observed_generation != new.observed_generation

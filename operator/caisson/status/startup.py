@@ -1,4 +1,4 @@
-"""How far a start has come: its phases follow one another, so that their durations add up to the whole of it."""
+"""The timeline of a start. Its phases are consecutive, so their durations add up to the total."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,22 +15,23 @@ from caisson.model.session import SessionReported, SessionRunning
 
 
 class StartupPhase(StrEnum):
-    """The phases of a start, in their order. Each begins where the one before it ends, the first with the pod."""
+    """The phases of a start, in order. Each begins at the end of the previous one, the first with the pod's
+    creation."""
 
     SCHEDULE = "schedule"
-    """Until the pod has a node."""
+    """Until the pod is assigned to a node."""
 
     POD = "pod"
-    """Until its container runs: image, sandbox, init container if there is one."""
+    """Until the container runs: image pull, creation of the gVisor sandbox, init container if any."""
 
     EXEC = "exec"
-    """Until the in-pod script has answered: waiting for a turn, and the session."""
+    """Until the in-pod script responds: waiting for a slot, and opening the session."""
 
     DOCKERD = "dockerd"
-    """Until `docker info` has answered."""
+    """Until `docker info` succeeds."""
 
     READY = "ready"
-    """Until the status says so."""
+    """Until the status reports Ready."""
 
 
 _ORDER = tuple(Startup.model_fields)
@@ -42,10 +43,10 @@ _MOMENT_OF = {
 
 
 class StartupTimer:
-    """The start of one pod that this process made. Of others it can't be known when they began."""
+    """Measures the start of a pod that this process created. The start of other pods was not observed."""
 
     def __init__(self, pod_uid: str, at: float, created_at: datetime) -> None:
-        """Begin; `at` is in seconds, of whatever clock that never goes back, and `created_at` the same as a date."""
+        """Begin at `at`, in seconds of a monotonic clock, which corresponds to the time `created_at`."""
         self.pod_uid = pod_uid
         self._began, self._at = at, at
         self._created_at = created_at
@@ -53,7 +54,7 @@ class StartupTimer:
         self._ahead = list(StartupPhase)
 
     def advance(self, observed: ObservedState, now: float) -> Iterator[tuple[StartupPhase, float]]:
-        """Yield the phases that have ended since the last call, with how many seconds each took."""
+        """Yield the phases that have ended since the last call, with their durations in seconds."""
         if observed.pod is None or observed.pod.uid != self.pod_uid:
             return
         over = _over(observed)
@@ -68,16 +69,16 @@ class StartupTimer:
             yield phase, took
 
     def moments_of(self, pod: PodSnapshot | None) -> Startup | None:
-        """Return when the phases ended that are over, if this is the pod; the later ones are told by sessions."""
+        """Return the end of each phase so far, if this is the pod. Sessions report the later phases."""
         return Startup(**self._moments) if pod is not None and pod.uid == self.pod_uid else None
 
 
 def startup_status(
     observed: ObservedState, pod: PodSnapshot, docker: DockerStatus | None, ready: ConditionResult, now: datetime
 ) -> Startup | None:
-    """Return what the status should say of the start of a pod. What it says already stays, and all once it was ready.
+    """Return the timeline for the status. Stored times do not change, and none is added once the Sandbox was ready.
 
-    None where the start was over before anybody wrote down such things: an upgrade writes nothing.
+    None if the start ended before Caisson recorded timelines, so that an upgrade writes nothing.
     """
     status = observed.sandbox.status
     previous = status.startup if status.pod_uid == pod.uid else None
@@ -91,7 +92,7 @@ def startup_status(
     for name in _ORDER[max(map(_ORDER.index, moments), default=-1) + 1 :]:
         moment = observed_moments[name]
         if moment is not None:
-            # Clocks of nodes differ from ours, and what a sandbox tells may be anything.
+            # The clocks of nodes may differ, and sandboxes can report any time.
             last = moments[name] = max(last, min(moment, now))
     return Startup(**moments)
 
@@ -117,7 +118,7 @@ def _answered_at(observed: ObservedState, docker: DockerStatus | None) -> dateti
         return session.at
     if docker is None or docker.started_at is None or docker.ready_after_milliseconds is None:
         return None
-    # A session of an operator that came later says less of when it was than the sandbox does.
+    # The session of a later operator is less precise than the sandbox's own report.
     return docker.started_at + timedelta(milliseconds=docker.ready_after_milliseconds)
 
 
