@@ -1,1 +1,1 @@
-"""The pod of a Sandbox: its manifest, and what the state of a pod means. Pure."""
+"""The pod of a Sandbox: its manifest, and the interpretation of its state. Pure."""

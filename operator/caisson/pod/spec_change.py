@@ -1,7 +1,7 @@
 """Whether a pod must be replaced because the user changed the spec that it was created from.
 
-A pod that has another hash than the spec is no proof of that. Another version of Caisson may read the same spec
-differently: after a rollback, for example, the API server drops fields that the earlier CRD does not have.
+A differing hash alone does not prove a change. Another version of Caisson may read the same spec differently: after a
+rollback, for example, the API server drops fields that the older CRD does not have.
 """
 
 import re
@@ -16,12 +16,12 @@ _HASH = re.compile(r"[0-9a-f]{16}")
 
 
 def must_replace(sandbox: Sandbox, pod: PodSnapshot, pod_running: ConditionResult) -> bool:
-    """Tell whether the user changed the spec so that the pod no longer fits it."""
+    """Report whether the user changed the spec so that the pod no longer matches it."""
     return _fits(sandbox, pod) is False and _is_changed(sandbox, pod, pod_running)
 
 
 def note_on_spec(sandbox: Sandbox, pod: PodSnapshot) -> str:
-    """Return what a user must know about a pod that is not replaced, empty if it fits the spec."""
+    """Return a note about a pod that does not match the spec but is not replaced, or ""."""
     match _fits(sandbox, pod):
         case True:
             return ""
@@ -33,28 +33,28 @@ def note_on_spec(sandbox: Sandbox, pod: PodSnapshot) -> str:
 
 
 def hash_of_kept_pod(sandbox: Sandbox, pod: PodSnapshot) -> str | None:
-    """Return the status's `spec_hash` for a pod that need not be replaced; None if its annotation reports the same."""
+    """Return the status's `spec_hash` for a pod that is not replaced. None if its annotation has the same hash."""
     return spec_hash(sandbox.spec) if _fits(sandbox, pod) is False else None
 
 
 def recorded_hash(sandbox: Sandbox, pod: PodSnapshot | None) -> str | None:
-    """Return the `spec_hash` that the status has for a pod, None if there is none."""
+    """Return the `spec_hash` in the status of a pod, or None."""
     # If the pod's owner can't be read, the status names no pod.
     is_of_pod = pod is not None and sandbox.status.pod_uid in {None, pod.uid}
     return sandbox.status.spec_hash if is_of_pod else None
 
 
 def compared_generation(sandbox: Sandbox) -> int | None:
-    """Return the generation of the spec that the pod was last compared with; None if that is not known."""
+    """Return the generation of the spec that the pod was last compared with, or None if it is unknown."""
     stored = sandbox.status.condition(ConditionType.POD_RUNNING)
     # Unlike the status, this condition keeps its generation while the spec or the pod can't be read.
     return stored.observed_generation if stored is not None else sandbox.status.observed_generation
 
 
 def _fits(sandbox: Sandbox, pod: PodSnapshot) -> bool | None:
-    """Compare the hashes; None if the pod's hash can't be read."""
+    """Compare the hashes. None if the pod's hash can't be read."""
     if sandbox.spec.pool_ref is not None or pod.pool is not None:
-        # The template on the pod itself is its spec, and nothing else in the Sandbox shapes the pod.
+        # The template in the pod's annotation is its spec. No other field of the Sandbox affects the pod.
         return True
     if pod.spec_hash is None or not _HASH.fullmatch(pod.spec_hash):
         return None
@@ -62,25 +62,26 @@ def _fits(sandbox: Sandbox, pod: PodSnapshot) -> bool | None:
 
 
 def _is_changed(sandbox: Sandbox, pod: PodSnapshot, pod_running: ConditionResult) -> bool:
-    """Tell whether the user changed the spec, if the pod has another hash than the spec."""
+    """Report whether the user changed the spec, for a pod whose hash differs from the spec's."""
     recorded = recorded_hash(sandbox, pod)
     if recorded == spec_hash(sandbox.spec):
-        # What the user changed does not shape the pod.
+        # The changed fields do not affect the pod.
         return False
     if recorded is not None and recorded == pod.spec_hash:
-        # A change was refused, and it may be allowed now.
+        # A change was rejected before, and may be allowed now.
         return True
     is_later = compared_generation(sandbox) not in {None, sandbox.metadata.generation}
     stored = sandbox.status.condition(ConditionType.POD_RUNNING)
     if stored is None:
-        # The status was lost or can't be read. A pod that never ran contains no work.
+        # The status was lost or can't be read. A pod that never ran contains no data.
         return is_later or pod.running_since is None
     # The status of this generation is written before the pod is gone, or while the change can't be applied.
     return is_later or (stored.status == "False" and _is_pending(stored.reason, pod_running))
 
 
 def _is_pending(reason: str, pod_running: ConditionResult) -> bool:
-    """Tell whether PodRunning reports a replacement, or what prevents it, and not the state of the pod."""
+    """Report whether PodRunning describes a replacement, or the reason why it is blocked, instead of the pod's
+    state."""
     if reason not in list(Reason) or reason == pod_running.reason:
         return False
     return reason == Reason.POD_TERMINATING or EXPLANATIONS[Reason(reason)].disposition is Disposition.TERMINAL

@@ -1,4 +1,4 @@
-"""Which part of a Sandbox's spec shapes its pod, and a name for its value."""
+"""The hash of the part of a Sandbox's spec that affects its pod."""
 
 import hashlib
 import json
@@ -11,19 +11,19 @@ _APPLIED_IN_PLACE = ("restart", "start_timeout_seconds", "pod_log")
 
 
 def spec_hash(spec: SandboxTemplate) -> str:
-    """Return a short hash of what shapes the pod; a pod that carries another one is replaced.
+    """Return a short hash of the fields that affect the pod. A pod with another hash is replaced.
 
-    Fields at their default are left out, so that a new version of the API with more fields leaves pods alone; and
-    nothing of the operator's configuration goes in, so that an upgraded operator or toolbox does too.
+    Fields with default values are omitted, so that new API fields do not replace pods. The operator's configuration is
+    not included, so that upgrades of the operator or the toolbox do not replace pods.
     """
-    # Put back to their defaults, not excluded: a `docker` that differs in them alone would leave an empty object.
+    # Reset the fields to their defaults instead of excluding them, which could leave an empty `docker` object.
     in_place = {name: Docker.model_fields[name].default for name in _APPLIED_IN_PLACE}
-    # What a claim is like is its own; that there is one shapes the pod.
+    # The settings of a PersistentVolumeClaim affect only the PersistentVolumeClaim. Its use affects the pod.
     storage = spec.docker.storage.model_copy(update={"persistent_volume_claim": None})
     docker = spec.docker.model_copy(update={**in_place, "storage": storage})
-    # By a label of the pod's the policies of other Sandboxes know this one: the rest is the policy's own.
+    # `sandboxes` sets a label of the pod. The other fields affect only the NetworkPolicy.
     network = Network(sandboxes=spec.network.sandboxes)
-    # What a Sandbox has beyond its template is about the Sandbox, and not its pod.
+    # Fields that are not in the template do not affect the pod.
     shape = spec.model_copy(update={"docker": docker, "ports": (), "network": network}).model_dump(
         mode="json", by_alias=True, exclude_defaults=True, include=set(SandboxTemplate.model_fields)
     )

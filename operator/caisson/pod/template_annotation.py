@@ -1,6 +1,6 @@
-"""What a pod was made from by a pool's template, kept on the pod itself: the Sandbox that has it lives on with that.
+"""The annotation that stores the pool template of a pod. A Sandbox that claims the pod keeps using this template.
 
-The pool may have another template by then, or be gone.
+The pool may have another template by then, or may be deleted.
 """
 
 import json
@@ -20,21 +20,21 @@ TEMPLATE_ANNOTATION = "caisson.dev/pool-template"
 
 @dataclass(frozen=True)
 class PodTemplateRecord:
-    """What a pod of a pool was made from."""
+    """The template and the preloaded images that a pool pod was created from."""
 
     template: SandboxTemplate
     preload: tuple[str, ...]
 
 
 def write_template(template: SandboxTemplate, preload: tuple[str, ...] = ()) -> str:
-    """Return what a pod is made from, as one string; equal for equal templates."""
+    """Return the value of the annotation. It is equal for equal templates."""
     fields = set(SandboxTemplate.model_fields)
     spec = template.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=fields)
     return json.dumps({"spec": spec, "preload": list(preload)}, sort_keys=True, separators=(",", ":"))
 
 
 def read_template(pod: dict[str, Any]) -> PodTemplateRecord | None:
-    """Return what a pod (core/v1, as JSON) of a pool was made from; None where it does not say so."""
+    """Return the record of a pool pod (core/v1, as JSON), or None if it has no readable annotation."""
     annotation = (pod["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
     return _parse(annotation) if annotation is not None else None
 
@@ -50,11 +50,11 @@ def _parse(annotation: str) -> PodTemplateRecord | None:
 
 
 def fields_of(template: SandboxTemplate) -> dict[str, Any]:
-    """Return what a template says, by the names that a Sandbox's spec has for it."""
+    """Return the fields of a template, by the names of the fields of a Sandbox's spec."""
     return {name: getattr(template, name) for name in SandboxTemplate.model_fields}
 
 
 def with_template(sandbox: Sandbox, template: SandboxTemplate) -> Sandbox:
-    """Return a Sandbox with poolRef as it would be if it said itself what the template says."""
+    """Return a Sandbox with poolRef, with the fields of the template in its spec."""
     spec: SandboxSpec = sandbox.spec.model_copy(update=fields_of(template))
     return sandbox.model_copy(update={"spec": spec})

@@ -1,4 +1,4 @@
-"""The toolbox of a Sandbox: which one it is, how it gets into the pod, and the init container that some pods need."""
+"""The toolbox of a Sandbox: its volume and mount, and the init container that some configurations require."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ Json = dict[str, Any]
 def init_containers(spec: SandboxSpec, config: Config, resources: Json) -> list[Json]:
     """Return the init containers: the gate if it copies the toolbox or replaces the tripwire, otherwise none.
 
-    The gate runs from the toolbox's own image, which contains nothing of the user's. All containers of a gVisor pod
-    share one kernel, so its finding holds for the next container. PID 1 of the sandbox can't replace it: a VOLUME of
-    the user's image may cover the toolbox, and with `entrypoint: Image` PID 1 is the user's program.
+    The gate runs from the toolbox's image, which contains nothing of the user's. All containers of a gVisor pod share
+    one kernel, so its result applies to the next container. The gate as PID 1 can't replace it: a VOLUME of the user's
+    image may hide the toolbox, and with `entrypoint: Image` PID 1 is the user's program.
     """
     copies = config.toolbox_delivery is ToolboxDelivery.COPY
     if not copies and config.isolation is Isolation.TRIPWIRE:
@@ -31,7 +31,7 @@ def init_containers(spec: SandboxSpec, config: Config, resources: Json) -> list[
         "name": GATE_NAME,
         "image": toolbox_of(spec, config).image,
         "command": gate_check_command(),
-        # Without limits of its own, the pod as a whole would have none, and gVisor is held to those of the pod.
+        # gVisor enforces the limits of the whole pod, which has limits only if all of its containers do.
         "resources": resources,
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
@@ -42,7 +42,7 @@ def init_containers(spec: SandboxSpec, config: Config, resources: Json) -> list[
 
 
 def toolbox_volume(spec: SandboxSpec, config: Config) -> Json:
-    """Return the volume that the toolbox is in."""
+    """Return the volume of the toolbox."""
     if config.toolbox_delivery is ToolboxDelivery.COPY:
         return {"name": TOOLBOX_VOLUME, "emptyDir": {}}
     image = toolbox_of(spec, config).image
@@ -50,5 +50,5 @@ def toolbox_volume(spec: SandboxSpec, config: Config) -> Json:
 
 
 def toolbox_mount() -> Json:
-    """Return where the sandbox's container has the toolbox."""
+    """Return the mount of the toolbox in the sandbox's container."""
     return {"name": TOOLBOX_VOLUME, "mountPath": TOOLBOX_PATH, "readOnly": True}

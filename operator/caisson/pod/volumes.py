@@ -1,4 +1,4 @@
-"""The volumes of a Sandbox's pod and their mounts: Docker's storage, what is for registries, and the user's own."""
+"""The volumes of a Sandbox's pod and their mounts: Docker's storage, registry settings, and the user's volumes."""
 
 from typing import Any
 
@@ -13,16 +13,16 @@ from caisson.limits.defaults import disk_storage_limit
 Json = dict[str, Any]
 
 Mounted = tuple[Json, Json]
-"""A volume, and its mount."""
+"""A volume and its mount."""
 
 _DOCKER_ROOT = "/var/lib/docker"
 _REGISTRY_PATH = "/etc/caisson/registry"
 _USERS_PREFIX = "volume-"
-"""Before the names of the user's own volumes, so that none of them can be one of ours."""
+"""Prefix for the names of the user's volumes, so that they can't collide with Caisson's."""
 
 
 def volumes(sandbox: Sandbox, config: Config) -> list[Mounted]:
-    """Return all volumes but the toolbox, each with its mount."""
+    """Return all volumes except the toolbox, each with its mount."""
     spec = sandbox.spec
     docker = [*_storage(sandbox, config), *_registry(spec)] if spec.docker.enabled else []
     most = config.sandboxes.storage.maximum.disk
@@ -30,7 +30,7 @@ def volumes(sandbox: Sandbox, config: Config) -> list[Mounted]:
 
 
 def _storage(sandbox: Sandbox, config: Config) -> list[Mounted]:
-    """Nothing for type Memory: the in-pod script mounts that, because the kubelet's would outlive no container."""
+    """Return the volume of Docker's storage. For type Memory, the in-pod script mounts a tmpfs instead."""
     kind = sandbox.spec.docker.storage.type
     if kind is StorageType.MEMORY:
         return []

@@ -1,4 +1,4 @@
-"""The pod of a Sandbox: exact for a few, and safe for all."""
+"""The pod of a Sandbox: golden files for some specs, and properties of all specs."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tests.unit.operator.builders import (
 )
 
 NO_NUL = st.characters(exclude_characters="\x00", exclude_categories=["Cs"])
-"""What the API takes in arguments and values."""
+"""Characters that the API allows in arguments and values."""
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -71,15 +71,17 @@ SPECS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_the_pod_is_exactly_this(name: str, request: pytest.FixtureRequest) -> None:
+def test_pod_equals_its_golden_file(name: str, request: pytest.FixtureRequest) -> None:
     rendered = yaml.safe_dump(render_pod(make_sandbox(make_spec(**SPECS[name])), CONFIG), sort_keys=False)
     path = GOLDEN / f"{name}.yaml"
     if request.config.getoption("--update-golden"):
         path.write_text(rendered, encoding="utf-8")
-    assert rendered == path.read_text(encoding="utf-8"), "if this is meant: pytest tests/unit/operator --update-golden"
+    assert rendered == path.read_text(encoding="utf-8"), (
+        "if this is intended: pytest tests/unit/operator --update-golden"
+    )
 
 
-def test_there_is_no_golden_file_without_a_test() -> None:
+def test_every_golden_file_has_a_spec() -> None:
     assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(SPECS)
 
 
@@ -149,7 +151,7 @@ _POD_FIELDS = {
 
 
 @given(_SPECS)
-def test_no_spec_gets_more_than_the_one_shape(spec: SandboxSpec) -> None:
+def test_every_spec_results_in_the_same_pod_shape(spec: SandboxSpec) -> None:
     pod = render_pod(make_sandbox(spec), CONFIG)
     inner, container = pod["spec"], pod["spec"]["containers"][0]
     context = container["securityContext"]
@@ -159,10 +161,10 @@ def test_no_spec_gets_more_than_the_one_shape(spec: SandboxSpec) -> None:
     assert inner["restartPolicy"] == "Never"
     assert inner["runtimeClassName"] in CONFIG.allowed_runtime_classes
     assert len(inner["containers"]) == 1
-    for one in (container, *inner.get("initContainers", ())):
-        assert one["securityContext"]["capabilities"]["drop"] == ["ALL"]
-        assert "privileged" not in one["securityContext"]
-        assert "ports" not in one
+    for member in (container, *inner.get("initContainers", ())):
+        assert member["securityContext"]["capabilities"]["drop"] == ["ALL"]
+        assert "privileged" not in member["securityContext"]
+        assert "ports" not in member
     hook = {"exec": {"command": stop_command(make_sandbox(spec))}}
     assert container.get("lifecycle") == ({"preStop": hook} if spec.docker.enabled else None)
     added = context["capabilities"].get("add", [])
@@ -173,14 +175,14 @@ def test_no_spec_gets_more_than_the_one_shape(spec: SandboxSpec) -> None:
         "name", "image", "emptyDir", "configMap", "secret", "persistentVolumeClaim",
     }  # fmt: skip
     assert len({volume["name"] for volume in inner["volumes"]}) == len(inner["volumes"])
-    # What a user names can't be one of the volumes of ours.
+    # A user's volume can't replace one of Caisson's volumes.
     users = [mount for mount in container["volumeMounts"] if mount["name"].startswith("volume-")]
     assert [mount["mountPath"] for mount in users] == [volume.mount_path for volume in spec.volumes]
     assert all(mount.get("readOnly") for mount in container["volumeMounts"] if mount["name"] == "caisson-toolbox")
 
 
 @given(_SPECS)
-def test_every_pod_carries_the_tripwire_and_no_init_container(spec: SandboxSpec) -> None:
+def test_every_pod_has_the_tripwire_and_no_init_container(spec: SandboxSpec) -> None:
     inner = render_pod(make_sandbox(spec), CONFIG)["spec"]
     assert inner["securityContext"] == {
         "sysctls": [
@@ -194,37 +196,37 @@ def test_every_pod_carries_the_tripwire_and_no_init_container(spec: SandboxSpec)
 
 
 @given(_SPECS)
-def test_the_gate_replaces_the_tripwire_if_so_configured(spec: SandboxSpec) -> None:
+def test_gate_replaces_the_tripwire_if_configured(spec: SandboxSpec) -> None:
     config = CONFIG.model_copy(update={"isolation": Isolation.INIT_CONTAINER})
     inner = render_pod(make_sandbox(spec), config)["spec"]
     assert "securityContext" not in inner
     (gate,) = inner["initContainers"]
     assert gate["image"] in {toolbox.image for toolbox in CONFIG.toolboxes}
     assert gate["command"] == ["/bin/busybox", "sh", "/libexec/gate", "--check"]
-    # Nothing of the user's may lie in its way.
+    # The user's volumes and variables must not affect it.
     assert set(gate) == {"name", "image", "command", "resources", "securityContext"}
     assert gate["resources"] == inner["containers"][0]["resources"]
 
 
 @given(_SPECS)
-def test_what_a_user_writes_reaches_the_in_pod_script_only_as_whole_arguments(spec: SandboxSpec) -> None:
+def test_user_flags_reach_the_script_as_separate_arguments(spec: SandboxSpec) -> None:
     command = start_command(make_sandbox(spec), CONFIG, make_pod(spec), 3)
-    ours = command[: command.index("--")]
-    given = list(spec.docker.flags)
-    assert command[len(command) - len(given) :] == given
-    assert all(flag.startswith("--") and "=" in flag for flag in command[len(ours) + 1 : len(command) - len(given)])
+    options = command[: command.index("--")]
+    flags = list(spec.docker.flags)
+    assert command[len(command) - len(flags) :] == flags
+    assert all(flag.startswith("--") and "=" in flag for flag in command[len(options) + 1 : len(command) - len(flags)])
     for flag, value in (("--attempt", "3"), ("--pod-uid", POD_UID)):
-        assert ours[ours.index(flag) + 1] == value
+        assert options[options.index(flag) + 1] == value
 
 
-def test_the_hash_of_a_spec_is_the_same_in_every_version() -> None:
-    """Another value here means that an upgrade of the operator replaces every pod of every user."""
+def test_spec_hash_is_stable_across_versions() -> None:
+    """If these values change, an upgrade of the operator replaces every pod."""
     assert spec_hash(make_spec()) == "59c8b5cb5b234218"
     assert spec_hash(make_spec(**SPECS["everything"])) == "b42a293f88da92bd"
 
 
 @given(_SPECS, _SPECS)
-def test_pods_are_told_apart_by_the_hash(one: SandboxSpec, other: SandboxSpec) -> None:
+def test_equal_hashes_mean_equal_pods(one: SandboxSpec, other: SandboxSpec) -> None:
     def shape(spec: SandboxSpec) -> dict[str, Any]:
         return render_pod(make_sandbox(spec), CONFIG)["spec"]  # type: ignore[no-any-return]
 
@@ -240,7 +242,7 @@ def test_pods_are_told_apart_by_the_hash(one: SandboxSpec, other: SandboxSpec) -
         ({"resources": {"limits": {"cpu": 1}}}, 2 * 2**30),
         ({"docker": {"storage": {"type": "Memory", "memory": {"sizeLimit": "1G"}}}}, 10**9),
     ],
-    ids=["default", "half-of-memory", "no-memory-limit", "given"],
+    ids=["default", "half-of-memory", "no-memory-limit", "explicit"],
 )
-def test_the_size_of_the_tmpfs(spec: dict[str, Any], size: int) -> None:
+def test_tmpfs_has_the_specified_or_default_size(spec: dict[str, Any], size: int) -> None:
     assert memory_storage_bytes(make_spec(**spec), CONFIG) == size

@@ -1,4 +1,4 @@
-"""What a pod's status means: statuses as the kubelet and the scheduler write them, and the PodRunning condition."""
+"""The PodRunning condition for pod statuses as the kubelet and the scheduler write them."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 def pod(phase: str = "Pending", state: Json | None = None, **status: Any) -> Json:
-    """Return a pod as the API server has it, with the state of its container."""
+    """Return a pod as stored by the API server, with this state of its container."""
     containers = [] if state is None else [{"name": "sandbox", "state": state}]
     node = {} if status.pop("no_node", False) else {"nodeName": "node-1"}
     return {
@@ -30,17 +30,17 @@ def pod(phase: str = "Pending", state: Json | None = None, **status: Any) -> Jso
 
 
 def waiting(reason: str, message: str = "") -> Json:
-    """Return the state of a container that waits."""
+    """Return the state of a waiting container."""
     return {"waiting": {"reason": reason, "message": message}}
 
 
 def ended(code: int, reason: str = "Error", message: str = "", at: str | None = "2026-03-01T13:00:00Z") -> Json:
-    """Return the state of a container that has ended; the kubelet knows no time of an end that it did not see."""
+    """Return the state of a terminated container. The kubelet omits the time if it did not observe the end."""
     return {"terminated": {"exitCode": code, "reason": reason, "message": message, "finishedAt": at}}
 
 
 def disruption(reason: str, at: str = "2026-03-01T12:59:58Z", status: str = "True") -> list[Json]:
-    """Return the conditions of a pod that a component of the cluster ends."""
+    """Return the conditions of a pod that a component of the cluster terminates."""
     return [{"type": "DisruptionTarget", "status": status, "reason": reason, "message": "m", "lastTransitionTime": at}]
 
 
@@ -90,7 +90,7 @@ STATES: dict[str, tuple[Json, str, Reason]] = {
     ),
     "not-admitted": (pod("Failed", reason="OutOfcpu", message="too little"), "False", Reason.POD_LOST),
     "node-shutdown": (pod("Failed", reason="Terminated"), "False", Reason.POD_LOST),
-    # The kubelet ends a pod: pkg/kubelet/{nodeshutdown,preemption,eviction} write a reason and the condition at once.
+    # The kubelet terminates a pod: pkg/kubelet/{nodeshutdown,preemption,eviction} set a reason and the condition.
     "shutdown": (
         pod("Failed", ended(143), reason="Terminated", conditions=BY_KUBELET), "False", Reason.POD_LOST,
     ),
@@ -148,8 +148,8 @@ STATES: dict[str, tuple[Json, str, Reason]] = {
         "False",
         Reason.POD_LOST,
     ),
-    # The control plane writes the condition, then deletes the pod, which need not come about. The pod garbage collector
-    # sets the phase as well.
+    # The control plane sets the condition, then deletes the pod, which may fail. The pod garbage collector sets the
+    # phase, too.
     "preempted-by-the-scheduler": (
         pod("Failed", ended(137), conditions=disruption("PreemptionByScheduler")), "False", Reason.POD_LOST,
     ),
@@ -163,7 +163,7 @@ STATES: dict[str, tuple[Json, str, Reason]] = {
         pod("Failed", ended(143), conditions=disruption("DeletionByDeviceTaintManager")), "False", Reason.POD_LOST,
     ),
     "node-deleted": (pod("Failed", RUNS, conditions=disruption("DeletionByPodGC")), "False", Reason.POD_LOST),
-    # The sandbox's own doing, whatever happened to the node then.
+    # The sandbox caused its end, regardless of what happened to the node later.
     "exited-before-the-node-was-deleted": (
         pod("Failed", ended(3), conditions=disruption("DeletionByPodGC", "2026-03-01T14:00:00Z")),
         "False", Reason.CONTAINER_EXITED,
@@ -172,7 +172,7 @@ STATES: dict[str, tuple[Json, str, Reason]] = {
         pod("Failed", ended(3), conditions=disruption("DeletionByTaintManager", "2026-03-01T14:00:00Z")),
         "False", Reason.CONTAINER_EXITED,
     ),
-    "exited-after-a-disruption-that-did-not-come-about": (
+    "exited-after-a-cancelled-disruption": (
         pod("Failed", ended(3), conditions=disruption("PreemptionByScheduler", status="False")),
         "False", Reason.CONTAINER_EXITED,
     ),
@@ -197,10 +197,10 @@ STATES: dict[str, tuple[Json, str, Reason]] = {
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_status_is_understood(name: str) -> None:
-    status, truth, reason = STATES[name]
-    verdict = pod_running_condition(pod_snapshot(status))
-    assert (verdict.status, verdict.reason) == (truth, reason)
+def test_pod_status_maps_to_a_reason(name: str) -> None:
+    status, expected_status, reason = STATES[name]
+    result = pod_running_condition(pod_snapshot(status))
+    assert (result.status, result.reason) == (expected_status, reason)
 
 
 @given(
@@ -210,13 +210,13 @@ def test_a_status_is_understood(name: str) -> None:
     st.sampled_from(["Unknown", "ContainerStatusUnknown", "Terminated", "NodeShutdown", "DisruptionTarget", "Evicted"])
     | st.text(max_size=200),
 )
-def test_a_sandbox_can_not_forge_the_loss_of_its_node(end: tuple[str, int, str], message: str) -> None:
+def test_sandbox_can_not_forge_a_lost_node(end: tuple[str, int, str], message: str) -> None:
     phase, code, reason = end
     result = pod_running_condition(pod_snapshot(pod(phase, ended(code, reason, message))))
     assert result.reason is Reason.CONTAINER_EXITED
 
 
-def test_the_loss_of_a_pod_names_who_ended_it_and_not_what_the_sandbox_wrote() -> None:
+def test_lost_pod_reports_its_cause_without_sandbox_output() -> None:
     for state, status, words in (
         (ended(143, message="forged"), {"reason": "Terminated", "message": "imminent node shutdown"}, "node shutdown"),
         (ended(255, "Unknown", "forged"), {}, "lost track of the container (Unknown)"),
@@ -227,35 +227,40 @@ def test_the_loss_of_a_pod_names_who_ended_it_and_not_what_the_sandbox_wrote() -
         assert "forged" not in message
 
 
-def test_a_deleted_pod_is_terminating_whatever_else_it_is() -> None:
+def test_deleted_pod_is_terminating_in_any_state() -> None:
     for status, _, _ in STATES.values():
         deleted = status | {"metadata": status["metadata"] | {"deletionTimestamp": "2026-03-01T12:00:09Z"}}
         assert pod_running_condition(pod_snapshot(deleted)).reason is Reason.POD_TERMINATING
 
 
-def test_the_newest_event_tells_why_a_pod_waits_that_says_nothing_itself() -> None:
-    view = pod_snapshot(pod(state=waiting("ContainerCreating")))
+def test_newest_event_explains_a_silently_waiting_pod() -> None:
+    snapshot = pod_snapshot(pod(state=waiting("ContainerCreating")))
     events = [PodEvent("FailedMount", "no such volume", NOW), PodEvent("FailedCreatePodSandBox", "boom", NOW)]
-    result = pod_running_condition(view, events)
+    result = pod_running_condition(snapshot, events)
     assert result.reason is Reason.CONTAINER_START_FAILED
     assert "boom" in result.message
 
 
-def test_what_the_scheduler_said_before_it_found_a_node_is_not_told_as_the_nodes() -> None:
-    view = pod_snapshot(pod(state=waiting("ContainerCreating")))
-    assert pod_running_condition(view, [PodEvent("FailedScheduling", "0/3 nodes", NOW)]).reason is Reason.POD_PENDING
+def test_events_of_the_scheduler_are_ignored_once_scheduled() -> None:
+    snapshot = pod_snapshot(pod(state=waiting("ContainerCreating")))
+    assert (
+        pod_running_condition(snapshot, [PodEvent("FailedScheduling", "0/3 nodes", NOW)]).reason is Reason.POD_PENDING
+    )
 
 
 @pytest.mark.parametrize(
     "words", ['Failed to pull image "x": not found', "Error: ErrImagePull", "Error: ImagePullBackOff"]
 )
-def test_a_pull_that_failed_is_not_told_as_a_container_that_did_not_start(words: str) -> None:
-    view = pod_snapshot(pod(state=waiting("ContainerCreating")))
-    assert pod_running_condition(view, [PodEvent("Failed", words, NOW)]).reason is Reason.POD_PENDING
-    assert pod_running_condition(view, [PodEvent("Failed", "Error: boom", NOW)]).reason is Reason.CONTAINER_START_FAILED
+def test_events_of_failed_pulls_are_not_start_failures(words: str) -> None:
+    snapshot = pod_snapshot(pod(state=waiting("ContainerCreating")))
+    assert pod_running_condition(snapshot, [PodEvent("Failed", words, NOW)]).reason is Reason.POD_PENDING
+    assert (
+        pod_running_condition(snapshot, [PodEvent("Failed", "Error: boom", NOW)]).reason
+        is Reason.CONTAINER_START_FAILED
+    )
 
 
-def test_an_image_that_can_not_be_pulled_is_told_in_the_same_words_while_the_kubelet_backs_off() -> None:
+def test_pull_message_is_stable_while_the_kubelet_backs_off() -> None:
     external_message = 'failed to resolve reference "x": not found'
     states = [
         ("ErrImagePull", external_message),
@@ -266,7 +271,7 @@ def test_an_image_that_can_not_be_pulled_is_told_in_the_same_words_while_the_kub
     assert external_message in messages.pop()
 
 
-def test_a_toolbox_that_the_gate_waits_for_is_told_as_that_whatever_it_is_called() -> None:
+def test_failed_pull_of_the_gate_is_a_toolbox_pull_failure() -> None:
     external_message = 'failed to resolve reference "docker.io/library/toolbox@sha256:0123": not found'
     for reason, words in (
         ("ErrImagePull", external_message),
@@ -278,7 +283,7 @@ def test_a_toolbox_that_the_gate_waits_for_is_told_as_that_whatever_it_is_called
         assert external_message in result.message
 
 
-def test_the_toolbox_is_known_by_the_kubelets_words_where_the_runtime_names_it_in_another_way() -> None:
+def test_toolbox_is_recognized_by_the_kubelets_reference() -> None:
     reference = "example.com/toolbox:28@sha256:0123"
     external_message = 'failed to resolve reference "example.com/toolbox@sha256:0123": not found'
     waits = waiting("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {external_message}')
@@ -296,12 +301,12 @@ TRIPPED = (
 
 @pytest.mark.parametrize("prefix", ["", "(combined from similar events): "])
 @pytest.mark.parametrize("path", ["/proc/sys/kernel/shm_rmid_forced", "/proc/sys/net/ipv4/tcp_syncookies"])
-def test_a_runtime_that_applies_the_tripwire_is_not_gvisor(path: str, prefix: str) -> None:
-    view = pod_snapshot(pod(state=waiting("ContainerCreating")))
+def test_applied_tripwire_means_not_gvisor(path: str, prefix: str) -> None:
+    snapshot = pod_snapshot(pod(state=waiting("ContainerCreating")))
     tripped = PodEvent("FailedCreatePodSandBox", prefix + TRIPPED.format(path), NOW)
-    # Whatever was recorded after it, by the kubelet or by a tenant.
+    # Later events, of the kubelet or of a tenant, do not matter.
     events = [tripped, PodEvent("FailedCreatePodSandBox", "boom", NOW)]
-    assert pod_running_condition(view, events).reason is Reason.NOT_GVISOR
+    assert pod_running_condition(snapshot, events).reason is Reason.NOT_GVISOR
 
 
 @pytest.mark.parametrize(
@@ -315,34 +320,34 @@ def test_a_runtime_that_applies_the_tripwire_is_not_gvisor(path: str, prefix: st
     ],
     ids=["running", "just-started", "ended", "not-scheduled", "pulling"],
 )
-def test_an_event_of_the_tripwire_counts_for_a_pod_that_never_ran(status: Json) -> None:
+def test_tripwire_events_count_only_for_pods_that_never_ran(status: Json) -> None:
     event = PodEvent("FailedCreatePodSandBox", TRIPPED.format("/proc/sys/kernel/shm_rmid_forced"), NOW)
     assert pod_running_condition(pod_snapshot(status), [event]).reason is not Reason.NOT_GVISOR
 
 
 @pytest.mark.parametrize("reason", ["Failed", "FailedMount", "BackOff"])
-def test_an_event_of_another_reason_does_not_trip(reason: str) -> None:
-    view = pod_snapshot(pod(state=waiting("ContainerCreating")))
+def test_tripwire_text_in_other_events_is_ignored(reason: str) -> None:
+    snapshot = pod_snapshot(pod(state=waiting("ContainerCreating")))
     event = PodEvent(reason, TRIPPED.format("/proc/sys/kernel/shm_rmid_forced"), NOW)
-    assert pod_running_condition(view, [event]).reason is not Reason.NOT_GVISOR
+    assert pod_running_condition(snapshot, [event]).reason is not Reason.NOT_GVISOR
 
 
-def test_the_toolbox_of_a_pod_is_its_image_volume() -> None:
+def test_toolbox_image_is_read_from_the_image_volume() -> None:
     raw = pod()
     raw["spec"] = {"volumes": [{"name": "caisson-toolbox", "image": {"reference": "toolbox:29"}}]}
     assert pod_snapshot(raw).toolbox_image == "toolbox:29"
 
 
-def test_a_pod_that_runs_or_says_why_it_waits_needs_no_events() -> None:
-    telling = [name for name, (status, _, _) in STATES.items() if not is_waiting_silently(pod_snapshot(status))]
-    assert sorted(set(STATES) - set(telling)) == ["creating"]
+def test_only_silently_waiting_pods_need_events() -> None:
+    explained = [name for name, (status, _, _) in STATES.items() if not is_waiting_silently(pod_snapshot(status))]
+    assert sorted(set(STATES) - set(explained)) == ["creating"]
 
 
 @given(st.sampled_from(sorted(STATES)), st.text(max_size=2000))
-def test_foreign_words_are_bounded_and_on_one_line(name: str, words: str) -> None:
-    view = pod_snapshot(
+def test_external_messages_are_bounded_and_on_one_line(name: str, words: str) -> None:
+    snapshot = pod_snapshot(
         pod(state=waiting("ErrImagePull", words)) if name == "creating" else pod("Failed", message=words)
     )
-    message = pod_running_condition(view).message
+    message = pod_running_condition(snapshot).message
     assert len(message.encode()) < 2048
     assert "\n" not in message

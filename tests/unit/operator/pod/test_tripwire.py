@@ -1,4 +1,4 @@
-"""A pod that does not run on gVisor is deleted, and the next one waits until something may have been corrected."""
+"""A pod that does not run on gVisor is deleted, and the next pod is delayed until the cause may be fixed."""
 
 from pathlib import Path
 from typing import Any
@@ -53,19 +53,19 @@ RETRY_SECONDS = 600
 
 
 def ready(sandbox: Sandbox) -> tuple[str, str]:
-    """Return status and reason of the Ready condition."""
+    """Return the status and the reason of the condition Ready."""
     condition = sandbox.status.condition("Ready")
     assert condition is not None
     return condition.status, condition.reason
 
 
 def not_isolated(spec: dict[str, Any] | None = None) -> Sandbox:
-    """Return a Sandbox whose status says that its pod did not run on gVisor, observed 2 s after NOW."""
+    """Return a Sandbox whose status reports that its pod did not run on gVisor, observed 2 s after NOW."""
     sandbox = make_sandbox(make_spec(**(spec or {})))
     return written(sandbox, choose(sandbox, pending_pod(spec=sandbox.spec), after(2), **TRIPPED))
 
 
-def test_the_status_is_written_before_the_pod_is_deleted() -> None:
+def test_status_is_written_before_the_pod_is_deleted() -> None:
     pod = pending_pod()
     first = choose(make_sandbox(), pod, after(2), **TRIPPED)
     assert first.plan.action is None
@@ -77,7 +77,7 @@ def test_the_status_is_written_before_the_pod_is_deleted() -> None:
     assert choose(sandbox, pod, after(2), **TRIPPED).plan.action == DeletePod("demo", POD_UID)
 
 
-def test_the_reason_stays_while_the_pod_terminates() -> None:
+def test_reason_remains_while_the_pod_terminates() -> None:
     sandbox = not_isolated()
     decision = choose(sandbox, pending_pod(terminating=True, deletion_deadline=after(33)), after(3))
     assert decision.status == sandbox.status
@@ -95,21 +95,21 @@ def test_no_pod_is_created_until_the_retry_is_due() -> None:
     assert due.status.isolation_failure is None
 
 
-def test_a_changed_spec_is_tried_immediately() -> None:
+def test_changed_spec_creates_a_pod_immediately() -> None:
     sandbox = not_isolated()
     changed = sandbox.model_copy(update={"metadata": sandbox.metadata.model_copy(update={"generation": 2})})
     assert isinstance(choose(changed, None, after(3)).plan.action, CreatePod)
 
 
-def test_another_runtime_class_is_tried_immediately() -> None:
-    """The spec names none, and the administrator changes the default."""
+def test_other_runtime_class_creates_a_pod_immediately() -> None:
+    """The spec sets none, and the administrator changes the default."""
     other = CONFIG.model_copy(update={"allowed_runtime_classes": ("gvisor-second",)})
     assert isinstance(choose_by(other, not_isolated(), None, after(3)).plan.action, CreatePod)
     named = not_isolated({"runtimeClassName": "gvisor-second"})
     assert choose_by(other, named, None, after(3)).plan.action is None
 
 
-def test_a_second_pod_that_fails_is_recorded_again() -> None:
+def test_failure_of_a_second_pod_is_recorded() -> None:
     sandbox = not_isolated()
     second = pending_pod(uid="second", created_at=after(700))
     tripped = PodEvents("second", (EVENT,), after(702))
@@ -118,14 +118,14 @@ def test_a_second_pod_that_fails_is_recorded_again() -> None:
     assert (result.pod_uid, result.at) == ("second", after(702))
 
 
-def test_a_pod_that_the_exec_check_finds_on_another_kernel_is_deleted() -> None:
+def test_pod_with_another_kernel_is_deleted() -> None:
     session = reported(failed_report(cause=FailureCause.NOT_GVISOR))
     sandbox = written(make_sandbox(), choose(make_sandbox(), make_pod(), session=session))
     assert ready(sandbox) == ("False", Reason.NOT_GVISOR)
     assert choose(sandbox, make_pod(), session=session).plan.action == DeletePod("demo", POD_UID)
 
 
-def test_a_session_into_a_verified_pod_knows_that_the_kernel_is_gvisors() -> None:
+def test_session_states_whether_the_kernel_was_verified() -> None:
     first = choose(make_sandbox(), make_pod()).plan.action
     assert isinstance(first, OpenSession)
     assert not first.is_verified
@@ -139,7 +139,7 @@ def test_a_session_into_a_verified_pod_knows_that_the_kernel_is_gvisors() -> Non
 
 
 @pytest.mark.parametrize(("is_verified", "expected"), [(False, SessionReported), (True, SessionLost)])
-async def test_a_report_of_another_kernel_than_before_is_a_lost_session(is_verified: bool, expected: type) -> None:
+async def test_report_of_a_different_kernel_is_a_lost_session(is_verified: bool, expected: type) -> None:
     executor = FakeExecutor()
     executor.answers = [ExecResult(1, line("failed", cause="NotGVisor", detail64=b64("Linux")), b"")]
     sessions = make_sessions(executor)
@@ -149,15 +149,15 @@ async def test_a_report_of_another_kernel_than_before_is_a_lost_session(is_verif
     assert isinstance(sessions.of(POD_UID).session, expected)
 
 
-def test_events_are_looked_up_from_the_moment_that_a_pod_has_a_node() -> None:
-    """An autoscaler may take minutes to provide it."""
+def test_events_are_fetched_after_scheduling() -> None:
+    """An autoscaler may take minutes to provide a node."""
     pod = pending_pod(scheduled_at=after(120))
     assert choose(make_sandbox(), pod, after(121)).plan.requeue_at == after(122)
     observed = PodEvents(POD_UID, (), after(122))
     assert choose(make_sandbox(), pod, after(122), pod_events=observed).plan.requeue_at == after(124)
 
 
-def test_a_pod_that_its_gate_ended_is_replaced_after_the_same_time() -> None:
+def test_pod_stopped_by_its_gate_is_replaced_after_the_same_delay() -> None:
     pod = ended_pod(86, message="caisson-gate: NotGVisor: Linux 6.1")
     first = choose(make_sandbox(), pod)
     sandbox = written(make_sandbox(), first)
@@ -166,7 +166,7 @@ def test_a_pod_that_its_gate_ended_is_replaced_after_the_same_time() -> None:
     assert choose(sandbox, pod, after(RETRY_SECONDS)).plan.action == DeletePod("demo", POD_UID)
 
 
-def test_a_pool_counts_such_a_pod_as_a_failure() -> None:
+def test_pool_counts_such_a_pod_as_a_failure() -> None:
     sandbox = placeholder_sandbox("default", "demo", "pool", make_spec())
     pod: PodSnapshot = pending_pod(owner_uid="pool", pool="warm")
     observed = ObservedState(sandbox, pod, **TRIPPED)
@@ -176,7 +176,7 @@ def test_a_pool_counts_such_a_pod_as_a_failure() -> None:
     assert decision.problem.reason is Reason.NOT_GVISOR
 
 
-def test_a_copied_toolbox_comes_with_the_tripwire_and_the_gate() -> None:
+def test_copied_toolbox_has_the_tripwire_and_the_gate() -> None:
     copied = CONFIG.model_copy(update={"toolbox_delivery": ToolboxDelivery.COPY})
     inner = render_pod(make_sandbox(), copied)["spec"]
     assert inner["securityContext"]["sysctls"] == tripwire()
@@ -185,7 +185,7 @@ def test_a_copied_toolbox_comes_with_the_tripwire_and_the_gate() -> None:
     assert "securityContext" not in render_pod(make_sandbox(), without)["spec"]
 
 
-def test_the_admission_policies_compare_with_the_same_list() -> None:
+def test_admission_policies_compare_the_same_list() -> None:
     expected = str(tripwire())
     policies = (CHECKOUT / "manifests" / "install.yaml").read_text(encoding="utf-8")
     assert policies.count(expected) == policies.count("kernel.shm_rmid_forced") > 0
