@@ -80,14 +80,14 @@ SIZE = Field(
         rule(
             "!isQuantity(string(self)) || (quantity(string(self)).compareTo(quantity('1Mi')) >= 0"
             " && quantity(string(self)).compareTo(quantity('16Ti')) <= 0)",
-            "a size is an amount of bytes from 1Mi to 16Ti: write it as in 4Gi",
+            "a size must be from 1Mi to 16Ti: write it in bytes, as in 4Gi",
         ),
     ),
 )
-"""Bounds of an amount of storage."""
+"""The bounds of a storage size."""
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-"""A name of an object, a DNS subdomain."""
+"""The name of an object, a DNS subdomain name."""
 
 
 class LocalObjectReference(ApiModel):
@@ -102,7 +102,7 @@ def _to_rfc3339(value: datetime) -> str:
 
 
 Time = Annotated[datetime, PlainSerializer(_to_rfc3339, return_type=str, when_used="json")]
-"""A moment in UTC with the precision of metav1.Time: whole seconds."""
+"""A time in UTC with the precision of metav1.Time: seconds."""
 
 
 def _to_rfc3339_micro(value: datetime) -> str:
@@ -110,7 +110,7 @@ def _to_rfc3339_micro(value: datetime) -> str:
 
 
 MicroTime = Annotated[AwareDatetime, PlainSerializer(_to_rfc3339_micro, return_type=str, when_used="json")]
-"""A moment in UTC with the precision of metav1.MicroTime: microseconds."""
+"""A time in UTC with the precision of metav1.MicroTime: microseconds."""
 
 GROUP = "caisson.dev"
 VERSION = "v1alpha1"

@@ -98,12 +98,12 @@ def startup_status(
 
 
 def _moments(observed: ObservedState, pod: PodSnapshot, docker: DockerStatus | None) -> dict[str, datetime | None]:
-    ours = observed.startup or Startup()
+    timeline = observed.startup or Startup()
     return {
-        "pod_created_at": ours.pod_created_at or pod.created_at,
-        "scheduled_at": ours.scheduled_at or pod.scheduled_at,
-        "running_at": ours.running_at or pod.running_since,
-        "script_answered_at": ours.script_answered_at,
+        "pod_created_at": timeline.pod_created_at or pod.created_at,
+        "scheduled_at": timeline.scheduled_at or pod.scheduled_at,
+        "running_at": timeline.running_at or pod.running_since,
+        "script_answered_at": timeline.script_answered_at,
         "docker_answered_at": _answered_at(observed, docker),
     }
 

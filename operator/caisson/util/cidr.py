@@ -47,7 +47,7 @@ _UNSPECIFIED_AND_LOOPBACK = (IPv6Address("::"), IPv6Address("::1"))
 
 
 def parse_range(text: str) -> Range:
-    """Return a range of addresses; a range in the IPv6 notation of IPv4 as the IPv4 range. Raises ValueError."""
+    """Return an address range. An IPv4-mapped IPv6 range becomes the IPv4 range. Raises ValueError."""
     network = ip_network(text)
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
         return IPv4Network((_last_32_bits(network.network_address), network.prefixlen - _MAPPED.prefixlen))
@@ -55,7 +55,7 @@ def parse_range(text: str) -> Range:
 
 
 def parse_address(text: str) -> Address:
-    """Return an address; one that ends in an IPv4 address by definition of its prefix as that. Raises ValueError."""
+    """Return an address. An IPv6 notation that ends in an IPv4 address becomes that address. Raises ValueError."""
     address = ip_address(text)
     if address in _UNSPECIFIED_AND_LOOPBACK or not any(address in prefix for prefix in _ENDS_IN_IPV4):
         return address
@@ -63,7 +63,7 @@ def parse_address(text: str) -> Address:
 
 
 def reachable_as(network: Range) -> tuple[Range, ...]:
-    """Return every range by which a network may reach addresses of a range, beginning with the range itself."""
+    """Return the range and all other ranges by which a network may reach its addresses."""
     if isinstance(network, IPv6Network):
         return (network,)
     return (network, _within(_NAT64, network), *_MAY_CONTAIN_ANY_IPV4)
@@ -79,7 +79,7 @@ def covers(range_: str, other: str) -> bool:
 
 
 def overlap(one: Range, other: Range) -> bool:
-    """Report whether two ranges have an address in common, in the notation that they are written in."""
+    """Report whether two ranges have a common address. Other notations are ignored."""
     return one.version == other.version and (one.network_address in other or other.network_address in one)
 
 

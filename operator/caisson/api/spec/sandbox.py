@@ -84,7 +84,7 @@ class SandboxSpec(SandboxTemplate):
     PersistentVolumeClaim of the Sandbox remain. If false, the pod is created again. A change applies in place."""
 
     @model_validator(mode="after")
-    def _comes_from_somewhere(self) -> Self:
+    def _has_source(self) -> Self:
         if not self.image and self.pool_ref is None:
-            raise ValueError("image is missing: set it, or poolRef")
+            raise ValueError("image is missing: set image or poolRef")
         return self

@@ -26,7 +26,7 @@ class DockerStatus(ApiModel):
     """Version of dockerd."""
 
     origin: Annotated[str | None, Field(max_length=256)] = None
-    """Source of dockerd: a distribution's package, the toolbox, or the image."""
+    """Source of dockerd: a distribution's package, a build of Caisson, or the image."""
 
     storage_driver: Annotated[str | None, Field(max_length=64)] = None
     """The storage driver that dockerd chose."""
@@ -73,7 +73,7 @@ class Crash(ApiModel):
     """The end of dockerd's standard output."""
 
     stderr: Annotated[str, Field(max_length=STREAM_TAIL_BYTES)] = ""
-    """The end of dockerd's standard error, where it logs."""
+    """The end of dockerd's standard error, which contains its log."""
 
     hint: Annotated[str, Field(max_length=2048)] = ""
     """The next step."""

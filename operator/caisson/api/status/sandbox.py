@@ -51,7 +51,7 @@ class IsolationFailure(ApiModel):
     """The node of the pod."""
 
     runtime_class_name: Annotated[str, Field(max_length=253)]
-    """The RuntimeClass of the pod. If the Sandbox asks for another one, the next pod is created immediately."""
+    """The RuntimeClass of the pod. If the Sandbox uses another one, the next pod is created immediately."""
 
     generation: Annotated[int, Field(ge=0)]
     """The generation of the spec. If spec changes, the next pod is created immediately."""
@@ -82,8 +82,8 @@ class SandboxStatus(ApiModel):
     """UID of the pod that this status describes."""
 
     spec_hash: Annotated[str | None, Field(max_length=64)] = None
-    """Hash of the spec that the pod was created from. Set only if the pod's annotation caisson.dev/spec-hash differs
-    from the hash of the current spec, for example because another version of Caisson created the pod."""
+    """Hash of the spec of the pod, as read by this version of Caisson. Set only if it differs from the pod's annotation
+    caisson.dev/spec-hash, for example because another version of Caisson created the pod."""
 
     pod_ip: Annotated[str | None, Field(alias="podIP", max_length=64)] = None
     """IP address of the pod."""
