@@ -1,4 +1,4 @@
-"""What the tests of lifetimes have in common."""
+"""Helpers for the tests of lifetimes."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def edited(sandbox: Sandbox, **spec: Any) -> Sandbox:
 
 
 def reason(decision: Decision, type_: ConditionType = ConditionType.READY) -> str:
-    """Return the reason of a condition that is not true."""
+    """Return the reason of a condition that is False."""
     result = decision.status.condition(type_)
     assert result is not None
     assert result.status == "False"
@@ -58,19 +58,19 @@ def reason(decision: Decision, type_: ConditionType = ConditionType.READY) -> st
 
 
 def message(decision: Decision) -> str:
-    """Return what Ready says."""
+    """Return the message of the condition Ready."""
     result = decision.status.condition(ConditionType.READY)
     assert result is not None
     return result.message
 
 
 def answer(idle_seconds: float, at: float, **fields: Any) -> IdleAnswer:
-    """Make the answer, `at` seconds after NOW, of a sandbox that was idle for so long."""
+    """Make an answer `at` seconds after NOW that reports the idle time."""
     return IdleAnswer(POD_UID, after(at), after(at - idle_seconds), **fields)
 
 
 def settles(sandbox: Sandbox, decision: Decision) -> bool:
-    """Tell whether a decision would write nothing."""
+    """Report whether a decision would write nothing."""
     return not merge_patch(as_json(sandbox.status), as_json(decision.status))
 
 
@@ -84,18 +84,18 @@ ENDED = [
 
 
 def both(sandbox: Sandbox, service: dict[str, Any] | None) -> dict[ChildKind, dict[str, Any]]:
-    """What is kept of a Sandbox with a Service."""
+    """Return the child objects of a Sandbox with a Service."""
     assert service is not None
     return {ChildKind.NETWORK_POLICY: policy_of(sandbox), ChildKind.SERVICE: service}
 
 
 def idle_answer(seconds: int) -> ExecResult:
-    """Return what the in-pod script says of a sandbox that was idle for so long."""
+    """Return the in-pod script's report of the idle time."""
     return ExecResult(0, line("idle", seconds=seconds), b"")
 
 
 async def idle_world() -> World:
-    """Make a cluster with a Sandbox that is ready since long ago, and a limit to its idleness."""
+    """Make a cluster with a Sandbox that has idleSeconds and has been ready for years."""
     sandbox = make_sandbox(make_spec(lifetime={"idleSeconds": 60, "onExpiry": "Suspend"}))
     world = World(raw_sandbox(sandbox))
     await becomes_ready(world)

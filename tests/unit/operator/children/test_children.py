@@ -1,4 +1,4 @@
-"""What is made beside the pod: the claim under Docker's storage, and the Service for the ports."""
+"""Child objects of a Sandbox other than the pod: the PersistentVolumeClaim and the Service."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -28,16 +28,16 @@ PORTS = [{"name": "web", "containerPort": 8080}, {"name": "dns", "containerPort"
 
 
 def world_of(**spec: Any) -> World:
-    """Make a cluster with a Sandbox of this spec."""
+    """Make a cluster with a Sandbox that has this spec."""
     return World(raw_sandbox(make_sandbox(make_spec(**spec))))
 
 
 def foreign(name: str) -> Json:
-    """Return an object that has nothing to do with Caisson."""
+    """Return an object that Caisson does not own."""
     return {"metadata": {"name": name, "namespace": "default", "uid": "foreign", "resourceVersion": "1"}}
 
 
-def test_a_service_leads_to_the_pod_of_its_sandbox_and_to_no_other() -> None:
+def test_service_selects_only_the_pod_of_its_sandbox() -> None:
     sandbox = make_sandbox(make_spec(ports=PORTS))
     service = render_service(sandbox)
     assert service is not None
@@ -53,7 +53,7 @@ def test_a_service_leads_to_the_pod_of_its_sandbox_and_to_no_other() -> None:
 NAMESAKE = {"kind": "Sandbox", "name": "demo", "uid": "earlier", "controller": True}
 
 
-async def test_a_service_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
+async def test_deletion_of_an_earlier_sandboxs_service_is_awaited() -> None:
     world = world_of(ports=PORTS)
     labels = {"app.kubernetes.io/managed-by": "caisson"}
     world.kube.beside[SERVICES] = foreign("demo")
@@ -68,7 +68,7 @@ async def test_a_service_of_an_earlier_sandbox_of_this_name_is_waited_for() -> N
 
 
 @pytest.mark.parametrize("owner", [None, {"kind": "Deployment", "name": "web", "uid": "d", "controller": True}])
-async def test_a_foreign_service_with_our_label_is_told_of_and_left_alone(owner: Json | None) -> None:
+async def test_foreign_service_with_caissons_label_is_not_changed(owner: Json | None) -> None:
     world = world_of(ports=PORTS)
     service = foreign("demo")
     service["metadata"] |= {"labels": {"app.kubernetes.io/managed-by": "caisson"}}
@@ -155,17 +155,17 @@ async def test_a_foreign_object_is_not_replaced(change: Json) -> None:
     assert world.kube.replaced == []
 
 
-async def test_a_write_of_a_quota_that_came_between_is_tried_again() -> None:
+async def test_conflict_of_a_quota_is_retried() -> None:
     world = world_of(docker={"storage": CLAIM})
-    refusal = kube_error("POST", 409, "Conflict", "Operation cannot be fulfilled on resourcequotas")
-    world.kube.errors_beside = {PVCS: [refusal]}
+    conflict = kube_error("POST", 409, "Conflict", "Operation cannot be fulfilled on resourcequotas")
+    world.kube.errors_beside = {PVCS: [conflict]}
     with pytest.raises(KubeError):
         await world.reconcile()
     await world.reconcile()
     assert world.kube.pods_created == 1
 
 
-async def test_a_sandbox_with_ports_gets_its_service_and_then_its_pod() -> None:
+async def test_service_is_created_before_the_pod() -> None:
     world = world_of(ports=PORTS)
     await world.reconcile()
     assert SERVICES in world.kube.beside
@@ -174,7 +174,7 @@ async def test_a_sandbox_with_ports_gets_its_service_and_then_its_pod() -> None:
     assert world.condition() == ("True", Reason.READY)
 
 
-async def test_a_change_of_the_ports_changes_the_service_and_not_the_pod() -> None:
+async def test_changed_ports_update_the_service_and_keep_the_pod() -> None:
     world = world_of(ports=PORTS)
     await becomes_ready(world)
     world.kube.sandbox["spec"]["ports"] = PORTS[:1]
@@ -185,7 +185,7 @@ async def test_a_change_of_the_ports_changes_the_service_and_not_the_pod() -> No
     assert world.kube.pods_created == 1
 
 
-async def test_without_ports_the_service_goes() -> None:
+async def test_service_is_deleted_without_ports() -> None:
     world = world_of(ports=PORTS)
     await becomes_ready(world)
     world.kube.sandbox["spec"]["ports"] = []
@@ -195,7 +195,7 @@ async def test_without_ports_the_service_goes() -> None:
     assert SERVICES not in world.kube.beside
 
 
-async def test_a_service_that_was_deleted_comes_back() -> None:
+async def test_deleted_service_is_created_again() -> None:
     world = world_of(ports=PORTS)
     await becomes_ready(world)
     gone = world.kube.beside.pop(SERVICES)
@@ -205,7 +205,7 @@ async def test_a_service_that_was_deleted_comes_back() -> None:
     assert SERVICES in world.kube.beside
 
 
-async def test_a_foreign_service_is_told_of_once_docker_is_ready_and_is_left_alone() -> None:
+async def test_foreign_service_is_reported_and_not_changed() -> None:
     world = world_of(ports=PORTS)
     world.kube.beside[SERVICES] = foreign("demo")
     await becomes_ready(world)
@@ -214,7 +214,7 @@ async def test_a_foreign_service_is_told_of_once_docker_is_ready_and_is_left_alo
     assert world.kube.beside[SERVICES] == foreign("demo")
 
 
-async def test_nothing_is_asked_again_at_rest() -> None:
+async def test_settled_sandbox_makes_no_request() -> None:
     world = world_of(ports=PORTS)
     await becomes_ready(world)
     before = world.kube.version
@@ -223,7 +223,7 @@ async def test_nothing_is_asked_again_at_rest() -> None:
     assert world.kube.version == before
 
 
-def test_a_toolbox_that_is_copied_comes_with_the_gate() -> None:
+def test_copied_toolbox_needs_the_gate() -> None:
     copied = CONFIG.model_copy(update={"toolbox_delivery": ToolboxDelivery.COPY})
     pod = render_pod(make_sandbox(), copied)
     (gate,) = pod["spec"]["initContainers"]
@@ -234,7 +234,7 @@ def test_a_toolbox_that_is_copied_comes_with_the_gate() -> None:
     assert pod_snapshot(raw).toolbox_image == CONFIG.toolboxes[0].image
 
 
-async def test_whoever_keeps_changing_it_back_is_answered_later_each_time_and_told_of() -> None:
+async def test_repeated_changes_are_repaired_with_back_off_and_reported() -> None:
     world = world_of(ports=PORTS)
     await becomes_ready(world)
     patches = 0
@@ -246,7 +246,7 @@ async def test_whoever_keeps_changing_it_back_is_answered_later_each_time_and_to
             world.kube._stamp(service)
         world.watches_deliver()
         await world.reconcile()
-    # Set right once at once; then somebody waited.
+    # The first repair is immediate, the next one waits for the back-off.
     assert patches == 2
     assert world.condition() == ("False", Reason.SERVICE_REJECTED)
     assert "something else keeps changing or deleting the Service demo" in str(world.kube.sandbox["status"])
@@ -260,27 +260,25 @@ async def test_whoever_keeps_changing_it_back_is_answered_later_each_time_and_to
 
 
 @pytest.mark.parametrize(
-    ("changed", "reported_value"),
+    ("changes", "is_reported"),
     [({}, True), ({"count": 2}, False), ({"is_repair": False}, False), ({"generation": 0}, False)],
     ids=str,
 )
-def test_what_somebody_keeps_changing_is_told_of_also_while_it_is_right_for_a_moment(
-    changed: dict[str, Any], reported_value: bool
-) -> None:
+def test_repeated_changes_remain_reported_while_repaired(changes: dict[str, Any], is_reported: bool) -> None:
     sandbox = make_sandbox(make_spec(ports=PORTS))
     service = render_service(sandbox)
     failure = FailureStreak(Reason.SERVICE_REJECTED, "changed", sandbox.metadata.generation, NOW, 3, is_repair=True)
-    failure = replace(failure, **changed)
+    failure = replace(failure, **changes)
     state = plan_child(sandbox, ChildKind.SERVICE, service, service, failure, after(2))
     assert (state.is_up_to_date, state.problem is not None, state.plan.requeue_at is not None) == (
         True,
-        reported_value,
-        reported_value,
+        is_reported,
+        is_reported,
     )
     assert plan_child(sandbox, ChildKind.SERVICE, service, service, failure, after(60)).problem is None
 
 
-def test_somebody_who_keeps_changing_the_policy_keeps_no_pod_from_being_made() -> None:
+def test_repeated_policy_changes_do_not_block_the_pod() -> None:
     sandbox = make_sandbox()
     failure = FailureStreak(
         Reason.NETWORK_POLICY_REJECTED, "changed", sandbox.metadata.generation, NOW, 3, is_repair=True
@@ -289,7 +287,7 @@ def test_somebody_who_keeps_changing_the_policy_keeps_no_pod_from_being_made() -
     assert isinstance(decision.plan.action, CreatePod)
 
 
-async def test_an_end_does_not_wait_for_a_service_that_somebody_keeps() -> None:
+async def test_expiry_does_not_wait_for_a_service_with_a_finalizer() -> None:
     world = world_of(ports=PORTS, lifetime={"ttlSeconds": 60})
     await becomes_ready(world)
     world.kube.has_finalizer = {SERVICES}
@@ -301,27 +299,27 @@ async def test_an_end_does_not_wait_for_a_service_that_somebody_keeps() -> None:
     assert world.kube.pod is None
 
 
-async def test_a_service_that_may_not_be_deleted_is_told_and_asked_for_less_and_less() -> None:
+async def test_rejected_deletion_is_reported_and_backs_off() -> None:
     world = world_of(ports=PORTS)
     await becomes_ready(world)
-    asked = 0
+    attempts = 0
 
-    async def refuse(*_: Any, **__: Any) -> None:
-        nonlocal asked
-        asked += 1
+    async def reject(*_: Any, **__: Any) -> None:
+        nonlocal attempts
+        attempts += 1
         raise kube_error("DELETE services", 403, "Forbidden", "admission webhook: not this one")
 
-    world.kube.delete = refuse  # type: ignore[method-assign]
+    world.kube.delete = reject  # type: ignore[method-assign]
     world.kube.sandbox["spec"]["ports"] = []
     world.kube._stamp(world.kube.sandbox)
     world.watches_deliver()
     await world.reconcile(10)
-    assert asked == 1
+    assert attempts == 1
     assert world.condition() == ("False", Reason.SERVICE_REJECTED)
     assert "not this one" in str(world.kube.sandbox["status"])
 
 
-async def test_an_object_of_ours_that_lost_its_label_is_told_with_the_way_back() -> None:
+async def test_removed_label_is_reported_with_the_fix() -> None:
     world = world_of(ports=PORTS)
     await becomes_ready(world)
     service = world.kube.beside[SERVICES]

@@ -15,7 +15,7 @@ from tests.unit.operator.children.test_children import CLAIM, NAMESAKE, foreign,
 Json = dict[str, Any]
 
 
-def test_a_claim_is_the_sandboxs_own_and_asks_for_what_the_spec_says() -> None:
+def test_pvc_is_owned_by_the_sandbox_and_matches_the_spec() -> None:
     claim = render_pvc(make_sandbox(make_spec(docker={"storage": CLAIM})))
     assert claim is not None
     assert claim["metadata"]["name"] == "demo-docker"
@@ -28,11 +28,11 @@ def test_a_claim_is_the_sandboxs_own_and_asks_for_what_the_spec_says() -> None:
 
 
 @pytest.mark.parametrize("docker", [{}, {"storage": {"type": "Disk"}}, {"enabled": False, "storage": CLAIM}])
-def test_other_storage_needs_no_claim(docker: Json) -> None:
+def test_other_storage_types_need_no_pvc(docker: Json) -> None:
     assert render_pvc(make_sandbox(make_spec(docker=docker))) is None
 
 
-async def test_the_claim_comes_before_the_pod() -> None:
+async def test_pvc_is_created_before_the_pod() -> None:
     world = world_of(docker={"storage": CLAIM})
     world.kube.create_errors = [kube_error("POST", 403, "Forbidden", "exceeded quota")]
     await world.reconcile()
@@ -40,7 +40,7 @@ async def test_the_claim_comes_before_the_pod() -> None:
     assert world.kube.pods_created == 0
 
 
-async def test_the_next_pod_finds_the_claim_of_the_first() -> None:
+async def test_next_pod_uses_the_same_pvc() -> None:
     world = world_of(docker={"storage": CLAIM})
     await world.reconcile()
     world.kube.pod = None
@@ -50,21 +50,21 @@ async def test_the_next_pod_finds_the_claim_of_the_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "error"),
+    ("existing", "error"),
     [(foreign("demo-docker"), None), (None, kube_error("POST", 403, "Forbidden", "exceeded quota: storage"))],
-    ids=["of-somebody-else", "quota"],
+    ids=["foreign", "quota"],
 )
-async def test_a_claim_that_can_not_be_made_is_told_and_no_pod_is(there: Json | None, error: Any) -> None:
+async def test_rejected_pvc_is_reported_and_prevents_the_pod(existing: Json | None, error: Any) -> None:
     world = world_of(docker={"storage": CLAIM})
-    if there is not None:
-        world.kube.beside[PVCS] = there
+    if existing is not None:
+        world.kube.beside[PVCS] = existing
     world.kube.errors_beside = {PVCS: [error] if error else []}
     await world.reconcile(2)
     assert world.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
     assert world.kube.pods_created == 0
 
 
-async def test_a_claim_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
+async def test_deletion_of_an_earlier_sandboxs_pvc_is_awaited() -> None:
     world = world_of(docker={"storage": CLAIM})
     world.kube.beside[PVCS] = foreign("demo-docker")
     world.kube.beside[PVCS]["metadata"]["ownerReferences"] = [NAMESAKE]
@@ -75,31 +75,29 @@ async def test_a_claim_of_an_earlier_sandbox_of_this_name_is_waited_for() -> Non
 
 
 @pytest.mark.parametrize(
-    ("storage", "reported_value"),
+    ("storage", "difference"),
     [
         ({"size": "5Gi"}, ""),
         ({"size": "4Gi", "storageClassName": "fast"}, ""),
         ({"size": "5120Mi"}, ""),
-        ({"size": "6Gi"}, "has the size 5Gi, the spec says 6Gi"),
-        ({"size": "5Gi", "storageClassName": "gold"}, "has the class fast, the spec says gold"),
+        ({"size": "6Gi"}, "has the size 5Gi, but the spec requires 6Gi"),
+        ({"size": "5Gi", "storageClassName": "gold"}, "has the class fast, but the spec requires gold"),
     ],
 )
-async def test_a_claim_that_was_made_otherwise_is_told_of_before_the_next_pod(
-    storage: Json, reported_value: str
-) -> None:
+async def test_different_pvc_is_reported_before_the_next_pod(storage: Json, difference: str) -> None:
     world = world_of(docker={"storage": CLAIM})
     await world.reconcile()
     world.kube.pod = None
     world.kube.sandbox["spec"]["docker"]["storage"]["persistentVolumeClaim"] = storage
     world.operator_restarts()
     await world.reconcile(2)
-    assert world.kube.pods_created == (1 if reported_value else 2)
+    assert world.kube.pods_created == (1 if difference else 2)
     is_rejected = world.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
     assert is_rejected is bool(reported_value)
     assert reported_value in str(world.kube.sandbox["status"]["conditions"])
 
 
-def test_what_a_claim_is_like_replaces_no_pod() -> None:
+def test_changed_pvc_size_keeps_the_pod() -> None:
     sizes = [make_spec(docker={"storage": CLAIM | {"persistentVolumeClaim": {"size": s}}}) for s in ("5Gi", "6Gi")]
     assert spec_hash(sizes[0]) == spec_hash(sizes[1])
     assert spec_hash(sizes[0]) != spec_hash(make_spec())

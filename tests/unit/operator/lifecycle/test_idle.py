@@ -1,4 +1,4 @@
-"""Sandboxes that are idle."""
+"""Detection and suspension of idle Sandboxes."""
 
 from typing import Any
 
@@ -36,11 +36,11 @@ from tests.unit.operator.model.test_report import line
 
 
 class TestIdle:
-    """Nobody makes use of it: asked for when that may be, and once a minute at the most."""
+    """Queries of the idle time, and suspension of an idle Sandbox."""
 
     SPEC: dict[str, Any] = {"lifetime": {"idleSeconds": 300, "onExpiry": "Suspend"}}  # noqa: RUF012
 
-    def test_dockerd_is_started_with_the_watch(self) -> None:
+    def test_dockerd_starts_with_activity_tracking(self) -> None:
         action = choose(sandbox_of(**self.SPEC), make_pod()).plan.action
         assert isinstance(action, OpenSession)
         assert action.command[action.command.index("--idle") + 1] == "yes"
@@ -48,7 +48,7 @@ class TestIdle:
         assert isinstance(action, OpenSession)
         assert "--idle" not in action.command
 
-    def test_it_is_asked_when_it_may_have_been_idle_for_long_enough(self) -> None:
+    def test_query_is_due_when_it_may_be_idle_long_enough(self) -> None:
         early, due = (choose(ready(**self.SPEC), make_pod(), after(s)) for s in (305, 306))
         assert (early.plan.action, early.plan.requeue_at) == (None, after(306))
         assert isinstance(due.plan.action, QueryIdleTime)
@@ -56,79 +56,79 @@ class TestIdle:
         assert settles(ready(**self.SPEC), due)
 
     @pytest.mark.parametrize("session", [RUNNING, lost()], ids=["runs", "was lost"])
-    def test_it_waits_for_a_session_that_is_under_way(self, session: Any) -> None:
+    def test_query_waits_for_another_session(self, session: Any) -> None:
         decision = choose(ready(**self.SPEC), make_pod(), after(306), session=session)
         assert not isinstance(decision.plan.action, QueryIdleTime)
 
-    def test_a_sandbox_that_was_used_is_asked_again_when_it_may_be_idle(self) -> None:
+    def test_used_sandbox_is_queried_again_when_it_may_be_idle(self) -> None:
         decision = choose(ready(**self.SPEC), make_pod(), after(301), idle=answer(100, 300))
         assert (decision.plan.action, decision.plan.requeue_at) == (None, after(506))
 
-    def test_never_more_often_than_once_a_minute(self) -> None:
+    def test_query_is_made_at_most_once_a_minute(self) -> None:
         decision = choose(ready(**self.SPEC), make_pod(), after(301), idle=answer(299, 300))
         assert (decision.plan.action, decision.plan.requeue_at) == (None, after(360))
 
-    def test_without_an_answer_the_pauses_double_and_nothing_is_unknown(self) -> None:
+    def test_failed_queries_back_off_and_change_no_condition(self) -> None:
         for failures, pause in ((1, 120), (2, 240), (40, 900)):
-            in_vain = IdleAnswer(POD_UID, after(300), None, failures)
-            decision = choose(ready(**self.SPEC), make_pod(), after(301), idle=in_vain)
+            failed = IdleAnswer(POD_UID, after(300), None, failures)
+            decision = choose(ready(**self.SPEC), make_pod(), after(301), idle=failed)
             assert (decision.plan.action, decision.plan.requeue_at) == (None, after(300 + pause))
             assert settles(ready(**self.SPEC), decision)
 
-    def test_idle_for_long_enough_it_is_suspended_once_that_is_written(self) -> None:
+    def test_idle_sandbox_is_suspended_after_the_status_is_written(self) -> None:
         sandbox = ready(**self.SPEC)
         first = choose(sandbox, make_pod(), after(301), idle=answer(300, 300))
         assert first.plan.action is None
         assert first.status.suspension is not None
         assert first.status.suspension.reason == "Idle"
         stopping = written(sandbox, first)
-        # By an operator that has asked nobody.
+        # The operator may have restarted without a query.
         assert choose(stopping, make_pod(), after(302)).plan.action == DeletePod("demo", POD_UID)
         decision = choose(stopping, None, after(400))
         assert decision.plan.action is None
         assert "300 s" in message(decision)
         assert "change another field of spec" in message(decision)
 
-    def test_an_operator_that_was_killed_before_it_was_written_asks_again(self) -> None:
+    def test_restarted_operator_queries_again(self) -> None:
         assert isinstance(choose(ready(**self.SPEC), make_pod(), after(307)).plan.action, QueryIdleTime)
 
-    def test_any_change_of_the_spec_brings_it_back(self) -> None:
+    def test_any_spec_change_resumes_it(self) -> None:
         sandbox = ready(**self.SPEC)
         stopped = written(sandbox, choose(sandbox, make_pod(), after(301), idle=answer(300, 300)))
         back = edited(stopped, **self.SPEC, env=[{"name": "A"}])
         assert isinstance(choose(back, None, after(400)).plan.action, CreatePod)
 
-    def test_suspended_by_its_user_and_resumed_it_comes_back(self) -> None:
+    def test_suspending_and_resuming_it_resumes_it(self) -> None:
         sandbox = ready(**self.SPEC)
         stopped = written(sandbox, choose(sandbox, make_pod(), after(301), idle=answer(300, 300)))
-        on = edited(stopped, **self.SPEC, suspend=True)
-        suspended = written(on, choose(on, None, after(400)))
+        requested = edited(stopped, **self.SPEC, suspend=True)
+        suspended = written(requested, choose(requested, None, after(400)))
         assert suspended.status.suspension is not None
         assert suspended.status.suspension.reason == "Requested"
         assert isinstance(choose(edited(suspended, **self.SPEC), None, after(401)).plan.action, CreatePod)
 
-    def test_a_pod_that_was_kept_by_a_changed_spec_is_not_taken_for_idle_at_once(self) -> None:
+    def test_resumed_pod_is_not_idle_immediately(self) -> None:
         sandbox = ready(**self.SPEC)
         stopping = written(sandbox, choose(sandbox, make_pod(), after(301), idle=answer(300, 300)))
         back = edited(stopping, **self.SPEC, docker={"podLog": False})
-        looked = choose(back, make_pod(), after(302), idle=answer(300, 300))
-        assert isinstance(looked.plan.action, OpenSession)
+        checked = choose(back, make_pod(), after(302), idle=answer(300, 300))
+        assert isinstance(checked.plan.action, OpenSession)
         again = choose(
             back, make_pod(), after(303), session=reported(ready_report(), after(303)), idle=answer(300, 300)
         )
-        rested = choose(written(back, again), make_pod(), after(304), idle=answer(300, 300))
-        assert (rested.plan.action, rested.plan.requeue_at) == (None, after(609))
+        later = choose(written(back, again), make_pod(), after(304), idle=answer(300, 300))
+        assert (later.plan.action, later.plan.requeue_at) == (None, after(609))
 
-    def test_an_old_answer_is_worth_a_question(self) -> None:
+    def test_outdated_answer_is_queried_again(self) -> None:
         decision = choose(ready(**self.SPEC), make_pod(), after(360), idle=answer(300, 300))
         assert isinstance(decision.plan.action, QueryIdleTime)
 
-    def test_what_was_before_docker_was_ready_is_no_idleness(self) -> None:
+    def test_time_before_docker_was_ready_does_not_count(self) -> None:
         decision = choose(ready(**self.SPEC), make_pod(), after(101), idle=answer(10**6, 100))
         assert (decision.plan.action, decision.plan.requeue_at) == (None, after(306))
         assert decision.status.suspension is None
 
-    def test_on_expiry_delete_it_is_deleted_for_good(self) -> None:
+    def test_on_expiry_delete_deletes_it_permanently(self) -> None:
         sandbox = ready(lifetime={"idleSeconds": 300})
         first = choose(sandbox, make_pod(), after(301), idle=answer(300, 300))
         assert reason(first) == Reason.EXPIRED
@@ -136,18 +136,18 @@ class TestIdle:
         assert first.plan.action is None
         assert choose(written(sandbox, first), make_pod(), after(302)).plan.action == DeletePod("demo", POD_UID)
 
-    def test_a_sandbox_that_its_user_suspends_meanwhile_does_not_expire(self) -> None:
+    def test_user_suspension_takes_precedence_over_expiry(self) -> None:
         sandbox = ready(lifetime={"idleSeconds": 300}, suspend=True)
         decision = choose(sandbox, make_pod(), after(301), idle=answer(300, 300))
         assert decision.status.suspension is not None
         assert decision.status.suspension.reason == "Requested"
 
     @pytest.mark.parametrize("pod", [None, pending_pod(), make_pod(terminating=True), make_pod(uid="another")])
-    def test_nobody_is_asked_but_a_pod_whose_docker_is_ready(self, pod: PodSnapshot | None) -> None:
+    def test_only_pods_with_ready_docker_are_queried(self, pod: PodSnapshot | None) -> None:
         assert not isinstance(choose(ready(**self.SPEC), pod, after(999)).plan.action, QueryIdleTime)
 
 
-async def test_an_idle_sandbox_is_stopped_though_the_operator_is_killed_after_it_was_written() -> None:
+async def test_idle_sandbox_is_stopped_after_an_operator_restart() -> None:
     world = await idle_world()
     world.executor.answers = [idle_answer(10**6)]
     await world.reconcile()
@@ -165,7 +165,7 @@ async def test_an_idle_sandbox_is_stopped_though_the_operator_is_killed_after_it
     assert world.condition() == ("False", Reason.SUSPENDED)
 
 
-async def test_a_sandbox_in_use_is_not_asked_in_a_loop_and_costs_no_write() -> None:
+async def test_used_sandbox_is_queried_once_and_not_written() -> None:
     world = await idle_world()
     writes = len(world.kube.status_writes)
     world.executor.answers = [idle_answer(0)]
@@ -186,13 +186,13 @@ async def test_a_sandbox_in_use_is_not_asked_in_a_loop_and_costs_no_write() -> N
     ],
     ids=["older toolbox", "forged", "another verb", "another pod", "broken", "bug"],
 )
-async def test_without_an_answer_docker_stays_ready_and_there_is_no_loop(
+async def test_failed_query_keeps_docker_ready_without_a_loop(
     external_message: ExecResult | Exception,
 ) -> None:
     world = await idle_world()
     world.executor.answers = [external_message]
-    writes, asked = len(world.kube.status_writes), len(world.executor.commands)
+    writes, sessions = len(world.kube.status_writes), len(world.executor.commands)
     await world.reconcile(5)
-    assert len(world.executor.commands) == asked + 1
+    assert len(world.executor.commands) == sessions + 1
     assert len(world.kube.status_writes) == writes
     assert world.condition() == ("True", Reason.READY)

@@ -1,4 +1,4 @@
-"""What can't be read is unknown: nothing is made in its place, and nothing is deleted because of it."""
+"""Unreadable objects are unknown: they cause no creation of a second object and no deletion."""
 
 import copy
 from dataclasses import replace
@@ -26,7 +26,7 @@ def world(**spec: Any) -> World:
 
 
 def pod_is_too_large(result: World, *, is_complete: bool = True) -> None:
-    """Let the watch deliver a version of the pod that is too large to be read."""
+    """Deliver a version of the pod that is too large to be read."""
     assert result.kube.pod is not None
     whole = copy.deepcopy(result.kube.pod)
     result.kube.version += 1
@@ -41,9 +41,9 @@ def message(result: World) -> str:
     return str(next(c["message"] for c in result.kube.sandbox["status"]["conditions"] if c["type"] == "Ready"))
 
 
-@pytest.mark.parametrize("is_complete", [True, False], ids=["whole-metadata", "owner-out-of-reach"])
+@pytest.mark.parametrize("is_complete", [True, False], ids=["complete-metadata", "unknown-owner"])
 @pytest.mark.parametrize("restarts", [False, True], ids=["", "after-a-restart"])
-async def test_a_sandbox_whose_pod_is_too_large_has_no_second_one(*, is_complete: bool, restarts: bool) -> None:
+async def test_sandbox_with_a_too_large_pod_gets_no_second_pod(*, is_complete: bool, restarts: bool) -> None:
     result = world()
     await becomes_ready(result)
     assert result.condition() == ("True", "Ready")
@@ -63,8 +63,8 @@ async def test_a_sandbox_whose_pod_is_too_large_has_no_second_one(*, is_complete
     assert len(result.kube.status_writes) == writes
 
 
-async def test_a_claimed_pod_that_only_the_status_names_is_not_replaced() -> None:
-    """Its name is the pool's, and its owner and labels are out of reach."""
+async def test_claimed_pod_named_only_by_the_status_is_not_replaced() -> None:
+    """Its name is from the pool, and its owner and labels can't be read."""
     result = world()
     await becomes_ready(result)
     assert result.kube.pod is not None
@@ -82,7 +82,7 @@ async def test_a_claimed_pod_that_only_the_status_names_is_not_replaced() -> Non
     assert result.kube.sandbox["status"]["podName"] == "warm-abcde"
 
 
-async def test_a_pod_that_can_be_read_again_is_what_it_was() -> None:
+async def test_pod_that_becomes_readable_is_used_again() -> None:
     result = world()
     await becomes_ready(result)
     pod_is_too_large(result)
@@ -94,8 +94,8 @@ async def test_a_pod_that_can_be_read_again_is_what_it_was() -> None:
     assert result.kube.pods_created == 1
 
 
-async def test_a_suspended_sandbox_loses_its_pod_though_that_is_too_large() -> None:
-    """The wish is readable, and so is whose pod it is: what can't be read does not keep a lifetime from ending."""
+async def test_too_large_pod_of_a_suspended_sandbox_is_deleted() -> None:
+    """The spec and the pod's owner are readable, so an unreadable pod does not prevent the suspension."""
     result = world()
     await becomes_ready(result)
     pod_is_too_large(result)
@@ -107,7 +107,7 @@ async def test_a_suspended_sandbox_loses_its_pod_though_that_is_too_large() -> N
     assert result.kube.pod is None
 
 
-async def test_a_foreign_pod_of_the_name_that_is_too_large_is_left_alone() -> None:
+async def test_too_large_foreign_pod_is_not_changed() -> None:
     result = world()
     foreign = {"metadata": {"name": "demo", "namespace": "default", "uid": "f", "resourceVersion": "9"}}
     result.pods.put(stub_of(foreign, "Pod", LARGE, 6 * 2**20))
@@ -117,14 +117,14 @@ async def test_a_foreign_pod_of_the_name_that_is_too_large_is_left_alone() -> No
 
 
 @pytest.mark.parametrize("kind", [ChildKind.NETWORK_POLICY, ChildKind.SERVICE])
-async def test_an_object_beside_the_pod_that_is_too_large_is_left_alone(kind: ChildKind) -> None:
+async def test_too_large_child_object_is_not_changed(kind: ChildKind) -> None:
     result = world(ports=[{"name": "web", "containerPort": 80}])
     metadata = {"name": "demo", "namespace": "default", "uid": "f", "resourceVersion": "9"}
     whole = {"metadata": metadata, "spec": {}}
     result.kube.beside[CHILD_RESOURCES[kind]] = copy.deepcopy(whole)
     result.children[kind].put(stub_of(whole, kind, LARGE, 6 * 2**20))
     await result.reconcile(3)
-    # Without its policy a pod would be open; without its Service it is only hard to find.
+    # A pod must not run without its NetworkPolicy, but it can run without its Service.
     assert result.kube.pods_created == (0 if kind is ChildKind.NETWORK_POLICY else 1)
     assert result.kube.beside[CHILD_RESOURCES[kind]] == whole
     if kind is ChildKind.NETWORK_POLICY:
@@ -136,13 +136,13 @@ async def test_an_object_beside_the_pod_that_is_too_large_is_left_alone(kind: Ch
 
 
 def is_over_limit(result: World, budget: Budget) -> None:
-    """Let the operator have no room for Sandboxes."""
+    """Replace the store of Sandboxes by one with this budget."""
     result.sandboxes = Store(claimed_pod, kind="Sandbox", budget=budget)
     result.reconciler._caches = replace(result.operator.caches, sandboxes=result.sandboxes)
     result.sandboxes.put(copy.deepcopy(result.kube.sandbox))
 
 
-async def test_a_sandbox_over_the_limit_says_so_once_and_gets_no_pod() -> None:
+async def test_sandbox_over_the_limit_is_reported_once_and_gets_no_pod() -> None:
     result = world()
     is_over_limit(result, Budget(100, 100))
     await result.reconcile(4)
@@ -151,7 +151,7 @@ async def test_a_sandbox_over_the_limit_says_so_once_and_gets_no_pod() -> None:
     assert len(result.kube.status_writes) == 1
 
 
-async def test_a_sandbox_that_is_over_the_limit_at_the_first_look_has_an_event_that_says_so() -> None:
+async def test_sandbox_over_the_limit_gets_one_event() -> None:
     result = world()
     is_over_limit(result, Budget(100, 100))
     await result.reconcile(4)
@@ -162,7 +162,7 @@ async def test_a_sandbox_that_is_over_the_limit_at_the_first_look_has_an_event_t
     assert [event["reason"] for event in result.kube.events] == ["NamespaceOverLimit"]
 
 
-async def test_a_sandbox_that_comes_over_the_limit_keeps_its_pod_and_comes_back() -> None:
+async def test_sandbox_that_exceeds_the_limit_keeps_its_pod() -> None:
     result = world()
     await becomes_ready(result)
     is_over_limit(result, Budget(100, 100))
@@ -176,7 +176,7 @@ async def test_a_sandbox_that_comes_over_the_limit_keeps_its_pod_and_comes_back(
     assert result.kube.pods_created == 1
 
 
-async def test_the_lifetime_of_a_sandbox_over_the_limit_ends() -> None:
+async def test_sandbox_over_the_limit_expires() -> None:
     result = world()
     await becomes_ready(result)
     result.kube.sandbox["spec"]["lifetime"] = {"ttlSeconds": 1}
@@ -187,7 +187,7 @@ async def test_the_lifetime_of_a_sandbox_over_the_limit_ends() -> None:
     assert result.kube.pod is None
 
 
-async def test_a_suspended_sandbox_over_the_limit_says_that_it_would_not_come_back() -> None:
+async def test_suspended_sandbox_over_the_limit_reports_both() -> None:
     result = world(suspend=True)
     is_over_limit(result, Budget(100, 100))
     await result.reconcile(4)
@@ -198,7 +198,7 @@ async def test_a_suspended_sandbox_over_the_limit_says_that_it_would_not_come_ba
     assert len(result.kube.status_writes) == writes
 
 
-async def test_a_sandbox_that_is_gone_by_now_is_left_to_the_watch() -> None:
+async def test_deleted_sandbox_is_left_to_the_watch() -> None:
     result = world()
     is_over_limit(result, Budget(100, 100))
     result.kube.sandbox["metadata"]["uid"] = "another"

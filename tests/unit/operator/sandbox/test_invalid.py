@@ -1,4 +1,4 @@
-"""Sandboxes whose spec can't be read."""
+"""Decisions about a Sandbox whose spec can't be read."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,12 +15,12 @@ from tests.unit.operator.builders import (
 from tests.unit.operator.fakes import World, becomes_ready
 
 
-class TestASpecThatCanNotBeRead:
-    """It says when it ends all the same: or a user could live on by it."""
+class TestInvalidSpec:
+    """The lifetime still applies. Otherwise, an invalid spec would extend it."""
 
     @staticmethod
     async def with_a_pod(**spec: Any) -> World:
-        """A Sandbox that was ready, and that somebody changed into one of no sense."""
+        """Make a cluster with a ready Sandbox, and make its spec invalid."""
         raw = raw_sandbox(make_sandbox(make_spec(lifetime={"ttlSeconds": 60})))
         raw["metadata"]["creationTimestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         world = World(raw)
@@ -30,7 +30,7 @@ class TestASpecThatCanNotBeRead:
         world.watches_deliver()
         return world
 
-    async def test_its_pod_stays_until_its_time_is_up(self) -> None:
+    async def test_pod_remains_until_the_expiry(self) -> None:
         world = await self.with_a_pod()
         await world.reconcile(2)
         assert world.condition() == ("False", "InvalidSpec")
@@ -46,7 +46,7 @@ class TestASpecThatCanNotBeRead:
         assert world.kube.pod is None
 
     @pytest.mark.parametrize(("seconds", "is_kept"), [(3600, True), (7200, False)])
-    async def test_a_lifetime_that_can_not_be_read_ends_at_the_maximum(self, seconds: int, is_kept: bool) -> None:
+    async def test_unreadable_lifetime_ends_at_the_maximum(self, seconds: int, is_kept: bool) -> None:
         world = await self.with_a_pod(lifetime={"ttlSeconds": 86400, "onExpiry": "OfANewerVersion"})
         limits = {"sandboxes": {"lifetime": {"defaultSeconds": 60, "maximumSeconds": 7200}}}
         world.config = Config.model_validate(CONFIG.model_dump(by_alias=True) | limits)
@@ -58,7 +58,7 @@ class TestASpecThatCanNotBeRead:
         assert (world.kube.pod is not None) is is_kept
         assert ("suspension" in world.kube.sandbox["status"]) is not is_kept
 
-    async def test_it_can_be_suspended(self) -> None:
+    async def test_sandbox_can_be_suspended(self) -> None:
         world = await self.with_a_pod(suspend=True)
         await world.reconcile(3)
         assert world.kube.pod is None

@@ -1,4 +1,4 @@
-"""The waterfall of a start in the status: in order, exact where it was seen, and at rest once it is written."""
+"""The timeline of a start in the status: ordered, exact if observed, and stable once written."""
 
 from datetime import datetime, timedelta
 
@@ -37,25 +37,25 @@ NAMES = tuple(Startup.model_fields)
 
 
 def moments(startup: Startup | None) -> list[datetime]:
-    """Return the moments that are set, in the order of the fields."""
+    """Return the times that are set, in the order of the fields."""
     assert startup is not None
     return [moment for name in NAMES if (moment := getattr(startup, name)) is not None]
 
 
-async def test_all_of_an_ordinary_start_is_told_by_its_two_writes() -> None:
+async def test_two_writes_contain_the_timeline_of_a_normal_start() -> None:
     world = World(raw_sandbox(make_sandbox()))
     await becomes_ready(world)
     first, second = world.kube.status_writes
     assert list(first["startup"]) == ["podCreatedAt", "scheduledAt"]
     assert set(second["startup"]) == {"runningAt", "scriptAnsweredAt", "dockerAnsweredAt", "readyAt"}
-    reported_value = Startup.model_validate(world.kube.sandbox["status"]["startup"])
-    assert moments(reported_value) == sorted(moments(reported_value))
-    assert len(moments(reported_value)) == len(NAMES)
+    startup = Startup.model_validate(world.kube.sandbox["status"]["startup"])
+    assert moments(startup) == sorted(moments(startup))
+    assert len(moments(startup)) == len(NAMES)
     await world.reconcile(3)
     assert len(world.kube.status_writes) == 2
 
 
-async def test_an_operator_that_comes_later_tells_what_the_pod_tells_and_keeps_what_is_written() -> None:
+async def test_restarted_operator_keeps_times_and_adds_those_of_the_pod() -> None:
     world = World(raw_sandbox(make_sandbox()))
     await world.reconcile(2)
     first = dict(world.kube.sandbox["status"]["startup"])
@@ -63,11 +63,11 @@ async def test_an_operator_that_comes_later_tells_what_the_pod_tells_and_keeps_w
     await becomes_ready(world)
     startup = world.kube.sandbox["status"]["startup"]
     assert first.items() <= startup.items()
-    # Nobody saw when the script answered.
+    # The response of the script was not observed.
     assert list(startup) == ["podCreatedAt", "scheduledAt", "runningAt", "dockerAnsweredAt", "readyAt"]
 
 
-def test_what_was_not_seen_comes_from_the_pod_and_from_dockerd() -> None:
+def test_unobserved_times_come_from_the_pod_and_dockerd() -> None:
     pod = make_pod(scheduled_at=after(1), running_since=after(2))
     report = ready_report(started_at_epoch_seconds=int(after(3).timestamp()), ready_after_milliseconds=750)
     startup = choose(make_sandbox(), pod, after(9), session=reported(report, after(8))).status.startup
@@ -80,26 +80,26 @@ def test_what_was_not_seen_comes_from_the_pod_and_from_dockerd() -> None:
     )
 
 
-def test_the_moments_of_another_pod_say_nothing_of_this_one() -> None:
+def test_times_of_another_pod_are_not_used() -> None:
     startup = choose(ready_sandbox(), pending_pod(uid="another", created_at=after(60)), after(61)).status.startup
     assert startup == Startup(pod_created_at=after(60), scheduled_at=after(60))
 
 
-def test_a_moment_of_no_time_zone_was_not_written_by_us() -> None:
+def test_times_without_a_time_zone_are_rejected() -> None:
     with pytest.raises(ValidationError):
         Startup.model_validate({"readyAt": "2026-03-01T12:00:00"})
-    reported_value = Startup.model_validate({"readyAt": "2026-03-01T13:00:00.5+01:00"})
-    assert as_json(SandboxStatus(startup=reported_value)) == {
+    startup = Startup.model_validate({"readyAt": "2026-03-01T13:00:00.5+01:00"})
+    assert as_json(SandboxStatus(startup=startup)) == {
         "conditions": [],
         "startup": {"readyAt": "2026-03-01T12:00:00.500000Z"},
     }
 
 
-def test_without_a_pod_there_is_no_start() -> None:
+def test_no_timeline_without_a_pod() -> None:
     assert choose(ready_sandbox(), None, after(60)).status.startup is None
 
 
-def test_the_first_time_that_it_was_ready_stays() -> None:
+def test_first_ready_time_remains() -> None:
     sandbox = ready_sandbox()
     startup = sandbox.status.startup
     unready = choose(sandbox, make_pod(ready=False, ready_changed_at=after(99)), after(99))
@@ -107,7 +107,7 @@ def test_the_first_time_that_it_was_ready_stays() -> None:
     assert unready.status.startup == again.status.startup == startup
 
 
-def test_dockerd_that_answers_after_a_crash_is_part_of_the_start() -> None:
+def test_timeline_includes_dockerds_restart_after_a_crash() -> None:
     sandbox = crashed_sandbox()
     assert sandbox.status.startup is not None
     assert sandbox.status.startup.docker_answered_at is None
@@ -117,7 +117,7 @@ def test_dockerd_that_answers_after_a_crash_is_part_of_the_start() -> None:
     assert (startup.docker_answered_at, startup.ready_at) == (after(5.7), after(6))
 
 
-def test_a_sandbox_without_docker_has_no_moment_of_docker() -> None:
+def test_sandbox_without_docker_has_no_docker_time() -> None:
     sandbox = make_sandbox(plain())
     startup = choose(sandbox, make_pod(plain()), after(1), session=reported(Report(KERNEL))).status.startup
     assert startup is not None
@@ -125,36 +125,36 @@ def test_a_sandbox_without_docker_has_no_moment_of_docker() -> None:
     assert startup.ready_at == after(1)
 
 
-def test_a_sandbox_that_was_ready_before_this_was_written_down_is_not_written() -> None:
+def test_upgrade_writes_no_timeline_for_ready_sandboxes() -> None:
     old = ready_sandbox()
     old = old.model_copy(update={"status": old.status.model_copy(update={"startup": None})})
     decision = choose(old, make_pod(), after(3600))
     assert not merge_patch(as_json(old.status), as_json(decision.status))
 
 
-def test_the_metrics_clock_gives_the_moments_so_that_a_step_of_the_other_shows_nowhere() -> None:
+def test_timeline_uses_the_monotonic_clock() -> None:
     start = StartupTimer(POD_UID, 100.0, NOW)
     observed = ObservedState(make_sandbox(), make_pod())
     assert [took for _, took in start.advance(observed, 100.25)] == [0.25, 0.0]
-    reported_value = start.moments_of(observed.pod)
-    assert reported_value == Startup(pod_created_at=NOW, scheduled_at=after(0.25), running_at=after(0.25))
+    timeline = start.moments_of(observed.pod)
+    assert timeline == Startup(pod_created_at=NOW, scheduled_at=after(0.25), running_at=after(0.25))
     assert start.moments_of(make_pod(uid="another")) is None
     assert start.moments_of(None) is None
 
 
 @given(st.lists(st.integers(-90, 90), min_size=5, max_size=5), st.integers(0, 2**31), st.booleans())
-def test_whatever_clocks_and_sandboxes_say_no_phase_is_negative(
+def test_no_phase_is_negative(
     skews: list[int],
-    reported_value: int,
-    saw_it: bool,
+    forged_time: int,
+    is_observed: bool,
 ) -> None:
     created, scheduled, runs, first, second = (after(100 + skew) for skew in skews)
     pod = make_pod(created_at=created, scheduled_at=scheduled, running_since=runs)
-    ours = Startup(pod_created_at=after(100), scheduled_at=scheduled) if saw_it else None
+    ours = Startup(pod_created_at=after(100), scheduled_at=scheduled) if is_observed else None
     sandbox = make_sandbox()
     pending = choose(sandbox, pending_pod(created_at=created, scheduled_at=scheduled), first, startup=ours)
     sandbox = sandbox.model_copy(update={"status": SandboxStatus.model_validate(as_json(pending.status))})
-    report = ready_report(started_at_epoch_seconds=reported_value, ready_after_milliseconds=reported_value)
+    report = ready_report(started_at_epoch_seconds=forged_time, ready_after_milliseconds=forged_time)
     ready = choose(sandbox, pod, second, session=reported(report, second + timedelta(seconds=1)), startup=ours)
     before, result = moments(pending.status.startup), moments(ready.status.startup)
     assert result == sorted(result)
