@@ -1,1 +1,1 @@
-"""The objects that belong to a Sandbox or a pool beside its pods: drift, Services, PersistentVolumeClaims. Pure."""
+"""Child objects of a Sandbox or a pool other than pods: drift, Services, PersistentVolumeClaims. Pure."""

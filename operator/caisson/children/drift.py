@@ -1,4 +1,4 @@
-"""An object of the owner's name that is kept as it should be: the next step towards that, and what hinders it."""
+"""Drift of a child object with the owner's name: the next step to correct it, and the problem that prevents it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from caisson.timing import REPAIR_PROBLEM_CLEARED_AFTER, REPAIRS_BEFORE_PROBLEM
 Json = dict[str, Any]
 
 REJECTED_REASON = {ChildKind.NETWORK_POLICY: Reason.NETWORK_POLICY_REJECTED, ChildKind.SERVICE: Reason.SERVICE_REJECTED}
-"""Why the owner is not Ready where such an object is not what it should be."""
+"""The reason for which the owner is not Ready if the object can't be created or corrected."""
 
 _ALLOCATED = {ChildKind.SERVICE.value: ("clusterIPs", "ipFamilies", "ipFamilyPolicy")}
 """Fields of the spec that the API server allocates at creation, by kind. A write without them may be rejected."""
@@ -23,14 +23,14 @@ _ALLOCATED = {ChildKind.SERVICE.value: ("clusterIPs", "ipFamilies", "ipFamilyPol
 
 @dataclass(frozen=True)
 class ChildState:
-    """The next step, and what hinders it; None where nothing does."""
+    """The state of a child object, and the next step."""
 
     plan: Plan
     is_up_to_date: bool
-    """Whether it is as it should be: there, or not there where none is wanted. Then nothing waits for it."""
+    """Whether the object matches the desired state, including absence. If not, the pod may have to wait for it."""
 
     problem: ConditionResult | None = None
-    """What is told of it, also while it is in place."""
+    """The problem to report, if any. It may be set although the object is up to date."""
 
 
 def plan_child(
@@ -41,18 +41,18 @@ def plan_child(
     failure: FailureStreak | None,
     now: datetime,
 ) -> ChildState:
-    """Return what to do about an object. One that is not the owner's, or that is not read, is never touched."""
+    """Return the plan for an object. An object that belongs to another owner or was not read is never changed."""
     if actual is not None and is_unreadable(actual):
         problem = unreadable_condition(actual) if desired is not None else None
         return ChildState(Plan(), is_up_to_date=desired is None, problem=problem)
     if actual is not None and is_owned_by_predecessor(actual, owner):
-        # The garbage collector takes it away, which wakes us.
+        # The deletion by the garbage collector triggers a reconcile.
         return ChildState(Plan(), is_up_to_date=desired is None)
     if actual is not None and not is_owned_by(actual, owner):
         problem = condition_result("False", REJECTED_REASON[kind], external_message=describe_owner(kind, actual))
         return ChildState(Plan(), is_up_to_date=desired is None, problem=problem if desired is not None else None)
     if desired is None and (actual is None or "deletionTimestamp" in actual["metadata"]):
-        # Its finalizers may keep it for as long as they like.
+        # Its finalizers may delay the deletion indefinitely.
         return ChildState(Plan(), is_up_to_date=True)
     if desired is not None and actual is not None and matches_desired(desired, actual):
         return _up_to_date(failure, owner.metadata.generation, now)
@@ -62,14 +62,14 @@ def plan_child(
     else:
         assert actual is not None  # noqa: S101  see above
         action = DeleteObject(kind, actual["metadata"]["name"], actual["metadata"]["uid"])
-    plan, holding = retry_or_wait(action, failure, owner.metadata.generation, now)
-    return ChildState(plan, is_up_to_date=desired is None, problem=holding.result if holding is not None else None)
+    plan, blocking = retry_or_wait(action, failure, owner.metadata.generation, now)
+    return ChildState(plan, is_up_to_date=desired is None, problem=blocking.result if blocking is not None else None)
 
 
 def _up_to_date(failure: FailureStreak | None, generation: int, now: datetime) -> ChildState:
-    """The state of what is as it should be: hindered still where somebody will change it back in a moment.
+    """Return the state of an object that matches. The problem remains if something else keeps changing the object.
 
-    To call that all right, and wrong again a moment later, would be a write and an Event each time.
+    Otherwise, each change and each repair would cause a status write and an Event.
     """
     if (
         failure is not None
@@ -77,15 +77,15 @@ def _up_to_date(failure: FailureStreak | None, generation: int, now: datetime) -
         and failure.generation == generation
         and failure.count >= REPAIRS_BEFORE_PROBLEM
     ):
-        over_at = failure.at + REPAIR_PROBLEM_CLEARED_AFTER
-        if now < over_at:
-            return ChildState(Plan(requeue_at=over_at), is_up_to_date=True, problem=failure.result)
+        cleared_at = failure.at + REPAIR_PROBLEM_CLEARED_AFTER
+        if now < cleared_at:
+            return ChildState(Plan(requeue_at=cleared_at), is_up_to_date=True, problem=failure.result)
     return ChildState(Plan(), is_up_to_date=True)
 
 
 def matches_desired(desired: Json, actual: Json) -> bool:
-    """Tell whether an object has what is wanted; fields of its spec that nobody asked for are the API server's."""
-    # An empty list is not stored.
+    """Report whether an object has the desired spec. Other fields of the spec are defaults of the API server."""
+    # The API server does not store empty lists.
     return all(actual["spec"].get(name, type(value)()) == value for name, value in desired["spec"].items())
 
 

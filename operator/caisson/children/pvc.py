@@ -1,4 +1,4 @@
-"""The PersistentVolumeClaim under Docker's storage: made before the first pod, and there until the Sandbox goes."""
+"""The PersistentVolumeClaim of Docker's storage. It is created before the first pod and deleted with the Sandbox."""
 
 from typing import Any
 
@@ -10,22 +10,23 @@ Json = dict[str, Any]
 
 
 def pvc_difference(desired: Json, actual: Json) -> str | None:
-    """Say in what a claim that is there is not what it should be; None where it is. More than was asked for is fine."""
-    desired_spec, actual_spec = desired["spec"], actual["spec"]
+    """Describe how an existing PersistentVolumeClaim differs from the desired one, or return None. More space is
+    fine."""
+    name, desired_spec, actual_spec = actual["metadata"]["name"], desired["spec"], actual["spec"]
     desired_size, actual_size = (
         desired_spec["resources"]["requests"]["storage"],
         actual_spec["resources"]["requests"]["storage"],
     )
     if parse_quantity(desired_size) > parse_quantity(actual_size):
-        return f"the claim {actual['metadata']['name']} has the size {actual_size}, the spec says {desired_size}"
+        return f"the PersistentVolumeClaim {name} has the size {actual_size}, but the spec requires {desired_size}"
     desired_class, actual_class = desired_spec.get("storageClassName"), actual_spec.get("storageClassName")
     if desired_class is not None and desired_class != actual_class:
-        return f"the claim {actual['metadata']['name']} has the class {actual_class}, the spec says {desired_class}"
+        return f"the PersistentVolumeClaim {name} has the class {actual_class}, but the spec requires {desired_class}"
     return None
 
 
 def render_pvc(sandbox: Sandbox) -> Json | None:
-    """Return the PersistentVolumeClaim (core/v1, as JSON) of a Sandbox; None where its storage is of another type."""
+    """Return the PersistentVolumeClaim (core/v1, as JSON) of a Sandbox, or None if its storage has another type."""
     docker = sandbox.spec.docker
     claim = docker.storage.persistent_volume_claim if docker.enabled else None
     if claim is None:
@@ -42,5 +43,5 @@ def render_pvc(sandbox: Sandbox) -> Json | None:
 
 
 def pvc_name(sandbox: Sandbox) -> str:
-    """Return the name of the claim that is made for Docker's storage."""
+    """Return the name of the PersistentVolumeClaim of Docker's storage."""
     return f"{sandbox.metadata.name}-docker"

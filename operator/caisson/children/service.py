@@ -1,4 +1,4 @@
-"""The Service of a Sandbox, by which its ports have a name."""
+"""The Service of a Sandbox, which makes its ports reachable by name."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ Json = dict[str, Any]
 
 
 def render_service(sandbox: Sandbox) -> Json | None:
-    """Return the Service (core/v1, as JSON) for the ports of a spec; None where there are none.
+    """Return the Service (core/v1, as JSON) for the ports of a spec, or None if there are none.
 
-    It is headless, so its name is the pod's address itself: what a port forwards to need not be known twice.
+    It is headless: its name resolves to the pod's address, so ports need no mapping.
     """
     ports = [
         {"name": p.name, "port": p.container_port, "targetPort": p.container_port, "protocol": p.protocol.value}
@@ -21,7 +21,7 @@ def render_service(sandbox: Sandbox) -> Json | None:
         return None
     spec = {
         "clusterIP": "None",
-        # The user may want to look at what does not get Ready.
+        # A user may debug a sandbox that is not Ready.
         "publishNotReadyAddresses": True,
         "selector": owner_labels(sandbox),
         "ports": ports,

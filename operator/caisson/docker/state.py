@@ -1,7 +1,7 @@
-"""The Docker daemon of a Sandbox: from what was known and what a session told, to what is known and what comes next.
+"""The state of a Sandbox's Docker daemon, and the next step: from the stored status and the report of a session.
 
-The states: never started in this pod, starting, ready, failed (for good, or until the next restart is due). They are
-read out of the resource's own status, so that an operator that was just started goes on where the last one was ended.
+The states are: never started in this pod, starting, ready, failed (permanently, or until the next restart is due).
+They are derived from the resource's status, so that a restarted operator continues from there.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ from caisson.util.backoff import exponential
 
 @dataclass(frozen=True)
 class DockerState:
-    """What is known of the daemon of the current pod, and what to do about it."""
+    """The state of the daemon of the current pod, and the next step."""
 
     condition: ConditionResult
     docker: DockerStatus | None
@@ -45,7 +45,7 @@ class DockerState:
 
 
 def docker_state(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> DockerState:
-    """Return the state of the daemon of a running pod whose kernel is, as far as known, gVisor's."""
+    """Return the state of the daemon of a running pod that is not known to run on another kernel than gVisor's."""
     state = _from_status(observed, pod)
     session = observed.session
     if isinstance(session, SessionReported) and session.report.outcome is not None:
@@ -56,25 +56,25 @@ def docker_state(observed: ObservedState, pod: PodSnapshot, config: Config, now:
         return _after_lost(observed.sandbox, state, session, pod, config, now)
     plan = _next_step(observed, state, pod, config, now)
     if isinstance(session, SessionReported) and plan.action is not None:
-        # Another session would take the place of this report, which is not in the status yet.
+        # Another session would replace this report before it is written to the status.
         plan = Plan(requeue_at=now + REPORT_WRITE_DELAY)
     return replace(state, plan=plan)
 
 
 def check_session(sandbox: Sandbox, docker: DockerStatus | None, config: Config, pod: PodSnapshot) -> OpenSession:
-    """Return the session that finds out whether a daemon that was ready still runs; if it does, nothing changes."""
+    """Return the session that checks whether a ready daemon is still running. If it is, the session changes nothing."""
     return _start(sandbox, config, pod, docker.restarts if docker is not None else 0)
 
 
 def restart_number(restart: Restart, reason: Reason, restarts: int, failures: int) -> int:
-    """Return the number of the restart that answers a crash, 0 when none does."""
+    """Return the number of the restart that follows a crash, or 0 if none follows."""
     worth_it = EXPLANATIONS[reason].disposition is Disposition.RETRYING
     allowed = restart.policy is RestartPolicy.ON_FAILURE and failures <= restart.max_retries
-    return restarts + 1 if worth_it and allowed else 0
+    return restarts + 1 if can_help and allowed else 0
 
 
 def _from_status(observed: ObservedState, pod: PodSnapshot) -> DockerState:
-    """What the status says of this pod's daemon; of an earlier pod's, only the last crash is of interest."""
+    """Return the stored state of this pod's daemon. Of an earlier pod, only the last crash is used."""
     status = observed.sandbox.status
     condition = status.condition(ConditionType.DOCKER_READY)
     if status.pod_uid != pod.uid or condition is None or condition.reason == Reason.WAITING_FOR_POD:
@@ -124,13 +124,13 @@ def _after_report(
         at=at.replace(microsecond=0),
     )
     if docker_status.pid is None and docker_status.restarts == docker.restarts and _is_same_crash(state.crash, crash):
-        # The answer to an earlier write was lost, and the status contains this report already.
+        # The response to an earlier write was lost, and the status already contains this report.
         return state
     return _crashed(sandbox, docker, crash)
 
 
 def _is_same_crash(stored: Crash | None, crash: Crash) -> bool:
-    """Tell whether two crashes come from the same report.
+    """Report whether two crashes come from the same report.
 
     `at` comes from this operator's clock, so a sandbox can't forge it. The back-off is one second or longer, so two
     reports never have the same `at`.
@@ -158,7 +158,7 @@ def _crashed(sandbox: Sandbox, docker: DockerStatus, crash: Crash) -> DockerStat
 
 
 def _last_words(crash: Crash) -> str:
-    # One that was killed had no time to say anything of it.
+    # A killed daemon had no time to log the cause.
     return "" if crash.signal is not None else last_words(crash.stderr or crash.stdout)
 
 
@@ -174,14 +174,17 @@ def _after_lost(
         return replace(state, plan=plan)
     docker = state.docker
     if docker is not None and _is_stable(sandbox, state, now):
-        # The condition is about to lose since when it was; what came before that no longer counts.
+        # The transition time of the condition is about to be lost. Earlier failures no longer count.
         docker = docker.model_copy(update={"failures": 0})
     unknown = condition_result("Unknown", Reason.EXEC_FAILED, external_message=session.message)
     return replace(state, condition=unknown, docker=docker, plan=plan)
 
 
 def _is_stable(sandbox: Sandbox, state: DockerState, at: datetime) -> bool:
-    """By our own clock: a sandbox that could say since when it is stable could have itself restarted for ever."""
+    """Report whether the daemon has been ready long enough to reset its failures.
+
+    This uses the operator's clock. With its own timestamps, a sandbox could cause unlimited restarts.
+    """
     ready = sandbox.status.condition(ConditionType.DOCKER_READY)
     return (
         ready is not None and state.condition.status == "True" and at - ready.last_transition_time > DOCKER_STABLE_AFTER
@@ -199,9 +202,9 @@ def _next_step(observed: ObservedState, state: DockerState, pod: PodSnapshot, co
 def _check_when_due(
     observed: ObservedState, state: DockerState, pod: PodSnapshot, config: Config, now: datetime
 ) -> Plan:
-    """The kubelet's probe found the daemon dead, or was late: look, once for each time that it says so.
+    """Check the daemon once each time that the kubelet's probe fails, which may also be late on a busy node.
 
-    Right after the start the pod is still unready, until the kubelet's first probe; that is not worth a look.
+    Right after the start, the pod is unready until the kubelet's first probe, which needs no check.
     """
     due = earliest(_after_claim(observed), None if pod.ready else _while_unready(observed, pod))
     if due is None:
@@ -221,7 +224,7 @@ def _while_unready(observed: ObservedState, pod: PodSnapshot) -> datetime | None
 
 
 def _after_claim(observed: ObservedState) -> datetime | None:
-    """Of a pod from a pool the last probe was taken for good: look once ourselves, when nobody waits."""
+    """Check a claimed pod once after the claim, which relied on the kubelet's last probe."""
     if observed.claimed_at is None or (observed.looked_at is not None and observed.looked_at >= observed.claimed_at):
         return None
     return observed.claimed_at + CLAIMED_DOCKER_CHECK_DELAY
@@ -245,7 +248,7 @@ def _start(sandbox: Sandbox, config: Config, pod: PodSnapshot, attempt: int) -> 
 
 
 def _start_number(state: DockerState) -> int:
-    """The number of the start that is under way: the answer to the last crash, unless dockerd was ready since."""
+    """Return the number of the current start: that of the last crash's restart, unless dockerd was ready since."""
     docker, crash = state.docker, state.crash
     if docker is not None and docker.pid is None and crash is not None and crash.restart > docker.restarts:
         return crash.restart

@@ -13,7 +13,7 @@ from caisson.api.status.sandbox import SandboxStatus
 from caisson.timing import MAX_EXTERNAL_MESSAGE_BYTES
 from caisson.util.sanitize import clean_line
 
-# Containerd names a sandbox anew at each try; a message that changes each time would be written each time.
+# containerd uses a new sandbox ID for each attempt. A message with it would change, and be written, each time.
 _CONTAINER_ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -21,7 +21,7 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 @dataclass(frozen=True)
 class ConditionResult:
-    """Whether an aspect holds, why, and that in a sentence."""
+    """The status, the reason and the message of a condition."""
 
     status: ConditionStatus
     reason: Reason
@@ -31,18 +31,17 @@ class ConditionResult:
 def condition_result(
     status: ConditionStatus, reason: Reason, detail: str = "", *, external_message: str = ""
 ) -> ConditionResult:
-    """Return a result whose message is the reason's meaning, then what is particular here, then what to do.
+    """Return a result whose message consists of the reason's meaning, the detail and the reason's hint.
 
-    `external_message` contains the words of the kubelet, the scheduler or dockerd. They follow the meaning after a
-    colon.
+    `external_message` quotes the kubelet, the scheduler or dockerd. It follows the meaning after a colon.
     """
     explanation = EXPLANATIONS[reason]
     meaning = explanation.meaning
-    words = clean_line(
+    quote = clean_line(
         _CONTAINER_ID.sub("…", external_message).encode(errors="replace"), MAX_EXTERNAL_MESSAGE_BYTES
     ).rstrip(".")
-    if words:
-        meaning = f"{meaning.removesuffix('.')}: {words}."
+    if quote:
+        meaning = f"{meaning.removesuffix('.')}: {quote}."
     parts = [meaning, detail.strip(), explanation.next_step]
     return ConditionResult(status, reason, " ".join(part for part in parts if part))
 
@@ -57,9 +56,9 @@ def build_conditions(
     now: datetime,
     earlier: Mapping[ConditionType, int] | None = None,
 ) -> tuple[Condition, ...]:
-    """Return the conditions; the time of transition changes only where the status does.
+    """Return the conditions. The transition time of a condition changes only with its status.
 
-    `earlier` has the generation of conditions that say nothing about the current `generation` of the spec.
+    `earlier` contains the generation of conditions that do not describe the current `generation` of the spec.
     """
 
     def condition(type_: ConditionType, result: ConditionResult) -> Condition:
@@ -78,7 +77,7 @@ def build_conditions(
 
 
 def unread_status(previous_status: StatusT, generation: int, problem: ConditionResult, now: datetime) -> StatusT:
-    """Return the status of what can't be read, or has a spec that can't. All else that was known stays as it is."""
+    """Return the status of an object that can't be read, or whose spec can't. Other parts of the status remain."""
     results: dict[ConditionType, ConditionResult] = {ConditionType.READY: problem}
     others: list[Condition] = [c for c in previous_status.conditions if c.type != ConditionType.READY]
     written = (*others, *build_conditions(previous_status, results, generation, now))

@@ -1,4 +1,4 @@
-"""What Caisson sees of a pod: the few fields that decide something, read out of the API's JSON."""
+"""A snapshot of the fields of a pod that Caisson uses, parsed from the API's JSON."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,17 +15,17 @@ SPEC_HASH_ANNOTATION = "caisson.dev/spec-hash"
 
 @dataclass(frozen=True)
 class Waiting:
-    """Why a container does not run yet, in the kubelet's words."""
+    """The state of a waiting container, as reported by the kubelet."""
 
     reason: str
     message: str
     is_init: bool = False
-    """Whether it is an init container: all of them run from the toolbox's image."""
+    """Whether it is an init container. All init containers use the toolbox's image."""
 
 
 @dataclass(frozen=True)
 class Terminated:
-    """How a container ended. `message` is what it wrote to its termination log, or the kubelet's words."""
+    """The state of a terminated container. `message` is its termination log, or an explanation of the kubelet."""
 
     exit_code: int
     reason: str
@@ -35,7 +35,7 @@ class Terminated:
 
 @dataclass(frozen=True)
 class Disruption:
-    """Who in the cluster ends the pod, in the words of its condition DisruptionTarget."""
+    """The pod's condition DisruptionTarget: the component of the cluster that terminates the pod."""
 
     reason: str
     message: str
@@ -44,20 +44,20 @@ class Disruption:
 
 @dataclass(frozen=True)
 class PodSnapshot:
-    """A pod of a Sandbox, as it was last seen."""
+    """The last observed state of a pod of a Sandbox or a pool."""
 
     name: str
     uid: str
     owner_uid: str | None
     resource_version: str
     pool: str | None
-    """The pool that it comes from."""
+    """The pool that the pod was created for."""
 
     spec_hash: str | None
     created_at: datetime
     terminating: bool
     deletion_deadline: datetime | None
-    """When a pod that is terminating should be gone."""
+    """When a terminating pod should be gone."""
 
     phase: str
     reason: str
@@ -67,36 +67,36 @@ class PodSnapshot:
     node: str | None
     toolbox_image: str | None
     has_isolation: bool
-    """The tripwire or the gate is in its spec, without which no pod of a Sandbox may run."""
+    """Whether its spec contains the tripwire or the gate. No pod of a Sandbox may run without one of them."""
 
     unschedulable: str | None
-    """The scheduler's message, where it found no node."""
+    """The scheduler's message if it found no node."""
 
     scheduled_at: datetime | None
-    """When it got its node."""
+    """When the pod was assigned to its node."""
 
     running: bool
-    """The sandbox's container runs (not an init container)."""
+    """The main container is running."""
 
     running_since: datetime | None
 
     waiting: Waiting | None
     terminated: Terminated | None
-    """How the sandbox's container, or an init container that failed, ended."""
+    """How the main container, or a failed init container, terminated."""
 
     containers: tuple[str, ...]
-    """The names of the containers that were asked for, init containers first. Those of `kubectl debug` don't count."""
+    """The names of the containers in the spec, init containers first, without ephemeral containers."""
 
     ready: bool
     ready_changed_at: datetime | None
 
     disruption: Disruption | None = None
-    """Set when a component of the cluster has decided to end the pod."""
+    """Set if a component of the cluster has decided to terminate the pod."""
 
 
 @dataclass(frozen=True)
 class PodEvent:
-    """A Warning that the cluster recorded of a pod."""
+    """A Warning that the cluster recorded for a pod."""
 
     reason: str
     message: str
@@ -104,12 +104,12 @@ class PodEvent:
 
 
 def parse_time(value: str | None) -> datetime | None:
-    """Return a moment of the API (RFC 3339, UTC); None where there is none."""
+    """Parse a time of the API (RFC 3339, UTC), or return None."""
     return None if value is None else datetime.fromisoformat(value)
 
 
 def pod_snapshot(pod: dict[str, Any]) -> PodSnapshot:
-    """Read a Pod (core/v1, as JSON)."""
+    """Return the snapshot of a Pod (core/v1, as JSON)."""
     metadata, status = pod["metadata"], pod.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", ())}
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
@@ -156,7 +156,7 @@ def _disruption(condition: dict[str, Any]) -> Disruption | None:
 
 
 def _toolbox_image(spec: dict[str, Any]) -> str | None:
-    """Read the toolbox's image: from its image volume, or from the init container that copies it."""
+    """Return the toolbox's image: from its image volume, or from the init container that copies it."""
     volumes = (v.get("image", {}) for v in spec.get("volumes") or () if v["name"] == TOOLBOX_VOLUME)
     reference = next((image.get("reference") for image in volumes), None)
     return reference or next((c.get("image") for c in spec.get("initContainers") or () if c["name"] == GATE_NAME), None)
@@ -177,7 +177,7 @@ def _main_state(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _all_states(status: dict[str, Any]) -> list[dict[str, Any]]:
-    """Init containers first: the main one has nothing to say before they are done."""
+    """Return the container states, init containers first, because the main container waits for them."""
     return [c.get("state", {}) for c in status.get("initContainerStatuses", ())] + [_main_state(status)]
 
 
@@ -199,10 +199,10 @@ def _terminated(status: dict[str, Any]) -> Terminated | None:
 
 
 def is_verified(status: SandboxStatus, pod: PodSnapshot) -> bool:
-    """Return whether the status says that the kernel of this pod is gVisor's.
+    """Report whether the status records that the kernel of this pod is gVisor's.
 
-    A pod's kernel does not change. A later report of another one comes from the sandbox, and nothing that a sandbox
-    reports makes Caisson delete it.
+    The kernel of a pod does not change. A later report of another kernel is forged, and no report of a sandbox may
+    cause its deletion.
     """
     isolated = status.condition(ConditionType.ISOLATED)
     return status.pod_uid == pod.uid and isolated is not None and isolated.status == "True"

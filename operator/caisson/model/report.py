@@ -1,7 +1,7 @@
-"""What the in-pod script reports, one JSON object a line, read as the untrusted input it is.
+"""Parses the report of the in-pod script, one JSON object per line, as untrusted input.
 
-Root in a sandbox can make the script say anything. So every field is checked and bounded here, and what a report says
-is believed about that sandbox alone. The script's side is `toolbox/libexec/sandbox`.
+Root in a sandbox can forge any report. Therefore, every field is validated and bounded, and a report affects only its
+own sandbox. `toolbox/libexec/sandbox` writes the reports.
 """
 
 import base64
@@ -23,7 +23,7 @@ _MTU = Field(ge=0, le=2**16)
 
 
 class FailureCause(StrEnum):
-    """Why a start failed, as far as the in-pod script can tell. Diagnosing the rest is `docker.diagnosis`."""
+    """Why a start failed, as reported by the in-pod script. `docker.diagnosis` derives the reason from it."""
 
     EXITED = "Exited"
     TIMED_OUT = "TimedOut"
@@ -37,12 +37,12 @@ class FailureCause(StrEnum):
 
 
 class ReportError(Exception):
-    """The script's output is not what the script prints. The message says what is wrong, in clean text."""
+    """The output of a session is not a valid report. The message explains why, in sanitized text."""
 
 
 @dataclass(frozen=True)
 class StartSucceeded:
-    """dockerd answers, and the sandbox can do what it needs."""
+    """dockerd is ready, and the sandbox has the required features."""
 
     attempt: int
     pid: int
@@ -58,14 +58,14 @@ class StartSucceeded:
 
 @dataclass(frozen=True)
 class StartFailed:
-    """dockerd does not run, or is of no use. Text is clean and bounded."""
+    """dockerd is not running or not usable. Text is sanitized and bounded."""
 
     cause: FailureCause
     attempt: int = 0
     pid: int | None = None
     exit_code: int | None = None
     capabilities: int | None = None
-    """The effective capability set, a bit for each (capabilities(7)); None when not told."""
+    """The effective capabilities as bits (see capabilities(7)), or None if not reported."""
 
     stdout: str = ""
     stderr: str = ""
@@ -74,15 +74,15 @@ class StartFailed:
 
 @dataclass(frozen=True)
 class Preload:
-    """Whether images were pulled; `problem` is what Docker said of the first that was not."""
+    """The result of a preload. `problem` is Docker's error for the first image that could not be pulled."""
 
     problem: str | None = None
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that one exec session told: the kernel, where it was verified, how the start ended, what was pulled, and
-    for how long it was idle."""
+    """The report of one exec session: the verified kernel, the result of the start, the result of the preload, and how
+    long the sandbox has been idle."""
 
     kernel: str | None = None
     outcome: StartSucceeded | StartFailed | None = None
@@ -90,7 +90,7 @@ class Report:
     idle_seconds: int | None = None
 
     def has_failed_by(self, cause: FailureCause) -> bool:
-        """Tell whether the start failed, and this is why."""
+        """Report whether the start failed with this cause."""
         return isinstance(self.outcome, StartFailed) and self.outcome.cause is cause
 
 
@@ -131,7 +131,7 @@ class _Ready(_Line):
 
 
 class _Info(BaseModel):
-    """The part of what dockerd says of itself that goes to the status."""
+    """The fields of `docker info` for the status."""
 
     server_version: Annotated[str, Field(alias="serverVersion")] = ""
     driver: str = ""
@@ -154,9 +154,9 @@ class _Failed(_Line):
 
 
 def parse_report(output: bytes) -> Report:
-    """Read the whole output of a session. Raises ReportError where it is not the script's.
+    """Parse the complete output of a session. Raises ReportError if it is not a valid report.
 
-    Lines of other events (progress) are passed over; the last outcome counts.
+    Lines of other events (progress) are ignored. The last outcome counts.
     """
     report = Report()
     if output.count(b"\n") > MAX_REPORT_LINES:
@@ -168,8 +168,8 @@ def parse_report(output: bytes) -> Report:
             report = _READERS.get(_event(line), _ignored)(report, line)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "line"
-            raise ReportError(f"unexpected output: {where}: {first['msg']}") from error
+            field = ".".join(map(str, first["loc"])) or "line"
+            raise ReportError(f"unexpected output: {field}: {first['msg']}") from error
     if report == Report():
         raise ReportError(f"unexpected output: {clean_line(output[:256], 256)!r}")
     return report
@@ -191,7 +191,7 @@ def _kernel(line: _Isolated) -> str:
 def _ready(line: _Ready) -> StartSucceeded:
     info = _Info.model_validate_json(line.info64)
     if not info.server_version:
-        raise ReportError("unexpected output: ready, and dockerd has no version")
+        raise ReportError("unexpected output: the event ready has no version of dockerd")
     return StartSucceeded(
         attempt=line.attempt,
         pid=line.pid,
@@ -237,4 +237,4 @@ _READERS: dict[str, Callable[[Report, bytes], Report]] = {
         report, preload=_preload_failed(_PreloadFailed.model_validate_json(line))
     ),
 }
-"""What each event adds to the report. Others, of progress, are passed over."""
+"""The function that adds each event to the report. Other events report progress and are ignored."""

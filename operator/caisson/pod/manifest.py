@@ -1,4 +1,4 @@
-"""The pod of a Sandbox. There is one shape, and nothing in a Sandbox reaches a field that is not set here."""
+"""The manifest of a Sandbox's pod. All pods have the same shape, and a Sandbox can't set any other field."""
 
 from typing import Any
 
@@ -23,9 +23,9 @@ from caisson.timing import PROBE_DELAY_SECONDS, PROBE_TIMEOUT_SECONDS
 
 
 def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> dict[str, Any]:
-    """Return the Pod (core/v1, as JSON) of a Sandbox, or of a pool that owns it until a Sandbox comes.
+    """Return the Pod (core/v1, as JSON) of a Sandbox, or of a pool that owns it until a Sandbox claims it.
 
-    Raises PolicyViolation where it may not be.
+    Raises PolicyViolation if the pod is not allowed.
     """
     spec, metadata = sandbox.spec, sandbox.metadata
     validate_limits(spec, config)
@@ -40,7 +40,7 @@ def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> 
             "labels": {**pod_labels(sandbox, config, owner or sandbox), **network_labels(spec.network)},
             "annotations": {
                 **config.sandboxes.annotations,
-                # kubectl would say each time which container it takes.
+                # Otherwise, kubectl prints the name of the default container each time.
                 "kubectl.kubernetes.io/default-container": CONTAINER_NAME,
                 SPEC_HASH_ANNOTATION: spec_hash(spec),
             },
@@ -68,14 +68,14 @@ def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> 
 
 
 def pod_labels(sandbox: Sandbox, config: Config, owner: Owner) -> dict[str, str]:
-    """Return the labels that a pod gets with its owner. The administrator's win over those of the Sandbox."""
+    """Return the labels of a pod for its owner. The administrator's labels take precedence over the Sandbox's."""
     labels = sandbox.metadata.labels
     copied = {key: labels[key] for key in config.sandboxes.propagated_labels if key in labels}
     return {**copied, **config.sandboxes.labels, **owner_labels(owner)}
 
 
 def _placement(config: Config) -> dict[str, Any]:
-    """Where the pod may run; only the administrator says."""
+    """Return the node selector and the tolerations. Only the administrator can set them."""
     placement: dict[str, Any] = {}
     if config.sandboxes.node_selector:
         placement["nodeSelector"] = dict(config.sandboxes.node_selector)
@@ -103,7 +103,7 @@ def _init_containers(spec: SandboxSpec, config: Config, resources: dict[str, Any
 
 
 def runtime_class_name(spec: SandboxSpec, config: Config) -> str:
-    """Return the RuntimeClass that a spec asks for, allowed or not."""
+    """Return the RuntimeClass of a spec, whether or not it is allowed."""
     return spec.runtime_class_name or config.allowed_runtime_classes[0]
 
 
@@ -112,7 +112,7 @@ def _runtime_class(spec: SandboxSpec, config: Config) -> str:
     if name not in allowed:
         raise PolicyViolation(
             Reason.RUNTIME_CLASS_NOT_ALLOWED,
-            f"spec.runtimeClassName: {name} is not allowed here; use one of {', '.join(allowed)}",
+            f"spec.runtimeClassName: {name} is not allowed; use one of {', '.join(allowed)}",
         )
     return name
 
@@ -125,7 +125,7 @@ def _container(sandbox: Sandbox, config: Config, resources: dict[str, Any]) -> d
         **_command(spec),
         "env": [
             *({"name": e.name, "value": e.value} for e in spec.env),
-            # What an exec session compares with the UID that it is told, because exec takes a name.
+            # The in-pod script compares it with the UID in the command, because exec addresses a pod by name.
             {"name": "CAISSON_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         ],
         "resources": resources,
@@ -134,10 +134,10 @@ def _container(sandbox: Sandbox, config: Config, resources: dict[str, Any]) -> d
     if spec.docker.enabled:
         container["readinessProbe"] = {
             "exec": {"command": in_pod_command("probe")},
-            # The first readiness comes from the start itself; a probe beside it would only take CPU from it.
+            # The start reports the initial readiness. A concurrent probe would only take CPU time from it.
             "initialDelaySeconds": PROBE_DELAY_SECONDS,
             "periodSeconds": config.probe_period_seconds,
-            # A probe that is late on a busy node must not look like a dead daemon.
+            # A late probe on a busy node must not look like a dead daemon.
             "timeoutSeconds": PROBE_TIMEOUT_SECONDS,
             "failureThreshold": 1,
         }

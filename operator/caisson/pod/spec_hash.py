@@ -11,7 +11,7 @@ _APPLIED_IN_PLACE = ("restart", "start_timeout_seconds", "pod_log")
 
 
 def spec_hash(spec: SandboxTemplate) -> str:
-    """Return a short hash of the fields that affect the pod. A pod with another hash is replaced.
+    """Return a short hash of the fields that affect the pod. If the user changes it, the pod is replaced.
 
     Fields with default values are omitted, so that new API fields do not replace pods. The operator's configuration is
     not included, so that upgrades of the operator or the toolbox do not replace pods.

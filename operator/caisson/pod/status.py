@@ -1,7 +1,7 @@
-"""What a pod's state means: an ordered chain of checks, the first that holds gives the PodRunning condition.
+"""Maps the state of a pod to the PodRunning condition, with an ordered list of checks. The first match wins.
 
-The kubelet's and the scheduler's words are matched as Kubernetes 1.37 and containerd 2 write them; the end-to-end
-tests provoke each of them for real.
+The checks match the messages of Kubernetes 1.37 and containerd 2. The end-to-end tests cause each of them on a real
+cluster.
 """
 
 import re
@@ -38,19 +38,20 @@ _START_REASONS = frozenset(
 )
 _CANNOT_RUN = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 _CONTAINER_LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
-"""The container's end when nobody observed it: as containerd reports it after a reboot, and the kubelet if containerd
-has forgotten the container. The sandbox controls its exit code and its message, but not this reason."""
+"""Reasons of a terminated container whose end was not observed: containerd reports the first after a reboot, and the
+kubelet the second if containerd has lost the container. The sandbox controls its exit code and its message, but not
+this reason."""
 _DEADLINE = "DeadlineExceeded"
 """The pod's reason after its activeDeadlineSeconds, which Caisson does not set: a new pod would reach it again."""
 _BY_KUBELET = "TerminationByKubelet"
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
 _SANDBOX_EVENT = "FailedCreatePodSandBox"
 _RELEVANT_EVENTS = frozenset({_SANDBOX_EVENT, "Failed"}) | _MOUNT_EVENTS
-"""What the node says of a pod that does not start. Others, as the scheduler's, may be long over."""
+"""Events of the node about a pod that does not start. Other events, such as the scheduler's, may be obsolete."""
 _OF_A_PULL = re.compile(rf"Failed to pull image |Error: (?:{'|'.join(sorted(_PULL_REASONS))})$")
-"""What the kubelet tells of a pull, in Events. The pod's status says it better, a moment later."""
+"""Messages of the kubelet's Events about image pulls. The pod's status contains more details shortly after."""
 _BACKING_OFF = re.compile(r"Back-off pulling image \"[^\"]*\": \w+: ")
-"""The kubelet's words come with this and without it in turn, and each time that would be written."""
+"""A prefix that the kubelet adds only while it backs off. It is removed, so that the message does not alternate."""
 _HANDLER = re.compile(
     r"no runtime for \"[^\"]*\" is configured|unknown runtime handler|RuntimeHandler .* not supported", re.IGNORECASE
 )
@@ -61,7 +62,7 @@ Check = Callable[[PodSnapshot, tuple[PodEvent, ...]], ConditionResult | None]
 
 
 def pod_running_condition(pod: PodSnapshot, events: Iterable[PodEvent] = ()) -> ConditionResult:
-    """Return the PodRunning condition of a pod. `events` are its Warnings, looked up where its status says nothing."""
+    """Return the PodRunning condition of a pod. `events` are its Warnings, fetched if its status has no explanation."""
     warnings = tuple(events)
     for check in _CHAIN:
         result = check(pod, warnings)
@@ -71,18 +72,18 @@ def pod_running_condition(pod: PodSnapshot, events: Iterable[PodEvent] = ()) -> 
 
 
 def is_waiting_silently(pod: PodSnapshot) -> bool:
-    """Tell whether the pod waits on its node without its status saying for what; only its events do."""
-    quiet = pod.waiting is None or pod.waiting.reason in {"", "ContainerCreating", "PodInitializing"}
-    return pod.phase == "Pending" and pod.node is not None and not pod.terminating and quiet
+    """Report whether the pod waits on its node and only its Events may explain why."""
+    is_silent = pod.waiting is None or pod.waiting.reason in {"", "ContainerCreating", "PodInitializing"}
+    return pod.phase == "Pending" and pod.node is not None and not pod.terminating and is_silent
 
 
 def is_finished(pod: PodSnapshot) -> bool:
-    """Tell whether the pod has ended and will not run again."""
+    """Report whether the pod has terminated permanently."""
     return pod.phase in {"Failed", "Succeeded"}
 
 
 def awaits_first_probe(pod: PodSnapshot) -> bool:
-    """Tell whether the kubelet has never called the pod ready: it has not probed it yet, or never found it good."""
+    """Report whether the kubelet has never reported the pod ready: its first probe is pending or has failed."""
     if pod.ready or pod.running_since is None or pod.ready_changed_at is None:
         return False
     return pod.ready_changed_at <= pod.running_since
@@ -93,15 +94,15 @@ def _terminating(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult |
 
 
 def _mutated(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
-    """For clusters without the admission policy, which would not have let such a pod in."""
+    """Detect a changed pod in clusters without the admission policy, which would reject it."""
     added = [name for name in pod.containers if name not in (GATE_NAME, CONTAINER_NAME)]
     if added:
         return condition_result(
-            "False", Reason.POD_MUTATED, external_message=f"it has the containers {', '.join(added)} besides Caisson's"
+            "False", Reason.POD_MUTATED, external_message=f"it has additional containers: {', '.join(added)}"
         )
     if not pod.has_isolation:
         return condition_result(
-            "False", Reason.POD_MUTATED, external_message="spec.securityContext.sysctls is not what Caisson created"
+            "False", Reason.POD_MUTATED, external_message="spec.securityContext.sysctls was changed"
         )
     return None
 
@@ -128,9 +129,9 @@ def _killed_by_memory(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionRes
 
 
 def _disrupted(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | None:
-    """The node or the cluster ended the container: its exit code says nothing about the sandbox.
+    """Detect that the node or the cluster terminated the container, so its exit code does not describe the sandbox.
 
-    The kubelet sets the phase Succeeded only if the container had exited with 0 before.
+    The kubelet sets the phase Succeeded only if the container exited with 0 before.
     """
     end = pod.terminated
     if pod.phase == "Succeeded" or end is None:
@@ -150,10 +151,10 @@ def _disrupted(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult | N
 
 
 def _precedes(disruption: Disruption, end: Terminated) -> bool:
-    """Report whether the disruption came before the container's end, and so can be its cause.
+    """Report whether the disruption began before the container's end, and can therefore be its cause.
 
-    The kubelet writes the condition after it has ended the container, and only then. Others (eviction, preemption,
-    taints) write it before they delete the pod, also to a pod that ended by itself long ago.
+    The kubelet sets the condition only after it has terminated the container. Other components (eviction, preemption,
+    taints) set it before they delete the pod, even if the pod terminated long before.
     """
     if disruption.reason == _BY_KUBELET or disruption.since is None or end.finished_at is None:
         return True
@@ -213,8 +214,8 @@ def _pull_failed(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult |
     if pod.waiting is None or pod.waiting.reason not in _PULL_REASONS:
         return None
     message = pod.waiting.message
-    # An image volume is told of at the container that mounts it. The kubelet names it as the pod does; the runtime,
-    # whose words follow, may not.
+    # The status of the container that mounts an image volume reports its pull. The kubelet uses the reference from the
+    # pod; the runtime, which it quotes, may use another form.
     of_volume = pod.toolbox_image is not None and pod.toolbox_image in message
     of_toolbox = pod.waiting.is_init or of_volume
     reason = Reason.TOOLBOX_PULL_FAILED if of_toolbox else Reason.IMAGE_PULL_FAILED
@@ -228,7 +229,7 @@ def _start_failed(pod: PodSnapshot, _: tuple[PodEvent, ...]) -> ConditionResult 
 
 
 def _tripped(pod: PodSnapshot, events: tuple[PodEvent, ...]) -> ConditionResult | None:
-    """The node's runtime applied the tripwire, so it is not gVisor.
+    """Detect that the node's runtime applied the tripwire, which means that it is not gVisor.
 
     Tenants can write Events, so this applies only to a pod that never ran, and only to its own Sandbox.
     """
@@ -238,7 +239,7 @@ def _tripped(pod: PodSnapshot, events: tuple[PodEvent, ...]) -> ConditionResult 
     return condition_result("False", Reason.NOT_GVISOR)
 
 
-def _events_tell(pod: PodSnapshot, events: tuple[PodEvent, ...]) -> ConditionResult | None:
+def _explained_by_events(pod: PodSnapshot, events: tuple[PodEvent, ...]) -> ConditionResult | None:
     relevant = [e for e in events if e.reason in _RELEVANT_EVENTS and not _OF_A_PULL.match(e.message)]
     if not relevant or not is_waiting_silently(pod):
         return None
@@ -267,5 +268,5 @@ _CHAIN: tuple[Check, ...] = (
     _pull_failed,
     _start_failed,
     _tripped,
-    _events_tell,
+    _explained_by_events,
 )
