@@ -247,5 +247,5 @@ def _report(result: ExecResult, action: OpenSession) -> Report:
         SessionPurpose.PRELOAD: report.preload is not None,
     }
     if not has_answer[action.purpose]:
-        raise ReportError(f"the session ended without saying {action.purpose.value}")
+        raise ReportError(f"the session ended without reporting {action.purpose.value}")
     return report
