@@ -25,8 +25,8 @@ def pool_for(reserved: Iterable[str], addresses: Iterable[str | None]) -> IPv4Ne
     used_ranges = [IPv4Network(r) for r in reserved] + [network for network in around if network is not None]
     if not any(network.overlaps(own) for network in used_ranges for own in _DOCKERS_OWN):
         return None
-    untouched = [block for block in _BLOCKS if not any(block.overlaps(network) for network in used_ranges)]
-    for block in (*untouched, *_BLOCKS):
+    free_blocks = [block for block in _BLOCKS if not any(block.overlaps(network) for network in used_ranges)]
+    for block in (*free_blocks, *_BLOCKS):
         for pool in block.subnets(new_prefix=_POOL_PREFIX):
             if not any(pool.overlaps(network) for network in used_ranges):
                 return pool

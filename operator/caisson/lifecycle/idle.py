@@ -72,5 +72,5 @@ def _watched_since(observed: ObservedState) -> datetime | None:
 
 
 def _idle_since(observed: ObservedState, watched_since: datetime) -> datetime:
-    answered = observed.idle.since if observed.idle is not None else None
-    return max(answered, watched_since) if answered is not None else watched_since
+    reported_start = observed.idle.since if observed.idle is not None else None
+    return max(reported_start, watched_since) if reported_start is not None else watched_since

@@ -17,13 +17,13 @@ def effective_resources(spec: SandboxSpec, config: Config) -> Resources:
     default, maximum = config.sandboxes.resources.default, config.sandboxes.resources.maximum
     limits = _filled(spec.resources.limits, default.limits, maximum)
     requests = _filled(spec.resources.requests, default.requests)
-    lowered = {
+    capped_requests = {
         name: getattr(limits, name)
         for name in RESOURCE_NAMES
         if amount(getattr(spec.resources.requests, name, None)) is None
         and is_above(getattr(requests, name), getattr(limits, name))
     }
-    requests = requests.model_copy(update=lowered)
+    requests = requests.model_copy(update=capped_requests)
     nothing = ResourceList()
     return Resources(
         limits=limits if limits != nothing else None,

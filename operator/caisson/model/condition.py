@@ -80,5 +80,5 @@ def unread_status(previous_status: StatusT, generation: int, problem: ConditionR
     """Return the status of an object that can't be read, or whose spec can't. Other parts of the status remain."""
     results: dict[ConditionType, ConditionResult] = {ConditionType.READY: problem}
     others: list[Condition] = [c for c in previous_status.conditions if c.type != ConditionType.READY]
-    written = (*others, *build_conditions(previous_status, results, generation, now))
-    return previous_status.model_copy(update={"observed_generation": generation, "conditions": written})
+    conditions = (*others, *build_conditions(previous_status, results, generation, now))
+    return previous_status.model_copy(update={"observed_generation": generation, "conditions": conditions})

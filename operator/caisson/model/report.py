@@ -177,10 +177,10 @@ def parse_report(output: bytes) -> Report:
 
 def _event(line: bytes) -> str:
     try:
-        parsed = json.loads(line)
+        document = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise ReportError(f"unexpected output: {clean_line(line[:256], 256)!r}") from error
-    event = parsed.get("event") if isinstance(parsed, dict) else None
+    event = document.get("event") if isinstance(document, dict) else None
     return event if isinstance(event, str) else ""
 
 

@@ -60,19 +60,19 @@ def _rejection(entry: EgressRange, config: SandboxNetwork) -> str | None:
 
 
 def _blocks(wholes: Iterable[str], but: Iterable[str]) -> tuple[Json, ...]:
-    excluded = [form for text in but for form in reachable_as(parse_range(text))]
-    blocks = (_block(parse_range(whole), excluded) for whole in wholes)
+    exclusions = [form for text in but for form in reachable_as(parse_range(text))]
+    blocks = (_block(parse_range(whole), exclusions) for whole in wholes)
     return tuple(block for block in blocks if block is not None)
 
 
-def _block(whole: Range, excluded: Iterable[Range]) -> Json | None:
+def _block(whole: Range, exclusions: Iterable[Range]) -> Json | None:
     """Return the peer for a range without excluded ranges, or None if no address remains."""
-    touching = _collapsed([network for network in excluded if overlap(network, whole)])
-    if any(network.prefixlen <= whole.prefixlen for network in touching):
+    exceptions = _collapsed([network for network in exclusions if overlap(network, whole)])
+    if any(network.prefixlen <= whole.prefixlen for network in exceptions):
         return None
     block: Json = {"cidr": str(whole)}
-    if touching:
-        block["except"] = [str(network) for network in touching]
+    if exceptions:
+        block["except"] = [str(network) for network in exceptions]
     return {"ipBlock": block}
 
 

@@ -46,9 +46,9 @@ def recorded_hash(sandbox: Sandbox, pod: PodSnapshot | None) -> str | None:
 
 def compared_generation(sandbox: Sandbox) -> int | None:
     """Return the generation of the spec that the pod was last compared with, or None if it is unknown."""
-    stored = sandbox.status.condition(ConditionType.POD_RUNNING)
+    stored_condition = sandbox.status.condition(ConditionType.POD_RUNNING)
     # Unlike the status, this condition keeps its generation while the spec or the pod can't be read.
-    return stored.observed_generation if stored is not None else sandbox.status.observed_generation
+    return stored_condition.observed_generation if stored_condition is not None else sandbox.status.observed_generation
 
 
 def _fits(sandbox: Sandbox, pod: PodSnapshot) -> bool | None:
@@ -63,20 +63,20 @@ def _fits(sandbox: Sandbox, pod: PodSnapshot) -> bool | None:
 
 def _is_changed(sandbox: Sandbox, pod: PodSnapshot, pod_running: ConditionResult) -> bool:
     """Report whether the user changed the spec, for a pod whose hash differs from the spec's."""
-    recorded = recorded_hash(sandbox, pod)
-    if recorded == spec_hash(sandbox.spec):
+    stored_hash = recorded_hash(sandbox, pod)
+    if stored_hash == spec_hash(sandbox.spec):
         # The changed fields do not affect the pod.
         return False
-    if recorded is not None and recorded == pod.spec_hash:
+    if stored_hash is not None and stored_hash == pod.spec_hash:
         # A change was rejected before, and may be allowed now.
         return True
     is_later = compared_generation(sandbox) not in {None, sandbox.metadata.generation}
-    stored = sandbox.status.condition(ConditionType.POD_RUNNING)
-    if stored is None:
+    stored_condition = sandbox.status.condition(ConditionType.POD_RUNNING)
+    if stored_condition is None:
         # The status was lost or can't be read. A pod that never ran contains no data.
         return is_later or pod.running_since is None
     # The status of this generation is written before the pod is gone, or while the change can't be applied.
-    return is_later or (stored.status == "False" and _is_pending(stored.reason, pod_running))
+    return is_later or (stored_condition.status == "False" and _is_pending(stored_condition.reason, pod_running))
 
 
 def _is_pending(reason: str, pod_running: ConditionResult) -> bool:

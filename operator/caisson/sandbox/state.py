@@ -91,7 +91,7 @@ def waiting_state(
     docker_ready = condition_result("False", Reason.WAITING_FOR_POD if enabled else Reason.DOCKER_DISABLED)
     if isolated is None:
         isolated = isolated_condition(observed, None, pod_running)
-    recorded = recorded_hash(observed.sandbox, observed.pod)
+    stored_hash = recorded_hash(observed.sandbox, observed.pod)
     return SandboxState(
-        pod_running, isolated, docker_ready, None, observed.sandbox.status.crash, plan, spec_hash=recorded
+        pod_running, isolated, docker_ready, None, observed.sandbox.status.crash, plan, spec_hash=stored_hash
     )

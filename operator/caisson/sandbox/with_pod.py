@@ -97,13 +97,15 @@ def _unmanaged(observed: ObservedState, pod: PodSnapshot) -> SandboxState:
     """
     status = observed.sandbox.status
     unreadable = condition_result("Unknown", Reason.POD_TEMPLATE_UNREADABLE)
-    stored = status.condition(ConditionType.DOCKER_READY) if status.pod_uid == pod.uid else None
+    stored_condition = status.condition(ConditionType.DOCKER_READY) if status.pod_uid == pod.uid else None
     docker_ready = unreadable
-    if stored is not None and (
-        stored.reason == Reason.DOCKER_DISABLED
-        or (stored.reason == Reason.DOCKER_READY and (pod.ready or awaits_first_probe(pod)))
+    if stored_condition is not None and (
+        stored_condition.reason == Reason.DOCKER_DISABLED
+        or (stored_condition.reason == Reason.DOCKER_READY and (pod.ready or awaits_first_probe(pod)))
     ):
-        docker_ready = ConditionResult(stored.status, Reason(stored.reason), stored.message)
+        docker_ready = ConditionResult(
+            stored_condition.status, Reason(stored_condition.reason), stored_condition.message
+        )
     pod_running = condition_result("True", Reason.POD_RUNNING, unreadable.message)
     isolated = isolated_condition(observed, pod, pod_running)
     return SandboxState(pod_running, isolated, docker_ready, status.docker, status.crash, Plan())
