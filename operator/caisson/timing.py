@@ -17,8 +17,8 @@ DOCKERD_STOP_SHARE_SECONDS = 5
 """The part of the grace period that remains for dockerd to stop after its containers, in seconds."""
 
 PROBE_DELAY_SECONDS = 5
-"""The kubelet does not probe dockerd earlier than this after the start of the container, in seconds. Its first probe
-comes at the end of the first probe period: the start of the container begins a new period."""
+"""Minimum time from the start of the container to the kubelet's first probe of dockerd, in seconds. The first probe
+follows at the end of the first probe period, which begins with the start of the container."""
 
 PROBE_TIMEOUT_SECONDS = 10
 """Timeout of a probe, in seconds. A late probe on a busy node must not look like a dead daemon."""
@@ -164,8 +164,8 @@ MAX_TEMPLATE_BYTES = 128 * 1024
 """Maximum size of a template in an annotation, in bytes: half of the limit for all annotations of an object."""
 
 REMEMBERED_TEMPLATES = 128
-"""How many templates the operator remembers in parsed form: one for each pool, and those of pods that a rollout
-replaces. More than these only cost time."""
+"""Number of parsed templates that the operator caches: one for each pool, and those of pods that a rollout replaces.
+A cache miss only costs time."""
 
 MAX_PENDING_WARM_PODS = 4
 """Maximum number of pending pods of a pool, because other workloads use the nodes, too."""

@@ -41,7 +41,7 @@ def read_template(pod: dict[str, Any]) -> PodTemplateRecord | None:
 
 @lru_cache(maxsize=REMEMBERED_TEMPLATES)
 def _parse(annotation: str) -> PodTemplateRecord | None:
-    """Parse an annotation. All pods of a pool share one record, which makes comparing it as fast as `is`."""
+    """Parse an annotation. All pods of a pool share one cached record, so that comparisons are fast."""
     try:
         content = json.loads(annotation)
         return PodTemplateRecord(SandboxTemplate.model_validate(content["spec"]), tuple(map(str, content["preload"])))

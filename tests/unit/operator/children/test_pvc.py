@@ -93,8 +93,8 @@ async def test_different_pvc_is_reported_before_the_next_pod(storage: Json, diff
     await world.reconcile(2)
     assert world.kube.pods_created == (1 if difference else 2)
     is_rejected = world.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
-    assert is_rejected is bool(reported_value)
-    assert reported_value in str(world.kube.sandbox["status"]["conditions"])
+    assert is_rejected is bool(difference)
+    assert difference in str(world.kube.sandbox["status"]["conditions"])
 
 
 def test_changed_pvc_size_keeps_the_pod() -> None:

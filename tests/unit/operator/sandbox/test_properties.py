@@ -121,7 +121,7 @@ _MOMENTS = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(_MOMENTS, max_size=8))
-def test_every_decision_is_valid_and_at_rest_once_written(moments: list[Moment]) -> None:
+def test_decisions_are_valid_and_settle_once_written(moments: list[Moment]) -> None:
     sandbox, now, spec = make_sandbox(creation_timestamp=NOW), NOW, 0
     for moment in moments:
         now += timedelta(seconds=moment.seconds)
