@@ -253,7 +253,7 @@ class TestLostSessions:
         assert reason(decision) == ("Unknown", Reason.EXEC_FAILED)
 
     @pytest.mark.parametrize(("minutes", "failures"), [(9, 2), (11, 1)])
-    def test_ten_good_minutes_count_although_docker_is_unknown_now(self, minutes: int, failures: int) -> None:
+    def test_ready_minutes_count_while_docker_is_unknown(self, minutes: int, failures: int) -> None:
         sandbox = crashed_sandbox()
         sandbox = written(sandbox, choose(sandbox, make_pod(), after(2), session=reported(ready_report(1), after(2))))
         at = after(60 * minutes)
