@@ -27,13 +27,13 @@ POD_DELETION_OVERDUE_AFTER = timedelta(seconds=60)
 """Time after its deletion deadline until a pod counts as lost, if its node does not confirm the deletion."""
 
 LOST_POD_REPLACEMENT_DELAY = timedelta(seconds=30)
-"""How long after its end a pod is replaced that was evicted or lost with its node."""
+"""Delay before a pod is replaced that was evicted or lost with its node."""
 
 FAILED_START_REPLACEMENT_DELAY = timedelta(minutes=5)
-"""How long after its end a pod is replaced whose container could not start. The next one probably fails, too."""
+"""Delay before a pod is replaced whose container could not start. The next pod may fail the same way."""
 
 NOT_GVISOR_REPLACEMENT_DELAY = timedelta(minutes=10)
-"""How long after its end a pod is replaced that did not run on gVisor."""
+"""Delay before a pod is replaced that did not run on gVisor."""
 
 POD_EVENTS_DELAY = timedelta(seconds=2)
 """Delay before the Events of a pod are first fetched. A runtime that applies the tripwire is reported after 0.7 to
@@ -84,8 +84,8 @@ MAX_EXEC_STATUS_BYTES = 16 * 1024
 """Maximum size of the Status object that ends a session, in bytes."""
 
 STREAM_TAIL_BYTES = 4096
-"""How much of the end of a stream of dockerd a report contains and the status keeps, in bytes. The script cuts the
-stream at the same size."""
+"""Maximum size of the end of a stream of dockerd in a report and in the status, in bytes. The script truncates streams
+to the same size."""
 
 MAX_REPORT_LINES = 64
 """Maximum number of lines in the output of a session, several times as many as the script prints. Parsing a line takes

@@ -68,7 +68,7 @@ def check_session(sandbox: Sandbox, docker: DockerStatus | None, config: Config,
 
 def restart_number(restart: Restart, reason: Reason, restarts: int, failures: int) -> int:
     """Return the number of the restart that follows a crash, or 0 if none follows."""
-    worth_it = EXPLANATIONS[reason].disposition is Disposition.RETRYING
+    can_help = EXPLANATIONS[reason].disposition is Disposition.RETRYING
     allowed = restart.policy is RestartPolicy.ON_FAILURE and failures <= restart.max_retries
     return restarts + 1 if can_help and allowed else 0
 

@@ -12,7 +12,7 @@ GATE_NAME = "gate"
 TOOLBOX_VOLUME = "caisson-toolbox"
 TOOLBOX_PATH = "/opt/caisson"
 COPY_PATH = "/copy"
-"""Where the gate copies the toolbox to, on clusters without image volumes."""
+"""The path to which the gate copies the toolbox on clusters without image volumes."""
 
 DOCKER_CAPABILITIES: Mapping[str, int] = {
     "AUDIT_WRITE": 29,
@@ -35,13 +35,13 @@ DOCKER_CAPABILITIES: Mapping[str, int] = {
 }
 """The capabilities that dockerd and its containers need, with their numbers in capabilities(7).
 
-Inside gVisor they apply to its own kernel. On any other runtime they are root on the node, so every pod has the
-tripwire, or the init container that replaces it. The order of the names is part of the pod and must not change.
+In gVisor, they apply to gVisor's kernel. In any other runtime, they would mean root on the node, so every pod has the
+tripwire or the init container that replaces it. The order of the names is part of the pod and must not change.
 """
 
 
 class InPodVerb(StrEnum):
-    """What an exec session asks the script `sandbox` of the toolbox to do."""
+    """The verbs of the toolbox's script `sandbox`, which exec sessions run."""
 
     START = "start"
     VERIFY = "verify"
@@ -50,7 +50,7 @@ class InPodVerb(StrEnum):
 
 
 def capability_mask(*names: str) -> int:
-    """Return the bits of capabilities, as CapEff in /proc/PID/status has them; of all of Docker's if none is named."""
+    """Return the bits of capabilities, as in CapEff of /proc/PID/status. Without names, return all of Docker's."""
     return sum(1 << DOCKER_CAPABILITIES[name] for name in names or DOCKER_CAPABILITIES)
 
 
@@ -60,7 +60,7 @@ def in_pod_command(name: str, *arguments: str) -> list[str]:
 
 
 def gate_check_command() -> list[str]:
-    """Return the argument vector of the gate as init container, which runs in the toolbox's own image."""
+    """Return the argument vector of the gate as an init container, which runs from the toolbox's image."""
     return ["/bin/busybox", "sh", "/libexec/gate", "--check"]
 
 

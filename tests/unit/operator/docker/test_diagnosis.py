@@ -63,7 +63,7 @@ def test_cause_from_the_script_precedes_dockerds_output(failure: StartFailed, ex
     assert diagnose(failure) is expected
 
 
-def test_a_missing_capability_is_diagnosed() -> None:
+def test_missing_capability_is_diagnosed() -> None:
     full = capability_mask()
     assert diagnose(StartFailed(FailureCause.EXITED, exit_code=1, capabilities=full)) is Reason.DOCKERD_EXITED
     for name in DOCKER_CAPABILITIES:
