@@ -56,7 +56,7 @@ class TestDelete:
         service["metadata"]["uid"] = "uid of the service"
         expired = written(sandbox, choose(sandbox, None, after(600), children=both(sandbox, service)))
         action = choose(expired, None, after(601), children=both(sandbox, service)).plan.action
-        assert going == DeleteObject(ChildKind.SERVICE, "demo", "uid of the service")
+        assert action == DeleteObject(ChildKind.SERVICE, "demo", "uid of the service")
         service["metadata"]["ownerReferences"] = []
         assert choose(expired, None, after(601), children=both(sandbox, service)).plan.action is None
 
