@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.client import Api
 from benchmarks.cluster import PATHS, Usage, process_usage
-from local.namespaces import inhabitants, require_init
+from local.namespaces import processes, require_init
 from local.operator import NAMESPACE, RELEASE
 
 Series = dict[str, float]
@@ -64,7 +64,7 @@ def _between(before: Series, after: Series, histogram: str) -> tuple[float, floa
 def cpu_by_process() -> dict[str, float]:
     """Return the CPU seconds that each program of the cluster has taken; those that have ended do not count."""
     taken: defaultdict[str, float] = defaultdict(float)
-    for pid, command in inhabitants(require_init(PATHS)).items():
+    for pid, command in processes(require_init(PATHS)).items():
         if command and (usage := _usage(pid)) is not None:
             taken[Path(command[0]).name] += usage.cpu_seconds
     return dict(taken)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from benchmarks.cluster import PATHS
-from local.namespaces import inhabitants, require_init
+from local.namespaces import processes, require_init
 from local.operator import find
 
 _EVERY = frozenset(range(os.cpu_count() or 1))
@@ -23,13 +23,13 @@ def operator_apart(*, wanted: bool) -> Iterator[None]:
         yield
         return
     # What is started later inherits this, an operator as well: see `keep_apart`.
-    others = [*inhabitants(require_init(PATHS)), os.getpid()]
+    others = [*processes(require_init(PATHS)), os.getpid()]
     _pin(others, _OTHERS)
     keep_apart()
     try:
         yield
     finally:
-        _pin([*inhabitants(require_init(PATHS)), os.getpid(), *find(PATHS)], _EVERY)
+        _pin([*processes(require_init(PATHS)), os.getpid(), *find(PATHS)], _EVERY)
 
 
 def keep_apart() -> None:

@@ -11,7 +11,7 @@ from benchmarks.client import Api, eventually
 from benchmarks.cluster import CHECKOUT, PATHS, Json, is_ready
 from benchmarks.work import at_most
 from local import network
-from local.namespaces import entering, require_init
+from local.namespaces import command_inside, require_init
 from local.tools import find_tool
 
 LABEL = "caisson.dev/simulated"
@@ -63,7 +63,7 @@ def _start(kwok: Path) -> subprocess.Popen[bytes]:
         f"--node-lease-duration-seconds={_LEASE_SECONDS}",
     )
     stage = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _SET_THE_STAGE, str(_FILES / "busybox"))
-    command = entering(PATHS, require_init(PATHS), [*stage, str(kwok), *flags])
+    command = command_inside(PATHS, require_init(PATHS), [*stage, str(kwok), *flags])
     with (PATHS.logs / "kwok.log").open("wb") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
