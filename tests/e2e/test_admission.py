@@ -10,7 +10,7 @@ import pytest
 from caisson.model.pod_shape import DOCKER_CAPABILITIES
 from caisson.model.tripwire import tripwire
 from tests.e2e.cluster import LocalCluster
-from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
+from tests.e2e.kubectl import Json, Kubectl, KubectlError, condition, eventually
 
 OPERATOR = "--as=system:serviceaccount:caisson-system:caisson"
 TENANT = "--as=tenant"
@@ -210,7 +210,7 @@ def guarded(cluster: LocalCluster) -> Iterator[Kubectl]:
 @pytest.mark.parametrize(("manifest", "field"), REFUSED.values(), ids=REFUSED)
 def test_a_dangerous_pod_is_refused_with_the_field(guarded: Kubectl, manifest: Json, field: str, who: str) -> None:
     options = ("--dry-run=server",) + ((TENANT,) if who == "tenant" else ())
-    with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+    with pytest.raises(KubectlError, match="denied request: caisson: ") as caught:
         create(guarded, manifest, *options)
     assert field in str(caught.value)
 
@@ -256,13 +256,13 @@ class TestARunningSandbox:
         ],
     )
     def test_an_update_is_held_to_the_same(self, sandbox: Kubectl, patch: Json, said: str) -> None:
-        with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+        with pytest.raises(KubectlError, match="denied request: caisson: ") as caught:
             sandbox("patch", "pod", "demo", "--type=merge", "-p", json.dumps({"metadata": patch}), TENANT)
         assert said in str(caught.value)
 
     def test_the_image_of_its_container_stays(self, sandbox: Kubectl) -> None:
         patch = json.dumps({"spec": {"containers": [{"name": "sandbox", "image": "debian:trixie"}]}})
-        with pytest.raises(Refused, match="the images of a sandbox's pod stay what they are"):
+        with pytest.raises(KubectlError, match="the images of a sandbox's pod stay what they are"):
             sandbox("patch", "pod", "demo", "-p", patch, TENANT)
 
     def test_an_ordinary_update_is_taken(self, sandbox: Kubectl) -> None:
@@ -270,9 +270,9 @@ class TestARunningSandbox:
 
     def test_debugging_gets_no_capability(self, sandbox: Kubectl) -> None:
         container = {"name": "debug", "image": "debian:trixie-slim", "command": ["sleep", "1"]}
-        with pytest.raises(Refused, match=r"caisson: securityContext\.capabilities"):
+        with pytest.raises(KubectlError, match=r"caisson: securityContext\.capabilities"):
             self._debug(sandbox, container | context(capabilities={"add": ["SYS_PTRACE"]}))
-        with pytest.raises(Refused, match=r"caisson: securityContext\.privileged"):
+        with pytest.raises(KubectlError, match=r"caisson: securityContext\.privileged"):
             self._debug(sandbox, container | context(privileged=True))
         self._debug(sandbox, container)
 
@@ -286,7 +286,7 @@ class TestARunningSandbox:
     def test_it_is_not_resized(self, sandbox: Kubectl) -> None:
         resources = {"resources": {"limits": {"cpu": "900m"}, "requests": {"cpu": "900m"}}}
         patch = json.dumps({"spec": {"containers": [{"name": "sandbox", **resources}]}})
-        with pytest.raises(Refused, match="caisson: a sandbox is not resized"):
+        with pytest.raises(KubectlError, match="caisson: a sandbox is not resized"):
             sandbox("patch", "pod", "demo", "--subresource=resize", "--patch", patch)
 
     @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ class TestARunningSandbox:
         ],
     )
     def test_the_operators_token_runs_nothing_but_the_in_pod_script(self, sandbox: Kubectl, command: list[str]) -> None:
-        with pytest.raises(Refused, match="caisson: the operator runs the in-pod script"):
+        with pytest.raises(KubectlError, match="caisson: the operator runs the in-pod script"):
             sandbox("exec", OPERATOR, "demo", "-c", "sandbox", "--", *command)
 
     @pytest.mark.parametrize(("verb", "event"), [("verify", "isolated"), ("idle", "idle")])
@@ -392,7 +392,7 @@ class TestARunningSandbox:
         spec["volumes"] = [*spec["volumes"], *filter(None, [change.get("volume")])]
         body |= {"metadata": body["metadata"] | change.get("metadata", {}), "spec": spec | change.get("spec", {})}
         # Not a dry run, which the policy for the operator lets pass: nothing is made, because it is refused.
-        with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+        with pytest.raises(KubectlError, match="denied request: caisson: ") as caught:
             create(sandbox, body, OPERATOR)
         assert said in str(caught.value)
 
@@ -403,7 +403,7 @@ class TestARunningSandbox:
         body = as_created(sandbox.get("pod", "demo"))
         body["spec"] |= spec
         # Admission comes before storage, where the name is taken.
-        with pytest.raises(Refused, match="AlreadyExists"):
+        with pytest.raises(KubectlError, match="AlreadyExists"):
             create(sandbox, body, OPERATOR)
 
     @pytest.mark.parametrize("user", [(), (TENANT,)], ids=["administrator", "tenant"])
@@ -411,12 +411,12 @@ class TestARunningSandbox:
     def test_nobody_enters_the_gate(self, sandbox: Kubectl, request_: str, user: tuple[str, ...]) -> None:
         # kubectl itself refuses to attach to a container that the pod does not have.
         path = f"/api/v1/namespaces/{sandbox.namespace}/pods/demo/{request_}&stdout=true"
-        with pytest.raises(Refused, match="denied request: caisson: container: gate"):
+        with pytest.raises(KubectlError, match="denied request: caisson: container: gate"):
             sandbox("get", "--raw", path, *user)
 
     def test_nobody_debugs_the_gate(self, sandbox: Kubectl) -> None:
         container = {"name": "debug-gate", "image": "debian:trixie-slim", "targetContainerName": "gate"}
-        with pytest.raises(Refused, match="targetContainerName"):
+        with pytest.raises(KubectlError, match="targetContainerName"):
             self._debug(sandbox, container)
 
 
@@ -470,25 +470,25 @@ def test_the_operators_token_makes_no_other_service_policy_or_claim(
     owner = {"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", "name": "demo", "uid": "u", "controller": True}
     metadata = OWNED | {"name": name, "ownerReferences": [owner]}
     body = {"apiVersion": API_VERSIONS.get(kind, "v1"), "kind": kind, "metadata": metadata, "spec": spec}
-    with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+    with pytest.raises(KubectlError, match="denied request: caisson: ") as caught:
         create(kubectl, body, OPERATOR)
     assert said in str(caught.value)
 
 
 def test_the_operators_token_deletes_no_claim_and_nobody_elses_service(kubectl: Kubectl) -> None:
     kubectl("create", "service", "clusterip", "s", "--tcp=1")
-    with pytest.raises(Refused, match="deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="deletes what belongs to Sandboxes"):
         kubectl("delete", OPERATOR, "service", "s")
-    with pytest.raises(Refused, match="cannot delete resource"):
+    with pytest.raises(KubectlError, match="cannot delete resource"):
         kubectl("delete", OPERATOR, "pvc", "any")
 
 
 def test_the_operators_token_touches_nobody_elses_policy(kubectl: Kubectl) -> None:
     metadata = {"name": "demo"}
     kubectl.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": POLICY})
-    with pytest.raises(Refused, match="changes and deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="changes and deletes what belongs to Sandboxes"):
         kubectl("delete", OPERATOR, "networkpolicy", "demo")
-    with pytest.raises(Refused, match="changes and deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="changes and deletes what belongs to Sandboxes"):
         kubectl("patch", OPERATOR, "networkpolicy", "demo", "--type=merge", "-p", '{"spec": {"egress": [{}]}}')
 
 
@@ -506,14 +506,14 @@ def test_nobody_but_the_operator_creates_objects_with_its_label(
 ) -> None:
     version, spec = OBJECTS[kind]
     body = {"apiVersion": version, "kind": kind, "metadata": {"name": "squatter"}, "spec": spec}
-    with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
+    with pytest.raises(KubectlError, match=r"caisson: metadata\.labels"):
         create(guarded, body | {"metadata": {"name": "squatter", "labels": MANAGED}}, "--dry-run=server", *user)
     create(guarded, body, "--output=name", *user)
     if kind != "NetworkPolicy" and not user:
         patch = json.dumps({"metadata": {"labels": MANAGED}})
-        with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
+        with pytest.raises(KubectlError, match=r"caisson: metadata\.labels"):
             guarded("patch", kind, "squatter", "--subresource=status", "--type=merge", "-p", patch)
-    with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
+    with pytest.raises(KubectlError, match=r"caisson: metadata\.labels"):
         guarded("label", kind, "squatter", "app.kubernetes.io/managed-by=caisson", *user)
     guarded("label", kind, "squatter", "app.kubernetes.io/managed-by=somebody", *user)
     guarded("delete", kind, "squatter", "--wait=false")
@@ -526,16 +526,16 @@ def test_nobody_but_the_operator_changes_its_objects(guarded: Kubectl, user: tup
     for kind, name in (("service", "owner"), ("networkpolicy", "owner"), ("pvc", "owner-docker")):
         eventually(lambda kind=kind, name=name: guarded.exists(kind, name), lambda kind=kind: f"no {kind}")  # type: ignore[misc]
         for change in ({"labels": {"app.kubernetes.io/managed-by": None}}, {"labels": {"more": "x"}}):
-            with pytest.raises(Refused, match="is changed by the operator alone"):
+            with pytest.raises(KubectlError, match="is changed by the operator alone"):
                 guarded("patch", kind, name, "--type=merge", "-p", json.dumps({"metadata": change}), *user)
-        with pytest.raises(Refused, match="is changed by the operator alone"):
+        with pytest.raises(KubectlError, match="is changed by the operator alone"):
             guarded("patch", kind, name, "--type=merge", "-p", '{"metadata": {"ownerReferences": null}}', *user)
-    with pytest.raises(Refused, match="is changed by the operator alone"):
+    with pytest.raises(KubectlError, match="is changed by the operator alone"):
         guarded("patch", "networkpolicy", "owner", "--type=merge", "-p", '{"spec": {"egress": [{}]}}', *user)
-    with pytest.raises(Refused, match="is changed by the operator alone"):
+    with pytest.raises(KubectlError, match="is changed by the operator alone"):
         guarded("patch", "service", "owner", "--type=merge", "-p", '{"spec": {"selector": {"a": "b"}}}', *user)
     for spec in ({"volumeName": "theirs"}, {"storageClassName": "another"}):
-        with pytest.raises(Refused, match=r"is changed by the operator alone|is immutable|Forbidden"):
+        with pytest.raises(KubectlError, match=r"is changed by the operator alone|is immutable|Forbidden"):
             guarded("patch", "pvc", "owner-docker", "--type=merge", "-p", json.dumps({"spec": spec}), *user)
     # A storage driver records on a claim what it does, and a controller of the cluster binds it.
     guarded("annotate", "pvc", "owner-docker", "driver=busy", "--overwrite", *user)
@@ -559,7 +559,7 @@ def test_no_expression_of_a_policy_has_a_type_error(kubectl: Kubectl) -> None:
 
 def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:
     kubectl.apply(pod())
-    with pytest.raises(Refused, match="caisson: the operator changes and deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="caisson: the operator changes and deletes what belongs to Sandboxes"):
         kubectl("delete", "pod", "p", OPERATOR, "--wait=false")
 
 
@@ -578,7 +578,7 @@ def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:
 def test_what_the_operator_reads_of_a_pod_is_nobodys_to_change(kubectl: Kubectl, metadata: Json) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     eventually(lambda: kubectl.exists("pod", "demo"), lambda: "there is no pod")
-    with pytest.raises(Refused, match="are the operator's"):
+    with pytest.raises(KubectlError, match="are the operator's"):
         kubectl("patch", "pod", "demo", "--type=merge", "-p", json.dumps({"metadata": metadata}))
     kubectl("label", "pod", "demo", "mine=yes")
     kubectl("annotate", "pod", "demo", "mine=yes")
@@ -587,20 +587,20 @@ def test_what_the_operator_reads_of_a_pod_is_nobodys_to_change(kubectl: Kubectl,
 def test_the_operators_token_changes_no_sandboxs_pod(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     eventually(lambda: kubectl.exists("pod", "demo"), lambda: "there is no pod")
-    with pytest.raises(Refused, match="gives a pool's pod to a Sandbox"):
+    with pytest.raises(KubectlError, match="gives a pool's pod to a Sandbox"):
         kubectl("patch", OPERATOR, "pod", "demo", "--type=merge", "-p", '{"metadata": {"labels": {"a": "b"}}}')
 
 
 def test_a_pod_can_not_be_taken_from_its_sandbox(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo")
-    with pytest.raises(Refused, match=r"caisson: metadata\.ownerReferences"):
+    with pytest.raises(KubectlError, match=r"caisson: metadata\.ownerReferences"):
         kubectl("patch", "pod", "demo", "--type=merge", "-p", '{"metadata":{"ownerReferences":null}}')
 
 
 def test_the_operators_token_is_of_no_use_in_other_namespaces(cluster: LocalCluster) -> None:
     elsewhere = Kubectl(cluster.kubeconfig, "kube-public")
-    with pytest.raises(Refused, match="caisson: the namespace is not guarded"):
+    with pytest.raises(KubectlError, match="caisson: the namespace is not guarded"):
         create(elsewhere, pod(), OPERATOR)
 
 
