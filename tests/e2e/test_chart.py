@@ -249,7 +249,7 @@ def test_all_options_and_roles_in_the_listed_namespace_only(absent: Release, kub
 
     output = release("test", "caisson", "--logs")
     assert f"created sbx/caisson-helm-test in {here}" in output
-    assert "`docker version` in it says the same: 26." in output
+    assert "`docker version` in the sandbox reports the same version: 26." in output
     for kind in ("pod", "serviceaccount", "configmap", "role", "rolebinding"):
         assert not release.system.exists(kind, "caisson-helm-test"), kind
     assert not kubectl.exists("sbx", "caisson-helm-test")
@@ -263,8 +263,8 @@ def test_failed_helm_test_reports_the_reason_and_next_steps(release: Release) ->
         release("test", "caisson", "--logs")
     output = str(failure.value)
     assert "FAILED: sbx/caisson-helm-test is not Ready after 15 seconds: NamespaceNotGuarded" in output
-    assert f"look at: kubectl describe sbx caisson-helm-test --namespace {NAMESPACE}" in output
-    assert f"look at: kubectl logs deployment/caisson --namespace {NAMESPACE}" in output
+    assert f"next step: kubectl describe sbx caisson-helm-test --namespace {NAMESPACE}" in output
+    assert f"next step: kubectl logs deployment/caisson --namespace {NAMESPACE}" in output
 
 
 @pytest.mark.campaign
