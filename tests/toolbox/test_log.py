@@ -46,7 +46,7 @@ def test_unknown_attempt_is_an_error(pod_with_attempts: FakePod, attempt: str) -
 def test_log_before_the_first_attempt_is_an_error(pod: FakePod) -> None:
     done = pod.run("env", LOG)
 
-    assert (done.returncode, done.stderr) == (1, "log: nobody has tried to start dockerd here yet\n")
+    assert (done.returncode, done.stderr) == (1, "log: there has been no attempt to start dockerd\n")
 
 
 def test_log_explains_why_dockerd_was_not_started(pod: FakePod) -> None:

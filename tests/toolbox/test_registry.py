@@ -153,7 +153,7 @@ class TestCredentials:
         auths = {f"{number}.example": {"auth": AUTH} for number in range(1000)}
         write(pod, CREDENTIALS, json.dumps({"auths": auths}))
 
-        assert self.crash_report(pod, f"said {PHRASE}\n".encode()).startswith("left out: ")
+        assert self.crash_report(pod, f"said {PHRASE}\n".encode()).startswith("omitted: ")
 
     def test_binary_output_is_redacted(self, private: FakePod) -> None:
         report = self.crash_report(private, b"\x00\xff" * 20000 + b"\neyJ-identity the end")
