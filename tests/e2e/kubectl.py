@@ -79,6 +79,11 @@ class Kubectl:
         """Run a script with the sh of the pod's image and return its output."""
         return self.exec(name, "sh", "-ec", script, timeout=timeout)
 
+    def dockerds(self, name: str) -> list[str]:
+        """Return the PIDs of all dockerds in a pod, in its PID namespace."""
+        lines = self.exec(name, "/opt/caisson/bin/busybox", "ps", "-o", "pid,comm").splitlines()
+        return [line.split()[0] for line in lines if line.split()[1] == "dockerd"]
+
     def until(
         self, name: str, predicate: Callable[[Json], object], description: str = "", seconds: float = PATIENCE_SECONDS
     ) -> Json:

@@ -24,7 +24,7 @@ def test_killed_dockerd_is_reported_and_restarted(kubectl: Kubectl) -> None:
     assert status["crash"]["restart"] == 1
     assert status["docker"]["pid"] != before["pid"]
     assert sorted(event["reason"] for event in kubectl.events("demo")) == ["DockerdKilled", "Ready", "Ready"]
-    assert _dockerds(kubectl) == [str(status["docker"]["pid"])]
+    assert kubectl.dockerds("demo") == [str(status["docker"]["pid"])]
 
 
 def test_killed_dockerd_is_not_restarted_with_policy_never(kubectl: Kubectl) -> None:
@@ -57,7 +57,7 @@ def _between_pod_and_dockerd(kubectl: Kubectl) -> bool:
 
 def _during_the_start(kubectl: Kubectl) -> bool:
     try:
-        return bool(_dockerds(kubectl))
+        return bool(kubectl.dockerds("demo"))
     except KubectlError:
         return False
 
@@ -82,7 +82,7 @@ def test_operator_can_be_killed_at_any_moment(kubectl: Kubectl, operator: LocalC
     assert status["docker"]["restarts"] == 0
     assert "crash" not in status
     assert len(kubectl("get", "pods", "-o", "name").split()) == 1
-    assert _dockerds(kubectl) == [str(status["docker"]["pid"])]
+    assert kubectl.dockerds("demo") == [str(status["docker"]["pid"])]
 
 
 def test_restarted_operator_writes_nothing_without_changes(kubectl: Kubectl, operator: LocalCluster) -> None:
@@ -136,12 +136,6 @@ def test_foreign_pod_of_the_same_name_is_not_changed(kubectl: Kubectl) -> None:
     assert kubectl.get("pod", "demo")["metadata"]["uid"] == uid
     kubectl("delete", "pod", "demo", "--grace-period=1")
     kubectl.until_ready("demo")
-
-
-def _dockerds(kubectl: Kubectl) -> list[str]:
-    """Return the PIDs of all dockerds in the pod."""
-    processes = kubectl.exec("demo", "/opt/caisson/bin/busybox", "ps", "-o", "pid,comm").splitlines()
-    return [line.split()[0] for line in processes if line.split()[1] == "dockerd"]
 
 
 def _until_pod_ready(kubectl: Kubectl) -> None:

@@ -31,17 +31,11 @@ class Outcome:
 def outcome(kubectl: Kubectl, name: str) -> Outcome:
     """Return the outcome of a Sandbox that is Ready and alone in its namespace."""
     children = [obj for kind in ("services", "pvc", "networkpolicies") for obj in _all(kubectl, kind)]
-    return Outcome(comparable(kubectl.get("sbx", name)), _all(kubectl, "pods"), children, len(dockerds(kubectl, name)))
+    return Outcome(comparable(kubectl.get("sbx", name)), _all(kubectl, "pods"), children, len(kubectl.dockerds(name)))
 
 
 def _all(kubectl: Kubectl, kind: str) -> list[Json]:
     return [{"metadata": comparable(o["metadata"]), "spec": comparable(o["spec"])} for o in kubectl.get_all(kind)]
-
-
-def dockerds(kubectl: Kubectl, name: str) -> list[str]:
-    """Return the process IDs of all dockerds in a pod, in its PID namespace."""
-    lines = kubectl.exec(name, "/opt/caisson/bin/busybox", "ps", "-o", "pid,comm").splitlines()
-    return [line.split()[0] for line in lines if line.split()[1] == "dockerd"]
 
 
 def differences(actual: object, expected: object, path: str = "") -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.e2e.kubectl import Kubectl, KubectlError, eventually
-from tests.faults.outcome import Outcome, dockerds, outcome
+from tests.faults.outcome import Outcome, outcome
 
 Record = Callable[[str, float], None]
 
@@ -42,7 +42,7 @@ class Pair:
         steady = self._kubectl.status("steady")
         assert steady["podUID"] == self._steady["podUID"]
         assert steady["docker"] == self._steady["docker"]
-        assert dockerds(self._kubectl, "steady") == [str(steady["docker"]["pid"])]
+        assert self._kubectl.dockerds("steady") == [str(steady["docker"]["pid"])]
         assert len(self._kubectl.get_all("pods")) == 2
         result = outcome(self._kubectl, "demo")
         assert result.dockerds == 1

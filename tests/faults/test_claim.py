@@ -14,7 +14,6 @@ from tests.e2e.kubectl import Kubectl, eventually
 from tests.e2e.test_pools import apply_pool, claim, pods_of, until_filled
 from tests.faults.conftest import guarded_namespace
 from tests.faults.operator import OperatorProcess
-from tests.faults.outcome import dockerds
 from tests.faults.proxy import Exchange, Proxy
 from tests.faults.test_kill import Cut, Killer
 
@@ -33,7 +32,7 @@ def test_operator_killed_at_a_write_of_a_claim(
         apply_pool(kubectl, "warm", 1)
         until_filled(kubectl, "warm", 1)
         (waiting,) = pods_of(kubectl, "SandboxPool")
-        daemons = dockerds(kubectl, waiting)
+        daemons = kubectl.dockerds(waiting)
         killer = Killer(operator, cut, kubectl.namespace)
         with proxy.fault(killer):
             claim(kubectl, "demo")
@@ -43,7 +42,7 @@ def test_operator_killed_at_a_write_of_a_claim(
         pods = {name: status["podName"] for name, status in statuses.items()}
         assert len(set(pods.values())) == 2
         assert waiting in pods.values()
-        assert dockerds(kubectl, waiting) == daemons
+        assert kubectl.dockerds(waiting) == daemons
         eventually(lambda: pods_of(kubectl, "Sandbox") == {pod: name for name, pod in pods.items()}, lambda: str(pods))
         _clean_up(kubectl)
 

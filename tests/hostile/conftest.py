@@ -107,6 +107,11 @@ def reason(status: Json) -> str | None:
     return condition(status, "Ready").get("reason")
 
 
+def is_ready(status: Json) -> bool:
+    """Return whether the Sandbox is Ready."""
+    return condition(status, "Ready").get("status") == "True"
+
+
 def _strings(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value

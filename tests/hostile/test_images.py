@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.kubectl import Json, Kubectl, condition
-from tests.hostile.conftest import assert_safe, reason
+from tests.e2e.kubectl import Json, Kubectl
+from tests.hostile.conftest import assert_safe, is_ready, reason
 
 IMAGE = "caisson.dev/test/lying-docker:1"
 SECRET = "hunter2-and-more"  # noqa: S105
@@ -16,11 +16,6 @@ SECRET = "hunter2-and-more"  # noqa: S105
 def has_crash(*reasons: str) -> Callable[[Json], bool]:
     """Return a predicate: whether the status has a crash with one of these reasons, or with any reason if empty."""
     return lambda status: "crash" in status and (not reasons or reason(status) in reasons)
-
-
-def is_ready(status: Json) -> bool:
-    """Return whether the Sandbox is Ready."""
-    return condition(status, "Ready").get("status") == "True"
 
 
 @dataclass(frozen=True)

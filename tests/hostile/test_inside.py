@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.kubectl import Json, Kubectl, condition, eventually
-from tests.faults.outcome import dockerds
-from tests.hostile.conftest import assert_safe, batches, cases, reason
+from tests.hostile.conftest import assert_safe, batches, cases, is_ready, reason
 
 KILL_DOCKERD = "/opt/caisson/bin/busybox kill -9 $(cut -d' ' -f1 /run/caisson/start-0/daemon)"
 
@@ -16,11 +15,6 @@ KILL_DOCKERD = "/opt/caisson/bin/busybox kill -9 $(cut -d' ' -f1 /run/caisson/st
 def is_ready_again(status: Json) -> bool:
     """Return whether dockerd was restarted and the Sandbox is Ready."""
     return condition(status, "Ready").get("status") == "True" and status["docker"]["restarts"] > 0
-
-
-def is_ready(status: Json) -> bool:
-    """Return whether the Sandbox is Ready."""
-    return condition(status, "Ready").get("status") == "True"
 
 
 def is_crash_reported(status: Json) -> bool:
@@ -165,7 +159,7 @@ def test_attack_from_inside_affects_only_its_sandbox(attacked: Kubectl, name: st
     assert_safe(status)
     if is_ready(status) and name != "forged-as-alive":
         # The status may predate the attack until the next readiness probe.
-        eventually(lambda: len(dockerds(attacked, name)) == 1, lambda: f"{name} has {dockerds(attacked, name)}", 120)
+        eventually(lambda: len(attacked.dockerds(name)) == 1, lambda: f"{name} has {attacked.dockerds(name)}", 120)
     for event in attacked.events(name):
         assert_safe(event)
     attacked("delete", "sbx", name, "--wait=false")

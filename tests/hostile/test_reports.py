@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.kubectl import Json, Kubectl, condition
-from tests.hostile.conftest import assert_safe, batches, cases, reason
+from tests.hostile.conftest import assert_safe, batches, cases, is_ready, reason
 
 READY = (
     '{"event":"isolated","kernel64":"Z1Zpc29y"}\n'
@@ -39,11 +39,6 @@ def failed(stderr: str) -> str:
 def is_invalid(status: Json) -> bool:
     """Return whether the operator reports that the report is invalid."""
     return reason(status) == "ExecFailed"
-
-
-def is_ready(status: Json) -> bool:
-    """Return whether the Sandbox is Ready."""
-    return condition(status, "Ready").get("status") == "True"
 
 
 def has_crash(status: Json) -> bool:
