@@ -42,13 +42,13 @@ class LocalCluster:
 
     def operator_pids(self) -> dict[str, int]:
         """Return the process IDs, on this machine, of the running operators, by the names of their pods."""
-        found = {}
+        pids = {}
         for line in self.local("operator", "status").splitlines():
             if line.startswith("pid "):
                 pid = int(line.split()[1].rstrip(","))
                 variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-                found[dict(v.split("=", 1) for v in variables if v)["POD_NAME"]] = pid
-        return found
+                pids[dict(v.split("=", 1) for v in variables if v)["POD_NAME"]] = pid
+        return pids
 
     def the_one_operator(self) -> dict[str, int]:
         """Wait until only one operator is running, and return its pod and process ID."""

@@ -524,16 +524,16 @@ def test_only_the_operator_may_change_its_objects(guarded: Kubectl, user: tuple[
     for kind, name in (("service", "owner"), ("networkpolicy", "owner"), ("pvc", "owner-docker")):
         eventually(lambda kind=kind, name=name: guarded.exists(kind, name), lambda kind=kind: f"no {kind}")  # type: ignore[misc]
         for change in ({"labels": {"app.kubernetes.io/managed-by": None}}, {"labels": {"more": "x"}}):
-            with pytest.raises(KubectlError, match="is changed by the operator alone"):
+            with pytest.raises(KubectlError, match="may be changed only by the operator"):
                 guarded("patch", kind, name, "--type=merge", "-p", json.dumps({"metadata": change}), *user)
-        with pytest.raises(KubectlError, match="is changed by the operator alone"):
+        with pytest.raises(KubectlError, match="may be changed only by the operator"):
             guarded("patch", kind, name, "--type=merge", "-p", '{"metadata": {"ownerReferences": null}}', *user)
-    with pytest.raises(KubectlError, match="is changed by the operator alone"):
+    with pytest.raises(KubectlError, match="may be changed only by the operator"):
         guarded("patch", "networkpolicy", "owner", "--type=merge", "-p", '{"spec": {"egress": [{}]}}', *user)
-    with pytest.raises(KubectlError, match="is changed by the operator alone"):
+    with pytest.raises(KubectlError, match="may be changed only by the operator"):
         guarded("patch", "service", "owner", "--type=merge", "-p", '{"spec": {"selector": {"a": "b"}}}', *user)
     for spec in ({"volumeName": "theirs"}, {"storageClassName": "another"}):
-        with pytest.raises(KubectlError, match=r"is changed by the operator alone|is immutable|Forbidden"):
+        with pytest.raises(KubectlError, match=r"may be changed only by the operator|is immutable|Forbidden"):
             guarded("patch", "pvc", "owner-docker", "--type=merge", "-p", json.dumps({"spec": spec}), *user)
     # Storage drivers annotate a PVC, and a controller of the cluster binds it.
     guarded("annotate", "pvc", "owner-docker", "driver=busy", "--overwrite", *user)

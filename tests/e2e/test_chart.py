@@ -239,9 +239,9 @@ def test_all_options_and_roles_in_the_listed_namespace_only(absent: Release, kub
     assert may("get", "runtimeclasses", "")
 
     # The operator ignores Sandboxes in other namespaces.
-    elsewhere = Kubectl(kubectl.kubeconfig, NAMESPACE)
-    elsewhere.sandbox("stray")
-    assert not elsewhere.status("stray")
+    other = Kubectl(kubectl.kubeconfig, NAMESPACE)
+    other.sandbox("stray")
+    assert not other.status("stray")
 
     assert release.system.get("daemonset", "caisson-prepull")["status"]["numberReady"] == 1
     assert release.system.get("pdb", "caisson")["status"]["expectedPods"] == 2

@@ -110,18 +110,18 @@ def test_too_large_objects_are_reported_once_and_block_nothing(arena: Kubectl, c
     with namespace(cluster) as other:
         create(other, large_policy("huge-policy"), large_pod("huge-pod"))
         eventually(lambda: bool(reports(cluster, "huge-pod")), lambda: "the pod was not reported")
-        plain(arena, "beside-large")
-        arena.until_ready("beside-large")
+        plain(arena, "small")
+        arena.until_ready("small")
         other("annotate", "networkpolicy", "huge-policy", "touched=yes")
         other("delete", "networkpolicy,pod", "--all", "--wait=true")
-        arena("delete", "sbx", "beside-large")
-        plain(arena, "after-large")
-        arena.until_ready("after-large")
+        arena("delete", "sbx", "small")
+        plain(arena, "small-again")
+        arena.until_ready("small-again")
         for name, kind in (("huge-policy", "NetworkPolicy"), ("huge-pod", "Pod")):
             [line] = reports(cluster, name)
             assert (line["kind"], line["namespace"]) == (kind, other.namespace)
             assert line["bytes"] > 2 * 2**20
-    arena("delete", "sbx", "after-large")
+    arena("delete", "sbx", "small-again")
 
 
 def test_too_large_policy_of_the_same_name_is_reported_and_kept(cluster: LocalCluster) -> None:
