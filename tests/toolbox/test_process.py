@@ -64,7 +64,7 @@ def test_zombie_is_not_alive() -> None:
     child = os.fork()
     if child == 0:
         os._exit(0)
-    time.sleep(0.05)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
     try:
         assert shell('is_alive "$1" "$2"', str(child), start_time(child)).returncode == 1
     finally:
