@@ -70,10 +70,10 @@ class ByHand:
         return self._seconds(["sh", "-c", script_as_beta9(), str(_FLOOR), name])
 
     def _seconds(self, command: list[str]) -> float:
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"{_FLOOR}: {done.stderr}{done.stdout}")
-        return int(done.stdout) / 1000
+        result = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise RuntimeError(f"{_FLOOR}: {result.stderr}{result.stdout}")
+        return int(result.stdout) / 1000
 
 
 @contextmanager

@@ -31,19 +31,19 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def kubectl(*arguments: str, stdin: str | None = None, namespace: str = NAMESPACE, check: bool = True) -> str:
     """Run kubectl and return its stdout. Ends the benchmark with its output if it fails."""
     command = ["kubectl", "--namespace", namespace, *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    if check and done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: {done.stderr}{done.stdout}")
-    return done.stdout
+    result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    if check and result.returncode != 0:
+        sys.exit(f"{' '.join(command)}: {result.stderr}{result.stdout}")
+    return result.stdout
 
 
 def local(*arguments: str) -> str:
     """Run a command of the local cluster and return its stdout. Ends the benchmark with its output if it fails."""
     command = [sys.executable, "-m", "local", *arguments]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: {done.stderr}{done.stdout}")
-    return done.stdout
+    result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        sys.exit(f"{' '.join(command)}: {result.stderr}{result.stdout}")
+    return result.stdout
 
 
 def sandbox(name: str, **spec: Any) -> Json:

@@ -36,7 +36,7 @@ def run(
     `env` is added to the environment. `shown` replaces the command line in error messages.
     """
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [str(argument) for argument in argv],
             env={**os.environ, **(env or {})},
             cwd=cwd,
@@ -47,7 +47,7 @@ def run(
         )
     except FileNotFoundError as error:
         raise LocalError(f"{error.filename}: no such program or directory", fix) from error
-    if done.returncode != 0:
-        output = tail(done.stdout + done.stderr)
-        raise LocalError(f"`{shown or shlex.join(map(str, argv))}` exited with {done.returncode}:\n{output}", fix)
-    return done.stdout
+    if result.returncode != 0:
+        output = tail(result.stdout + result.stderr)
+        raise LocalError(f"`{shown or shlex.join(map(str, argv))}` exited with {result.returncode}:\n{output}", fix)
+    return result.stdout

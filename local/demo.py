@@ -66,10 +66,10 @@ class _Kubectl:
     def __call__(self, *arguments: str) -> None:
         _show(shlex.join(["kubectl", *arguments]))
         environment = {**os.environ, "KUBECONFIG": str(self._paths.kubeconfig)}
-        done = subprocess.run([self._program, *arguments], cwd=self._paths.checkout, env=environment, check=False)
-        if done.returncode != 0:
+        result = subprocess.run([self._program, *arguments], cwd=self._paths.checkout, env=environment, check=False)
+        if result.returncode != 0:
             raise LocalError(
-                f"`kubectl {arguments[0]}` exited with {done.returncode}",
+                f"`kubectl {arguments[0]}` exited with {result.returncode}",
                 "check `kubectl get sbx demo -o yaml` (status.crash describes the failure of dockerd), then "
                 "`kubectl describe sbx demo`, `kubectl describe pod demo`, `python3 -m local operator logs`",
             )

@@ -20,9 +20,9 @@ Json = dict[str, Any]
 def local(*arguments: str) -> Path:
     """Run a command of the local cluster and return the path that it prints."""
     command = [sys.executable, "-m", "local", *arguments]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Path(done.stdout.strip())
+    result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return Path(result.stdout.strip())
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Tool:
 
     def output(self, *arguments: str, stdin: str | None = None) -> str:
         """Run the tool, assert that it succeeds, and return its output."""
-        done = self.run(*arguments, stdin=stdin)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        result = self.run(*arguments, stdin=stdin)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
 
 
 class Helm(Tool):
@@ -53,9 +53,9 @@ class Helm(Tool):
 
     def template_error(self, *arguments: str) -> str:
         """Render the chart with invalid values, assert that helm fails, and return its error message."""
-        done = self.run("template", "caisson", str(CHART), "--namespace", "caisson-system", *arguments)
-        assert done.returncode != 0, f"helm accepted {arguments}"
-        return done.stderr
+        result = self.run("template", "caisson", str(CHART), "--namespace", "caisson-system", *arguments)
+        assert result.returncode != 0, f"helm accepted {arguments}"
+        return result.stderr
 
 
 @pytest.fixture(scope="session")

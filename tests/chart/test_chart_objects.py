@@ -25,9 +25,9 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def check(kubeconform: Tool, schemas: Path, text: str) -> str:
     """Return the errors that kubeconform reports."""
     options = ("-strict", "-output", "text", "-skip", FOREIGN, "-schema-location", f"{schemas}/{LOCATION}")
-    done = kubeconform.run(*options, "-", stdin=text)
-    assert (done.returncode == 0) == (not done.stdout), done.stderr
-    return done.stdout
+    result = kubeconform.run(*options, "-", stdin=text)
+    assert (result.returncode == 0) == (not result.stdout), result.stderr
+    return result.stdout
 
 
 @pytest.mark.parametrize("values", CASES, ids=lambda path: path.stem)

@@ -95,8 +95,8 @@ class Daemon:
         command = ["kubectl", "--kubeconfig", str(self.kubectl.kubeconfig), "--namespace", self.kubectl.namespace]
         command += ["exec", "-i", self.name, "--", "docker", "load", "--quiet"]
         with archive.open("rb") as stream:
-            done = subprocess.run(command, stdin=stream, capture_output=True, text=True, timeout=timeout, check=False)
-        assert done.returncode == 0, f"docker load: {done.stdout}{done.stderr}"
+            result = subprocess.run(command, stdin=stream, capture_output=True, text=True, timeout=timeout, check=False)
+        assert result.returncode == 0, f"docker load: {result.stdout}{result.stderr}"
 
     def clean(self) -> None:
         """Remove all containers, networks and volumes, but no images."""

@@ -23,10 +23,10 @@ class KubectlError(Exception):
 
 def _run(kubeconfig: Path, *arguments: str, stdin: str | None = None, timeout: float = PATIENCE_SECONDS) -> str:
     command = ["kubectl", "--kubeconfig", str(kubeconfig), *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
-    if done.returncode != 0:
-        raise KubectlError(f"{' '.join(arguments)}: {done.stderr.strip()}{done.stdout.strip()}")
-    return done.stdout
+    result = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    if result.returncode != 0:
+        raise KubectlError(f"{' '.join(arguments)}: {result.stderr.strip()}{result.stdout.strip()}")
+    return result.stdout
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,10 @@ class Release:
         """Run helm and return its stdout and stderr. Raises HelmError."""
         environment = os.environ | {"KUBECONFIG": str(self.system.kubeconfig)}
         line = [self.helm, command, *arguments, "--namespace", NAMESPACE]
-        done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode != 0:
-            raise HelmError(done.stdout + done.stderr)
-        return done.stdout + done.stderr
+        result = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        if result.returncode != 0:
+            raise HelmError(result.stdout + result.stderr)
+        return result.stdout + result.stderr
 
     def upgrade(self, *assignments: str, chart: Path = CHART, options: tuple[str, ...] = ()) -> None:
         """Install or upgrade the chart, and wait until all its objects are ready. Raises HelmError."""

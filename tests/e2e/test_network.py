@@ -121,13 +121,13 @@ def script_environment(kubectl: Kubectl, tmp_path: Path) -> dict[str, str]:
 
 def test_verify_network_reports_unenforced_policies(kubectl: Kubectl, script_environment: dict[str, str]) -> None:
     command = ["sh", str(CHECKOUT / "manifests" / "verify-network.sh"), kubectl.namespace]
-    done = subprocess.run(command, env=script_environment, capture_output=True, text=True, check=False, timeout=300)
-    lines = done.stdout.splitlines()
-    assert done.returncode == 1, done.stdout + done.stderr
+    result = subprocess.run(command, env=script_environment, capture_output=True, text=True, check=False, timeout=300)
+    lines = result.stdout.splitlines()
+    assert result.returncode == 1, result.stdout + result.stderr
     assert [line for line in lines if line.startswith("NOT ENFORCED: ")] == [
         "NOT ENFORCED: a sandbox's other port, to a pod of the namespace, is open",
         "NOT ENFORCED: a port of spec.ports, to another sandbox, is open",
         "NOT ENFORCED: a pod of the namespace, to a sandbox with egress: Closed, is open",
     ]
-    assert "not there: nothing answers at the metadata address 169.254.169.254" in done.stdout
+    assert "not there: nothing answers at the metadata address 169.254.169.254" in result.stdout
     eventually(lambda: not kubectl.get_all("sbx"), lambda: "the script did not delete its Sandboxes")

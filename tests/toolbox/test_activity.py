@@ -27,8 +27,8 @@ def probe(pod: FakePod) -> None:
 
 
 def idle_seconds(pod: FakePod) -> int:
-    done = pod.script("sandbox", "idle", "--pod-uid", POD_UID)
-    (event,) = events(done.stdout)
+    result = pod.script("sandbox", "idle", "--pod-uid", POD_UID)
+    (event,) = events(result.stdout)
     assert event["event"] == "idle"
     return int(event["seconds"])
 
@@ -128,10 +128,10 @@ def test_second_start_is_not_use(watched_pod: FakePod) -> None:
 
 
 def test_idle_query_for_another_pod_fails(pod: FakePod) -> None:
-    done = pod.script("sandbox", "idle", "--pod-uid", "another")
+    result = pod.script("sandbox", "idle", "--pod-uid", "another")
 
-    assert events(done.stdout)[-1]["cause"] == "WrongPod"
-    assert done.returncode == 1
+    assert events(result.stdout)[-1]["cause"] == "WrongPod"
+    assert result.returncode == 1
 
 
 def test_exec_command_is_use_while_it_runs(watched_pod: FakePod) -> None:

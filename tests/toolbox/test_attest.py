@@ -50,7 +50,7 @@ def test_origin_of_a_build_is_copied(system: Path) -> None:
 
 @pytest.mark.parametrize("major", ["2", "27", "29"])
 def test_another_major_version_of_dockerd_is_an_error(system: Path, major: str) -> None:
-    done = _attest(system, major)
-    assert done.returncode == 1
-    assert f"expected Docker {major}, but dockerd reports: Docker version 28.5.2" in done.stderr
+    result = _attest(system, major)
+    assert result.returncode == 1
+    assert f"expected Docker {major}, but dockerd reports: Docker version 28.5.2" in result.stderr
     assert not (system / "toolbox" / "etc" / "origin").exists()

@@ -27,10 +27,10 @@ def linux_pod(pod: FakePod) -> FakePod:
 
 
 def test_gate_on_another_kernel_exits_and_runs_nothing(linux_pod: FakePod) -> None:
-    done = linux_pod.script("gate", "--", BUSYBOX, "touch", "/fake/ran")
+    result = linux_pod.script("gate", "--", BUSYBOX, "touch", "/fake/ran")
 
-    assert done.returncode == 86
-    assert "this kernel is not gVisor's" in done.stderr
+    assert result.returncode == 86
+    assert "this kernel is not gVisor's" in result.stderr
     assert not (linux_pod.fake / "ran").exists()
     assert not (linux_pod.fake / "init.command").exists()
 
@@ -110,8 +110,8 @@ def toolbox_pod(pod: FakePod) -> FakePod:
 
 def test_toolbox_is_copied_unchanged(toolbox_pod: FakePod) -> None:
     for _ in ("first", "again"):
-        done = toolbox_pod.script("gate", "--check", "--copy-to", "/copy")
-        assert (done.returncode, done.stderr) == (0, "")
+        result = toolbox_pod.script("gate", "--check", "--copy-to", "/copy")
+        assert (result.returncode, result.stderr) == (0, "")
 
     copy, original = toolbox_pod.root / "copy", toolbox_pod.root / "opt/caisson"
     assert sorted(path.name for path in copy.iterdir()) == ["bin", "etc", "lib", "libexec"]
@@ -133,8 +133,8 @@ def test_toolbox_is_not_copied_on_another_kernel(toolbox_pod: FakePod) -> None:
 def test_failed_copy_is_reported(toolbox_pod: FakePod) -> None:
     (toolbox_pod.root / "dev/termination-log").touch()
 
-    done = toolbox_pod.script("gate", "--check", "--copy-to", "/nowhere")
+    result = toolbox_pod.script("gate", "--check", "--copy-to", "/nowhere")
 
-    assert done.returncode == 1
-    assert "the toolbox can't be copied to /nowhere" in done.stderr
+    assert result.returncode == 1
+    assert "the toolbox can't be copied to /nowhere" in result.stderr
     assert (toolbox_pod.root / "dev/termination-log").read_text().startswith("caisson-gate: CopyFailed: cp: ")

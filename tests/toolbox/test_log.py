@@ -17,9 +17,9 @@ def pod_with_attempts(pod: FakePod) -> FakePod:
 
 
 def test_log_prints_the_latest_attempt_in_full(pod_with_attempts: FakePod) -> None:
-    done = pod_with_attempts.run("env", LOG)
+    result = pod_with_attempts.run("env", LOG)
 
-    assert (done.returncode, done.stdout) == (0, "said on stdout\n" + "boom 1\n" * 10000)
+    assert (result.returncode, result.stdout) == (0, "said on stdout\n" + "boom 1\n" * 10000)
 
 
 def test_log_prints_an_earlier_attempt(pod_with_attempts: FakePod) -> None:
@@ -37,25 +37,25 @@ def test_log_prints_rotated_output_first(pod: FakePod) -> None:
 
 @pytest.mark.parametrize("attempt", ["7", "", "../lock", "-1"])
 def test_unknown_attempt_is_an_error(pod_with_attempts: FakePod, attempt: str) -> None:
-    done = pod_with_attempts.run("env", LOG, attempt)
+    result = pod_with_attempts.run("env", LOG, attempt)
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"log: there is no attempt {attempt}; there are: 0 1\n"
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"log: there is no attempt {attempt}; there are: 0 1\n"
 
 
 def test_log_before_the_first_attempt_is_an_error(pod: FakePod) -> None:
-    done = pod.run("env", LOG)
+    result = pod.run("env", LOG)
 
-    assert (done.returncode, done.stderr) == (1, "log: there has been no attempt to start dockerd\n")
+    assert (result.returncode, result.stderr) == (1, "log: there has been no attempt to start dockerd\n")
 
 
 def test_log_explains_why_dockerd_was_not_started(pod: FakePod) -> None:
     pod.start(profile="GVisor", drop="net_raw")
 
-    done = pod.run("env", LOG)
+    result = pod.run("env", LOG)
 
-    assert done.returncode == 1
-    assert done.stderr.startswith(
+    assert result.returncode == 1
+    assert result.stderr.startswith(
         "log: attempt 0 has no log, because dockerd was not started. the container has no CAP"
     )
 

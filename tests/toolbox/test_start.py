@@ -216,11 +216,11 @@ def test_docker_28_of_an_image_requires_packet_socket_writes(pod: FakePod, versi
     forbid_packet_writes(pod)
     (pod.fake / "info").write_text(f'{{"serverVersion":"{version}"}}\n')
 
-    done = pod.script("sandbox", *start_arguments(from_="Image"))
+    result = pod.script("sandbox", *start_arguments(from_="Image"))
 
-    assert done.returncode == outcome
+    assert result.returncode == outcome
     if outcome:
-        failed = events(done.stdout)[-1]
+        failed = events(result.stdout)[-1]
         assert (failed["cause"], failed["detail"]) == ("PacketSocketWriteMissing", "Sent 0 probe(s)\n")
         assert not pod.processes(DOCKERD)
 
@@ -276,10 +276,10 @@ def test_dockerd_is_not_started_on_another_kernel(pod: FakePod) -> None:
     ],
 )
 def test_invalid_arguments_exit_with_2_and_no_report(pod: FakePod, arguments: list[str]) -> None:
-    done = pod.script("sandbox", *arguments)
+    result = pod.script("sandbox", *arguments)
 
-    assert done.returncode == 2
-    assert done.stdout == ""
+    assert result.returncode == 2
+    assert result.stdout == ""
 
 
 def test_flags_are_passed_to_dockerd_unchanged(pod: FakePod) -> None:
@@ -399,9 +399,9 @@ def test_forged_state_is_not_included_in_reports(pod: FakePod) -> None:
     (pod.state / "start-0/facts").write_text('- "},{"x":"\n')
     (pod.state / "start-0/failed").write_text('"}\n')
 
-    done = pod.script("sandbox", *start_arguments())
+    result = pod.script("sandbox", *start_arguments())
 
-    assert events(done.stdout)[-1]["event"] == "ready"
+    assert events(result.stdout)[-1]["event"] == "ready"
 
 
 def test_incomplete_line_in_a_state_file_is_ignored(pod: FakePod) -> None:
@@ -541,9 +541,9 @@ class TestGVisorProfile:
 
 def test_exec_session_is_not_held_open_by_dockerd(pod: FakePod) -> None:
     """An exec session ends when the last process that holds its stdout has ended."""
-    done = subprocess.run(
+    result = subprocess.run(
         pod.argv("sh", f"{LIBEXEC}/sandbox", *start_arguments()), stdout=subprocess.PIPE, timeout=20, check=False
     )
 
-    assert done.returncode == 0
-    assert INFO["driver"] in str(events(done.stdout.decode())[-1]["info"])
+    assert result.returncode == 0
+    assert INFO["driver"] in str(events(result.stdout.decode())[-1]["info"])

@@ -12,8 +12,8 @@ DOCKERD = r"/bin/dockerd"
 def stop(pod: FakePod, seconds: int) -> float:
     """Run the hook and return its duration in seconds."""
     begin = time.monotonic()
-    done = pod.run("env", f"{LIBEXEC}/stop", str(seconds))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    result = pod.run("env", f"{LIBEXEC}/stop", str(seconds))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     return time.monotonic() - begin
 
 

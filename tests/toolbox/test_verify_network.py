@@ -51,10 +51,10 @@ def verify(tmp_path: Path, *state: str) -> tuple[int, list[str]]:
     (bin_ / "state").write_text(" ".join(state))
     environment = {"PATH": f"{bin_}:/usr/bin:/bin"}
     command = ["sh", str(SCRIPT), "team-a"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     last = (bin_ / "commands").read_text().splitlines()[-1]
     assert last.startswith("delete sandboxes.caisson.dev/verify-network-")
-    return done.returncode, done.stdout.splitlines()
+    return result.returncode, result.stdout.splitlines()
 
 
 def test_enforced_policies_are_reported_with_exit_code_0(tmp_path: Path) -> None:

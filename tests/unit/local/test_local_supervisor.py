@@ -43,10 +43,10 @@ def test_restart_delay_doubles_up_to_a_limit(failures: int, delay: float) -> Non
 
 
 def test_parts_start_in_order_restart_and_log(tmp_path: Path) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", PROGRAM, tmp_path], cwd=CHECKOUT, capture_output=True, text=True, timeout=30, check=True
     )
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    events = [json.loads(line) for line in result.stdout.splitlines()]
     reported = [(event["event"], event.get("part")) for event in events]
     assert reported[:2] == [("started", "steady"), ("started", "crashing")]
     assert reported.index(("API server ready", None)) < reported.index(("started", "later"))
