@@ -286,7 +286,7 @@ class TestRunningSandbox:
     def test_pod_can_not_be_resized(self, sandbox: Kubectl) -> None:
         resources = {"resources": {"limits": {"cpu": "900m"}, "requests": {"cpu": "900m"}}}
         patch = json.dumps({"spec": {"containers": [{"name": "sandbox", **resources}]}})
-        with pytest.raises(KubectlError, match="caisson: a sandbox is not resized"):
+        with pytest.raises(KubectlError, match="caisson: a sandbox can't be resized"):
             sandbox("patch", "pod", "demo", "--subresource=resize", "--patch", patch)
 
     @pytest.mark.parametrize(
@@ -475,7 +475,7 @@ def test_operator_may_create_no_other_children(
 
 def test_operator_may_not_delete_pvcs_and_foreign_services(kubectl: Kubectl) -> None:
     kubectl("create", "service", "clusterip", "s", "--tcp=1")
-    with pytest.raises(KubectlError, match="deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="delete only objects of Sandboxes"):
         kubectl("delete", OPERATOR, "service", "s")
     with pytest.raises(KubectlError, match="cannot delete resource"):
         kubectl("delete", OPERATOR, "pvc", "any")
@@ -484,9 +484,9 @@ def test_operator_may_not_delete_pvcs_and_foreign_services(kubectl: Kubectl) -> 
 def test_operator_may_not_change_foreign_policies(kubectl: Kubectl) -> None:
     metadata = {"name": "demo"}
     kubectl.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": POLICY})
-    with pytest.raises(KubectlError, match="changes and deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="may change and delete only objects of Sandboxes"):
         kubectl("delete", OPERATOR, "networkpolicy", "demo")
-    with pytest.raises(KubectlError, match="changes and deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="may change and delete only objects of Sandboxes"):
         kubectl("patch", OPERATOR, "networkpolicy", "demo", "--type=merge", "-p", '{"spec": {"egress": [{}]}}')
 
 
@@ -557,7 +557,7 @@ def test_policies_have_no_type_errors(kubectl: Kubectl) -> None:
 
 def test_operator_may_not_delete_foreign_pods(kubectl: Kubectl) -> None:
     kubectl.apply(pod())
-    with pytest.raises(KubectlError, match="caisson: the operator changes and deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="caisson: the operator may change and delete only objects of Sandboxes"):
         kubectl("delete", "pod", "p", OPERATOR, "--wait=false")
 
 
@@ -585,7 +585,7 @@ def test_labels_and_annotations_of_the_operator_are_protected(kubectl: Kubectl, 
 def test_operator_may_not_change_the_pod_of_a_sandbox(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     eventually(lambda: kubectl.exists("pod", "demo"), lambda: "there is no pod")
-    with pytest.raises(KubectlError, match="gives a pool's pod to a Sandbox"):
+    with pytest.raises(KubectlError, match="only to assign a pool's pod to a Sandbox"):
         kubectl("patch", OPERATOR, "pod", "demo", "--type=merge", "-p", '{"metadata": {"labels": {"a": "b"}}}')
 
 
