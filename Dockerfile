@@ -1,15 +1,15 @@
-# The images of Caisson, one target each:
+# The images of Caisson. Each target builds one image:
 #
-#   operator                            the operator: Python, its locked packages, and nothing that builds or installs more
-#   toolbox-26, toolbox-28, toolbox-29  everything a sandbox needs to run that Docker in any image, as one relocatable tree
+#   operator                            the operator: Python and its locked packages, without build tools and package managers
+#   toolbox-26, toolbox-28, toolbox-29  everything that a sandbox needs to run this Docker version in any image, as one directory tree
 #
-# Every stage starts from Debian slim, so the local cluster can build this very file from a debootstrapped base.
-# Nothing here names an architecture: linux/amd64 is what is built and tested, linux/arm64 should build and was not run.
+# Every stage starts from Debian slim, so that the local cluster can build this file with a base image from debootstrap.
+# The file is independent of the architecture. linux/amd64 is built and tested; linux/arm64 is untested.
 
 FROM debian:trixie-slim AS debian
 
 
-# ---- operator: packages are installed where pip is, shipped where it is not ----
+# ---- operator: a build stage with pip installs the packages; the image does not contain pip ----
 
 FROM debian AS operator-build
 
@@ -18,13 +18,13 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 
 COPY requirements/operator.txt /build/operator.txt
-# Behind a proxy with an authority of its own: mount its bundle and name it by --build-arg PIP_CERT=FILE.
+# Behind a proxy with its own CA, mount the CA bundle and pass --build-arg PIP_CERT=FILE.
 ARG PIP_CERT
 RUN pip install --no-cache-dir --no-compile --no-deps --require-hashes --only-binary=:all: \
       --target /opt/operator -r /build/operator.txt
 
 COPY operator/caisson/ /opt/operator/caisson/
-# Compiled here, because the file system is read-only where it runs; not by time stamp, which a copy may change.
+# Compile here, because the file system is read-only at run time. Hash-based, because a copy may change time stamps.
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/operator \
  && chmod -R a+rX,go-w /opt/operator
 
@@ -42,27 +42,27 @@ LABEL org.opencontainers.image.title="Caisson operator" \
 COPY --from=operator-build /opt/operator/ /opt/operator/
 
 ENV PYTHONPATH=/opt/operator PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# A number, so that runAsNonRoot can be checked; it owns nothing in the image.
+# A numeric user, so that the kubelet can check runAsNonRoot. The user owns no files in the image.
 USER 65532:65532
 ENTRYPOINT ["python3", "-m", "caisson"]
 CMD ["--config", "/etc/caisson/config.yaml"]
 
 
-# ---- toolboxes: gathered and relinked where apt is, shipped where nothing else is ----
+# ---- toolboxes: a build stage with apt gathers and relinks the files; the image contains nothing else ----
 #
-# None of them is Docker's own build, which no registry of packages that this file draws on has:
+# They do not contain Docker's own builds, which are not available from the package sources of this file:
 #
-#   26  Debian's build, from the release that the base image is of
-#   28  Debian's build, from the release after that (Debian has no 27): it moves on until it is released
-#   29  Debian has none yet, so dockerd, docker-proxy, containerd and its shim are built here from pinned Go modules. What exists
-#       as a module is what Docker tags on the way to its next 29.x: a pre-release, and `docker version` says so. The rest (the
-#       docker CLI, compose, buildx, runc, iptables) is what Debian has for 28.
+#   26  Debian's build, from the release of the base image
+#   28  Debian's build, from the next release (Debian has no 27), which changes until it is released
+#   29  Debian has no build yet, so dockerd, docker-proxy, containerd and its shim are built here from pinned Go modules. The modules
+#       are pre-releases of the next 29.x, and `docker version` reports a pre-release. The other programs (docker CLI, compose,
+#       buildx, runc, iptables) are those of version 28.
 #
-# A major version that Debian has moved on from fails the build: it does not become another.
+# If Debian replaces a major version, the build fails. It never builds another version.
 
 FROM debian AS toolbox-26-tree
 
-# git, apparmor and the like are only recommended by docker.io: a sandbox needs none of them.
+# Without the packages that docker.io only recommends, such as git and apparmor, because a sandbox does not need them.
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       busybox-static ca-certificates docker-buildx docker-compose iptables patchelf tini 'docker-cli=26.*' 'docker.io=26.*' \
@@ -72,10 +72,10 @@ COPY toolbox/build/gather toolbox/build/attest /build/
 RUN sh /build/gather /toolbox /opt/caisson && sh /build/attest 26 /toolbox
 
 
-# Debian's next release, by the sources that are there: their format and their mirror are the base image's business.
+# Debian's next release. The existing sources are edited, so that the base image determines their format and mirror.
 FROM debian AS forky
 
-# The indexes of a release that still moves are good for a week: false takes them from a mirror that is further behind.
+# The package indexes of an unreleased version expire after a week. `false` accepts older indexes from a mirror.
 ARG APT_CHECK_VALID_UNTIL=true
 RUN find /etc/apt/sources.list* -type f -exec sed -i s/trixie/forky/g {} + \
  && echo "Acquire::Check-Valid-Until \"$APT_CHECK_VALID_UNTIL\";" >/etc/apt/apt.conf.d/check-valid-until
@@ -83,7 +83,7 @@ RUN find /etc/apt/sources.list* -type f -exec sed -i s/trixie/forky/g {} + \
 
 FROM forky AS forky-docker
 
-# base-files, so that the system says which release this is.
+# base-files contains the name of the release, which attest records.
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       base-files busybox-static ca-certificates docker-buildx docker-compose iptables patchelf 'docker-cli=28.*' 'docker.io=28.*' \
@@ -99,15 +99,15 @@ RUN sh /build/gather /toolbox /opt/caisson && sh /build/attest 28 /toolbox
 
 FROM forky AS docker-29
 
-# The line of Go that this Docker is developed with.
+# The Go version that this Docker version is developed with.
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates golang-1.26-go \
  && rm -rf /var/lib/apt/lists/*
 
 COPY toolbox/build/compile /build/
 COPY toolbox/docker-29/ /build/docker-29/
-# Where modules come from, if not from where Go looks by itself; and behind a proxy with an authority of its own: mount its bundle and
-# name it by --build-arg SSL_CERT_FILE=FILE.
+# GOPROXY selects another module proxy. Behind a proxy with its own CA, mount the CA bundle and pass
+# --build-arg SSL_CERT_FILE=FILE.
 ARG GOPROXY
 ARG SSL_CERT_FILE
 RUN PATH=/usr/lib/go-1.26/bin:$PATH sh /build/compile /build/docker-29 /docker
@@ -115,22 +115,22 @@ RUN PATH=/usr/lib/go-1.26/bin:$PATH sh /build/compile /build/docker-29 /docker
 
 FROM forky-docker AS toolbox-29-tree
 
-# Before those of Debian in PATH.
+# These programs precede Debian's in PATH.
 COPY --from=docker-29 /docker/bin/ /usr/local/bin/
 COPY --from=docker-29 /docker/origin /build/origin
 RUN sh /build/gather /toolbox /opt/caisson && sh /build/attest 29 /toolbox /build/origin
 
 
-# The scripts come last and from a stage of their own: a change of them compiles and gathers nothing again.
+# The scripts are copied last, from a separate stage, so that a change of a script does not rebuild the toolboxes.
 FROM debian AS toolbox-scripts
 
 COPY toolbox/libexec/ /libexec/
 RUN chmod -R a+rX,go-w /libexec
 
 
-# What all toolboxes have in common. The tree is at the image's root and linked to run at /opt/caisson, where it is mounted as an
-# image volume. Run as a container of its own (an init container), only what is static works: busybox, and with it the scripts in
-# /libexec. Which dockerd it is exactly, and where it came from, is in /etc/origin.
+# The common part of all toolboxes. The tree is at the root of the image and is linked to run at /opt/caisson, where it is mounted as
+# an image volume. If the image runs as a container (an init container), only static programs work: busybox and the scripts in
+# /libexec. /etc/origin contains the version and the origin of dockerd.
 FROM scratch AS toolbox-common
 
 LABEL org.opencontainers.image.title="Caisson toolbox" \

@@ -1,1 +1,1 @@
-"""Figures of Caisson, each next to a floor that was taken in the same run: see docs/benchmarks.md."""
+"""Benchmarks of Caisson. Each figure is compared with a baseline ("floor") of the same run. See docs/benchmarks.md."""

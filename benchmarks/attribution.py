@@ -1,4 +1,4 @@
-"""Where the time and the CPU of a run at scale go: the operator's own histograms, and the cluster's processes."""
+"""Attribute the time and CPU of the scale benchmark, by the operator's histograms and the cluster's processes."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.client import Api
 from benchmarks.cluster import PATHS, Usage, process_usage
-from local.namespaces import inhabitants, require_init
+from local.namespaces import processes, require_init
 from local.operator import NAMESPACE, RELEASE
 
 Series = dict[str, float]
@@ -15,7 +15,7 @@ Series = dict[str, float]
 _SELECTOR = f"app.kubernetes.io/name=caisson,app.kubernetes.io/instance={RELEASE}"
 _WAITS = {
     "wait for a worker": 'workqueue_queue_duration_seconds{name="sandbox"}',
-    "one reconcile, its requests included": 'controller_runtime_reconcile_time_seconds{controller="sandbox"}',
+    "one reconcile, including its requests": 'controller_runtime_reconcile_time_seconds{controller="sandbox"}',
     "a POST to the API server": 'rest_client_request_duration_seconds{verb="POST"}',
     "a PATCH to the API server": 'rest_client_request_duration_seconds{verb="PATCH"}',
 }
@@ -23,7 +23,7 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 async def scrape(api: Api) -> Series:
-    """Read the operator's metrics; nothing where there is not just one that runs."""
+    """Return the operator's metrics. Empty unless exactly one operator is running."""
     pods = await api.get(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=_SELECTOR)
     running = [pod["metadata"]["name"] for pod in pods["items"] if pod["status"].get("phase") == "Running"]
     if len(running) != 1:
@@ -34,27 +34,27 @@ async def scrape(api: Api) -> Series:
 
 
 def waits(before: Series, after: Series) -> dict[str, tuple[float, float]]:
-    """Return the mean of each wait of the operator's between two scrapes, and what 99 of 100 did not exceed.
+    """Return the mean and the 99th percentile of each wait of the operator between two scrapes, in seconds.
 
-    The second is the bound of a histogram's bucket, so it is rounded up.
+    The percentile is the upper bound of a histogram bucket, so it is rounded up.
     """
-    return {what: _between(before, after, histogram) for what, histogram in _WAITS.items()}
+    return {wait: _between(before, after, histogram) for wait, histogram in _WAITS.items()}
 
 
 def _between(before: Series, after: Series, histogram: str) -> tuple[float, float]:
     name, _, selector = histogram.partition("{")
-    wanted = set(_LABEL.findall(selector))
+    required_labels = set(_LABEL.findall(selector))
     buckets: Counter[float] = Counter()
     total = 0.0
     for series, value in after.items():
         labels = dict(_LABEL.findall(series))
-        if not wanted <= labels.items():
+        if not required_labels <= labels.items():
             continue
-        grown = value - before.get(series, 0.0)
+        increase = value - before.get(series, 0.0)
         if series.startswith(f"{name}_bucket{{"):
-            buckets[math.inf if labels["le"] == "+Inf" else float(labels["le"])] += int(grown)
+            buckets[math.inf if labels["le"] == "+Inf" else float(labels["le"])] += int(increase)
         elif series.startswith(f"{name}_sum{{"):
-            total += grown
+            total += increase
     count = max(buckets.values(), default=0)
     if not count:
         return 0.0, 0.0
@@ -62,16 +62,16 @@ def _between(before: Series, after: Series, histogram: str) -> tuple[float, floa
 
 
 def cpu_by_process() -> dict[str, float]:
-    """Return the CPU seconds that each program of the cluster has taken; those that have ended do not count."""
-    taken: defaultdict[str, float] = defaultdict(float)
-    for pid, command in inhabitants(require_init(PATHS)).items():
+    """Return the CPU seconds that each program of the cluster has used, excluding processes that have ended."""
+    cpu_seconds: defaultdict[str, float] = defaultdict(float)
+    for pid, command in processes(require_init(PATHS)).items():
         if command and (usage := _usage(pid)) is not None:
-            taken[Path(command[0]).name] += usage.cpu_seconds
-    return dict(taken)
+            cpu_seconds[Path(command[0]).name] += usage.cpu_seconds
+    return dict(cpu_seconds)
 
 
 def _usage(pid: int) -> Usage | None:
     try:
         return process_usage(pid)
-    except OSError:  # it has ended in the meantime
+    except OSError:  # the process has ended
         return None

@@ -1,4 +1,4 @@
-"""What the operator asked of the API server, by the API server's own audit log."""
+"""Count the operator's requests to the API server, by the audit log of the API server."""
 
 import json
 from collections import Counter
@@ -9,13 +9,13 @@ from benchmarks.cluster import PATHS, Json
 
 _ACCOUNT = "system:serviceaccount:caisson-system:caisson"
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-_BESIDE = ("list ", "watch ", "leases", "dry run")
-"""What is not about one Sandbox."""
+_SHARED_REQUESTS = ("list ", "watch ", "leases", "dry run")
+"""Words in the requests that do not concern a single Sandbox."""
 
 
 def requests(begin: datetime, end: datetime, logs: Path = PATHS.logs) -> Counter[str]:
-    """Count what was asked between two moments, by verb and resource."""
-    found: dict[str, str] = {}
+    """Count the requests between `begin` and `end`, by verb and resource."""
+    kinds: dict[str, str] = {}
     for file in logs.glob("audit*.log"):
         with file.open() as lines:
             for line in lines:
@@ -23,18 +23,18 @@ def requests(begin: datetime, end: datetime, logs: Path = PATHS.logs) -> Counter
                 if event["user"]["username"] != _ACCOUNT or "objectRef" not in event:
                     continue
                 if begin <= datetime.fromisoformat(event["requestReceivedTimestamp"]) < end:
-                    found[event["auditID"]] = _kind(event)
-    return Counter(found.values())
+                    kinds[event["auditID"]] = _kind(event)
+    return Counter(kinds.values())
 
 
-def per_sandbox(found: Counter[str]) -> Counter[str]:
-    """Leave out what is not about one Sandbox: lists and watches, leases, asking the admission policies."""
-    return Counter({kind: count for kind, count in found.items() if not any(word in kind for word in _BESIDE)})
+def per_sandbox(counts: Counter[str]) -> Counter[str]:
+    """Return the requests that concern a single Sandbox: no lists, watches, leases or dry runs."""
+    return Counter({kind: n for kind, n in counts.items() if not any(word in kind for word in _SHARED_REQUESTS)})
 
 
-def writes(found: Counter[str]) -> Counter[str]:
-    """Leave only what wrote, but for the lease of the leader, which is written to say that it lives."""
-    return Counter({kind: n for kind, n in per_sandbox(found).items() if kind.split()[0] in _WRITES})
+def writes(counts: Counter[str]) -> Counter[str]:
+    """Return the writes, except for the periodic renewal of the leader's lease."""
+    return Counter({kind: n for kind, n in per_sandbox(counts).items() if kind.split()[0] in _WRITES})
 
 
 def now() -> datetime:

@@ -1,4 +1,4 @@
-"""Many cold starts at once, until the last is Ready, next to as many by hand at once."""
+"""Measure concurrent cold starts, compared with as many concurrent manual starts."""
 
 import time
 from collections.abc import Callable
@@ -13,42 +13,42 @@ from benchmarks.figures import compared, save
 
 def run(output: Path, rounds: int, size: int) -> None:
     """Measure, print, and write burst.json and burst.png."""
-    whole: dict[str, list[float]] = {"floor": [], "caisson": []}
+    last: dict[str, list[float]] = {"floor": [], "caisson": []}
     each: dict[str, list[float]] = {"floor": [], "caisson": []}
     with by_hand() as hand, namespaces(NAMESPACE):
         for number in range(rounds):
-            for kind, measure, settled in (("floor", hand.floor_that_stays, settle), ("caisson", _apply, _end)):
-                names = [f"burst-{kind}-{number}-{place}" for place in range(size)]
-                took = _at_once(measure, names)
-                settled(*names)
-                whole[kind].append(max(took))
-                each[kind] += took
-    print(f"\nburst: {size} cold starts at once, {rounds} rounds; until all are Ready")
-    print(compared(whole, "floor"))
-    print("each of them")
+            for kind, measure, clean_up in (("floor", hand.floor_without_delete, settle), ("caisson", _apply, _delete)):
+                names = [f"burst-{kind}-{number}-{index}" for index in range(size)]
+                seconds = _concurrently(measure, names)
+                clean_up(*names)
+                last[kind].append(max(seconds))
+                each[kind] += seconds
+    print(f"\nburst: {size} concurrent cold starts, {rounds} rounds; time until all are Ready")
+    print(compared(last, "floor"))
+    print("time of each start")
     print(compared(each, "floor"))
-    save(output, "burst", {"size": size, "untilAllAreReady": whole, "each": each})
-    plots.strips(output / "burst.png", f"{size} cold starts at once, each", each)
+    save(output, "burst", {"size": size, "untilAllAreReady": last, "each": each})
+    plots.strips(output / "burst.png", f"{size} concurrent cold starts, each", each)
 
 
-def _end(*names: str) -> None:
+def _delete(*names: str) -> None:
     kubectl("delete", "sbx", *names, "--wait=false")
     wait_until_gone(*names)
 
 
 def _apply(name: str) -> float:
-    began = time.monotonic()
+    start = time.monotonic()
     apply_until_ready(name)
-    return time.monotonic() - began
+    return time.monotonic() - start
 
 
-def _at_once(measure: Callable[[str], float], names: list[str]) -> list[float]:
-    """Return for each how many seconds after the same moment it was ready; `measure` tells how long it took itself."""
-    began = time.monotonic()
+def _concurrently(measure: Callable[[str], float], names: list[str]) -> list[float]:
+    """Return the seconds from a common start until each was ready. `measure` returns the duration of one start."""
+    start = time.monotonic()
 
-    def one(name: str) -> float:
-        late = time.monotonic() - began
-        return late + measure(name)
+    def measure_from_start(name: str) -> float:
+        delay = time.monotonic() - start
+        return delay + measure(name)
 
     with ThreadPoolExecutor(len(names)) as pool:
-        return list(pool.map(one, names))
+        return list(pool.map(measure_from_start, names))

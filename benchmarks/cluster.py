@@ -1,4 +1,4 @@
-"""The local cluster and the operator on it, as the benchmarks use them."""
+"""Helpers for the benchmarks: the local cluster, its operator, and the resource usage of processes and pods."""
 
 import json
 import os
@@ -22,28 +22,28 @@ PATHS = Paths.of(CHECKOUT, os.environ)
 IMAGE = "debian:trixie-slim"
 SANDBOXES = "/apis/caisson.dev/v1alpha1"
 NAMESPACE = "bench"
-"""Where the sandboxes are that are measured."""
+"""The namespace of the measured sandboxes."""
 
 _PATIENCE_SECONDS = 60
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def kubectl(*arguments: str, stdin: str | None = None, namespace: str = NAMESPACE, check: bool = True) -> str:
-    """Run kubectl and return what it printed; end the benchmark with its words when it fails."""
+    """Run kubectl and return its stdout. Ends the benchmark with its output if it fails."""
     command = ["kubectl", "--namespace", namespace, *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    if check and done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: {done.stderr}{done.stdout}")
-    return done.stdout
+    result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    if check and result.returncode != 0:
+        sys.exit(f"{' '.join(command)}: {result.stderr}{result.stdout}")
+    return result.stdout
 
 
 def local(*arguments: str) -> str:
-    """Run a command of the local cluster and return what it printed; end the benchmark when it fails."""
+    """Run a command of the local cluster and return its stdout. Ends the benchmark with its output if it fails."""
     command = [sys.executable, "-m", "local", *arguments]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: {done.stderr}{done.stdout}")
-    return done.stdout
+    result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        sys.exit(f"{' '.join(command)}: {result.stderr}{result.stdout}")
+    return result.stdout
 
 
 def sandbox(name: str, **spec: Any) -> Json:
@@ -56,26 +56,26 @@ def sandbox(name: str, **spec: Any) -> Json:
     }
 
 
-def is_ready(thing: Json) -> bool:
-    """Tell whether an object's condition Ready is True."""
-    conditions = thing.get("status", {}).get("conditions", ())
+def is_ready(obj: Json) -> bool:
+    """Return whether an object's condition Ready is True."""
+    conditions = obj.get("status", {}).get("conditions", ())
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def apply_until_ready(name: str, namespace: str = NAMESPACE, **spec: Any) -> None:
-    """Apply a Sandbox and wait until it is Ready, as somebody at a shell does."""
+    """Apply a Sandbox and wait with kubectl until it is Ready, as a user would."""
     kubectl("apply", "-f", "-", stdin=json.dumps(sandbox(name, **spec)), namespace=namespace)
     kubectl("wait", "--for=condition=Ready", f"sbx/{name}", "--timeout=180s", namespace=namespace)
 
 
 def wait_until_gone(*pods: str, namespace: str = NAMESPACE) -> None:
-    """Wait until pods are gone, so that their end costs the next round nothing."""
+    """Wait until the pods are gone, so that their termination does not slow down the next round."""
     kubectl("wait", "--for=delete", *(f"pod/{pod}" for pod in pods), "--timeout=180s", namespace=namespace)
 
 
 @contextmanager
 def namespaces(*names: str, guarded: bool = True) -> Iterator[None]:
-    """Have namespaces meanwhile: for sandboxes, or for pods of any kind."""
+    """Create namespaces, and delete them at the end. `guarded` namespaces are for sandboxes only."""
     for name in names:
         kubectl("delete", "namespace", name, "--ignore-not-found")
         kubectl("create", "namespace", name)
@@ -90,48 +90,48 @@ def namespaces(*names: str, guarded: bool = True) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process, or a pod, uses: memory in bytes, and the CPU time that it has taken in seconds."""
+    """The usage of a process or a pod: memory in bytes, and total CPU time in seconds."""
 
     memory: int
     cpu_seconds: float
 
 
 def operator_pid() -> int:
-    """Return the process ID of the operator, on this machine, once the one before an upgrade has ended."""
+    """Return the process ID of the operator on this machine. Waits until only one operator is running."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while len(pids := find(PATHS)) != 1:
         if time.monotonic() > deadline:
-            sys.exit(f"one operator is needed, and there are {len(pids)}: python3 -m local operator install")
+            sys.exit(f"expected one operator, but {len(pids)} are running: python3 -m local operator install")
         time.sleep(0.2)
     return pids[0]
 
 
 def process_usage(pid: int) -> Usage:
-    """Return what a process uses (proc(5)); the memory is the resident set."""
+    """Return the usage of a process (proc(5)). The memory is the resident set size."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return Usage(int(fields[21]) * os.sysconf("SC_PAGE_SIZE"), (int(fields[11]) + int(fields[12])) / _TICKS)
 
 
 def peak_memory(pid: int) -> int:
-    """Return the most that a process ever had resident, in bytes."""
+    """Return the peak resident set size of a process, in bytes."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return int(lines["VmHWM"].split()[0]) * 1024
 
 
 def pod_usage(uid: str) -> Usage:
-    """Return what a pod uses, its kernel included, by its cgroup; the memory is the kubelet's working set."""
-    found: dict[str, Path] = {}
+    """Return the usage of a pod by its cgroup, including gVisor's kernel. The memory is the kubelet's working set."""
+    files: dict[str, Path] = {}
     for hierarchy in hierarchies():
         for directory in (hierarchy.mount / PATHS.cgroup).glob(f"**/pod{uid}"):
-            found |= {file.name: file for file in directory.iterdir() if file.is_file()}
-    return Usage(_working_set(found), _cpu_seconds(found))
+            files |= {file.name: file for file in directory.iterdir() if file.is_file()}
+    return Usage(_working_set(files), _cpu_seconds(files))
 
 
 def _working_set(files: dict[str, Path]) -> int:
-    used = files.get("memory.usage_in_bytes") or files["memory.current"]
+    usage = files.get("memory.usage_in_bytes") or files["memory.current"]
     counts = dict(line.split() for line in files["memory.stat"].read_text().splitlines())
     inactive = int(counts.get("total_inactive_file") or counts["inactive_file"])
-    return int(used.read_text()) - inactive
+    return int(usage.read_text()) - inactive
 
 
 def _cpu_seconds(files: dict[str, Path]) -> float:

@@ -1,6 +1,6 @@
-"""From `kubectl apply` to Ready, next to the same by hand, and where the time of it goes.
+"""Measure cold starts from `kubectl apply` to Ready, compared with manual starts, and the duration of each phase.
 
-Rounds of the kinds take turns, so that what else the machine does falls on all of them.
+The kinds of starts alternate, so that other load on the machine affects all of them equally.
 """
 
 import json
@@ -22,8 +22,8 @@ _PHASES = {
     "exec until the script answers": ("runningAt", "scriptAnsweredAt"),
     "prepare the sandbox": ("scriptAnsweredAt", "dockerdStartedAt"),
     "dockerd until docker info answers": ("dockerdStartedAt", "dockerAnsweredAt"),
-    "tell of it": ("dockerAnsweredAt", "readyAt"),
-    "until kubectl knows": ("readyAt", "known"),
+    "report Ready": ("dockerAnsweredAt", "readyAt"),
+    "until kubectl returns": ("readyAt", "kubectlReturned"),
 }
 
 
@@ -32,16 +32,16 @@ def run(output: Path, rounds: int) -> None:
     waterfalls: list[dict[str, float]] = []
 
     def caisson(name: str) -> float:
-        began, clock = time.time(), time.monotonic()
+        created, start = time.time(), time.monotonic()
         apply_until_ready(name)
-        took = time.monotonic() - clock
+        duration = time.monotonic() - start
         status = json.loads(kubectl("get", "sbx", name, "-o", "json"))["status"]
-        waterfalls.append(phases_of(began, began + took, status))
+        waterfalls.append(phases_of(created, created + duration, status))
         kubectl("delete", "sbx", name, "--wait=false")
-        return took
+        return duration
 
     with by_hand() as hand, namespaces(NAMESPACE):
-        seconds = _take_turns(
+        seconds = _alternate(
             {
                 "floor": (hand.floor, settle),
                 "as beta9": (hand.as_beta9, settle),
@@ -52,34 +52,34 @@ def run(output: Path, rounds: int) -> None:
     phases = {phase: [w[phase] for w in waterfalls[1:]] for phase in _PHASES}
     print(f"\ncold: kubectl apply to Ready, {rounds} rounds each")
     print(compared(seconds, "floor"))
-    print("\nwaterfall of a cold start, from status.startup")
+    print("\nphases of a cold start, from status.startup")
     print(_phase_table(phases))
     save(output, "cold", {"seconds": seconds, "phases": phases})
     plots.strips(output / "cold.png", "kubectl apply to Ready, cold", seconds, floors=2)
     plots.waterfall(output / "waterfall.png", "A cold start, medians", _medians(phases))
 
 
-def _take_turns(
+def _alternate(
     kinds: dict[str, tuple[Callable[[str], float], Callable[[str], None]]], rounds: int
 ) -> dict[str, list[float]]:
-    """Measure each kind once a round, and let it settle."""
+    """Measure each kind once per round, and clean up after each measurement."""
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(rounds + 1):
-        for kind, (measure, settled) in kinds.items():
+        for kind, (measure, clean_up) in kinds.items():
             name = f"bench-{kind.replace(' ', '-')}-{number}"
-            took = measure(name)
-            settled(name)
-            if number:  # the first of each warms the caches of the node
-                seconds[kind].append(took)
+            duration = measure(name)
+            clean_up(name)
+            if number:  # the first round warms the caches of the node
+                seconds[kind].append(duration)
     return seconds
 
 
-def phases_of(began: float, known: float, status: Json) -> dict[str, float]:
-    """Return how long each phase took; the clock of the machine, its node and the operator is one and the same."""
-    moments = {name: datetime.fromisoformat(at).timestamp() for name, at in status["startup"].items()}
-    moments |= {"created": began, "known": known}
-    moments["dockerdStartedAt"] = moments["dockerAnsweredAt"] - status["docker"]["readyAfterMilliseconds"] / 1000
-    return {phase: moments[end] - moments[begin] for phase, (begin, end) in _PHASES.items()}
+def phases_of(created: float, kubectl_returned: float, status: Json) -> dict[str, float]:
+    """Return the duration of each phase in seconds. The machine, its node and the operator share one clock."""
+    times = {name: datetime.fromisoformat(at).timestamp() for name, at in status["startup"].items()}
+    times |= {"created": created, "kubectlReturned": kubectl_returned}
+    times["dockerdStartedAt"] = times["dockerAnsweredAt"] - status["docker"]["readyAfterMilliseconds"] / 1000
+    return {phase: times[end] - times[begin] for phase, (begin, end) in _PHASES.items()}
 
 
 def _medians(phases: dict[str, list[float]]) -> dict[str, float]:
@@ -88,9 +88,9 @@ def _medians(phases: dict[str, list[float]]) -> dict[str, float]:
 
 def _phase_table(phases: dict[str, list[float]]) -> str:
     medians = _medians(phases)
-    whole = sum(medians.values())
+    total = sum(medians.values())
     rows = [
-        [phase, f"{median * 1000:.0f}", f"{max(phases[phase]) * 1000:.0f}", f"{median / whole:.0%}"]
+        [phase, f"{median * 1000:.0f}", f"{max(phases[phase]) * 1000:.0f}", f"{median / total:.0%}"]
         for phase, median in medians.items()
     ]
     return table(["phase", "median [ms]", "max [ms]", "share"], rows)

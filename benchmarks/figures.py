@@ -1,4 +1,4 @@
-"""Figures: their quantiles, tables for a terminal, and JSON with what machine they are of."""
+"""Quantiles, tables for a terminal, and JSON files that include a description of the machine."""
 
 import json
 import math
@@ -14,17 +14,17 @@ from typing import Any
 
 Json = dict[str, Any]
 OUTPUT = Path("build", "bench")
-"""Where results go unless told otherwise, below the directory that the benchmark is run in."""
+"""The default directory for results, relative to the working directory."""
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least this share of the values does not exceed (nearest rank)."""
+    """Return the quantile of the values by nearest rank. `share` is between 0 and 1."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What is told of many values."""
+    """A summary of many values."""
 
     median: float
     p99: float
@@ -33,18 +33,18 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Sum up values, of which there is at least one."""
+        """Summarize at least one value."""
         return cls(statistics.median(values), quantile(values, 0.99), min(values), max(values))
 
 
 def compared(values: Mapping[str, Sequence[float]], floor: str, unit: str = "s", scale: float = 1.0) -> str:
-    """Return a table of values by their kind, with the ratio of each median to that of the kind `floor`."""
-    least = statistics.median(values[floor])
+    """Return a table of values by kind, with the ratio of each median to the median of the kind `floor`."""
+    baseline = statistics.median(values[floor])
     rows = []
-    for kind, found in values.items():
-        spread = Spread.of(found)
+    for kind, measurements in values.items():
+        spread = Spread.of(measurements)
         cells = [f"{value * scale:.{2 if scale == 1 else 0}f}" for value in _numbers(spread)]
-        rows.append([kind, str(len(found)), *cells, f"{spread.median / least:.2f}"])
+        rows.append([kind, str(len(measurements)), *cells, f"{spread.median / baseline:.2f}"])
     return table(["", "n", *(f"{name} [{unit}]" for name in ("median", "p99", "min", "max")), f"x {floor}"], rows)
 
 
@@ -53,7 +53,7 @@ def _numbers(spread: Spread) -> tuple[float, ...]:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table: the first column to the left, the others to the right."""
+    """Return a table. The first column is aligned left, the others right."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(
@@ -66,7 +66,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def machine() -> Json:
-    """Describe the machine that the figures are of."""
+    """Return a description of the machine that ran the benchmark."""
     cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
     memory = next(line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal"))
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)

@@ -1,12 +1,13 @@
 #!/bin/sh
-# The floor that Caisson is measured against: what a person would write by hand, and nothing else.
+# The baseline ("floor") that Caisson is compared with: a minimal manual start of Docker in a gVisor pod.
 #
-# A pod of the same shape, the same dockerd with the same preparation, started by one `kubectl exec` of a plain script
-# that polls for the socket every 20 ms and then asks `docker info`. Prints the milliseconds from apply to the answer.
+# It creates the same kind of pod and starts the same dockerd with the same preparation, with one `kubectl exec` of a
+# script that polls for the socket and then for `docker info` every 20 ms. It prints the milliseconds from apply until
+# `docker info` succeeds.
 #
 #   usage: floor.sh NAME [TOOLBOX_IMAGE]
 #
-# The pod is deleted at the end. This script is a yardstick: it stays as it is when Caisson gets faster.
+# The script deletes the pod at the end. Do not change the script when Caisson gets faster.
 set -eu
 
 name=$1
@@ -42,7 +43,7 @@ spec:
 POD
 }
 
-# Runs in the pod. The quotes keep this machine's shell from expanding anything.
+# Runs in the pod. The single quotes prevent expansion by the local shell.
 # shellcheck disable=SC2016
 start_docker='
 export PATH=/opt/caisson/bin:/usr/sbin:/usr/bin:/sbin:/bin XTABLES_LIBDIR=/opt/caisson/lib/xtables

@@ -1,45 +1,45 @@
-"""A core for the operator alone, so that what it takes, and how long, is not what the simulator leaves it."""
+"""Reserve a CPU core for the operator, so that the load of the simulator does not distort its measurements."""
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from benchmarks.cluster import PATHS
-from local.namespaces import inhabitants, require_init
+from local.namespaces import processes, require_init
 from local.operator import find
 
-_EVERY = frozenset(range(os.cpu_count() or 1))
-_OPERATORS = frozenset({0})
-_OTHERS = _EVERY - _OPERATORS
+_ALL_CORES = frozenset(range(os.cpu_count() or 1))
+_OPERATOR_CORES = frozenset({0})
+_OTHER_CORES = _ALL_CORES - _OPERATOR_CORES
 
 
 @contextmanager
-def operator_apart(*, wanted: bool) -> Iterator[None]:
-    """If wanted, keep the first core for the operator, and the others, if there are any, for all else there.
+def operator_core(*, enabled: bool) -> Iterator[None]:
+    """If enabled, reserve the first core for the operator and move all other processes to the other cores, if any.
 
-    The API server and etcd are among the rest: on a small machine it is they that are slow.
+    The API server and etcd share the other cores, so on a small machine they are the bottleneck.
     """
-    if not (wanted and _OTHERS):
+    if not (enabled and _OTHER_CORES):
         yield
         return
-    # What is started later inherits this, an operator as well: see `keep_apart`.
-    others = [*inhabitants(require_init(PATHS)), os.getpid()]
-    _pin(others, _OTHERS)
-    keep_apart()
+    # Processes that start later inherit this, including a new operator: see `pin_operator`.
+    others = [*processes(require_init(PATHS)), os.getpid()]
+    _pin(others, _OTHER_CORES)
+    pin_operator()
     try:
         yield
     finally:
-        _pin([*inhabitants(require_init(PATHS)), os.getpid(), *find(PATHS)], _EVERY)
+        _pin([*processes(require_init(PATHS)), os.getpid(), *find(PATHS)], _ALL_CORES)
 
 
-def keep_apart() -> None:
-    """Give the operator that runs by now its core."""
-    if _OTHERS:
-        _pin(find(PATHS), _OPERATORS)
+def pin_operator() -> None:
+    """Pin the running operator to its core."""
+    if _OTHER_CORES:
+        _pin(find(PATHS), _OPERATOR_CORES)
 
 
 def _pin(pids: Iterable[int], cores: frozenset[int]) -> None:
     for pid in pids:
-        with suppress(OSError):  # it has ended in the meantime
+        with suppress(OSError):  # the process has ended
             for thread in os.listdir(f"/proc/{pid}/task"):
                 os.sched_setaffinity(int(thread), cores)

@@ -1,4 +1,4 @@
-"""Simulated nodes: kwok, a fake kubelet, in the cluster's namespaces. Its exec runs `simulated/busybox`."""
+"""Simulated nodes: kwok, a fake kubelet, runs in the cluster's namespaces. Its exec runs `simulated/busybox`."""
 
 import os
 import signal
@@ -11,31 +11,31 @@ from benchmarks.client import Api, eventually
 from benchmarks.cluster import CHECKOUT, PATHS, Json, is_ready
 from benchmarks.work import at_most
 from local import network
-from local.namespaces import entering, require_init
+from local.namespaces import command_inside, require_init
 from local.tools import find_tool
 
 LABEL = "caisson.dev/simulated"
 VALUES = Path("benchmarks", "simulated", "values.yaml")
-"""The chart's values that send sandboxes to simulated nodes, below the checkout."""
+"""Helm values that schedule sandboxes to simulated nodes, relative to the checkout."""
 REST_VALUES = Path("benchmarks", "simulated", "rest.yaml")
-"""Besides, while nothing happens: in a minute what an hour has."""
+"""Additional Helm values for the idle measurement: more frequent resyncs, so that one minute represents an hour."""
 
 _NODES = "/api/v1/nodes"
 _FILES = CHECKOUT / "benchmarks" / "simulated"
 _PORT = 10247
 _CIDR = "10.128.0.0/9"
 _LEASE_SECONDS = 160
-"""Renewed at a quarter of it, in time for the node controller: a lease of the usual 40 s would be most of the load."""
+"""kwok renews a lease after a quarter of its duration. With the default of 40 s, renewals would dominate the load."""
 _AT_ONCE = 16
 _PATIENCE_SECONDS = 300
 
-# Nothing of the machine's is at /opt for the simulator: the command of an exec is found there.
-_SET_THE_STAGE = 'mount -t tmpfs none /opt && mkdir -p /opt/caisson/bin && cp "$0" /opt/caisson/bin/ && exec "$@"'
+# kwok runs the command of an exec on this machine, so the fake busybox is mounted at the path of the toolbox.
+_PREPARE_MOUNTS = 'mount -t tmpfs none /opt && mkdir -p /opt/caisson/bin && cp "$0" /opt/caisson/bin/ && exec "$@"'
 
 
 @asynccontextmanager
 async def simulated_nodes(api: Api, count: int) -> AsyncIterator[None]:
-    """Have so many simulated nodes meanwhile; all that is on them must be gone by the end."""
+    """Run `count` simulated nodes. All their pods must be deleted before the context ends."""
     process = _start(find_tool(PATHS, "kwok"))
     try:
         await at_most(_AT_ONCE, (api.create(_NODES, _node(number)) for number in range(count)))
@@ -56,14 +56,14 @@ def _start(kwok: Path) -> subprocess.Popen[bytes]:
         f"--node-ip={network.NODE_IP}",
         f"--node-port={_PORT}",
         f"--server-address={network.NODE_IP}:{_PORT}",
-        # Of the real kubelet, at the same address: the API server knows who signed it.
+        # The certificate of the real kubelet, which has the same address and a CA that the API server trusts.
         f"--tls-cert-file={pki / 'kubelet-serving.crt'}",
         f"--tls-private-key-file={pki / 'kubelet-serving.key'}",
         f"--cidr={_CIDR}",
         f"--node-lease-duration-seconds={_LEASE_SECONDS}",
     )
-    stage = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _SET_THE_STAGE, str(_FILES / "busybox"))
-    command = entering(PATHS, require_init(PATHS), [*stage, str(kwok), *flags])
+    wrapper = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _PREPARE_MOUNTS, str(_FILES / "busybox"))
+    command = command_inside(PATHS, require_init(PATHS), [*wrapper, str(kwok), *flags])
     with (PATHS.logs / "kwok.log").open("wb") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
@@ -77,6 +77,6 @@ def _node(number: int) -> Json:
 
 async def _are_ready(api: Api, count: int) -> bool:
     nodes = (await api.get(_NODES, labelSelector=f"{LABEL}=true"))["items"]
-    # One that is Ready keeps a taint for a moment.
-    free = [node for node in nodes if is_ready(node) and len(node["spec"].get("taints", ())) == 1]
-    return len(free) == count
+    # A node that has just become Ready keeps the not-ready taint for a moment.
+    schedulable = [node for node in nodes if is_ready(node) and len(node["spec"].get("taints", ())) == 1]
+    return len(schedulable) == count

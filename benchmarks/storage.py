@@ -1,7 +1,7 @@
-"""What each storage of a sandbox costs: apply to Ready, pull, build, run, and writing 500 MB; next to vfs, in one run.
+"""Measure each storage type of a sandbox: time until Ready, pull, build, run, and writing 500 MB, relative to Memory.
 
-Storages take turns, so that what else the machine does falls on all of them. An image is pulled from a registry that
-runs beside the sandboxes. Needs the local cluster, the operator and the image of the tests' registry (`make up`,
+Storage types alternate, so that other load on the machine affects all of them equally. Images are pulled from a
+registry in the cluster. Requires the local cluster, the operator and the tests' registry image (`make up`,
 `python3 -m local operator install`, `python3 -m local images registry`).
 
     python -m benchmarks.storage [--rounds 3] [--version 26] [--output build/bench]
@@ -18,8 +18,8 @@ from pathlib import Path
 from benchmarks.cluster import NAMESPACE, Json, apply_until_ready, kubectl, local, namespaces, wait_until_gone
 from benchmarks.figures import OUTPUT, save, table
 
-_REGISTRYS_NAMESPACE = "bench-registry"
-"""Another: in one for sandboxes no ordinary pod may be."""
+_REGISTRY_NAMESPACE = "bench-registry"
+"""A separate namespace, because a namespace for sandboxes rejects ordinary pods."""
 _CLAIM = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "8Gi"}}
 _STORAGES: dict[str, Json] = {
     "Memory": {"storage": {"type": "Memory", "memory": {"sizeLimit": "3Gi"}}},
@@ -40,18 +40,18 @@ def shell(name: str, script: str) -> None:
 
 
 def build(name: str, tag: str, dockerfile: str) -> None:
-    """Build an image by the classic builder, without a context."""
+    """Build an image with the classic builder, without a build context."""
     shell(name, f"export DOCKER_BUILDKIT=0; docker build -q -t {tag} - >/dev/null <<'END'\n{dockerfile}\nEND")
 
 
 def delete(name: str) -> None:
-    """Delete a Sandbox, and its pod."""
+    """Delete a Sandbox and wait until its pod is gone."""
     kubectl("delete", "sbx", name)
     wait_until_gone(name)
 
 
 def start_registry() -> str:
-    """Run a registry and return its address."""
+    """Start a registry and return its address."""
     labels, container = {"app": "registry"}, {"name": "registry", "image": "caisson.dev/test/registry:1"}
     metadata, ports = {"name": "registry", "labels": labels}, [{"port": 5000}]
     for kind, spec in (
@@ -59,14 +59,14 @@ def start_registry() -> str:
         ("Pod", {"runtimeClassName": "runc", "containers": [container]}),
     ):
         manifest = {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}
-        kubectl("apply", "-f", "-", stdin=json.dumps(manifest), namespace=_REGISTRYS_NAMESPACE)
-    kubectl("wait", "--for=condition=Ready", "pod/registry", "--timeout=90s", namespace=_REGISTRYS_NAMESPACE)
+        kubectl("apply", "-f", "-", stdin=json.dumps(manifest), namespace=_REGISTRY_NAMESPACE)
+    kubectl("wait", "--for=condition=Ready", "pod/registry", "--timeout=90s", namespace=_REGISTRY_NAMESPACE)
     path = "jsonpath={.spec.clusterIP}"
-    return kubectl("get", "service", "registry", "-o", path, namespace=_REGISTRYS_NAMESPACE) + ":5000"
+    return kubectl("get", "service", "registry", "-o", path, namespace=_REGISTRY_NAMESPACE) + ":5000"
 
 
 def measure(name: str, docker: Json, image: str) -> dict[str, float]:
-    """One round on one storage, in seconds."""
+    """Measure one round with one storage type. Returns the seconds of each step."""
     steps: dict[str, Callable[[], None]] = {
         "start": lambda: apply_until_ready(name, docker=docker),
         "pull": lambda: shell(name, f"docker pull -q {image}"),
@@ -87,11 +87,11 @@ def main() -> int:
     """Measure, print a table, and return 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--version", default="26", help="of Docker")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"a directory for JSON ({OUTPUT})")
+    parser.add_argument("--version", default="26", help="the Docker version")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"the directory for JSON ({OUTPUT})")
     arguments = parser.parse_args()
     local("operator", "install")
-    with namespaces(NAMESPACE), namespaces(_REGISTRYS_NAMESPACE, guarded=False):
+    with namespaces(NAMESPACE), namespaces(_REGISTRY_NAMESPACE, guarded=False):
         registry = start_registry()
         common = {"version": arguments.version, "registry": {"insecure": [registry]}}
         image = f"{registry}/layers:1"
@@ -112,10 +112,10 @@ def main() -> int:
 def _print(rounds: dict[str, list[dict[str, float]]], version: str) -> None:
     floor = {step: statistics.median(r[step] for r in rounds["Memory"]) for step in rounds["Memory"][0]}
     rows = []
-    for storage, took in rounds.items():
-        medians = {step: statistics.median(r[step] for r in took) for step in floor}
+    for storage, durations in rounds.items():
+        medians = {step: statistics.median(r[step] for r in durations) for step in floor}
         rows.append([storage, *(f"{medians[step]:.2f} ({medians[step] / floor[step]:.1f}x)" for step in floor)])
-    print(f"Docker {version}: medians of {len(rounds['Memory'])} rounds in seconds, and as multiples of Memory")
+    print(f"Docker {version}: medians of {len(rounds['Memory'])} rounds in seconds, and the ratio to Memory")
     print(table(["", *floor], rows))
 
 

@@ -1,7 +1,8 @@
-"""From the request that creates a Sandbox to the watch event that it is Ready, where a pool has its pod already.
+"""Measure claims from a pool: from the request that creates a Sandbox to the watch event that it is Ready.
 
-The floor is what an adoption can't do without, by hand: the Sandbox's creation seen by a watch, then its status, the
-pod and its status again, seen by a watch. ConfigMaps stand for both, so that no operator has a part in it.
+The floor performs the minimum requests of a claim: create an object, receive it from a watch, write its status, the pod
+and its status again, and receive the result from a watch. ConfigMaps represent the Sandbox and the pod, so that no
+operator is involved.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from benchmarks import plots
-from benchmarks.client import Api, Json, Sightings, connected, eventually
+from benchmarks.client import Api, ConditionTimes, Json, connected, eventually
 from benchmarks.cluster import IMAGE, NAMESPACE, SANDBOXES, is_ready, namespaces, sandbox
 from benchmarks.figures import compared, save
 
@@ -28,12 +29,12 @@ def run(output: Path, rounds: int, burst: int) -> None:
     with namespaces(NAMESPACE):
         figures = asyncio.run(_run(rounds, burst))
     if figures is None:
-        print("\nwarm: left out, because this cluster has no SandboxPools (there is no CRD sandboxpools.caisson.dev)")
+        print("\nwarm: skipped, because the CRD sandboxpools.caisson.dev is not installed")
         return
     seconds, origins = figures
-    print(f"\nwarm: the request to the watch event that says Ready, {rounds} one by one and {burst} at once")
+    print(f"\nwarm: request to Ready, {rounds} sequential and {burst} concurrent claims")
     print(compared(seconds, "by hand", "ms", 1000))
-    print(f"where the pods came from: {origins}")
+    print(f"origins of the pods: {origins}")
     save(output, "warm", {"seconds": seconds, "origins": origins})
     plots.strips(output / "warm.png", "Request to Ready, from a pool", seconds)
 
@@ -44,21 +45,21 @@ async def _run(rounds: int, burst: int) -> tuple[dict[str, list[float]], dict[st
             return None
         seconds: dict[str, list[float]] = {"by hand": [], "one by one": []}
         origins: dict[str, int] = {}
-        sightings = Sightings(api, _COLLECTION, {"ready": is_ready})
-        stand_ins = Sightings(api, _STAND_INS, {"made": lambda _: True, "ready": _says_ready})
+        sandboxes = ConditionTimes(api, _COLLECTION, {"ready": is_ready})
+        stand_ins = ConditionTimes(api, _STAND_INS, {"created": lambda _: True, "ready": _has_ready_key})
         await _make_pool(api, max(4, burst))
-        async with sightings.running(), stand_ins.running():
+        async with sandboxes.running(), stand_ins.running():
             for number in range(rounds + 1):
                 await _until_full(api)
                 by_hand = await _by_hand(api, stand_ins, f"by-hand-{number}")
-                claimed = await _claim(api, sightings, f"claim-{number}")
+                warm = await _claim(api, sandboxes, f"claim-{number}")
                 await _count_and_delete(api, origins, [f"claim-{number}"])
-                if number:  # the first of each opens the connections
+                if number:  # the first round opens the connections
                     seconds["by hand"].append(by_hand)
-                    seconds["one by one"].append(claimed)
+                    seconds["one by one"].append(warm)
             await _until_full(api)
             names = [f"burst-{number}" for number in range(burst)]
-            seconds["at once"] = await asyncio.gather(*(_claim(api, sightings, name) for name in names))
+            seconds["at once"] = await asyncio.gather(*(_claim(api, sandboxes, name) for name in names))
             await _count_and_delete(api, origins, names)
         return seconds, origins
 
@@ -75,25 +76,25 @@ async def _make_pool(api: Api, replicas: int) -> None:
     )
 
 
-async def _claim(api: Api, sightings: Sightings, name: str) -> float:
+async def _claim(api: Api, sandboxes: ConditionTimes, name: str) -> float:
     manifest = sandbox(name) | {"spec": {"poolRef": {"name": _POOL}}}
-    return await _measured(lambda: api.create(_COLLECTION, manifest), sightings, name)
+    return await _measured(lambda: api.create(_COLLECTION, manifest), sandboxes, name)
 
 
-async def _measured(begin: Callable[[], Awaitable[object]], sightings: Sightings, name: str) -> float:
-    began = time.monotonic()
+async def _measured(begin: Callable[[], Awaitable[object]], sandboxes: ConditionTimes, name: str) -> float:
+    start = time.monotonic()
     await begin()
-    await sightings.until("ready", [(NAMESPACE, name)])
-    return sightings.moments["ready"][NAMESPACE, name] - began
+    await sandboxes.until("ready", [(NAMESPACE, name)])
+    return sandboxes.times["ready"][NAMESPACE, name] - start
 
 
-async def _by_hand(api: Api, stand_ins: Sightings, name: str) -> float:
+async def _by_hand(api: Api, stand_ins: ConditionTimes, name: str) -> float:
     pod = f"{name}-pod"
     await api.create(_STAND_INS, _stand_in(pod))
 
     async def adopt() -> None:
         await api.create(_STAND_INS, _stand_in(name))
-        await stand_ins.until("made", [(NAMESPACE, name)])
+        await stand_ins.until("created", [(NAMESPACE, name)])
         await api.patch(f"{_STAND_INS}/{name}", {"data": {"pod": pod}})
         await api.patch(f"{_STAND_INS}/{pod}", {"metadata": {"labels": {"owner": name}}})
         await api.patch(f"{_STAND_INS}/{name}", {"data": {"ready": "True"}})
@@ -105,8 +106,8 @@ def _stand_in(name: str) -> Json:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"pod": ""}}
 
 
-def _says_ready(thing: Json) -> bool:
-    return bool(thing.get("data", {}).get("ready"))
+def _has_ready_key(obj: Json) -> bool:
+    return bool(obj.get("data", {}).get("ready"))
 
 
 async def _count_and_delete(api: Api, origins: dict[str, int], names: list[str]) -> None:
@@ -118,17 +119,17 @@ async def _count_and_delete(api: Api, origins: dict[str, int], names: list[str])
 
 
 async def _until_full(api: Api) -> None:
-    """Wait until the pool has its pods, and none that was claimed is on its way out: both cost CPU."""
+    """Wait until the pool is full and no claimed pod is terminating, because both use CPU."""
     await eventually(lambda: _is_full(api), "the pool is full", _PATIENCE_SECONDS)
 
 
 async def _is_full(api: Api) -> bool:
     pool = await api.get(f"{_POOLS}/{_POOL}")
-    # Its status follows a second after its pods.
+    # The pool's status lags one second behind its pods.
     pods = (await api.get(_PODS))["items"]
-    waiting = [pod for pod in pods if is_ready(pod) and _owner(pod) == "SandboxPool"]
-    wanted = pool["spec"]["replicas"]
-    return bool(pool.get("status", {}).get("readyReplicas") == wanted == len(waiting) == len(pods))
+    available = [pod for pod in pods if is_ready(pod) and _owner(pod) == "SandboxPool"]
+    replicas = pool["spec"]["replicas"]
+    return bool(pool.get("status", {}).get("readyReplicas") == replicas == len(available) == len(pods))
 
 
 def _owner(pod: Json) -> str:

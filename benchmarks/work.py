@@ -1,17 +1,17 @@
-"""Many requests, a bounded number of them at once."""
+"""Run awaitables with bounded concurrency."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable
 
 
 async def at_most(number: int, jobs: Iterable[Awaitable[object]]) -> None:
-    """Do all jobs, at most so many at once."""
-    free = asyncio.Semaphore(number)
+    """Run all jobs, at most `number` of them concurrently."""
+    slots = asyncio.Semaphore(number)
 
-    async def one(job: Awaitable[object]) -> None:
-        async with free:
+    async def run(job: Awaitable[object]) -> None:
+        async with slots:
             await job
 
     async with asyncio.TaskGroup() as group:
         for job in jobs:
-            group.create_task(one(job))
+            group.create_task(run(job))

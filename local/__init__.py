@@ -2,14 +2,14 @@
 
 Standard library only, because it runs before any virtualenv exists. Start at `python3 -m local --help`.
 
-From the bottom up (a module imports only what stands above it):
+From the bottom up (a module imports only modules listed above it):
 
     errors, paths, command, progress, cache     small tools
-    capabilities, prerequisites, virtualenv     what the machine offers, and what is added to it
+    capabilities, prerequisites, virtualenv     checks of the machine, system packages and Python packages
     components, toolchain, build                pinned Go modules to cached binaries
     images, image_build                         Dockerfiles to cached image archives
     network, pki, render, parts                 pure: the cluster's files and command lines (pki calls openssl)
-    cgroups, relay, supervisor, init            what runs inside the namespaces
+    cgroups, relay, supervisor, init            processes inside the namespaces
     namespaces, containerd, cluster             start, enter, stop
-    operator, tools, demo, __main__            what a user calls
+    operator, tools, demo, __main__             the user's commands
 """

@@ -11,7 +11,7 @@ from local.command import become
 from local.components import TOOLS
 from local.demo import demo
 from local.errors import LocalError
-from local.images import EVERY, select
+from local.images import ALL_IMAGES, select
 from local.paths import Paths
 from local.toolchain import find_kubectl
 from local.tools import find_openapi, find_tool
@@ -24,17 +24,21 @@ _VALUES = _CHECKOUT / "local" / "values.yaml"
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m local", description="The local cluster of this checkout.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("prerequisites", help="check the machine, and install missing system packages by apt")
-    commands.add_parser("up", help="have a ready cluster: build, start or repair what is needed")
-    commands.add_parser("down", help="remove all of the cluster but the build cache")
-    commands.add_parser("status", help="say what runs and where its logs are")
+    commands.add_parser("prerequisites", help="check the machine and install missing system packages with apt")
+    commands.add_parser("up", help="build, start or repair the cluster and wait until it is ready")
+    commands.add_parser("down", help="remove the cluster except for the build cache")
+    commands.add_parser("status", help="show the cluster's processes and the directory of their logs")
     images = commands.add_parser("images", help="build images, and load them if the cluster is up")
-    names = [image.name for image in EVERY]
-    images.add_argument("name", nargs="*", help=f"one of {', '.join(names)}; default: all that the product needs")
-    archive = commands.add_parser("archive", help="print the path of an image's archive, as `docker load` reads it")
+    names = [image.name for image in ALL_IMAGES]
+    images.add_argument(
+        "name", nargs="*", help=f"one of {', '.join(names)}; default: all images that the product needs"
+    )
+    archive = commands.add_parser(
+        "archive", help="print the path of an image's archive, in the format of `docker load`"
+    )
     archive.add_argument("name", choices=names)
     commands.add_parser("kubeconfig", help="print the path of a kubeconfig for use on this machine")
-    commands.add_parser("kubectl", help="print the path of a kubectl: the machine's, or else a pinned one")
+    commands.add_parser("kubectl", help="print the path of kubectl: the machine's own, otherwise a pinned one")
     tool = commands.add_parser("tool", help="print the path of a pinned tool")
     tool.add_argument("name", choices=[component.name for component in TOOLS])
     commands.add_parser("openapi", help="print the path of the OpenAPI documents of the cluster's Kubernetes")
@@ -43,21 +47,21 @@ def _parser() -> argparse.ArgumentParser:
     execute = commands.add_parser("exec", help="run a command inside the cluster's namespaces")
     execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD", help="for example: -- ctr containers list")
     _add_operator(commands.add_parser("operator", help="control the operator on the cluster"))
-    commands.add_parser("demo", help="all of it: cluster, images, operator, a sandbox and a container inside")
+    commands.add_parser("demo", help="start the cluster, install the operator, and run a container in a sandbox")
     return parser
 
 
 def _add_operator(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     install = actions.add_parser(
-        "install", help="build and load its image, install it or upgrade it by the chart, and wait until it is ready"
+        "install", help="build and load its image, install or upgrade the Helm chart, and wait until it is ready"
     )
-    install.add_argument("--values", type=Path, action="append", help=f"a file of values; default: {_VALUES}")
-    actions.add_parser("stop", help="scale it to nothing, and wait until it has ended")
-    actions.add_parser("kill", help="end it by SIGKILL, and keep it from being restarted")
-    actions.add_parser("status", help="its processes and their memory")
-    logs = actions.add_parser("logs", help="print what it said, as JSON lines")
-    logs.add_argument("-f", "--follow", action="store_true", help="and go on")
+    install.add_argument("--values", type=Path, action="append", help=f"a values file; default: {_VALUES}")
+    actions.add_parser("stop", help="scale it to zero and wait until its processes have ended")
+    actions.add_parser("kill", help="kill its processes with SIGKILL and prevent a restart")
+    actions.add_parser("status", help="show its processes and their memory")
+    logs = actions.add_parser("logs", help="print its log, as JSON lines")
+    logs.add_argument("-f", "--follow", action="store_true", help="follow the log")
 
 
 def _operator(paths: Paths, arguments: argparse.Namespace) -> None:
@@ -77,9 +81,9 @@ def _operator(paths: Paths, arguments: argparse.Namespace) -> None:
 
 
 def _images(paths: Paths, arguments: argparse.Namespace) -> None:
-    known = {image.name for image in EVERY}
-    if unknown := sorted(set(arguments.name) - known):
-        raise LocalError(f"no such image: {', '.join(unknown)}", f"one of {', '.join(sorted(known))}")
+    names = {image.name for image in ALL_IMAGES}
+    if unknown := sorted(set(arguments.name) - names):
+        raise LocalError(f"unknown image: {', '.join(unknown)}", f"use one of {', '.join(sorted(names))}")
     cluster.images(paths, select(arguments.name))
 
 
@@ -95,8 +99,8 @@ def _kubeconfig(paths: Paths, _: argparse.Namespace) -> None:
 def _exec(paths: Paths, arguments: argparse.Namespace) -> None:
     command = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
     if not command:
-        raise LocalError("no command", "python3 -m local exec -- CMD")
-    become(namespaces.entering(paths, namespaces.require_init(paths), command, cwd=Path.cwd()))
+        raise LocalError("the command is missing", "python3 -m local exec -- CMD")
+    become(namespaces.command_inside(paths, namespaces.require_init(paths), command, cwd=Path.cwd()))
 
 
 _COMMANDS: dict[str, Callable[[Paths, argparse.Namespace], None]] = {
@@ -118,7 +122,7 @@ _COMMANDS: dict[str, Callable[[Paths, argparse.Namespace], None]] = {
 
 
 def main() -> int:
-    """Run one command; an error that the user can act on is a message, not a traceback."""
+    """Run one command and return its exit code. A LocalError is printed as a message, without a traceback."""
     arguments = _parser().parse_args()
     paths = Paths.of(_CHECKOUT, os.environ)
     try:
@@ -127,7 +131,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; run the same command again to continue", file=sys.stderr)
         return 130
     return 0
 

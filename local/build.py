@@ -1,4 +1,4 @@
-"""Build the missing components with the ordinary go client."""
+"""Build the missing components with `go build`."""
 
 import tempfile
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from local.toolchain import Go, find_go
 
 
 def build_components(paths: Paths, components: Sequence[Component] = COMPONENTS) -> dict[str, Path]:
-    """The components' binaries, by name, in the cache; built where they are not there yet."""
+    """Return the paths of the components' binaries in the cache, by name. Builds those that are missing."""
     if not components:
         return {}
     go = find_go(paths)
@@ -33,8 +33,8 @@ def build_components(paths: Paths, components: Sequence[Component] = COMPONENTS)
         key = cache_key(component, paths.modules, go.version, restricted)
         entry = paths.cache / "parts" / f"{component.name}-{key}"
         with progress.step(component.name) as step:
-            found = cached(entry, paths.cache / "locks", _Builder(component, paths, go, restricted))
-            step.outcome = "cached" if found else "built"
+            was_cached = cached(entry, paths.cache / "locks", _Builder(component, paths, go, restricted))
+            step.outcome = "cached" if was_cached else "built"
         binaries[component.name] = entry
     return binaries
 
@@ -50,17 +50,17 @@ class _Builder:
     def __call__(self, output: Path) -> None:
         """Build the component to `output`."""
         with tempfile.TemporaryDirectory(prefix="caisson-build-") as scratch:
-            flags = [*BUILD_FLAGS, *self._replacing(Path(scratch))]
+            flags = [*BUILD_FLAGS, *self._modfile_flags(Path(scratch))]
             ldflags = linker_flags(self._component, (self._directory / "go.mod").read_text())
             self._run("build", *flags, "-ldflags", ldflags, "-o", str(output), self._component.package)
 
-    def _replacing(self, scratch: Path) -> list[str]:
+    def _modfile_flags(self, scratch: Path) -> list[str]:
         if self._replacement is None:
             return []
         for name in ("go.mod", "go.sum"):
             (scratch / name).write_bytes((self._directory / name).read_bytes())
-        replaced = f"{self._component.restricted_replacement}={self._replacement}"
-        self._run("mod", "edit", "-replace", replaced, str(scratch / "go.mod"))
+        replacement = f"{self._component.restricted_replacement}={self._replacement}"
+        self._run("mod", "edit", "-replace", replacement, str(scratch / "go.mod"))
         return [f"-modfile={scratch / 'go.mod'}"]
 
     def _run(self, *arguments: str) -> None:
@@ -68,5 +68,5 @@ class _Builder:
             [self._go.path, *arguments],
             env=BUILD_ENVIRONMENT,
             cwd=self._directory,
-            fix="if modules could not be downloaded, check the network and GOPROXY; then run the command again",
+            fix="if a module could not be downloaded, check the network and GOPROXY, then run the command again",
         )

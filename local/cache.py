@@ -1,7 +1,7 @@
-"""A cache by content that several checkouts may use at the same time.
+"""A content-addressed cache that several checkouts can use at the same time.
 
-An entry appears by a rename, so it is either complete or absent, and it is made under a file lock, so two checkouts
-that miss it at the same time build it once.
+An entry is renamed into place, so it is either complete or absent. It is built under a file lock, so two checkouts that
+need a missing entry at the same time build it once.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ KEY_LENGTH = 16
 
 
 def digest(parts: Iterable[bytes | str]) -> str:
-    """A key for content: each part is length-prefixed, so moving a byte from one to the next changes the key."""
+    """Return a key for the content. Each part is length-prefixed, so that parts can't run into each other."""
     state = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -27,26 +27,25 @@ def digest(parts: Iterable[bytes | str]) -> str:
     return state.hexdigest()[:KEY_LENGTH]
 
 
-def files_of(root: Path, sources: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """Every file below `sources`, sorted, with its name relative to `root`; compiled Python is not content."""
+def list_files(root: Path, sources: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield every file below `sources`, sorted, with its name relative to `root`. Compiled Python files are skipped."""
     for source in sorted(sources):
-        found = sorted(source.rglob("*")) if source.is_dir() else [source]
-        for path in found:
+        for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
             if path.is_file() and "__pycache__" not in path.parts:
                 yield str(path.relative_to(root)), path
 
 
 def digest_files(root: Path, sources: Iterable[Path]) -> str:
-    """A key for files: their names, their contents and whether they may be executed."""
+    """Return a key for the files' names, contents and executable bits."""
     parts: list[bytes | str] = []
-    for name, path in files_of(root, sources):
+    for name, path in list_files(root, sources):
         parts += [name, "x" if os.access(path, os.X_OK) else "-", path.read_bytes()]
     return digest(parts)
 
 
 @contextmanager
 def locked(path: Path, waiting_for: str) -> Iterator[None]:
-    """Hold the lock at `path` (a lock file that is made, or a directory that exists); say so if it is taken."""
+    """Hold the lock at `path`: an existing directory, or a lock file that is created. Prints a message if it waits."""
     if path.is_dir():
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     else:
@@ -56,7 +55,7 @@ def locked(path: Path, waiting_for: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting: another command is busy with {waiting_for}")
+            say(f"waiting for another command that holds the lock for {waiting_for}")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
@@ -64,7 +63,7 @@ def locked(path: Path, waiting_for: str) -> Iterator[None]:
 
 
 def cached(entry: Path, locks: Path, produce: Callable[[Path], None]) -> bool:
-    """Make sure that `entry` exists, letting `produce` write it at a temporary path; return whether it was there."""
+    """Ensure that `entry` exists, and return whether it existed. If not, `produce` writes it to a temporary path."""
     if entry.exists():
         return True
     with locked(locks / f"{entry.parent.name}-{entry.name}.lock", entry.name):
@@ -73,7 +72,7 @@ def cached(entry: Path, locks: Path, produce: Callable[[Path], None]) -> bool:
         entry.parent.mkdir(parents=True, exist_ok=True)
         for abandoned in entry.parent.glob(f".unfinished-{entry.name}-*"):
             discard(abandoned)
-        # A name of this process's own: of one that was killed a compiler may live on, and still write its output.
+        # The name contains the process ID, because the compiler of a killed process may still write its output.
         unfinished = entry.with_name(f".unfinished-{entry.name}-{os.getpid()}")
         try:
             produce(unfinished)
@@ -84,7 +83,7 @@ def cached(entry: Path, locks: Path, produce: Callable[[Path], None]) -> bool:
 
 
 def discard(path: Path) -> None:
-    """Remove a file or a directory, if it is there."""
+    """Remove a file or a directory, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

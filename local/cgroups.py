@@ -1,4 +1,4 @@
-"""The cgroup of a cluster, in every hierarchy of version 1 or in the one of version 2."""
+"""The cgroup of a cluster, in every hierarchy of cgroup v1 or in the single hierarchy of cgroup v2."""
 
 import os
 import time
@@ -21,7 +21,7 @@ class Hierarchy:
 
 
 def hierarchies(mounts: str | None = None) -> tuple[Hierarchy, ...]:
-    """The cgroup file systems in the text of `/proc/self/mounts` (read unless given)."""
+    """Return the mounted cgroup file systems. `mounts` replaces the text of `/proc/self/mounts`."""
     text = Path("/proc/self/mounts").read_text() if mounts is None else mounts
     return tuple(_parse(text))
 
@@ -34,7 +34,7 @@ def _parse(text: str) -> Iterator[Hierarchy]:
 
 
 def create(name: str) -> None:
-    """Make the cgroup everywhere, ready to have children with all controllers."""
+    """Create the cgroup in every hierarchy and enable all controllers for its children."""
     for hierarchy in hierarchies():
         directory = hierarchy.mount / name
         directory.mkdir(exist_ok=True)
@@ -42,7 +42,7 @@ def create(name: str) -> None:
             _delegate(hierarchy.mount)
             _delegate(directory)
         elif "cpuset" in hierarchy.options:
-            # A new version 1 cpuset is empty, and no process can join an empty one.
+            # A new v1 cpuset is empty, and no process can join an empty cpuset.
             for file in ("cpuset.cpus", "cpuset.mems"):
                 (directory / file).write_text((hierarchy.mount / file).read_text())
 
@@ -54,7 +54,7 @@ def _delegate(directory: Path) -> None:
 
 
 def remove(name: str) -> None:
-    """Remove the cgroup and its descendants everywhere. All processes in it must have been killed."""
+    """Remove the cgroup and its descendants from every hierarchy. All its processes must have been killed."""
     for hierarchy in hierarchies():
         _remove_tree(hierarchy.mount / name)
 
@@ -66,10 +66,10 @@ def _remove_tree(root: Path) -> None:
             for directory, _, _ in os.walk(root, topdown=False):
                 os.rmdir(directory)
         except OSError as error:
-            # A killed process leaves its cgroup a moment after it has left the process table.
+            # A killed process leaves its cgroup shortly after it has left the process table.
             if time.monotonic() > deadline:
                 raise LocalError(
                     f"cgroup {error.filename} can't be removed: {error.strerror}",
-                    f"see which processes are in {error.filename}/cgroup.procs, end them, run the command again",
+                    f"end the processes listed in {error.filename}/cgroup.procs, then run the command again",
                 ) from error
             time.sleep(0.05)

@@ -18,7 +18,7 @@ from local.components import COMPONENTS
 from local.containerd import load
 from local.errors import LocalError
 from local.image_build import build_images
-from local.images import EVERY, Base, Image, Use
+from local.images import ALL_IMAGES, Base, Image, Use
 from local.parts import parts
 from local.paths import Paths
 from local.progress import Progress, say
@@ -29,11 +29,11 @@ _POLL_SECONDS = 0.2
 
 
 def up(paths: Paths) -> None:
-    """Have a ready cluster: build what is missing, start it unless it runs, start it anew if it can't be used."""
+    """Build missing binaries and images, and start the cluster. Restarts a cluster that is outdated or broken."""
     with locked(paths.checkout, "this cluster"):
         prerequisites.ensure(paths)
         binaries = build_components(paths)
-        archives = build_images(paths, (image for image in EVERY if image.use is Use.CLUSTER), binaries)
+        archives = build_images(paths, (image for image in ALL_IMAGES if image.use is Use.CLUSTER), binaries)
         configuration = render.render(paths, _machine())
         fingerprint = _fingerprint(paths, binaries, configuration)
         if _runs(paths, fingerprint):
@@ -60,66 +60,66 @@ def up(paths: Paths) -> None:
 
 
 def down(paths: Paths) -> None:
-    """Leave nothing of the cluster: its processes, and with them its mounts and network, its cgroups, its state."""
+    """Remove the cluster: its processes (and with them its mounts and network), its cgroups and its state."""
     with locked(paths.checkout, "this cluster"):
         _clear(paths)
-        with suppress(OSError):  # another checkout's cluster is in it, or there was none
+        with suppress(OSError):  # it holds another checkout's cluster, or does not exist
             paths.state.parent.rmdir()
-    say("the cluster is down and nothing of it is left")
+    say("the cluster is removed")
     if paths.cache.exists():
-        say(f"kept: the build cache, so that the next start is quick; remove it with: rm -rf {paths.cache}")
+        say(f"the build cache stays for the next start; remove it with: rm -rf {paths.cache}")
 
 
-def images(paths: Paths, wanted: tuple[Image | Base, ...]) -> dict[str, Path]:
+def images(paths: Paths, selected: tuple[Image | Base, ...]) -> dict[str, Path]:
     """Build images, load them if the cluster is up, and return their archives by reference."""
-    archives = _archives(paths, wanted)
+    archives = _archives(paths, selected)
     with locked(paths.checkout, "this cluster"):
         init = namespaces.find_init(paths)
         if init is None:
-            say("the cluster is not up: the images are in the cache, `make up images` loads them")
+            say("the cluster is not up; the images are in the cache, run `make up images` to load them")
         else:
             load(paths, init, archives)
     return archives
 
 
 def archive(paths: Paths, image: Image | Base) -> Path:
-    """The archive of an image, for whoever loads it elsewhere; built if it is not in the cache yet."""
+    """Return the path of an image's archive. Builds the image if it is not in the cache."""
     return _archives(paths, (image,))[image.reference]
 
 
 def kubectl(paths: Paths, *arguments: str) -> str:
-    """Run kubectl against the cluster from the machine."""
+    """Run kubectl against the cluster from the machine and return its output."""
     return run([find_kubectl(paths), f"--kubeconfig={paths.kubeconfig}", *arguments])
 
 
 def status(paths: Paths) -> str:
-    """A few lines for a human: what runs, and where to look."""
+    """Return a description of the cluster for a person: its files, and the state of each process."""
     init = namespaces.require_init(paths)
-    commands = [tuple(command) for command in namespaces.inhabitants(init).values()]
+    commands = [tuple(command) for command in namespaces.processes(init).values()]
     lines = [f"kubeconfig  {paths.kubeconfig}", f"logs        {paths.logs}", f"PID 1       {init}"]
     for part in parts(paths, listener=0):
-        # The relay's command line ends with a descriptor that only PID 1 knows.
+        # The relay's command line ends with a file descriptor that only PID 1 knows.
         alive = any(command[:3] == part.argv[:3] for command in commands)
         lines.append(f"{part.name:<24}  {'running' if alive else 'NOT running'}")
     return "\n".join(lines)
 
 
-def _archives(paths: Paths, wanted: tuple[Image | Base, ...]) -> dict[str, Path]:
+def _archives(paths: Paths, selected: tuple[Image | Base, ...]) -> dict[str, Path]:
     prerequisites.ensure(paths)
-    copied = {name for image in wanted if isinstance(image, Image) for name in image.binaries}
+    copied = {name for image in selected if isinstance(image, Image) for name in image.binaries}
     binaries = build_components(paths, [component for component in COMPONENTS if component.name in copied])
-    return build_images(paths, wanted, binaries)
+    return build_images(paths, selected, binaries)
 
 
 def _machine() -> render.Machine:
     runc = shutil.which("runc", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if runc is None:
-        raise LocalError("runc is not there", "install the package runc")
+        raise LocalError("runc is not installed", "install the package runc")
     return render.Machine(runc=Path(runc), can_lower_oom_score=can_lower_oom_score())
 
 
 def _fingerprint(paths: Paths, binaries: Mapping[str, Path], configuration: Mapping[str, str]) -> str:
-    """What a running cluster was started from: if it changes, the cluster has to be started anew."""
+    """Return a key for everything that the cluster is started from. If it changes, the cluster must be restarted."""
     command_lines = [[part.name, *part.argv] for part in parts(paths, listener=0)]
     return digest(
         [
@@ -131,23 +131,23 @@ def _fingerprint(paths: Paths, binaries: Mapping[str, Path], configuration: Mapp
 
 
 def _runs(paths: Paths, fingerprint: str) -> bool:
-    """Whether the cluster runs, is what it should be, and answers; says why it has to be started anew."""
+    """Return whether the cluster is running, up to date and responding. If not, prints why it must be restarted."""
     if namespaces.find_init(paths) is None:
         if paths.state.exists():
-            say("the cluster ended or was only half started: starting it anew")
+            say("the cluster has ended or did not start completely: restarting it")
         return False
     recorded = paths.state / "fingerprint"
     if not recorded.exists():
-        say("an earlier start did not finish: starting the cluster anew")
+        say("an earlier start did not complete: restarting the cluster")
         return False
     if recorded.read_text() != fingerprint:
-        say("the cluster runs from an older version of its parts: starting it anew")
+        say("the cluster runs older binaries or configuration: restarting it")
         return False
     try:
         _wait(paths, "get", "--raw", "/readyz", seconds=20)
         _wait(paths, "wait", "--for=condition=Ready", f"node/{network.NODE_NAME}", "--timeout=5s", seconds=20)
     except LocalError:
-        say("the cluster runs but does not answer: starting it anew")
+        say("the cluster is running but does not respond: restarting it")
         return False
     return True
 
@@ -177,8 +177,8 @@ def _write_state(paths: Paths, binaries: Mapping[str, Path], configuration: Mapp
 
 
 def _kubeconfig(paths: Paths, identity: str, server: str) -> str:
-    read = [(paths.pki / name).read_bytes() for name in ("ca.crt", f"{identity}.crt", f"{identity}.key")]
-    return render.kubeconfig(server, *read)
+    contents = [(paths.pki / name).read_bytes() for name in ("ca.crt", f"{identity}.crt", f"{identity}.key")]
+    return render.kubeconfig(server, *contents)
 
 
 def _start(paths: Paths) -> None:
@@ -199,12 +199,12 @@ def _wait(paths: Paths, *arguments: str, seconds: float = _READY_SECONDS) -> Non
         except LocalError as error:
             if time.monotonic() > deadline or namespaces.find_init(paths) is None:
                 raise LocalError(
-                    f"the cluster does not get ready: {error.message}\n{_last_words(paths)}",
-                    f"see the logs in {paths.logs}, then `make up` again (or `make down up` to start over)",
+                    f"the cluster did not become ready: {error.message}\n{_log_tail(paths)}",
+                    f"check the logs in {paths.logs}, then run `make up` again (or `make down up` to start over)",
                 ) from error
             time.sleep(_POLL_SECONDS)
 
 
-def _last_words(paths: Paths) -> str:
+def _log_tail(paths: Paths) -> str:
     log = paths.logs / "init.log"
     return f"the end of {log}:\n{tail(log.read_text(), 8)}" if log.exists() else ""

@@ -1,4 +1,4 @@
-"""Run other programs, and say what they printed when they fail."""
+"""Run other programs and report their output if they fail."""
 
 import os
 import shlex
@@ -13,13 +13,13 @@ _TAIL_LINES = 25
 
 
 def tail(text: str, lines: int = _TAIL_LINES) -> str:
-    """The last lines of a program's output: where it says why it failed."""
+    """Return the last lines of a program's output, which usually contain the reason for a failure."""
     return "\n".join(text.rstrip().splitlines()[-lines:])
 
 
 def become(argv: Sequence[str]) -> NoReturn:
     """Replace this process by another program."""
-    os.execvp(argv[0], list(argv))  # noqa: S606 - an argument vector, no shell is wanted
+    os.execvp(argv[0], list(argv))  # noqa: S606 - an argument vector, without a shell
 
 
 def run(
@@ -31,12 +31,12 @@ def run(
     shown: str = "",
     fix: str = "",
 ) -> str:
-    """Run a program to its end and return its stdout; raise a LocalError with the end of its output if it fails.
+    """Run a program and return its stdout. Raises LocalError with the end of its output if it fails.
 
-    `env` is added to the environment; `shown` stands for the command line in a message.
+    `env` is added to the environment. `shown` replaces the command line in error messages.
     """
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [str(argument) for argument in argv],
             env={**os.environ, **(env or {})},
             cwd=cwd,
@@ -47,7 +47,7 @@ def run(
         )
     except FileNotFoundError as error:
         raise LocalError(f"{error.filename}: no such program or directory", fix) from error
-    if done.returncode != 0:
-        output = tail(done.stdout + done.stderr)
-        raise LocalError(f"`{shown or shlex.join(map(str, argv))}` ended with {done.returncode}:\n{output}", fix)
-    return done.stdout
+    if result.returncode != 0:
+        output = tail(result.stdout + result.stderr)
+        raise LocalError(f"`{shown or shlex.join(map(str, argv))}` exited with {result.returncode}:\n{output}", fix)
+    return result.stdout

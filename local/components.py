@@ -1,4 +1,4 @@
-"""The binaries that the cluster is made of: a table, and the key under which each is cached."""
+"""The binaries of the cluster: a table, and the cache key of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class Component:
     version_of: str = ""
     """The Go module whose version is stamped into the binary."""
     stamp: str = ""
-    """The variable that takes the stamp; without it the kubelet, for one, reports v0.0.0."""
+    """The Go variable that the version is stamped into. Without it, a binary such as the kubelet reports v0.0.0."""
     restricted_replacement: str = ""
-    """A Go module to replace by our stand-in of the same base name where CAP_SYS_RESOURCE is missing."""
+    """A Go module that a stand-in of the same base name replaces if CAP_SYS_RESOURCE is missing."""
 
 
 def _kubernetes(name: str) -> Component:
@@ -50,7 +50,7 @@ def _cni(kind: str, name: str) -> Component:
     return Component(name, module="cni", package=f"github.com/containernetworking/plugins/plugins/{kind}/{name}")
 
 
-# What runs a gVisor container comes first: it is of use on its own while Kubernetes still builds.
+# The binaries that run a gVisor container come first: they can be used while Kubernetes is still being built.
 COMPONENTS = (
     Component(
         "runsc",
@@ -79,21 +79,21 @@ COMPONENTS = (
     _kubernetes("kube-proxy"),
     _kubernetes("kubelet"),
 )
-# What is used on the cluster rather than run in it.
+# Tools that are used from outside the cluster.
 TOOLS = (
     Component("helm", module="helm", package="helm.sh/helm/v4/cmd/helm"),
     Component("kubeconform", module="helm", package="github.com/yannh/kubeconform/cmd/kubeconform"),
     Component(
         "helm-unittest", module="helm-unittest", package="github.com/helm-unittest/helm-unittest/cmd/helm-unittest"
     ),
-    # The benchmark at scale runs it in the cluster: a fake kubelet of thousands of nodes.
+    # A fake kubelet for thousands of nodes, which the benchmark at scale runs in the cluster.
     Component("kwok", module="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),
 )
 CNI_PLUGINS = tuple(component.name for component in COMPONENTS if component.module == "cni")
 
 
 def required_version(go_mod: str, module: str) -> str:
-    """The version of `module` that the text of a go.mod requires."""
+    """Return the version of `module` that the text of a go.mod requires. Raises KeyError if it is not required."""
     for line in go_mod.splitlines():
         words = line.split()
         if words[:1] == ["require"]:
@@ -104,7 +104,7 @@ def required_version(go_mod: str, module: str) -> str:
 
 
 def linker_flags(component: Component, go_mod: str) -> str:
-    """Without symbol tables, and with the version where the binary reports one."""
+    """Return linker flags that omit the symbol tables and stamp the version into a binary that reports one."""
     flags = "-s -w"
     if component.stamp:
         flags += f" -X {component.stamp}={required_version(go_mod, component.version_of)}"
@@ -112,7 +112,7 @@ def linker_flags(component: Component, go_mod: str) -> str:
 
 
 def cache_key(component: Component, modules: Path, go_version: str, restricted: bool) -> str:
-    """Everything that decides what the binary is."""
+    """Return a key for everything that determines the content of the binary."""
     directory = modules / component.module
     sources = sorted(path for path in directory.iterdir() if path.is_file())
     replacement = replacement_directory(component, modules) if restricted else None
@@ -133,7 +133,7 @@ def cache_key(component: Component, modules: Path, go_version: str, restricted: 
 
 
 def replacement_directory(component: Component, modules: Path) -> Path | None:
-    """Where the stand-in for a restricted machine lives, if this component needs one."""
+    """Return the component's stand-in module for a machine without CAP_SYS_RESOURCE, if it has one."""
     if not component.restricted_replacement:
         return None
     return modules / component.restricted_replacement.rpartition("/")[2]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.command import run
-from local.namespaces import entering
+from local.namespaces import command_inside
 from local.paths import Paths
 from local.progress import Progress
 
@@ -13,7 +13,7 @@ _LABEL = "caisson.dev/archive"
 
 
 def load(paths: Paths, init: int, archives: Mapping[str, Path]) -> None:
-    """Load the archives that are not loaded yet; a label on the image tells which archive it came from."""
+    """Load the archives that are not loaded yet. A label on each image names the archive that it was loaded from."""
     progress = Progress("load", len(archives))
     for reference, archive in archives.items():
         with progress.step(reference) as step:
@@ -28,4 +28,4 @@ def load(paths: Paths, init: int, archives: Mapping[str, Path]) -> None:
 
 def _ctr(paths: Paths, init: int, *arguments: str) -> str:
     command = ["ctr", "images", *arguments]
-    return run(entering(paths, init, command), shown=shlex.join(command))
+    return run(command_inside(paths, init, command), shown=shlex.join(command))

@@ -1,4 +1,4 @@
-"""The demonstration: from nothing to a container inside a sandbox, each command shown as a user would type it."""
+"""The demo: starts a cluster and runs a container inside a sandbox. Prints each command as a user would type it."""
 
 import os
 import shlex
@@ -18,17 +18,17 @@ tar -C /tmp/hello -c . | docker import - hello
 docker run --rm hello /bin/busybox sh -c "echo Hello from a container in a sandbox, on this kernel: && busybox uname -a"
 """
 
-_WHAT_NEXT = """
-A Docker daemon of your own, and no privileged pod anywhere. What to try next:
+_NEXT_STEPS = """
+This sandbox has its own Docker daemon, without a privileged pod. Next steps:
 
   export KUBECONFIG=$(make -s kubeconfig)
   kubectl exec -it demo -- sh                 # then: docker info, docker run, docker build
   kubectl get sbx -w                          # READY, REASON, RESTARTS ...
-  kubectl explain sandbox.spec.docker         # what can be asked for
-  kubectl delete sbx demo                     # and everything of it is gone
-  make down                                   # the cluster as well
+  kubectl explain sandbox.spec.docker         # the settings of Docker
+  kubectl delete sbx demo                     # deletes the sandbox and all its objects
+  make down                                   # removes the cluster
 
-And a daemon that crashes, for the report in its status.crash:
+To see the report of a daemon that crashes, in status.crash:
 
   kubectl apply -f manifests/samples/bare.yaml
   kubectl get sbx bare -o yaml
@@ -36,7 +36,7 @@ And a daemon that crashes, for the report in its status.crash:
 
 
 def demo(paths: Paths) -> None:
-    """Run the demonstration; running it again repeats what is quick and skips what is done."""
+    """Run the demo. A second run skips the steps that are complete."""
     _show("make up images")
     cluster.up(paths)
     archives = cluster.images(paths, select([]))
@@ -50,11 +50,11 @@ def demo(paths: Paths) -> None:
     kubectl("wait", "--for=condition=Ready", "sbx/demo", "--timeout=120s")
     kubectl("get", "sbx")
     kubectl("exec", "demo", "--", "sh", "-ec", _NESTED_CONTAINER)
-    print(_WHAT_NEXT)
+    print(_NEXT_STEPS)
 
 
 class _Kubectl:
-    """kubectl as a user has it: its own environment variable, the checkout as working directory."""
+    """Run kubectl as a user would: with KUBECONFIG set, in the directory of the checkout."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
@@ -66,11 +66,11 @@ class _Kubectl:
     def __call__(self, *arguments: str) -> None:
         _show(shlex.join(["kubectl", *arguments]))
         environment = {**os.environ, "KUBECONFIG": str(self._paths.kubeconfig)}
-        done = subprocess.run([self._program, *arguments], cwd=self._paths.checkout, env=environment, check=False)
-        if done.returncode != 0:
+        result = subprocess.run([self._program, *arguments], cwd=self._paths.checkout, env=environment, check=False)
+        if result.returncode != 0:
             raise LocalError(
-                f"`kubectl {arguments[0]}` ended with {done.returncode}",
-                "look at `kubectl get sbx demo -o yaml` (status.crash says what happened to dockerd), then at "
+                f"`kubectl {arguments[0]}` exited with {result.returncode}",
+                "check `kubectl get sbx demo -o yaml` (status.crash describes the failure of dockerd), then "
                 "`kubectl describe sbx demo`, `kubectl describe pod demo`, `python3 -m local operator logs`",
             )
 

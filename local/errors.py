@@ -1,8 +1,8 @@
-"""The one exception that reaches the user as a message instead of a traceback."""
+"""The exception that is shown to the user as a message, without a traceback."""
 
 
 class LocalError(Exception):
-    """Something the user can act on: `message` says what is wrong, `fix` what to do about it."""
+    """An error that the user can fix: `message` describes the problem, `fix` the solution."""
 
     def __init__(self, message: str, fix: str = "") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Build the images with debootstrap and buildah, without a registry or a Docker daemon, into archives in the cache."""
+"""Build image archives in the cache with debootstrap and buildah, without a registry or a Docker daemon."""
 
 import os
 import resource
@@ -15,27 +15,27 @@ from local.images import BASE, Base, Image, base_key, image_key
 from local.paths import Paths
 from local.progress import Progress
 
-_RECIPE = "1"  # change it when _make_root_file_system would make something else
-_KEPT_ARCHIVES = 4
+_RECIPE = "1"  # change it if the output of _make_root_file_system changes
+_MAX_ARCHIVES = 4
 _KEY_LABEL = "dev.caisson.key"
-_UNNEEDED = (
+_EMPTIED_DIRECTORIES = (
     *("usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/man"),
     *("var/cache/apt", "var/lib/apt/lists"),
 )
-_OF_THE_MACHINE = ("etc/hostname", "etc/resolv.conf")
-_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+_MACHINE_FILES = ("etc/hostname", "etc/resolv.conf")
+_CA_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def build_images(paths: Paths, images: Iterable[Image | Base], binaries: Mapping[str, Path]) -> dict[str, Path]:
-    """The archive of every image, by reference; built where it is not in the cache yet."""
-    wanted = list(images)
+    """Return the path of every image's archive, by reference. Builds the images that are not in the cache."""
+    selected = list(images)
     builder = _Builder(paths, binaries)
-    progress = Progress("image", len(wanted))
+    progress = Progress("image", len(selected))
     archives: dict[str, Path] = {}
-    for image in wanted:
+    for image in selected:
         with progress.step(image.reference) as step:
-            archives[image.reference], found = builder.build(image)
-            step.outcome = "cached" if found else "built"
+            archives[image.reference], was_cached = builder.build(image)
+            step.outcome = "cached" if was_cached else "built"
     return archives
 
 
@@ -47,18 +47,18 @@ class _Builder:
         self._base_key = base_key(BASE, _RECIPE)
 
     def build(self, image: Image | Base) -> tuple[Path, bool]:
-        """The image's archive, and whether it was in the cache."""
+        """Return the path of the image's archive, and whether it was in the cache."""
         if isinstance(image, Base):
             entry = self._entry(image, self._base_key)
-            found = cached(entry, self._locks, self._make_base)
+            was_cached = cached(entry, self._locks, self._make_base)
         else:
             entry = self._entry(image, image_key(image, self._paths.checkout, self._binaries, self._base_key))
-            found = cached(entry, self._locks, lambda output: self._make(image, output))
+            was_cached = cached(entry, self._locks, lambda output: self._make(image, output))
         with locked(self._locks / "images.lock", "old images"):
             entry.touch()
-            for old in outdated(entry.parent.glob(f"{image.name}-{'?' * KEY_LENGTH}.tar")):
+            for old in outdated_archives(entry.parent.glob(f"{image.name}-{'?' * KEY_LENGTH}.tar")):
                 old.unlink()
-        return entry, found
+        return entry, was_cached
 
     def _entry(self, image: Image | Base, key: str) -> Path:
         return self._paths.cache / "images" / f"{image.name}-{key}.tar"
@@ -73,7 +73,7 @@ class _Builder:
             options = ["--pull=never", "--layers", "--file", str(dockerfile), "--tag", image.reference]
             if image.target:
                 options += ["--target", image.target]
-            self._buildah("build", *options, *_limits(), *_trusted_authorities(), *_sources(), context)
+            self._buildah("build", *options, *_ulimit_options(), *_ca_options(), *_package_source_options(), context)
         self._export(image.reference, output)
 
     def _stage(self, image: Image, context: Path) -> None:
@@ -88,7 +88,7 @@ class _Builder:
             shutil.copy2(self._binaries[name], context / name)
 
     def _provide_base(self) -> None:
-        """Have the base image in buildah's storage, where a Dockerfile's FROM finds it."""
+        """Ensure that buildah's storage contains the base image, so that FROM can refer to it."""
         archive, _ = self.build(BASE)
         with locked(self._locks / "base-image.lock", "the base image"):
             images = self._buildah("images", "--filter", f"label={_KEY_LABEL}={self._base_key}", "--quiet")
@@ -99,7 +99,7 @@ class _Builder:
         with tempfile.TemporaryDirectory(prefix="caisson-debian-", dir=self._scratch()) as scratch:
             root, archive = Path(scratch) / "root", Path(scratch) / "root.tar"
             _make_root_file_system(root, BASE.suite)
-            # Of an archive buildah keeps the owners; what it adds from a directory belongs to root.
+            # An archive, because buildah preserves its file owners; files added from a directory belong to root.
             run(["tar", "--create", "--numeric-owner", "--sort=name", "--file", archive, "--directory", root, "."])
             container = self._buildah("from", "scratch").strip()
             try:
@@ -120,7 +120,7 @@ class _Builder:
 
     def _buildah(self, *arguments: str) -> str:
         storage = self._paths.cache / "storage"
-        # What buildah leaves mounted ends with its mount namespace, and with it what it knows of mounts must end.
+        # Mounts that buildah leaves behind end with its mount namespace, so its records of mounts must end too.
         with tempfile.TemporaryDirectory(prefix="caisson-buildah-") as run_root:
             return run(
                 [
@@ -128,15 +128,15 @@ class _Builder:
                     *("buildah", "--root", storage, "--runroot", run_root, "--storage-driver", "overlay"),
                     *arguments,
                 ],
-                # The isolation that needs no init system, no cgroup and no network of its own.
+                # This isolation requires no init system, cgroup or network namespace.
                 env={"BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self._scratch())},
                 shown=shlex.join(["buildah", *arguments]),
             )
 
 
-def outdated(archives: Iterable[Path]) -> list[Path]:
-    """All of one image's archives but the few that were used last, by this or another checkout."""
-    return sorted(archives, key=lambda archive: archive.stat().st_mtime, reverse=True)[_KEPT_ARCHIVES:]
+def outdated_archives(archives: Iterable[Path]) -> list[Path]:
+    """Return the archives of one image to delete: all except those that a checkout used most recently."""
+    return sorted(archives, key=lambda archive: archive.stat().st_mtime, reverse=True)[_MAX_ARCHIVES:]
 
 
 def _make_root_file_system(root: Path, suite: str) -> None:
@@ -144,20 +144,20 @@ def _make_root_file_system(root: Path, suite: str) -> None:
         ["debootstrap", "--variant=minbase", suite, root],
         fix="check the network and, behind a proxy, http_proxy; then run the command again",
     )
-    for name in _OF_THE_MACHINE:
+    for name in _MACHINE_FILES:
         (root / name).unlink(missing_ok=True)
-    for name in _UNNEEDED:
+    for name in _EMPTIED_DIRECTORIES:
         directory = root / name
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True, exist_ok=True)
 
 
-def _limits() -> list[str]:
-    """Limits that are no higher than they were: buildah would raise them, which takes a capability root may lack."""
+def _ulimit_options() -> list[str]:
+    """Return limits that are not above the current ones: raising them requires a capability that root may lack."""
     options: list[str] = []
     for name, number, usual in (
         ("nofile", resource.RLIMIT_NOFILE, 1048576),
-        ("nproc", resource.RLIMIT_NPROC, 32768),  # to which some versions of buildah lower their own
+        ("nproc", resource.RLIMIT_NPROC, 32768),  # some versions of buildah lower their own limit to this
     ):
         _, hard = resource.getrlimit(number)
         limit = usual if hard == resource.RLIM_INFINITY else min(hard, usual)
@@ -165,9 +165,9 @@ def _limits() -> list[str]:
     return options
 
 
-def _trusted_authorities() -> list[str]:
-    """Let pip and go in a build trust what this machine trusts; a Dockerfile opts in by an ARG of their variable."""
-    bundle = Path(os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or _AUTHORITIES)
+def _ca_options() -> list[str]:
+    """Make pip and go in a build trust this machine's CAs. A Dockerfile opts in with an ARG of their variable."""
+    bundle = Path(os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or _CA_CERTIFICATES)
     if not bundle.is_file():
         return []
     mounted = "/run/ca.crt"
@@ -177,8 +177,8 @@ def _trusted_authorities() -> list[str]:
     return arguments
 
 
-def _sources() -> list[str]:
-    """Let go and apt in a build take what this machine's do: modules from its proxy, old indexes; opted in by ARG."""
+def _package_source_options() -> list[str]:
+    """Pass this machine's GOPROXY and apt's tolerance of old indexes to a build. A Dockerfile opts in with an ARG."""
     arguments: list[str] = []
     if proxy := os.environ.get("GOPROXY"):
         arguments += ["--build-arg", f"GOPROXY={proxy}"]

@@ -1,4 +1,4 @@
-"""The images of the local cluster: a table, and the key under which each is cached."""
+"""The images of the local cluster: a table, and the cache key of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Use(Enum):
 
 @dataclass(frozen=True)
 class Image:
-    """An image made from a Dockerfile of this repository."""
+    """An image that is built from a Dockerfile of this repository."""
 
     name: str
     reference: str
@@ -27,14 +27,14 @@ class Image:
     use: Use
     target: str = ""
     sources: tuple[str, ...] = ()
-    """All that the Dockerfile may copy: its build context holds nothing else, so the cache key can't miss a file."""
+    """The complete build context, so that the cache key covers every file that the Dockerfile copies."""
     binaries: tuple[str, ...] = ()
-    """Components that are copied into the root of the build context."""
+    """Components whose binaries are copied to the root of the build context."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """The image that the Dockerfiles build on, made by debootstrap because there may be no registry."""
+    """The base image of the Dockerfiles. It is built with debootstrap, because there may be no registry."""
 
     name: str
     reference: str
@@ -74,7 +74,7 @@ IMAGES: tuple[Image, ...] = (
         for version, use, sources in (
             ("26", Use.PRODUCT, ()),
             ("28", Use.PRODUCT, ()),
-            # Compiling it takes longer than all else that `make demo` builds beside the cluster's parts.
+            # Compiling this toolbox would take longer than building all other images for `make demo`.
             ("29", Use.NAMED, ("toolbox/build/compile", "toolbox/docker-29")),
         )
     ),
@@ -122,24 +122,24 @@ IMAGES: tuple[Image, ...] = (
     ),
 )
 
-EVERY: tuple[Image | Base, ...] = (BASE, *IMAGES)
+ALL_IMAGES: tuple[Image | Base, ...] = (BASE, *IMAGES)
 
 
 def select(names: list[str]) -> tuple[Image | Base, ...]:
-    """The images of these names; the base and the product's own if there are none."""
-    table = {image.name: image for image in EVERY}
+    """Return the images with these names; without names, the base image and the product's images."""
+    table = {image.name: image for image in ALL_IMAGES}
     if not names:
         return tuple(image for image in table.values() if image.use is not Use.NAMED)
     return tuple(table[name] for name in names)
 
 
 def base_key(base: Base, recipe: str) -> str:
-    """What decides the base image; `recipe` identifies the code that makes it."""
+    """Return the cache key of the base image. `recipe` identifies the code that builds it."""
     return digest([base.reference, base.suite, recipe])
 
 
 def image_key(image: Image, checkout: Path, binaries: Mapping[str, Path], base: str) -> str:
-    """Everything that decides the image: its Dockerfile, its build context, and the base image's key."""
+    """Return the cache key of an image: a digest of its Dockerfile, its build context and the base image's key."""
     return digest(
         [
             image.reference,

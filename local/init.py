@@ -1,7 +1,7 @@
-"""PID 1 of the cluster's namespaces: sets the stage (mounts, network, cgroup), then supervises the parts.
+"""PID 1 of the cluster's namespaces: prepares mounts, network and cgroup, then supervises the cluster's processes.
 
-Started by `namespaces.start` through unshare. Everything it makes belongs to its namespaces and ends with it, save the
-cgroup's directories.
+`namespaces.start` starts it with unshare. Everything that it creates ends with its namespaces, except for the
+directories of the cgroup.
 
     python3 -m local.init CHECKOUT CACHE STATE LISTENER
 """
@@ -25,7 +25,7 @@ _PROBE_SECONDS = 1
 
 
 def main() -> None:
-    """Run the cluster until told to end."""
+    """Run the cluster until SIGTERM or SIGINT."""
     checkout, cache, state = (Path(argument) for argument in sys.argv[1:4])
     listener = int(sys.argv[4])
     paths = Paths(checkout=checkout, cache=cache, state=state)
@@ -42,9 +42,9 @@ def main() -> None:
 
 
 def _mount(paths: Paths) -> None:
-    """Cover every directory that the parts write to by habit, so that they write to the cluster's own state.
+    """Mount the cluster's state over every directory that its processes write to by default.
 
-    The kubelet in particular must live at /var/lib/kubelet: the gVisor shim recognises emptyDir volumes by that path.
+    The kubelet must use /var/lib/kubelet, because the gVisor shim recognizes emptyDir volumes by that path.
     """
     run(["mount", "--make-rprivate", "/"])
     for name in KERNEL_PARAMETERS:
@@ -53,18 +53,18 @@ def _mount(paths: Paths) -> None:
     _cover(Path("/var/lib"), paths.state / "var-lib", keep)
     _cover(Path("/var/log"), paths.state / "var-log", keep)
     run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run"])
-    # Shared among the namespaces that are made in here, as the kubelet expects of a node; the machine is not a peer.
+    # Mounts propagate between the namespaces inside the cluster, as the kubelet expects, but not to the machine.
     run(["mount", "--make-rshared", "/"])
 
 
 def _cover(target: Path, substitute: Path, keep: Iterable[Path]) -> None:
-    """Mount `substitute` over `target`, leaving the paths in `keep` that lie below it where they are."""
+    """Mount `substitute` over `target`, but keep the paths in `keep` that lie below `target` accessible."""
     substitute.mkdir(exist_ok=True)
-    for kept in keep:
-        if kept.is_relative_to(target) and kept.is_dir():
-            mountpoint = substitute / kept.relative_to(target)
+    for path in keep:
+        if path.is_relative_to(target) and path.is_dir():
+            mountpoint = substitute / path.relative_to(target)
             mountpoint.mkdir(parents=True, exist_ok=True)
-            run(["mount", "--bind", kept, mountpoint])
+            run(["mount", "--bind", path, mountpoint])
     run(["mount", "--rbind", substitute, target])
 
 
@@ -75,7 +75,7 @@ def _configure_network() -> None:
 
 
 class _ApiProbe:
-    """Whether the API server answers that it is ready."""
+    """Returns whether the API server reports that it is ready."""
 
     def __init__(self, paths: Paths) -> None:
         self._context = ssl.create_default_context(cafile=str(paths.pki / "ca.crt"))

@@ -1,7 +1,6 @@
-"""The namespaces that hold a cluster: start, find, enter and end them.
+"""Start, find, enter and end the namespaces of a cluster.
 
-There is no PID file, which could be stale or missing: the process table knows which PID 1 belongs to which state
-directory.
+A cluster's PID 1 is found in the process table by its state directory. There is no PID file, which could be stale.
 """
 
 import os
@@ -22,38 +21,38 @@ _END_SECONDS = 60.0
 
 
 def find_init(paths: Paths) -> int | None:
-    """The process ID, on the machine, of the cluster's PID 1."""
-    wanted = ["local.init", str(paths.state)]
-    for pid in _processes():
+    """Return the process ID, on the machine, of the cluster's PID 1."""
+    required = ["local.init", str(paths.state)]
+    for pid in _process_ids():
         with suppress(OSError):  # it has ended in the meantime
             arguments = [os.fsdecode(argument) for argument in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
-            if all(word in arguments for word in wanted) and _is_namespace_init(pid):
+            if all(word in arguments for word in required) and _is_namespace_init(pid):
                 return pid
     return None
 
 
 def require_init(paths: Paths) -> int:
-    """The process ID of PID 1, or an error that tells how to get one."""
+    """Return the process ID, on the machine, of the cluster's PID 1. Raises LocalError if the cluster is not up."""
     pid = find_init(paths)
     if pid is None:
         raise LocalError("the local cluster is not up", "make up")
     return pid
 
 
-def inhabitants(init: int) -> dict[int, list[str]]:
-    """The command lines of all processes in the PID namespace of `init`, by their process IDs on the machine."""
+def processes(init: int) -> dict[int, list[str]]:
+    """Return the command lines of all processes in the PID namespace of `init`, by process ID on the machine."""
     namespace = os.readlink(f"/proc/{init}/ns/pid")
-    found: dict[int, list[str]] = {}
-    for pid in _processes():
+    command_lines: dict[int, list[str]] = {}
+    for pid in _process_ids():
         with suppress(OSError):
             if os.readlink(f"/proc/{pid}/ns/pid") == namespace:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0")
-                found[pid] = [os.fsdecode(argument) for argument in command.split(b"\0")]
-    return found
+                command_lines[pid] = [os.fsdecode(argument) for argument in command.split(b"\0")]
+    return command_lines
 
 
 def start(paths: Paths, listener: socket.socket) -> None:
-    """Start the cluster's PID 1 in new namespaces. It outlives this process; `listener` is served from inside."""
+    """Start the cluster's PID 1 in new namespaces. It outlives this process and serves the socket `listener`."""
     descriptor = listener.fileno()
     argv = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     argv += [sys.executable, "-m", "local.init"]
@@ -71,10 +70,10 @@ def start(paths: Paths, listener: socket.socket) -> None:
         )
 
 
-def entering(
+def command_inside(
     paths: Paths, init: int, command: Sequence[str], *, cwd: Path = Path("/"), variables: Sequence[str] = ()
 ) -> list[str]:
-    """A command line that runs `command` inside, with the cluster's environment and `variables` (`NAME=value`)."""
+    """Return a command line that runs `command` inside, with the cluster's environment and `NAME=value` variables."""
     inside = environment(paths, os.environ.get("PATH", os.defpath))
     if terminal := os.environ.get("TERM"):
         inside["TERM"] = terminal
@@ -87,20 +86,20 @@ def entering(
 
 
 def end(init: int) -> None:
-    """Kill PID 1; return when the kernel has ended every other process of its namespace and then itself."""
+    """Kill PID 1 and wait until the kernel has ended every process of its namespace."""
     with suppress(ProcessLookupError):
         os.kill(init, signal.SIGKILL)
     deadline = time.monotonic() + _END_SECONDS
     while Path(f"/proc/{init}").exists():
         if time.monotonic() > deadline:
             raise LocalError(
-                f"process {init} was killed and does not end",
-                f"a process of the cluster hangs in the kernel: see `cat /proc/{init}/stack` and `dmesg`",
+                f"process {init} was killed but does not end",
+                f"a process of the cluster hangs in the kernel; check `cat /proc/{init}/stack` and `dmesg`",
             )
         time.sleep(0.02)
 
 
-def _processes() -> Iterator[int]:
+def _process_ids() -> Iterator[int]:
     return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
 
 

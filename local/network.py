@@ -1,7 +1,7 @@
-"""The cluster's addresses. They exist in its own network namespace only, so two clusters may have the same."""
+"""The cluster's addresses. They exist only in its network namespace, so that all clusters can use the same ones."""
 
 NODE_NAME = "caisson-local"
-# An extra address of `lo`: the kubelet refuses a loopback one, and pods must reach the API server there.
+# An additional address of `lo`: the kubelet rejects a loopback address, and pods must be able to reach the API server.
 NODE_IP = "10.99.0.1"
 POD_CIDR = "10.88.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"

@@ -9,24 +9,24 @@ from local.paths import Paths
 
 @dataclass(frozen=True)
 class Part:
-    """A process that PID 1 keeps running."""
+    """A process that PID 1 starts, and restarts when it ends."""
 
     name: str
     argv: tuple[str, ...]
     after_api: bool = False
-    """Start it only when the API server is ready, because it would give up before."""
+    """Start it only when the API server is ready, because it would exit earlier."""
     owns_listener: bool = False
     """It inherits the listening socket of the machine's network namespace."""
 
 
 def environment(paths: Paths, search_path: str) -> dict[str, str]:
-    """The environment of everything inside: nothing of the caller's but where programs are found.
+    """Return the environment of all processes inside. Only `search_path` comes from the caller's environment.
 
-    A proxy setting of the caller, say, would send the kubelet to a proxy that can't know the API server.
+    For example, the caller's proxy settings would send the kubelet's requests to a proxy that can't reach the cluster.
     """
     return {
         "PATH": f"{paths.bin}:{search_path}:/usr/sbin:/sbin",
-        "HOME": str(paths.state),  # so that what programs keep at home ends with the cluster
+        "HOME": str(paths.state),  # so that files that programs write to the home directory end with the cluster
         "LANG": "C.UTF-8",
         "TMPDIR": str(paths.state / "tmp"),
         "PYTHONPATH": str(paths.checkout),
@@ -37,7 +37,7 @@ def environment(paths: Paths, search_path: str) -> dict[str, str]:
 
 
 def parts(paths: Paths, listener: int) -> tuple[Part, ...]:
-    """All processes of the cluster; `listener` is the descriptor of the machine's listening socket."""
+    """Return all processes of the cluster. `listener` is the file descriptor of the machine's listening socket."""
     return (
         _etcd(paths),
         _containerd(paths),
@@ -71,7 +71,7 @@ def _etcd(paths: Paths) -> Part:
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=default={peer}",
-            # The data does not outlive the processes, so there is no crash to be safe from.
+            # The data does not outlive the processes, so it need not survive a crash.
             "--unsafe-no-fsync",
             "--log-level=warn",
         ),

@@ -1,4 +1,4 @@
-"""Where things live on the machine: the checkout, the cache shared by all checkouts, this checkout's state."""
+"""The directories on the machine: the checkout, the cache shared by all checkouts, and this checkout's state."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ STATE_ROOT = Path("/var/lib/caisson")
 
 
 def cache_directory(environment: Mapping[str, str]) -> Path:
-    """The build cache: `CAISSON_CACHE`, else the XDG cache directory's `caisson`."""
+    """Return the build cache: `CAISSON_CACHE`, otherwise `caisson` in the XDG cache directory."""
     if explicit := environment.get("CAISSON_CACHE"):
         return Path(explicit).absolute()
     if xdg := environment.get("XDG_CACHE_HOME"):
@@ -19,7 +19,7 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
 
 
 def identify(checkout: Path) -> str:
-    """A short name for a checkout, so that clusters of two clones have nothing in common."""
+    """Return a short name for a checkout, so that the clusters of two checkouts share nothing."""
     return hashlib.sha256(os.fsencode(checkout)).hexdigest()[:10]
 
 
@@ -33,7 +33,7 @@ class Paths:
 
     @classmethod
     def of(cls, checkout: Path, environment: Mapping[str, str]) -> "Paths":
-        """The paths of the checkout at `checkout` for a user with this environment."""
+        """Return the paths of the checkout at `checkout` for a user with this environment."""
         real = checkout.resolve()
         return cls(checkout=real, cache=cache_directory(environment), state=STATE_ROOT / identify(real))
 
@@ -49,12 +49,12 @@ class Paths:
 
     @property
     def kubeconfig(self) -> Path:
-        """For kubectl on the machine, outside of the cluster's namespaces."""
+        """The kubeconfig for clients on the machine, outside the cluster's namespaces."""
         return self.state / "kubeconfig"
 
     @property
     def kubeconfig_inside(self) -> Path:
-        """For a client inside the cluster's namespaces, straight to the API server."""
+        """The kubeconfig for clients inside the cluster's namespaces, which reach the API server directly."""
         return self.state / "config" / "admin.kubeconfig"
 
     @property
@@ -64,7 +64,7 @@ class Paths:
 
     @property
     def config(self) -> Path:
-        """Rendered configuration of the parts."""
+        """Rendered configuration of the cluster's processes."""
         return self.state / "config"
 
     @property
@@ -74,10 +74,10 @@ class Paths:
 
     @property
     def logs(self) -> Path:
-        """One log file per part."""
+        """One log file per process."""
         return self.state / "logs"
 
     @property
     def audit_log(self) -> Path:
-        """What the operator's account asked of the API server, a JSON object a line."""
+        """The audit log: the requests of the operator's account to the API server, one JSON object per line."""
         return self.logs / "audit.log"

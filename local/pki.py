@@ -1,4 +1,4 @@
-"""Keys and certificates, by openssl: an authority that signs all of them, and a pair of keys for tokens."""
+"""Keys and certificates, issued with openssl: a CA, the certificates that it signs, and a key pair for tokens."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class Identity:
 
     @property
     def subject(self) -> str:
-        """The subject as openssl takes it."""
+        """The subject in the format of openssl."""
         organization = f"/O={self.organization}" if self.organization else ""
         return f"{organization}/CN={self.common_name}"
 
@@ -35,7 +35,7 @@ IDENTITIES = (
         "kube-apiserver",
         "kube-apiserver",
         hosts=(
-            "127.0.0.1",  # where kubectl on the machine meets the relay
+            "127.0.0.1",  # the relay's address on the machine, for kubectl
             network.NODE_IP,
             network.KUBERNETES_SERVICE_IP,
             "localhost",
@@ -79,5 +79,5 @@ def _request(key: Path, certificate: Path, subject: str, *options: str) -> None:
             *("-keyout", key, "-out", certificate),
             *options,
         ],
-        fix="OpenSSL 3 or newer is needed",
+        fix="install OpenSSL 3 or newer",
     )

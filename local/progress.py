@@ -1,4 +1,4 @@
-"""Show what is going on: which step of how many, since how many seconds, and what came out of it."""
+"""Show the progress of a command: the number, the duration and the outcome of each step."""
 
 import sys
 import threading
@@ -12,7 +12,7 @@ _LOG_INTERVAL = 60.0
 
 
 class Step:
-    """A running step; set `outcome` to say how it ended, for example `cached`."""
+    """A running step. Set `outcome` to describe its result, for example `cached`."""
 
     def __init__(self) -> None:
         self.outcome = "done"
@@ -31,7 +31,7 @@ class Progress:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Time a step, show that it is alive while it runs, and end with one line that stays."""
+        """Show the elapsed time of a step while it runs, and print one line when it ends."""
         self._number += 1
         label = f"{self._section} [{self._number}/{self._total}] {name}"
         step, started, ended = Step(), time.monotonic(), threading.Event()
@@ -71,5 +71,5 @@ def _elapsed(started: float) -> str:
 
 
 def say(message: str) -> None:
-    """One line for the user that is not the result of the command."""
+    """Print a message for the user to stderr, apart from the command's result."""
     print(message, file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
-"""Give each PersistentVolumeClaim of the class `local` a directory of the machine, and take it back with the claim.
+"""Provision PersistentVolumes of the StorageClass `local`: one directory on the machine for each PVC.
 
     python3 -m local.provisioner KUBECTL DIRECTORY
 
-It follows one watch of claims and one of volumes, so that at rest it costs nothing.
+It watches PVCs and PersistentVolumes, and deletes the directory after the PVC is deleted.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ _PAUSE_SECONDS = 1.0
 _LINE_BYTES = 4 * 2**20
 
 
-def volume_for(claim: Json, directory: Path) -> Json | None:
-    """Return the PersistentVolume for a claim; None where it is not ours to serve, or is served already."""
-    spec, metadata = claim["spec"], claim["metadata"]
+def volume_for(pvc: Json, directory: Path) -> Json | None:
+    """Return the PersistentVolume for a PVC; None if it has another StorageClass, a volume, or is being deleted."""
+    spec, metadata = pvc["spec"], pvc["metadata"]
     if spec.get("storageClassName") != CLASS or spec.get("volumeName") or "deletionTimestamp" in metadata:
         return None
     name = f"local-{metadata['uid']}"
@@ -35,7 +35,7 @@ def volume_for(claim: Json, directory: Path) -> Json | None:
             "capacity": spec["resources"]["requests"],
             "accessModes": spec["accessModes"],
             "storageClassName": CLASS,
-            # Kept by the cluster, because there is nobody but us to delete what is in it.
+            # Kubernetes must not delete the volume before this provisioner has deleted the directory.
             "persistentVolumeReclaimPolicy": "Retain",
             "claimRef": {
                 "apiVersion": "v1",
@@ -49,38 +49,38 @@ def volume_for(claim: Json, directory: Path) -> Json | None:
     }
 
 
-def is_left(volume: Json) -> bool:
-    """Tell whether a volume is ours, and its claim is gone."""
+def is_released(volume: Json) -> bool:
+    """Return whether this provisioner created the volume and its PVC has been deleted."""
     phase: str | None = volume.get("status", {}).get("phase")
     return bool(volume["spec"].get("storageClassName") == CLASS) and phase == "Released"
 
 
-async def _claims(kubectl: str, directory: Path) -> None:
-    async for claim in _watch(kubectl, "persistentvolumeclaims", "--all-namespaces"):
-        volume = volume_for(claim, directory)
+async def _provision(kubectl: str, directory: Path) -> None:
+    async for pvc in _watch(kubectl, "persistentvolumeclaims", "--all-namespaces"):
+        volume = volume_for(pvc, directory)
         if volume is not None:
             await _run(kubectl, "apply", "-f", "-", stdin=json.dumps(volume))
 
 
-async def _volumes(kubectl: str, directory: Path) -> None:
+async def _reclaim(kubectl: str, directory: Path) -> None:
     async for volume in _watch(kubectl, "persistentvolumes"):
-        if is_left(volume):
+        if is_released(volume):
             name = volume["metadata"]["name"]
             shutil.rmtree(directory / name, ignore_errors=True)
             await _run(kubectl, "delete", "persistentvolume", name, "--ignore-not-found", "--wait=false")
 
 
-async def _watch(kubectl: str, *what: str) -> AsyncIterator[Json]:
-    """Yield what is there and what changes, for ever."""
+async def _watch(kubectl: str, *resource: str) -> AsyncIterator[Json]:
+    """Yield existing objects, then every changed object, without end."""
     while True:
         process = await asyncio.create_subprocess_exec(
-            *(kubectl, "get", *what, "--watch", "-o", "json"), stdout=asyncio.subprocess.PIPE, limit=_LINE_BYTES
+            *(kubectl, "get", *resource, "--watch", "-o", "json"), stdout=asyncio.subprocess.PIPE, limit=_LINE_BYTES
         )
         assert process.stdout is not None  # noqa: S101
         document = b""
         async for line in process.stdout:
             document += line
-            # kubectl prints one object after the other, each over many lines and closed at the margin.
+            # kubectl prints each object over many lines, the last of which is a closing brace without indentation.
             if line.rstrip() == b"}":
                 yield json.loads(document)
                 document = b""
@@ -94,10 +94,10 @@ async def _run(*command: str, stdin: str = "") -> None:
 
 
 async def provision(kubectl: str, directory: Path) -> None:
-    """Serve claims until cancelled."""
+    """Provision and reclaim volumes until cancelled."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(_claims(kubectl, directory))
-        group.create_task(_volumes(kubectl, directory))
+        group.create_task(_provision(kubectl, directory))
+        group.create_task(_reclaim(kubectl, directory))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Carry connections from the machine's network namespace to the API server inside the cluster's.
+"""Forward connections from the machine's network namespace to the API server inside the cluster's namespace.
 
-A socket stays in the network namespace in which it was made, whoever accepts on it. So the listening socket is made on
-the machine, inherited through unshare, and served from inside: nothing exists on the machine besides the socket, and it
-ends with the cluster's processes.
+A socket belongs to the network namespace in which it was created. The listening socket is created on the machine,
+inherited through unshare, and served from inside. It is the only object on the machine, and ends with the cluster.
 
     python3 -m local.relay DESCRIPTOR HOST PORT
 """
@@ -20,7 +19,7 @@ async def relay(listener: socket.socket, host: str, port: int) -> None:
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             upstream_reader, upstream_writer = await asyncio.open_connection(host, port, limit=_CHUNK)
-        except OSError:  # the API server is not up: the client sees a closed connection and tries again
+        except OSError:  # the API server is not up: close the connection, so that the client tries again
             writer.transport.abort()
             return
         await _join(reader, writer, upstream_reader, upstream_writer)
@@ -41,7 +40,7 @@ async def _join(
             group.create_task(_copy(reader, upstream_writer))
             group.create_task(_copy(upstream_reader, writer))
     except* OSError:
-        # One side is gone without saying goodbye, so the other one can't be told goodbye either.
+        # One side broke the connection, so break the other side too instead of closing it gracefully.
         writer.transport.abort()
         upstream_writer.transport.abort()
     finally:
@@ -50,7 +49,7 @@ async def _join(
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    """Copy until the source ends, then end the target: each direction ends on its own (a half-closed connection)."""
+    """Copy until the source ends, then end the target. Each direction ends separately (a half-closed connection)."""
     while data := await source.read(_CHUNK):
         target.write(data)
         await target.drain()
@@ -59,7 +58,7 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 
 def main() -> None:
-    """Serve the listener that was inherited."""
+    """Serve the inherited listening socket."""
     descriptor, host, port = sys.argv[1:]
     asyncio.run(relay(socket.socket(fileno=int(descriptor)), host, int(port)))
 

@@ -1,6 +1,6 @@
-"""The configuration files of the cluster's parts, as text. Pure: what comes in decides what comes out.
+"""Render the configuration files of the cluster's processes. Pure.
 
-JSON is used wherever a part reads YAML, because every JSON document is one.
+Files that a process reads as YAML are rendered as JSON, because every JSON document is valid YAML.
 """
 
 import base64
@@ -15,8 +15,8 @@ from local.paths import Paths
 
 PAUSE_IMAGE = "caisson.dev/pause:1"
 
-# The kubelet sets these kernel parameters, which belong to the whole machine and not to a namespace, unless they have
-# the values that it wants. Files with those values are mounted over them, so it finds nothing to change.
+# The kubelet changes these kernel parameters if they have other values. They are not namespaced, so it would change the
+# machine. Files with these values are mounted over them, so that the kubelet changes nothing.
 KERNEL_PARAMETERS: Mapping[str, str] = {
     "vm/overcommit_memory": "1",
     "vm/panic_on_oom": "0",
@@ -29,7 +29,7 @@ KERNEL_PARAMETERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Machine:
-    """What the rendered files depend on besides paths."""
+    """The properties of the machine that the rendered files depend on."""
 
     runc: Path
     can_lower_oom_score: bool
@@ -44,11 +44,11 @@ AUDIT_POLICY = {
         {"level": "None"},
     ],
 }
-"""What the API server writes down: every request of the operator's account, so that a test can tell what it needs."""
+"""The API server records every request of the operator's account, so that a test can check its RBAC rules."""
 
 
 def render(paths: Paths, machine: Machine) -> dict[str, str]:
-    """The files of the `config` directory that hold no key, by name."""
+    """Return the files of the `config` directory that contain no keys, by name."""
     return {
         "containerd.toml": containerd(paths, machine),
         "runsc.toml": runsc({"net-raw": "true", "allow-packet-socket-write": "true"}),
@@ -110,13 +110,13 @@ def _runsc_handler(name: str, config: Path) -> str:
 
 
 def runsc(flags: Mapping[str, str]) -> str:
-    """The gVisor shim's configuration: flags of runsc, which a pod can't set."""
+    """The gVisor shim's configuration: flags of runsc that a pod can't set."""
     lines = [f"  {name} = {_toml(value)}" for name, value in flags.items()]
     return "\n".join(["[runsc_config]", *lines]) + "\n"
 
 
 def cni() -> dict[str, Any]:
-    """One bridge for all pods. No masquerading: there is nothing outside of the namespace to reach."""
+    """One bridge for all pods, without masquerading, because pods can't reach anything outside the namespace."""
     bridge = {
         "type": "bridge",
         "bridge": "cni0",
@@ -157,8 +157,8 @@ def kubelet(paths: Paths) -> dict[str, Any]:
         "resolvConf": str(paths.config / "resolv.conf"),
         "podLogsDir": "/var/log/pods",
         "volumePluginDir": str(paths.state / "volume-plugins"),
-        # The machine's disk is not the cluster's to judge: no eviction before it is nearly full, and no image is
-        # ever garbage-collected, because there is no registry to pull it from again.
+        # The machine's disk is shared, so the kubelet evicts pods only if it is nearly full. It never deletes images,
+        # because there is no registry to pull them from again.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
@@ -174,17 +174,17 @@ def kube_proxy(paths: Paths) -> dict[str, Any]:
         "clusterCIDR": network.POD_CIDR,
         "hostnameOverride": network.NODE_NAME,
         "clientConnection": {"kubeconfig": str(paths.config / "kube-proxy.kubeconfig")},
-        # A pod that reaches a Service of a pod on the same bridge would get its answer past conntrack, with the
-        # wrong source, unless packets on the bridge went through netfilter. Masquerading sends them back here.
+        # If a pod connects to a Service whose pod is on the same bridge, the response would bypass conntrack and have
+        # the wrong source address, because bridged packets skip netfilter. Masquerading routes it through this host.
         "nftables": {"masqueradeAll": True},
         "oomScoreAdj": 0,
-        # The limits of connection tracking belong to the machine.
+        # The limits of connection tracking are not namespaced: leave the machine's limits unchanged.
         "conntrack": {"maxPerCore": 0, "min": 0},
     }
 
 
 def kubeconfig(server: str, authority: bytes, certificate: bytes, key: bytes) -> str:
-    """A kubeconfig with everything in it, so that it can be copied."""
+    """A self-contained kubeconfig, with embedded certificates and keys."""
     return _json(
         {
             "apiVersion": "v1",
@@ -217,7 +217,7 @@ def _json(document: Mapping[str, Any]) -> str:
 
 
 def _toml(value: str | bool | Path) -> str:
-    """A TOML value: its basic strings and booleans are written as JSON's are."""
+    """A TOML value. TOML's basic strings and booleans have the same syntax as JSON's."""
     return json.dumps(value if isinstance(value, bool) else str(value))
 
 

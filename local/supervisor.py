@@ -1,4 +1,4 @@
-"""Keep processes running: what PID 1 of the cluster does once the stage is set."""
+"""Supervise the cluster's processes, as its PID 1."""
 
 import json
 import os
@@ -17,13 +17,13 @@ _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 
 def restart_delay(failures: int) -> float:
-    """Seconds to wait before a part that ended `failures` times in a row is started again."""
+    """Return the seconds to wait before restarting a part that ended `failures` times in a row."""
     doublings = min(failures - 1, 16)  # far beyond the bound, far below the largest float
     return min(_FIRST_DELAY * 2.0**doublings, _LONGEST_DELAY)
 
 
 class _Supervised:
-    """A part, and what is known about its process."""
+    """A part and the state of its process."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -32,8 +32,8 @@ class _Supervised:
         self.start_at = 0.0
         self.failures = 0
 
-    def ended(self, now: float) -> None:
-        """Note that the process ended, and when the next one is due."""
+    def record_end(self, now: float) -> None:
+        """Record that the process ended, and schedule its restart."""
         settled = now - self.started_at > _SETTLED_SECONDS
         self.failures = 1 if settled else self.failures + 1
         self.pid = None
@@ -41,7 +41,7 @@ class _Supervised:
 
 
 class Supervisor:
-    """Starts parts, starts them again when they end, reaps orphans, and returns on SIGTERM or SIGINT."""
+    """Starts and restarts parts, reaps orphans, and returns on SIGTERM or SIGINT."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class Supervisor:
         self._api_was_ready = False
 
     def run(self) -> None:
-        """Supervise until told to end. The kernel then ends everything else in the PID namespace."""
-        # Blocked signals are taken one by one by sigtimedwait, so nothing here is ever interrupted.
+        """Supervise until SIGTERM or SIGINT. The kernel then ends every other process in the PID namespace."""
+        # sigtimedwait receives the blocked signals one at a time, so that no signal interrupts this code.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         while True:
             self._start_due()
@@ -116,7 +116,7 @@ class Supervisor:
                 return
             for supervised in self._parts:
                 if supervised.pid == pid:
-                    supervised.ended(time.monotonic())
+                    supervised.record_end(time.monotonic())
                     code = os.waitstatus_to_exitcode(status)
                     self._report("ended", part=supervised.part.name, code=code, failures=supervised.failures)
 

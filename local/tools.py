@@ -1,4 +1,4 @@
-"""Helm and what else is used on the cluster: always the pinned ones, because tests compare what they print."""
+"""Helm and other tools, always in the pinned version, because tests compare their output."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from local.toolchain import find_go
 
 
 def find_tool(paths: Paths, name: str) -> Path:
-    """The path of a tool under its own name; built if it is not in the cache yet."""
+    """Return the path of a tool under its own name. Builds it if it is not in the cache."""
     (component,) = (tool for tool in TOOLS if tool.name == name)
     binary = build_components(paths, [component])[name]
     link = paths.cache / "tools" / binary.name / name
@@ -22,12 +22,12 @@ def find_tool(paths: Paths, name: str) -> Path:
 
 
 def find_openapi(paths: Paths) -> Path:
-    """The directory of the OpenAPI v3 documents that come with the sources of the cluster's Kubernetes."""
-    # Of a module that is there already this prints where, and downloads nothing.
-    downloaded = run(
+    """Return the directory of the OpenAPI v3 documents in the sources of the cluster's Kubernetes."""
+    # If the module has been downloaded, this command only prints its path.
+    module = run(
         [find_go(paths).path, "mod", "download", "-json", "k8s.io/kubernetes"],
         env=BUILD_ENVIRONMENT,
         cwd=paths.modules / "kubernetes",
-        fix="if the module could not be downloaded, check the network and GOPROXY; then run the command again",
+        fix="if the module could not be downloaded, check the network and GOPROXY, then run the command again",
     )
-    return Path(json.loads(downloaded)["Dir"], "api", "openapi-spec", "v3")
+    return Path(json.loads(module)["Dir"], "api", "openapi-spec", "v3")

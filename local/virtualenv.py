@@ -1,4 +1,4 @@
-"""Virtualenvs in the cache, one for each content of a lock file."""
+"""Virtualenvs in the cache, one for each version of a lock file."""
 
 import sys
 from pathlib import Path
@@ -11,17 +11,17 @@ from local.progress import Progress
 
 
 def virtualenv(paths: Paths, lock: Path) -> Path:
-    """The directory of a virtualenv that holds exactly what the lock file pins."""
+    """Return the directory of a virtualenv with exactly the packages that the lock file pins."""
     if not lock.is_file():
         raise LocalError(f"{lock} does not exist", "check out the whole repository")
     key = digest([lock.read_bytes(), sys.version, sys.base_prefix])
-    # A virtualenv knows its own path, so the directory is made in place and the marker tells that it is complete.
+    # A virtualenv contains its own path, so it is created in place, and a marker file records that it is complete.
     directory = paths.cache / "venvs" / f"{lock.stem}-{key}"
     marker = directory.with_suffix(".complete")
     if not marker.exists():
         with Progress("python", 1).step(f"packages of {lock.name}") as step:
-            found = cached(marker, paths.cache / "locks", _Installer(directory, lock))
-            step.outcome = "cached" if found else "installed"
+            was_cached = cached(marker, paths.cache / "locks", _Installer(directory, lock))
+            step.outcome = "cached" if was_cached else "installed"
     return directory
 
 

@@ -1,4 +1,4 @@
-"""The chart tests need helm and its companions, at their pinned versions, and no cluster."""
+"""Fixtures for the chart tests: pinned versions of helm, helm-unittest and kubeconform. They need no cluster."""
 
 import subprocess
 import sys
@@ -12,50 +12,50 @@ import yaml
 CHECKOUT = Path(__file__).parents[2]
 CHART = CHECKOUT / "charts" / "caisson"
 CASES = sorted((Path(__file__).parent / "values").glob("*.yaml"))
-"""Values that between them render every template."""
+"""Values files that together render every template."""
 
 Json = dict[str, Any]
 
 
 def local(*arguments: str) -> Path:
-    """Return the path that a command of the local cluster prints."""
+    """Run a command of the local cluster and return the path that it prints."""
     command = [sys.executable, "-m", "local", *arguments]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Path(done.stdout.strip())
+    result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return Path(result.stdout.strip())
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One of the pinned tools."""
+    """A pinned tool."""
 
     path: Path
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run it to its end."""
+        """Run the tool."""
         command = [str(self.path), *arguments]
         return subprocess.run(command, cwd=CHECKOUT, input=stdin, capture_output=True, text=True, check=False)
 
     def output(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run it and return what it printed; it must succeed."""
-        done = self.run(*arguments, stdin=stdin)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        """Run the tool, assert that it succeeds, and return its output."""
+        result = self.run(*arguments, stdin=stdin)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
 
 
 class Helm(Tool):
-    """Helm, with this chart."""
+    """Helm with this chart."""
 
     def template(self, *arguments: str) -> list[Json]:
-        """Return the objects that the chart renders as."""
+        """Return the rendered objects."""
         rendered = self.output("template", "caisson", str(CHART), "--namespace", "caisson-system", *arguments)
         return [document for document in yaml.safe_load_all(rendered) if document]
 
-    def refusal(self, *arguments: str) -> str:
-        """Return what helm says about values which it must refuse."""
-        done = self.run("template", "caisson", str(CHART), "--namespace", "caisson-system", *arguments)
-        assert done.returncode != 0, f"not refused: {arguments}"
-        return done.stderr
+    def template_error(self, *arguments: str) -> str:
+        """Render the chart with invalid values, assert that helm fails, and return its error message."""
+        result = self.run("template", "caisson", str(CHART), "--namespace", "caisson-system", *arguments)
+        assert result.returncode != 0, f"helm accepted {arguments}"
+        return result.stderr
 
 
 @pytest.fixture(scope="session")
@@ -66,11 +66,11 @@ def helm() -> Helm:
 
 @pytest.fixture(scope="session")
 def unittest() -> Tool:
-    """helm-unittest, which renders single templates."""
+    """helm-unittest, which tests single templates."""
     return Tool(local("tool", "helm-unittest"))
 
 
 @pytest.fixture(scope="session")
 def kubeconform() -> Tool:
-    """kubeconform, which compares objects with schemas."""
+    """kubeconform, which validates objects against schemas."""
     return Tool(local("tool", "kubeconform"))

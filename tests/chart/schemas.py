@@ -1,4 +1,4 @@
-"""JSON schemas for kubeconform, from Kubernetes' own OpenAPI documents: nothing is downloaded from a third place."""
+"""JSON schemas for kubeconform, generated offline from Kubernetes' OpenAPI documents."""
 
 import json
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from typing import Any
 Schema = dict[str, Any]
 
 LOCATION = "{{ .Group }}-{{ .ResourceAPIVersion }}-{{ .ResourceKind }}.json"
-"""The names of the files below, as kubeconform asks for them. It calls the core group by its version."""
+"""The template of the schemas' file names, in kubeconform's format. The core group is named by its version."""
 
 
 def write_builtins(openapi: Path, output: Path) -> None:
-    """Write a schema for every kind that Kubernetes has."""
+    """Write a schema for every kind of Kubernetes."""
     for document in sorted(openapi.glob("*__v*_openapi.json")):
-        # Each kind refers to others of its document.
+        # The schemas of a document refer to each other.
         text = document.read_text(encoding="utf-8").replace("#/components/schemas/", "#/$defs/")
         definitions = json.loads(text).get("components", {}).get("schemas", {})
         for definition in definitions.values():
@@ -39,7 +39,7 @@ def _write(output: Path, kind: Schema, schema: Schema) -> None:
 
 
 def _close(schema: Schema) -> None:
-    """Refuse fields that an object does not have: the API server would drop them."""
+    """Reject unknown fields, which the API server would drop."""
     for node in _nodes(schema):
         if "properties" in node and "x-kubernetes-preserve-unknown-fields" not in node:
             node.setdefault("additionalProperties", False)

@@ -1,4 +1,4 @@
-"""What the chart renders is what Kubernetes takes: by its own schemas, offline."""
+"""The rendered objects are valid according to Kubernetes' schemas."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from tests.chart.conftest import CASES, CHART, CHECKOUT, Helm, Tool, local
 from tests.chart.schemas import LOCATION, write_builtins, write_custom
 
 FOREIGN = "ServiceMonitor,PrometheusRule"
-"""Kinds of the Prometheus operator, whose schemas do not come with Kubernetes."""
+"""Kinds of the Prometheus operator, for which Kubernetes has no schemas."""
 
 
 @pytest.fixture(scope="session")
 def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The schemas of every kind of Kubernetes, and of Caisson's own."""
+    """A directory with the schemas of all kinds of Kubernetes and Caisson."""
     output = tmp_path_factory.mktemp("schemas")
     write_builtins(local("openapi"), output)
     for crd in yaml.safe_load_all((CHECKOUT / "manifests" / "crd.yaml").read_text(encoding="utf-8")):
@@ -23,37 +23,37 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check(kubeconform: Tool, schemas: Path, text: str) -> str:
-    """Return what kubeconform complains about."""
+    """Return the errors that kubeconform reports."""
     options = ("-strict", "-output", "text", "-skip", FOREIGN, "-schema-location", f"{schemas}/{LOCATION}")
-    done = kubeconform.run(*options, "-", stdin=text)
-    assert (done.returncode == 0) == (not done.stdout), done.stderr
-    return done.stdout
+    result = kubeconform.run(*options, "-", stdin=text)
+    assert (result.returncode == 0) == (not result.stdout), result.stderr
+    return result.stdout
 
 
 @pytest.mark.parametrize("values", CASES, ids=lambda path: path.stem)
-def test_the_chart_is_accepted_by_helm_lint(helm: Helm, values: Path) -> None:
+def test_helm_lint_accepts_the_chart(helm: Helm, values: Path) -> None:
     helm.output("lint", "--strict", str(CHART), "--values", str(values))
 
 
 @pytest.mark.parametrize("values", CASES, ids=lambda path: path.stem)
-def test_every_object_fits_its_kubernetes_schema(helm: Helm, kubeconform: Tool, schemas: Path, values: Path) -> None:
+def test_every_object_is_valid(helm: Helm, kubeconform: Tool, schemas: Path, values: Path) -> None:
     rendered = helm.output("template", "caisson", str(CHART), "--namespace", "caisson-system", "--values", str(values))
     assert check(kubeconform, schemas, rendered) == ""
 
 
-def test_every_template_is_rendered_by_one_of_the_cases(helm: Helm) -> None:
+def test_the_cases_render_every_template(helm: Helm) -> None:
     rendered = "".join(helm.output("template", "caisson", str(CHART), "--values", str(values)) for values in CASES)
     templates = {path.name for path in (CHART / "templates").rglob("*.yaml")}
     assert {name for name in templates if f"/{name}\n" in rendered} == templates
 
 
 @pytest.mark.parametrize("path", sorted((CHECKOUT / "manifests").rglob("*.yaml")), ids=lambda path: path.name)
-def test_every_manifest_fits_its_schema(kubeconform: Tool, schemas: Path, path: Path) -> None:
+def test_every_manifest_is_valid(kubeconform: Tool, schemas: Path, path: Path) -> None:
     assert check(kubeconform, schemas, path.read_text(encoding="utf-8")) == ""
 
 
 @pytest.mark.parametrize(
-    ("misspelt", "said"),
+    ("invalid", "message"),
     [
         ({"spec": {"replica": 1}}, "'replica' not allowed"),
         ({"spec": {"template": {"spec": {"containers": [{"name": "a", "privileged": True}]}}}}, "'privileged' not"),
@@ -62,8 +62,8 @@ def test_every_manifest_fits_its_schema(kubeconform: Tool, schemas: Path, path: 
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_schemas_refuse_what_the_api_server_would(
-    kubeconform: Tool, schemas: Path, misspelt: dict[str, object], said: str
+def test_schemas_reject_invalid_objects(
+    kubeconform: Tool, schemas: Path, invalid: dict[str, object], message: str
 ) -> None:
-    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}} | misspelt
-    assert said in check(kubeconform, schemas, yaml.safe_dump(deployment))
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}} | invalid
+    assert message in check(kubeconform, schemas, yaml.safe_dump(deployment))

@@ -1,11 +1,11 @@
-"""The suites in charts/caisson/tests, run by helm-unittest."""
+"""The helm-unittest suites in charts/caisson/tests."""
 
 from tests.chart.conftest import CHART, Tool
 
 
-def test_the_suites_pass(unittest: Tool) -> None:
+def test_all_suites_pass(unittest: Tool) -> None:
     report = unittest.output(str(CHART))
-    # Of suites that it does not find it says that they passed.
+    # helm-unittest also succeeds if it finds no suites.
     assert "Test Suites: 0" not in report
     suites = len(list((CHART / "tests").glob("*_test.yaml")))
     assert f"{suites} passed, {suites} total" in report

@@ -1,4 +1,4 @@
-"""Wrong values: helm refuses them, and names them."""
+"""Helm rejects invalid values and names their keys."""
 
 from pathlib import Path
 
@@ -6,41 +6,47 @@ import pytest
 
 from tests.chart.conftest import CHECKOUT, Helm
 
-WRONG = {
-    "a word for a number": ("replicas=two", "'/replicas': got string, want integer"),
-    "a number below its least": ("config.workers=0", "'/config/workers': minimum: got 0, want 1"),
-    "a misspelt field": ("config.wokers=3", "'/config': additional properties 'wokers' not allowed"),
-    "a misspelt value": ("admissionPolicy.enabled=false", "'': additional properties 'admissionPolicy' not allowed"),
-    "none of the choices": ("admissionPolicies.guard=Some", "'/admissionPolicies/guard': value must be one of"),
-    "a number for a version": ("config.toolboxes[0].version=26", "'/config/toolboxes/0/version': got number"),
-    "a part of a toolbox": ("config.toolboxes[0].version=a", "'/config/toolboxes/0': missing property 'image'"),
-    "no toolbox": ("config.toolboxes=null", "'/config': missing property 'toolboxes'"),
-    "no amount": ("config.sandboxes.storage.maximum.memory=lots", "'/config/sandboxes/storage/maximum/memory': 'lots'"),
-    "no time": ("config.sandboxes.lifetime.maximumSeconds=day", "'/config/sandboxes/lifetime/maximumSeconds': got"),
-    "no name of a namespace": ("config.namespaces[0]=Team", "'/config/namespaces/0': 'Team' does not match"),
-    "no range": ("config.sandboxes.network.deniedEgress[0]=::1", "'/config/sandboxes/network/deniedEgress/0'"),
-    "no key of a label": ("podLabels.a b=c", "'/podLabels': additional properties 'a b' not allowed"),
-    "nothing": ("image=null", "'': missing property 'image'"),
+INVALID = {
+    "text instead of a number": ("replicas=two", "'/replicas': got string, want integer"),
+    "number below the minimum": ("config.workers=0", "'/config/workers': minimum: got 0, want 1"),
+    "misspelled field": ("config.wokers=3", "'/config': additional properties 'wokers' not allowed"),
+    "misspelled section": ("admissionPolicy.enabled=false", "'': additional properties 'admissionPolicy' not allowed"),
+    "not an allowed value": ("admissionPolicies.guard=Some", "'/admissionPolicies/guard': value must be one of"),
+    "number instead of a version": ("config.toolboxes[0].version=26", "'/config/toolboxes/0/version': got number"),
+    "incomplete toolbox": ("config.toolboxes[0].version=a", "'/config/toolboxes/0': missing property 'image'"),
+    "missing toolboxes": ("config.toolboxes=null", "'/config': missing property 'toolboxes'"),
+    "invalid quantity": (
+        "config.sandboxes.storage.maximum.memory=lots",
+        "'/config/sandboxes/storage/maximum/memory': 'lots'",
+    ),
+    "invalid duration": (
+        "config.sandboxes.lifetime.maximumSeconds=day",
+        "'/config/sandboxes/lifetime/maximumSeconds': got",
+    ),
+    "invalid namespace": ("config.namespaces[0]=Team", "'/config/namespaces/0': 'Team' does not match"),
+    "invalid CIDR": ("config.sandboxes.network.deniedEgress[0]=::1", "'/config/sandboxes/network/deniedEgress/0'"),
+    "invalid label key": ("podLabels.a b=c", "'/podLabels': additional properties 'a b' not allowed"),
+    "null": ("image=null", "'': missing property 'image'"),
 }
-"""What is set, and what helm says of it, after `at`."""
+"""The assignment, and helm's error message after `at`."""
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_value_is_refused_by_its_name(helm: Helm, case: str) -> None:
-    assignment, said = WRONG[case]
-    assert f"at {said}" in helm.refusal("--set", assignment)
+@pytest.mark.parametrize("case", INVALID)
+def test_invalid_value_is_rejected_by_name(helm: Helm, case: str) -> None:
+    assignment, message = INVALID[case]
+    assert f"at {message}" in helm.template_error("--set", assignment)
 
 
-def test_all_wrong_values_are_told_at_once(helm: Helm) -> None:
-    said = helm.refusal("--set", "replicas=two,config.workers=0")
-    assert "'/replicas'" in said
-    assert "'/config/workers'" in said
+def test_all_invalid_values_are_reported_together(helm: Helm) -> None:
+    message = helm.template_error("--set", "replicas=two,config.workers=0")
+    assert "'/replicas'" in message
+    assert "'/config/workers'" in message
 
 
-def test_values_of_a_parent_chart_are_let_through(helm: Helm) -> None:
+def test_global_values_of_a_parent_chart_are_accepted(helm: Helm) -> None:
     assert helm.template("--set", "global.registry=registry.example")
 
 
 @pytest.mark.parametrize("values", ["local/values.yaml", "tests/e2e/values.yaml"])
-def test_the_values_of_this_repository_are_right(helm: Helm, values: str) -> None:
+def test_values_files_of_this_repository_are_valid(helm: Helm, values: str) -> None:
     assert helm.template("--values", str(CHECKOUT / Path(values)))

@@ -1,4 +1,4 @@
-"""What is outside of sandboxes: a developer's machine, or a neighbour on the pod network. An ordinary pod, on runc."""
+"""An ordinary pod on runc, which represents a developer's machine or another pod on the pod network."""
 
 import json
 import subprocess
@@ -19,14 +19,14 @@ _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 @dataclass(frozen=True)
 class Outside:
-    """An ordinary pod with a Docker CLI, kubectl, and the rights of somebody who uses sandboxes of one namespace."""
+    """An ordinary pod with a Docker CLI, kubectl and the permissions of a user of sandboxes in one namespace."""
 
     kubectl: Kubectl
     address: str
 
     @classmethod
     def start(cls, kubectl: Kubectl, sandboxes: Kubectl, program: Path) -> "Outside":
-        """Start it in the namespace of `kubectl`, for the sandboxes in another; `program` is kubectl's."""
+        """Start the pod in the namespace of `kubectl`, with access to `sandboxes`. `program` is the path of kubectl."""
         user = {"kind": "ServiceAccount", "name": "default", "namespace": kubectl.namespace}
         sandboxes.apply(_role())
         sandboxes.apply(_role_binding(user))
@@ -36,30 +36,30 @@ class Outside:
         return cls(kubectl, until_running(kubectl, "outside"))
 
     def bash(self, script: str, timeout: float = PATIENCE_SECONDS) -> str:
-        """Run a script, by bash as people type it, and return what it printed. Raises Refused."""
+        """Run a bash script and return its output without the last newline. Raises KubectlError."""
         return self.kubectl.exec("outside", "bash", "-euo", "pipefail", "-c", script, timeout=timeout).rstrip("\n")
 
     @contextmanager
     def terminal(self, script: str) -> Iterator[None]:
-        """Have a script run meanwhile, as in a terminal of its own: what it started ends when that is closed."""
+        """Run a script inside the context, as in its own terminal. Its processes end with the context."""
         command = ["kubectl", "--kubeconfig", str(self.kubectl.kubeconfig), "--namespace", self.kubectl.namespace]
         command += ["exec", "-i", "outside", "--", "bash", "-c", _UNTIL_CLOSED, "terminal", script]
-        running = subprocess.Popen(command, stdin=subprocess.PIPE)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)
         try:
             yield
         finally:
-            running.communicate()
+            process.communicate()
 
 
 def pod(name: str, command: list[str], **spec: Any) -> Json:
-    """An ordinary pod of the outside image."""
+    """Return the manifest of an ordinary pod with the outside image."""
     container = {"name": "main", "image": IMAGE, "command": command} | spec.pop("container", {})
     body = {"containers": [container], "terminationGracePeriodSeconds": 0} | spec
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": body}
 
 
 def until_running(kubectl: Kubectl, name: str) -> str:
-    """Wait until a pod runs, and return its IP address."""
+    """Wait until a pod is ready, and return its IP address."""
     kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s", timeout=180)
     return str(kubectl.get("pod", name)["status"]["podIP"])
 
@@ -79,7 +79,7 @@ def _with_kubectl(program: Path) -> dict[str, Any]:
 
 
 def _kubeconfig(server: str, namespace: str) -> Json:
-    """What a developer has in ~/.kube/config: the API server, an account, and the namespace of the sandboxes."""
+    """A developer's kubeconfig: the API server, an account, and the namespace of the sandboxes."""
     authority = f"{_SERVICE_ACCOUNT}/ca.crt"
     cluster = {"server": server, "certificate-authority": authority}
     context = {"cluster": "cluster", "user": "developer", "namespace": namespace}
@@ -96,7 +96,7 @@ def _kubeconfig(server: str, namespace: str) -> Json:
 
 
 def _role() -> Json:
-    """What docs/from-your-machine.md says that is needed, and no more."""
+    """The permissions that docs/from-your-machine.md lists, and no others."""
     rules = [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
         {"apiGroups": [""], "resources": ["pods/exec", "pods/portforward"], "verbs": ["get", "create"]},

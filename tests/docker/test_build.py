@@ -1,4 +1,4 @@
-"""docker build, by both builders."""
+"""docker build with both builders."""
 
 import pytest
 
@@ -26,7 +26,7 @@ ENTRYPOINT ["/cat", "/shouted"]
 
 
 def build(docker: Daemon, dockerfile: str, *options: str, buildkit: str = "1") -> str:
-    """Build an image `built` of a Dockerfile in /context, and return what the builder said."""
+    """Build the image `built` from a Dockerfile in /context, and return the builder's output."""
     docker.write("/context/Dockerfile", dockerfile)
     command = ["docker", "build", "--tag", "built", *options, "/context"]
     if buildkit == "1":
@@ -35,23 +35,23 @@ def build(docker: Daemon, dockerfile: str, *options: str, buildkit: str = "1") -
 
 
 @BUILDERS
-def test_a_multi_stage_build_has_its_context_and_arguments(docker: Daemon, buildkit: str) -> None:
+def test_multi_stage_build_uses_its_context_and_arguments(docker: Daemon, buildkit: str) -> None:
     docker.write("/context/words", "it was built\n")
-    # The classic builder builds every stage up to the one that is wanted, BuildKit only what that one needs.
+    # The classic builder builds every stage up to the target. BuildKit builds only the stages that the target requires.
     dockerfile = MULTI_STAGE if buildkit == "1" else MULTI_STAGE.replace("exit 1", "true")
     build(docker, dockerfile, "--build-arg", "GREETING=hello", buildkit=buildkit)
     assert docker("run", "--rm", "built").splitlines() == ["IT WAS BUILT", "hello"]
 
 
 @BUILDERS
-def test_a_build_step_reaches_what_the_pod_reaches(docker: Daemon, buildkit: str) -> None:
+def test_build_step_reaches_the_api_server(docker: Daemon, buildkit: str) -> None:
     server = docker.shell("echo $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT")
     dockerfile = f"FROM {SMALL}\nRUN nc -w 5 {server} </dev/null && echo it was reached\n"
     assert "it was reached" in build(docker, dockerfile, "--no-cache", buildkit=buildkit)
 
 
 @BUILDERS
-def test_an_unchanged_step_comes_from_the_cache(docker: Daemon, buildkit: str) -> None:
+def test_unchanged_step_is_cached(docker: Daemon, buildkit: str) -> None:
     dockerfile = f"FROM {SMALL}\nRUN cat /proc/sys/kernel/random/uuid >/once\nCMD cat /once\n"
     build(docker, dockerfile, buildkit=buildkit)
     first = docker("run", "--rm", "built")
@@ -60,7 +60,7 @@ def test_an_unchanged_step_comes_from_the_cache(docker: Daemon, buildkit: str) -
 
 
 def test_buildkit_mounts_secrets_and_caches(docker: Daemon) -> None:
-    docker.write("/secret", "known to the build only")
+    docker.write("/secret", "only for the build")
     dockerfile = f"""
 FROM {SMALL}
 RUN --mount=type=secret,id=word wc -c </run/secrets/word | tr -d "\\n" >/length
@@ -72,12 +72,12 @@ CMD cat /length; echo; cat /cached; ls /run/secrets /cache 2>/dev/null || true
     assert docker("run", "--rm", "built").splitlines() == ["23", "it-was-here"]
 
 
-def test_the_builder_of_buildx_is_dockerds_own(docker: Daemon) -> None:
+def test_buildx_uses_the_builder_of_dockerd(docker: Daemon) -> None:
     assert "Driver:        docker\n" in docker("buildx", "inspect")
 
 
 @BUILDERS
-def test_an_image_of_forty_layers_runs(docker: Daemon, buildkit: str) -> None:
+def test_image_with_forty_layers_runs(docker: Daemon, buildkit: str) -> None:
     steps = "".join(f"RUN echo {number} >/layer-{number}\n" for number in range(40))
     build(docker, f"FROM {SMALL}\n{steps}", "--no-cache", buildkit=buildkit)
     assert len(docker.inspect("built")["RootFS"]["Layers"]) == 41

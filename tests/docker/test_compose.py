@@ -1,4 +1,4 @@
-"""docker compose: several services that know each other by name, and what they keep."""
+"""docker compose: services that resolve each other by name, and persistent data."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.docker.daemon import WORKLOAD, Daemon
-from tests.e2e.kubectl import Refused, eventually
+from tests.e2e.kubectl import KubectlError, eventually
 
 DATABASE = {"PGHOST": "database", "PGUSER": "app", "PGPASSWORD": "secret", "PGDATABASE": "app"}
 
@@ -37,10 +37,10 @@ pytestmark = pytest.mark.usefixtures("workload")
 
 
 class Project:
-    """The project above, in a sandbox."""
+    """The compose project in a sandbox."""
 
     def __init__(self, docker: Daemon) -> None:
-        """Write it down there."""
+        """Write the compose file to the sandbox."""
         self._docker = docker
         docker.write("/project/compose.yaml", json.dumps(PROJECT))
 
@@ -49,34 +49,34 @@ class Project:
         return self._docker("compose", "--project-directory", "/project", *arguments, timeout=300)
 
     def up(self) -> None:
-        """Create what is missing, and wait until all of it is healthy."""
+        """Create the services, and wait until they are healthy."""
         self("up", "--detach", "--wait")
 
     def visit(self) -> int:
-        """Ask the web server, which asks the database, how many visits there were with this one."""
-        answer = ""
+        """Visit the web server, and return the number of visits, which it reads from the database."""
+        response = ""
 
-        def answers() -> bool:
-            nonlocal answer
+        def responds() -> bool:
+            nonlocal response
             try:
-                answer = self._docker.shell("busybox wget -q -O - http://127.0.0.1:8080/cgi-bin/visits")
-            except Refused as refusal:
-                answer = str(refusal)
-            return answer.isdigit()
+                response = self._docker.shell("busybox wget -q -O - http://127.0.0.1:8080/cgi-bin/visits")
+            except KubectlError as error:
+                response = str(error)
+            return response.isdigit()
 
-        eventually(answers, lambda: f"the web server says: {answer}")
-        return int(answer)
+        eventually(responds, lambda: f"the web server responds: {response}")
+        return int(response)
 
 
 @pytest.fixture
 def project(docker: Daemon) -> Iterator[Project]:
-    """The project, removed afterwards."""
-    found = Project(docker)
-    yield found
-    found("down", "--volumes", "--timeout", "5")
+    """The compose project. It is removed after the test."""
+    project = Project(docker)
+    yield project
+    project("down", "--volumes", "--timeout", "5")
 
 
-def test_data_survive_all_but_the_removal_of_their_volume(project: Project) -> None:
+def test_data_persist_until_their_volume_is_removed(project: Project) -> None:
     project.up()
     assert [project.visit(), project.visit()] == [1, 2]
     project("restart")
@@ -90,10 +90,10 @@ def test_data_survive_all_but_the_removal_of_their_volume(project: Project) -> N
 
 
 @pytest.mark.campaign
-def test_compose_tells_of_its_services(project: Project) -> None:
+def test_compose_lists_its_services(project: Project) -> None:
     project.up()
     assert "database system is ready to accept connections" in project("logs", "database")
-    running = [json.loads(line) for line in project("ps", "--format", "json").splitlines()]
-    assert {service["Service"]: service["State"] for service in running} == {"web": "running", "database": "running"}
+    services = [json.loads(line) for line in project("ps", "--format", "json").splitlines()]
+    assert {service["Service"]: service["State"] for service in services} == {"web": "running", "database": "running"}
     assert project("exec", "-T", "web", "printenv", "PGHOST") == "database"
     assert "hello" in project("run", "--rm", "--no-deps", "web", "echo", "hello")

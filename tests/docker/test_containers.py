@@ -1,4 +1,4 @@
-"""What people do with containers, and what the limits that they set are worth in a sandbox."""
+"""Common container commands in a sandbox, and which limits gVisor enforces."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.e2e.kubectl import eventually
 pytestmark = pytest.mark.campaign
 
 FOREVER = "while :; do sleep 1; done"
-ENDS_WHEN_ASKED = f"trap 'echo asked; exit 3' TERM; echo up; {FOREVER}"
+ENDS_ON_SIGTERM = f"trap 'echo terminated; exit 3' TERM; echo up; {FOREVER}"
 
 
 def start(docker: Daemon, name: str, *options: str, script: str = FOREVER) -> None:
@@ -16,7 +16,7 @@ def start(docker: Daemon, name: str, *options: str, script: str = FOREVER) -> No
     docker("run", "--detach", "--name", name, *options, SMALL, "sh", "-c", script)
 
 
-def test_ten_containers_run_at_once(docker: Daemon) -> None:
+def test_ten_containers_run_concurrently(docker: Daemon) -> None:
     names = {f"c{number}" for number in range(10)}
     docker.shell(
         "for n in 0 1 2 3 4 5 6 7 8 9; do"
@@ -24,21 +24,21 @@ def test_ten_containers_run_at_once(docker: Daemon) -> None:
         timeout=300,
     )
     assert set(docker("ps", "--format", "{{.Names}}").splitlines()) == names
-    said = docker.shell("for n in 0 1 2 3 4 5 6 7 8 9; do docker exec c$n hostname; done")
-    assert said.splitlines() == [f"host{number}" for number in range(10)]
+    output = docker.shell("for n in 0 1 2 3 4 5 6 7 8 9; do docker exec c$n hostname; done")
+    assert output.splitlines() == [f"host{number}" for number in range(10)]
 
 
-def test_exec_takes_input_user_directory_environment_and_gives_the_exit_code(docker: Daemon) -> None:
+def test_exec_options_and_exit_code(docker: Daemon) -> None:
     start(docker, "one")
     assert docker("exec", "--interactive", "one", "cat", stdin="typed") == "typed"
     options = ["--user", "12:34", "--workdir", "/tmp", "--env", "WORD=hello"]
     assert docker("exec", *options, "one", "sh", "-c", "id -u; id -g; pwd; echo $WORD").splitlines() == [
         *("12", "34", "/tmp", "hello"),
     ]
-    assert "exit code 7" in docker.refuses("exec", "one", "sh", "-c", "exit 7")
+    assert "exit code 7" in docker.error("exec", "one", "sh", "-c", "exit 7")
 
 
-def test_a_terminal_is_one_inside(docker: Daemon) -> None:
+def test_container_gets_a_terminal(docker: Daemon) -> None:
     assert docker("run", "--rm", "--tty", SMALL, "sh", "-c", "test -t 1 && tty").strip() == "/dev/pts/0"
 
 
@@ -48,7 +48,7 @@ def test_logs_follow_a_container_to_its_end(docker: Daemon) -> None:
     assert docker("logs", "--tail", "2", "one") == "3"
 
 
-def test_files_are_copied_in_and_out_of_a_running_and_a_stopped_container(docker: Daemon) -> None:
+def test_files_are_copied_to_and_from_containers(docker: Daemon) -> None:
     docker.write("/copied/word", "hello")
     start(docker, "one")
     docker("cp", "/copied", "one:/tmp/in")
@@ -58,24 +58,26 @@ def test_files_are_copied_in_and_out_of_a_running_and_a_stopped_container(docker
     assert docker.run("cat", "/out") == "hello"
 
 
-def test_events_tell_what_happened(docker: Daemon) -> None:
+def test_events_are_listed(docker: Daemon) -> None:
     since = docker.shell("date +%s.%N")
     docker("run", "--name", "one", SMALL, "true")
     docker("rm", "one")
     until = docker.shell("date +%s.%N")
-    told = docker("events", "--since", since, "--until", until, "--filter", "container=one", "--format", "{{.Action}}")
-    assert told.splitlines() == ["create", "attach", "start", "die", "destroy"]
+    actions = docker(
+        "events", "--since", since, "--until", until, "--filter", "container=one", "--format", "{{.Action}}"
+    )
+    assert actions.splitlines() == ["create", "attach", "start", "die", "destroy"]
 
 
-def test_stats_know_nothing_of_processors_and_memory(docker: Daemon) -> None:
+def test_stats_report_no_cpu_and_memory(docker: Daemon) -> None:
     start(docker, "one", script="while :; do :; done")
     figures = "{{.Name}} {{.CPUPerc}} {{.MemPerc}} {{.PIDs}}"
     assert docker("stats", "--no-stream", "--format", figures) == "one 0.00% 0.00% 0"
 
 
-def test_top_wants_a_ps_in_the_sandboxs_image(docker: Daemon) -> None:
+def test_top_requires_ps_in_the_image_of_the_sandbox(docker: Daemon) -> None:
     start(docker, "one", script="exec sleep 4321")
-    assert "executable file not found" in docker.refuses("top", "one")
+    assert "executable file not found" in docker.error("top", "one")
     docker.run("ln", "-s", "/opt/caisson/bin/busybox", "/usr/local/bin/ps")
     try:
         assert "sleep 4321" in docker("top", "one")
@@ -83,78 +85,80 @@ def test_top_wants_a_ps_in_the_sandboxs_image(docker: Daemon) -> None:
         docker.run("rm", "/usr/local/bin/ps")
 
 
-def test_health_is_looked_after(docker: Daemon) -> None:
+def test_health_check_runs(docker: Daemon) -> None:
     start(docker, "one", "--health-cmd", "test -e /tmp/well", "--health-interval", "1s", "--health-retries", "1")
     docker.until("one", lambda state: state["Health"]["Status"] == "unhealthy", "unhealthy")
     docker("exec", "one", "touch", "/tmp/well")
     docker.until("one", lambda state: state["Health"]["Status"] == "healthy", "healthy")
 
 
-def test_on_failure_restarts_as_often_as_it_says(docker: Daemon) -> None:
+def test_on_failure_restarts_up_to_its_limit(docker: Daemon) -> None:
     start(docker, "one", "--restart", "on-failure:2", script="exit 5")
-    seen = docker.until("one", lambda state: state["Status"] == "exited" and state["ExitCode"] == 5, "exited for good")
-    eventually(lambda: docker.inspect("one")["RestartCount"] == 2, lambda: f"restarts: {seen['RestartCount']}")
-    docker.until("one", lambda state: state["Status"] == "exited" and not state["Restarting"], "exited for good")
+    container = docker.until(
+        "one", lambda state: state["Status"] == "exited" and state["ExitCode"] == 5, "exited for good"
+    )
+    eventually(lambda: docker.inspect("one")["RestartCount"] == 2, lambda: f"restarts: {container['RestartCount']}")
+    docker.until("one", lambda state: state["Status"] == "exited" and not state["Restarting"], "exited")
 
 
-def test_always_restarts_what_was_killed(docker: Daemon) -> None:
+def test_always_restarts_a_killed_container(docker: Daemon) -> None:
     start(docker, "one", "--restart", "always")
     before = docker.inspect("one")["State"]["Pid"]
     docker.run("busybox", "kill", "-9", str(before))
-    seen = docker.until("one", lambda state: state["Running"] and state["Pid"] not in {0, before}, "running again")
-    assert seen["RestartCount"] == 1
+    container = docker.until("one", lambda state: state["Running"] and state["Pid"] not in {0, before}, "running again")
+    assert container["RestartCount"] == 1
 
 
 def test_stop_delivers_sigterm_and_waits(docker: Daemon) -> None:
-    start(docker, "one", script=ENDS_WHEN_ASKED)
-    eventually(lambda: docker("logs", "one") == "up", lambda: "it did not start")
+    start(docker, "one", script=ENDS_ON_SIGTERM)
+    eventually(lambda: docker("logs", "one") == "up", lambda: "the container did not start")
     docker("stop", "--time", "60", "one")
-    assert docker("logs", "one").splitlines() == ["up", "asked"]
+    assert docker("logs", "one").splitlines() == ["up", "terminated"]
     assert docker.inspect("one")["State"]["ExitCode"] == 3
 
 
-def test_stop_kills_what_does_not_listen(docker: Daemon) -> None:
+def test_stop_kills_a_container_that_ignores_sigterm(docker: Daemon) -> None:
     start(docker, "one", script=f"trap '' TERM; echo up; {FOREVER}")
-    eventually(lambda: docker("logs", "one") == "up", lambda: "it did not start")
+    eventually(lambda: docker("logs", "one") == "up", lambda: "the container did not start")
     docker("stop", "--time", "1", "one")
     assert docker.inspect("one")["State"]["ExitCode"] == 137
 
 
-def test_pause_is_refused(docker: Daemon) -> None:
+def test_pause_is_not_supported(docker: Daemon) -> None:
     start(docker, "one")
-    assert "cannot toggle freezer" in docker.refuses("pause", "one")
+    assert "cannot toggle freezer" in docker.error("pause", "one")
 
 
-def test_commit_and_diff_see_what_a_container_wrote(docker: Daemon) -> None:
+def test_commit_and_diff_contain_the_changes_of_a_container(docker: Daemon) -> None:
     docker("run", "--name", "one", SMALL, "sh", "-c", "echo hello >/word; rm /bin/vi")
     assert set(docker("diff", "one").splitlines()) >= {"A /word", "D /bin/vi"}
     docker("commit", "one", "committed")
     assert docker("run", "--rm", "committed", "cat", "/word") == "hello"
 
 
-def test_a_named_volume_outlives_containers_and_is_shared(docker: Daemon) -> None:
+def test_named_volume_is_shared_and_persistent(docker: Daemon) -> None:
     docker("volume", "create", "data")
     docker.in_small("--volume", "data:/data", script="echo hello >/data/word")
     start(docker, "reader", "--volume", "data:/data:ro")
     assert docker("exec", "reader", "cat", "/data/word") == "hello"
-    assert "Read-only file system" in docker.refuses("exec", "reader", "touch", "/data/more")
-    assert "volume is in use" in docker.refuses("volume", "rm", "data")
+    assert "Read-only file system" in docker.error("exec", "reader", "touch", "/data/more")
+    assert "volume is in use" in docker.error("volume", "rm", "data")
 
 
-def test_a_directory_of_the_sandbox_is_mounted(docker: Daemon) -> None:
+def test_directory_of_the_sandbox_can_be_mounted(docker: Daemon) -> None:
     docker.write("/shared/word", "hello")
     docker.in_small("--volume", "/shared:/shared", script="cat /shared/word >/shared/again")
     assert docker.run("cat", "/shared/again") == "hello"
 
 
-def test_a_tmpfs_has_its_size(docker: Daemon) -> None:
-    said = docker.in_small(
+def test_tmpfs_size_is_enforced(docker: Daemon) -> None:
+    output = docker.in_small(
         "--tmpfs", "/scratch:size=1m", script="dd if=/dev/zero of=/scratch/f bs=1M count=4 2>&1 || wc -c </scratch/f"
     )
-    assert said.splitlines()[-1] == "1048576"
+    assert output.splitlines()[-1] == "1048576"
 
 
-def test_privileged_gives_what_the_sandbox_has(docker: Daemon) -> None:
+def test_privileged_grants_the_capabilities_of_the_sandbox(docker: Daemon) -> None:
     capabilities = docker.in_small("--privileged", script="grep CapEff /proc/self/status")
     assert capabilities == docker.run("grep", "CapEff", "/proc/self/status")
     mounted = docker.in_small("--privileged", script="mount -t tmpfs none /tmp && grep ' /tmp ' /proc/mounts")
@@ -174,30 +178,30 @@ def test_docker_runs_in_docker(docker: Daemon) -> None:
     assert docker.in_small(*options, script=script) == "it ran"
 
 
-def test_the_default_capabilities_are_dockers(docker: Daemon) -> None:
+def test_capabilities_can_be_dropped(docker: Daemon) -> None:
     assert docker.in_small("--cap-drop", "ALL", script="grep CapEff /proc/self/status").split()[1] == "0" * 16
 
 
-def test_a_memory_limit_is_not_enforced(docker: Daemon) -> None:
-    said = docker.in_small("--memory", "16m", script="dd if=/dev/zero of=/dev/null bs=100M count=1 2>&1")
-    assert "1+0 records out" in said
+def test_memory_limit_is_not_enforced(docker: Daemon) -> None:
+    output = docker.in_small("--memory", "16m", script="dd if=/dev/zero of=/dev/null bs=100M count=1 2>&1")
+    assert "1+0 records out" in output
 
 
-def test_a_limit_of_cpus_is_not_enforced(docker: Daemon) -> None:
+def test_cpu_limit_is_not_enforced(docker: Daemon) -> None:
     spin = "timeout 4 sh -c 'while :; do :; done'; awk '{ print $16 + $17 }' /proc/$$/stat"
     assert int(docker.in_small("--cpus", "0.1", script=spin)) > 100
 
 
-def test_a_limit_of_processes_is_enforced_late(docker: Daemon) -> None:
+def test_process_limit_is_enforced_late(docker: Daemon) -> None:
     many = "for n in $(seq 200); do sleep 60 & done"
-    assert "can't fork" in docker.refuses("run", "--rm", "--pids-limit", "5", SMALL, "sh", "-c", many)
+    assert "can't fork" in docker.error("run", "--rm", "--pids-limit", "5", SMALL, "sh", "-c", many)
 
 
-def test_a_limit_of_open_files_is_enforced(docker: Daemon) -> None:
+def test_open_files_limit_is_enforced(docker: Daemon) -> None:
     assert docker.in_small("--ulimit", "nofile=64:64", script="ulimit -n") == "64"
 
 
-def test_a_sysctl_of_a_container_is_the_whole_sandboxs(docker: Daemon) -> None:
+def test_sysctl_of_a_container_applies_to_the_whole_sandbox(docker: Daemon) -> None:
     setting = "/proc/sys/net/ipv4/tcp_sack"
     try:
         assert docker("run", "--rm", "--sysctl", "net.ipv4.tcp_sack=0", SMALL, "cat", setting) == "0"
@@ -206,7 +210,7 @@ def test_a_sysctl_of_a_container_is_the_whole_sandboxs(docker: Daemon) -> None:
         docker.shell(f"echo 1 >{setting}")
 
 
-def test_containers_that_ended_leave_no_processes(docker: Daemon) -> None:
+def test_ended_containers_leave_no_processes(docker: Daemon) -> None:
     count = "busybox ps -o comm | grep -c containerd-shim || true"
     before = docker.shell(count)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Docker in whatever image people have: another libc or none, another user, an older Docker, a command that ends."""
+"""Docker in different images: another libc or none, another user, an older Docker, an entrypoint that exits."""
 
 import time
 from typing import Any
@@ -21,50 +21,50 @@ QUICK = ("musl",)
     "image",
     [pytest.param(IMAGES[kind], marks=() if kind in QUICK else pytest.mark.campaign, id=kind) for kind in IMAGES],
 )
-def test_docker_works_in_an_image_without_it(kubectl: Kubectl, image: str) -> None:
+def test_docker_works_in_an_image_without_docker(kubectl: Kubectl, image: str) -> None:
     kubectl.sandbox("demo", image=image)
     kubectl.until_ready("demo")
     assert nested.run(kubectl, "demo") == "it ran"
 
 
 @pytest.mark.campaign
-def test_the_musl_image_runs_its_own_programs_next_to_the_toolboxs(kubectl: Kubectl) -> None:
+def test_musl_image_runs_its_own_and_toolbox_programs(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", image=IMAGES["musl"])
     kubectl.until_ready("demo")
-    # Its shell starts the toolbox's docker, which is linked to a libc that this image does not have.
-    printed = kubectl.shell("demo", "/lib/ld-musl-*.so.1 --list /bin/busybox; docker version --format '{{.Client.Os}}'")
-    *libraries, system = printed.splitlines()
+    # The image's shell starts the toolbox's docker, which requires a libc that the image does not contain.
+    output = kubectl.shell("demo", "/lib/ld-musl-*.so.1 --list /bin/busybox; docker version --format '{{.Client.Os}}'")
+    *libraries, system = output.splitlines()
     assert system == "linux"
     assert libraries
-    assert all("ld-musl" in library for library in libraries), "the image is not what this test is about"
+    assert all("ld-musl" in library for library in libraries), "the image does not use musl"
 
 
-# Its own, of Debian's own release, is older than the toolbox that is asked for.
-OWN = {
+# The image's Docker, from Debian, is older than the toolbox version 28.
+CASES = {
     "toolbox": ({"version": "28"}, "28.", "/opt/caisson/bin/dockerd"),
     "image": ({"from": "Image"}, "26.", "/usr/sbin/dockerd"),
 }
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize(("docker", "version", "dockerd"), OWN.values(), ids=OWN)
-def test_an_image_with_an_older_docker_runs_the_one_that_was_chosen(
+@pytest.mark.parametrize(("docker", "version", "dockerd"), CASES.values(), ids=CASES)
+def test_image_with_an_older_docker_runs_the_selected_dockerd(
     kubectl: Kubectl, docker: dict[str, Any], version: str, dockerd: str
 ) -> None:
     kubectl.sandbox("demo", image="caisson.dev/test/own-docker:1", docker=docker)
-    found = kubectl.until_ready("demo")["docker"]
-    assert found["version"].startswith(version)
-    assert kubectl.exec("demo", "readlink", f"/proc/{found['pid']}/exe").strip() == dockerd
+    status = kubectl.until_ready("demo")["docker"]
+    assert status["version"].startswith(version)
+    assert kubectl.exec("demo", "readlink", f"/proc/{status['pid']}/exe").strip() == dockerd
     assert nested.run(kubectl, "demo") == "it ran"
 
 
-def test_an_image_whose_entrypoint_ends_at_once_is_told_and_left_alone(kubectl: Kubectl) -> None:
-    with kubectl.watch("pods") as seen:
+def test_image_whose_entrypoint_exits_is_reported_once(kubectl: Kubectl) -> None:
+    with kubectl.watch("pods") as events:
         kubectl.sandbox("demo", image="caisson.dev/test/exits:1", entrypoint="Image")
         first = kubectl.until_reason("demo", "ContainerExited")
-        # A pod that was deleted is replaced within a second.
+        # The operator would recreate a deleted pod within a second.
         time.sleep(10)
-        pods = {event["object"]["metadata"]["uid"] for event in seen()}
+        pods = {event["object"]["metadata"]["uid"] for event in events()}
     assert "exit code 3" in condition(first, "Ready")["message"]
     assert kubectl.status("demo") == first
     assert pods == {first["podUID"]}

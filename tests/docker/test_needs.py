@@ -1,4 +1,4 @@
-"""What a version of Docker needs of its node is told of before its dockerd is started; what else differs, after."""
+"""Requirements of Docker versions, which are checked before dockerd starts, and warnings after it has started."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.e2e.test_ready import IMPORT
 
 
 @pytest.mark.parametrize("version", ["28", pytest.param("29", marks=pytest.mark.campaign)])
-def test_a_node_without_packet_sockets_is_told_of_before_dockerd_runs(kubectl: Kubectl, version: str) -> None:
+def test_missing_packet_sockets_are_reported_before_start(kubectl: Kubectl, version: str) -> None:
     kubectl.sandbox("demo", runtimeClassName="gvisor-raw", docker={"version": version})
     status = kubectl.until_reason("demo", "PacketSocketWriteMissing")
     assert "allow-packet-socket-write" in status["crash"]["hint"]
@@ -19,7 +19,7 @@ def test_a_node_without_packet_sockets_is_told_of_before_dockerd_runs(kubectl: K
 
 
 @pytest.mark.campaign
-def test_docker_26_does_not_mind(kubectl: Kubectl) -> None:
+def test_docker_26_does_not_require_packet_sockets(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", runtimeClassName="gvisor-raw", docker={"version": "26"})
     kubectl.until_ready("demo")
     assert kubectl.shell("demo", f"{IMPORT}; docker run --rm hello /busybox echo it ran").strip() == "it ran"
@@ -27,19 +27,17 @@ def test_docker_26_does_not_mind(kubectl: Kubectl) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("version", ["26", "28", "29"])
-def test_a_bridge_with_too_large_packets_is_told_of(kubectl: Kubectl, version: str) -> None:
+def test_mtu_mismatch_of_the_bridge_is_reported(kubectl: Kubectl, version: str) -> None:
     kubectl.sandbox("demo", docker={"version": version, "flags": ["--mtu=9000"]})
     docker = kubectl.until_ready("demo")["docker"]
     assert "MtuMismatch" in {warning["reason"] for warning in docker["warnings"]}
     eventually(
-        lambda: "MtuMismatch" in {e["reason"] for e in kubectl.events("demo")}, lambda: "there is no Event of it"
+        lambda: "MtuMismatch" in {e["reason"] for e in kubectl.events("demo")}, lambda: "there is no Event MtuMismatch"
     )
 
 
 @pytest.mark.campaign
-def test_nested_networks_stay_out_of_ranges_that_the_administrator_reserves(
-    operator: LocalCluster, kubectl: Kubectl
-) -> None:
+def test_nested_networks_avoid_reserved_ranges(operator: LocalCluster, kubectl: Kubectl) -> None:
     values = operator.kubeconfig.parent / "ranges-values.yaml"
     reserved = ["172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/9"]
     values.write_text(json.dumps({"config": {"sandboxes": {"reservedRanges": reserved}}}))
@@ -48,14 +46,16 @@ def test_nested_networks_stay_out_of_ranges_that_the_administrator_reserves(
         name = f"d{version}"
         kubectl.sandbox(name, docker={"version": version})
         status = kubectl.until_ready(name)
-        subnet = "docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}'"
-        found = kubectl.shell(name, f"docker network create inner >/dev/null; {subnet} bridge; {subnet} inner").split()
-        assert all(network.startswith("10.128.") and network.endswith("/24") for network in found), (status, found)
-        assert len(set(found)) == 2
+        inspect = "docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}'"
+        subnets = kubectl.shell(
+            name, f"docker network create inner >/dev/null; {inspect} bridge; {inspect} inner"
+        ).split()
+        assert all(network.startswith("10.128.") and network.endswith("/24") for network in subnets), (status, subnets)
+        assert len(set(subnets)) == 2
 
 
 @pytest.mark.campaign
-def test_limits_of_nested_containers_are_said_not_to_hold(kubectl: Kubectl) -> None:
+def test_unenforced_limits_are_reported_as_a_warning(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo")
     status = kubectl.until_ready("demo")
     (warning,) = status["docker"]["warnings"]

@@ -1,4 +1,4 @@
-"""Ports of a sandbox, reached by the name that its Service has."""
+"""Ports of a sandbox and its Service."""
 
 import json
 
@@ -12,10 +12,10 @@ SERVE = f"docker run -d -p 8080:80 hello /busybox sh -c '{_WEB_SERVER}'"
 WEB = [{"name": "web", "containerPort": 8080}]
 
 
-def test_a_published_port_is_reached_from_another_sandbox_at_the_services_endpoint(kubectl: Kubectl) -> None:
-    together = {"sandboxes": True}
-    kubectl.sandbox("server", ports=WEB, network=together)
-    kubectl.sandbox("client", docker={"enabled": False}, network=together)
+def test_published_port_is_reachable_at_the_service_endpoint(kubectl: Kubectl) -> None:
+    network = {"sandboxes": True}
+    kubectl.sandbox("server", ports=WEB, network=network)
+    kubectl.sandbox("client", docker={"enabled": False}, network=network)
     ip = kubectl.until_ready("server")["podIP"]
     kubectl.until_ready("client")
     kubectl.shell("server", f"{IMPORT}; {SERVE}")
@@ -29,18 +29,18 @@ def test_a_published_port_is_reached_from_another_sandbox_at_the_services_endpoi
 
 
 def addresses(kubectl: Kubectl) -> set[tuple[str, int]]:
-    """Return the addresses and ports that the Service of the sandbox `server` leads to."""
+    """Return the addresses and ports of the endpoints of the Service `server`."""
     slices = json.loads(kubectl("get", "endpointslices", "-l", "kubernetes.io/service-name=server", "-o", "json"))
     return {
         (address, port["port"])
-        for found in slices["items"]
-        for endpoint in found["endpoints"] or ()
+        for endpoint_slice in slices["items"]
+        for endpoint in endpoint_slice["endpoints"] or ()
         for address in endpoint["addresses"]
-        for port in found["ports"] or ()
+        for port in endpoint_slice["ports"] or ()
     }
 
 
-def test_ports_change_in_place_and_without_them_the_service_goes(kubectl: Kubectl) -> None:
+def test_ports_change_in_place_and_the_service_is_deleted(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"enabled": False}, ports=WEB)
     uid = kubectl.until_ready("demo")["podUID"]
 
@@ -49,10 +49,10 @@ def test_ports_change_in_place_and_without_them_the_service_goes(kubectl: Kubect
     eventually(lambda: ports(kubectl) == [("web", 8080), ("dns", 53)], lambda: f"the ports are {ports(kubectl)}")
 
     kubectl("delete", "service", "demo")
-    eventually(lambda: kubectl.exists("service", "demo"), lambda: "it does not come back")
+    eventually(lambda: kubectl.exists("service", "demo"), lambda: "the Service was not recreated")
 
     kubectl.sandbox("demo", docker={"enabled": False}, ports=[])
-    eventually(lambda: not kubectl.exists("service", "demo"), lambda: "the Service is still there")
+    eventually(lambda: not kubectl.exists("service", "demo"), lambda: "the Service still exists")
     assert kubectl.status("demo")["podUID"] == uid
 
 
@@ -61,7 +61,7 @@ def ports(kubectl: Kubectl) -> list[tuple[str, int]]:
     return [(port["name"], port["port"]) for port in kubectl.get("service", "demo")["spec"]["ports"]]
 
 
-def test_a_foreign_service_of_that_name_is_told_of_and_left_alone(kubectl: Kubectl) -> None:
+def test_foreign_service_of_the_same_name_is_reported_and_kept(kubectl: Kubectl) -> None:
     foreign: Json = {"ports": [{"port": 80}], "selector": {"app": "somebody"}}
     kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo"}, "spec": foreign})
     kubectl.sandbox("demo", docker={"enabled": False}, ports=WEB)
@@ -75,8 +75,8 @@ def test_a_foreign_service_of_that_name_is_told_of_and_left_alone(kubectl: Kubec
 
 
 @pytest.mark.campaign
-def test_a_service_goes_with_its_sandbox(kubectl: Kubectl) -> None:
+def test_service_is_deleted_with_its_sandbox(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"enabled": False}, ports=WEB)
     kubectl.until_ready("demo")
     kubectl("delete", "sbx", "demo")
-    eventually(lambda: not kubectl.exists("service", "demo"), lambda: "the Service is still there")
+    eventually(lambda: not kubectl.exists("service", "demo"), lambda: "the Service still exists")

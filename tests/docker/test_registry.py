@@ -1,4 +1,4 @@
-"""Registries: one with TLS of its own authority and a password, one without either, and a mirror that pulls through."""
+"""Registries: with TLS of a private CA and a password, without both, and as a pull-through mirror."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster import VALUES, LocalCluster
-from tests.e2e.kubectl import Json, Kubectl, Refused, eventually
+from tests.e2e.kubectl import Json, Kubectl, KubectlError, eventually
 from tests.e2e.test_ready import IMPORT
 
 USER, PASSWORD = "somebody", f"secret-{secrets.token_hex(8)}"
@@ -22,16 +22,16 @@ def registries(cluster: LocalCluster) -> Iterator[Kubectl]:
     """A namespace for registries, which are ordinary pods."""
     cluster.local("images", "registry")
     name = f"registries-{secrets.token_hex(4)}"
-    found = Kubectl(cluster.kubeconfig, name)
-    found("create", "namespace", name)
-    yield found
-    found("delete", "namespace", name, "--wait=false")
+    kubectl = Kubectl(cluster.kubeconfig, name)
+    kubectl("create", "namespace", name)
+    yield kubectl
+    kubectl("delete", "namespace", name, "--wait=false")
 
 
 def serve(
     kubectl: Kubectl, name: str, env: dict[str, str], *, has_keys: bool = False, on_the_node: bool = False
 ) -> None:
-    """Run a registry behind the Service of this name, or at the node's own addresses, and wait until it listens."""
+    """Run a registry behind the Service of this name, or on the host network, and wait until it listens."""
     container: Json = {
         "name": "registry",
         "image": "caisson.dev/test/registry:1",
@@ -49,7 +49,7 @@ def serve(
 
 
 def expose(kubectl: Kubectl, name: str) -> str:
-    """Make the Service of a registry and return its address."""
+    """Create the Service of a registry and return its address."""
     spec = {"selector": {"registry": name}, "ports": [{"port": PORT}]}
     kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
     return str(kubectl.get("service", name)["spec"]["clusterIP"])
@@ -65,7 +65,7 @@ def plain(registries: Kubectl) -> str:
 
 @pytest.fixture(scope="module")
 def guarded(registries: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Address and port of a registry with TLS and a password, and the certificate (PEM) of its authority."""
+    """Address and port of a registry with TLS and a password, and the certificate (PEM) of its CA."""
     address, directory = expose(registries, "guarded"), tmp_path_factory.mktemp("tls")
     certificate = issue(directory, address)
     files = [f"--cert={directory / 'server.crt'}", f"--key={directory / 'server.key'}"]
@@ -76,7 +76,7 @@ def guarded(registries: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 
 def issue(directory: Path, address: str) -> str:
-    """Write a server's key and certificate for an address, and return its authority's certificate."""
+    """Write a server's key and certificate for an address, and return its CA's certificate."""
     ca = ("-CA", "ca.crt", "-CAkey", "ca.key")
     key = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30")
     openssl(directory, *key, "-subj", "/CN=an authority", "-keyout", "ca.key", "-out", "ca.crt")
@@ -91,13 +91,13 @@ def openssl(directory: Path, *arguments: str) -> None:
 
 
 def allow(kubectl: Kubectl, registry: str, certificate: str) -> Json:
-    """Make the objects that a Sandbox needs for the guarded registry, and return its `docker.registry`."""
+    """Create the objects that a Sandbox needs for the guarded registry, and return its `docker.registry`."""
     kubectl("create", "configmap", "sandbox-authorities", f"--from-literal=registry.crt={certificate}")
     return {"authorities": {"name": "sandbox-authorities"}, "credentials": credentials(kubectl, registry)}
 
 
 def credentials(kubectl: Kubectl, *registries: str) -> Json:
-    """Make a Secret with the user and the password for these registries, and return a reference to it."""
+    """Create a Secret with the user and the password for these registries, and return a reference to it."""
     auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     content = json.dumps({"auths": {registry: {"auth": auth} for registry in registries}})
     literal = f"--from-literal=.dockerconfigjson={content}"
@@ -118,19 +118,19 @@ def test_images_are_pushed_and_pulled_with_tls_and_a_password(
 
 
 @pytest.mark.campaign
-def test_what_is_missing_for_a_guarded_registry_is_said_by_docker(kubectl: Kubectl, guarded: tuple[str, str]) -> None:
+def test_docker_reports_a_missing_ca_or_credentials(kubectl: Kubectl, guarded: tuple[str, str]) -> None:
     registry, certificate = guarded
-    allowed = allow(kubectl, registry, certificate)
+    settings = allow(kubectl, registry, certificate)
     kubectl.sandbox("stranger")
-    kubectl.sandbox("nobody", docker={"registry": {"authorities": allowed["authorities"]}})
-    for name, said in (("stranger", "certificate"), ("nobody", "no basic auth credentials")):
+    kubectl.sandbox("nobody", docker={"registry": {"authorities": settings["authorities"]}})
+    for name, message in (("stranger", "certificate"), ("nobody", "no basic auth credentials")):
         kubectl.until_ready(name)
-        with pytest.raises(Refused, match=said):
+        with pytest.raises(KubectlError, match=message):
             kubectl.exec(name, "docker", "pull", f"{registry}/nothing")
 
 
 @pytest.mark.campaign
-def test_a_password_that_dockerd_logs_is_not_in_the_status(kubectl: Kubectl, guarded: tuple[str, str]) -> None:
+def test_password_in_the_log_of_dockerd_is_redacted(kubectl: Kubectl, guarded: tuple[str, str]) -> None:
     registry, certificate = guarded
     docker = {
         "registry": allow(kubectl, registry, certificate),
@@ -144,7 +144,7 @@ def test_a_password_that_dockerd_logs_is_not_in_the_status(kubectl: Kubectl, gua
 
 
 @pytest.mark.parametrize("version", [pytest.param(v, marks=pytest.mark.campaign) for v in ("26", "28", "29")])
-def test_an_insecure_registry_is_used_where_the_spec_says_so(kubectl: Kubectl, plain: str, version: str) -> None:
+def test_insecure_registry_of_the_spec_is_used(kubectl: Kubectl, plain: str, version: str) -> None:
     kubectl.sandbox("demo", docker={"version": version, "registry": {"insecure": [plain]}})
     kubectl.until_ready("demo")
     image = f"{plain}/hello:{version}"
@@ -153,10 +153,10 @@ def test_an_insecure_registry_is_used_where_the_spec_says_so(kubectl: Kubectl, p
 
 
 @pytest.mark.campaign
-def test_docker_hub_is_pulled_through_a_mirror_of_the_whole_cluster(
+def test_docker_hub_images_are_pulled_from_the_mirror(
     operator: LocalCluster, kubectl: Kubectl, registries: Kubectl, plain: str
 ) -> None:
-    """The mirror pulls from the plain registry, as it would from Docker Hub, and keeps what it pulled."""
+    """The mirror pulls from the plain registry, which represents Docker Hub, and stores the image."""
     mirror = expose(registries, "mirror")
     serve(registries, "mirror", {"REGISTRY_PROXY_REMOTEURL": f"http://{plain}"})
     kubectl.sandbox("source", docker={"registry": {"insecure": [plain]}})
@@ -172,13 +172,13 @@ def test_docker_hub_is_pulled_through_a_mirror_of_the_whole_cluster(
         kubectl.until_ready(f"d{version}")
         run = "docker run --rm mirrored:1 /busybox echo it ran"
         assert kubectl.shell(f"d{version}", run).strip().endswith("it ran")
-    kept = "ls /tmp/registry/docker/registry/v2/repositories/library"
-    eventually(lambda: "mirrored" in registries.exec("mirror", "sh", "-c", kept), lambda: "the mirror kept nothing")
+    ls = "ls /tmp/registry/docker/registry/v2/repositories/library"
+    eventually(lambda: "mirrored" in registries.exec("mirror", "sh", "-c", ls), lambda: "the mirror has no image")
 
 
 @pytest.mark.campaign
-def test_the_sandboxs_own_image_is_pulled_with_a_password(kubectl: Kubectl, registries: Kubectl) -> None:
-    """By the node, which trusts a registry at its own loopback address without TLS."""
+def test_image_of_the_sandbox_is_pulled_with_a_password(kubectl: Kubectl, registries: Kubectl) -> None:
+    """The node pulls the image. It trusts a registry at its loopback address without TLS."""
     serve(registries, "node", {"WITH_USER": USER, "WITH_PASSWORD": PASSWORD}, on_the_node=True)
     address = registries.get("pod", "node")["status"]["hostIP"]
     at_the_node, inside = f"127.0.0.1:{PORT}", f"{address}:{PORT}"

@@ -1,4 +1,4 @@
-"""How a sandbox ends, what is to be read of its daemon's log, and how its toolbox gets in."""
+"""Termination of a sandbox, the log of dockerd, and the delivery of the toolbox."""
 
 import json
 import time
@@ -9,41 +9,41 @@ from tests.e2e.cluster import VALUES, LocalCluster
 from tests.e2e.kubectl import Kubectl, eventually
 from tests.e2e.test_ready import IMPORT
 
-SAYS_GOODBYE = "trap 'sleep 2; date +%s >/out/goodbye; exit' TERM; while :; do sleep 0.1; done"
+ENDS_SLOWLY = "trap 'sleep 2; date +%s >/out/goodbye; exit' TERM; while :; do sleep 0.1; done"
 
 
 @pytest.mark.parametrize("version", ["26", pytest.param("29", marks=pytest.mark.campaign)])
-def test_nested_containers_get_their_signal_and_their_time(kubectl: Kubectl, version: str) -> None:
+def test_nested_containers_terminate_gracefully(kubectl: Kubectl, version: str) -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     metadata = {"name": "sandbox-out"}
     kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
     volume = {"name": "out", "mountPath": "/out", "persistentVolumeClaim": {"claimName": "sandbox-out"}}
     kubectl.sandbox("demo", volumes=[volume], docker={"version": version})
     kubectl.until_ready("demo")
-    kubectl.shell("demo", f'{IMPORT}; docker run -d -v /out:/out hello /busybox sh -c "{SAYS_GOODBYE}"')
-    began = time.time()
+    kubectl.shell("demo", f'{IMPORT}; docker run -d -v /out:/out hello /busybox sh -c "{ENDS_SLOWLY}"')
+    start = time.time()
     kubectl("delete", "sbx", "demo")
-    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod is still there")
+    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod still exists")
     assert not kubectl.events("demo") or "FailedPreStopHook" not in {e["reason"] for e in kubectl.get_all("events")}
 
     kubectl.sandbox("reader", volumes=[volume], docker={"enabled": False})
     kubectl.until_ready("reader")
-    assert int(kubectl.exec("reader", "cat", "/out/goodbye")) >= began
+    assert int(kubectl.exec("reader", "cat", "/out/goodbye")) >= start
 
 
-def test_kubectl_logs_shows_what_dockerd_logs_beside_the_command(kubectl: Kubectl) -> None:
+def test_kubectl_logs_contains_the_log_of_dockerd(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", command=["sh", "-c", "echo from the command; exec sleep infinity"])
     kubectl.until_ready("demo")
     eventually(lambda: "API listen on" in kubectl("logs", "demo"), lambda: kubectl("logs", "demo"))
     log = kubectl("logs", "demo")
     assert "from the command" in log
     assert log.count("API listen on") == 1
-    whole = kubectl.exec("demo", "/opt/caisson/libexec/log")
-    assert "API listen on" in whole
+    full_log = kubectl.exec("demo", "/opt/caisson/libexec/log")
+    assert "API listen on" in full_log
 
 
 @pytest.mark.campaign
-def test_without_a_pod_log_kubectl_logs_shows_the_command_alone(kubectl: Kubectl) -> None:
+def test_kubectl_logs_contains_only_the_command_without_pod_log(kubectl: Kubectl) -> None:
     kubectl.sandbox(
         "demo", command=["sh", "-c", "echo from the command; exec sleep infinity"], docker={"podLog": False}
     )
@@ -52,14 +52,14 @@ def test_without_a_pod_log_kubectl_logs_shows_the_command_alone(kubectl: Kubectl
 
 
 @pytest.mark.campaign
-def test_the_log_of_a_crash_can_be_read_afterwards(kubectl: Kubectl) -> None:
+def test_log_of_a_crashed_dockerd_can_be_read(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"flags": ["--storage-driver=nonsense"], "restart": {"policy": "Never"}})
     kubectl.until_reason("demo", "StorageDriverFailed")
     assert "nonsense" in kubectl.exec("demo", "/opt/caisson/libexec/log")
 
 
 @pytest.mark.campaign
-def test_containers_with_a_restart_policy_come_back_after_a_kill_of_dockerd(kubectl: Kubectl) -> None:
+def test_restart_policy_applies_after_dockerd_was_killed(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo")
     pid = kubectl.until_ready("demo")["docker"]["pid"]
     kubectl.shell("demo", f"{IMPORT}; docker run -d --name stays --restart=always hello /busybox sleep 3600")
@@ -71,7 +71,7 @@ def test_containers_with_a_restart_policy_come_back_after_a_kill_of_dockerd(kube
 
 
 @pytest.mark.campaign
-def test_a_toolbox_that_is_copied_works_as_one_that_is_mounted(operator: LocalCluster, kubectl: Kubectl) -> None:
+def test_copied_toolbox_works_like_a_mounted_toolbox(operator: LocalCluster, kubectl: Kubectl) -> None:
     values = json.dumps({"config": {"toolboxDelivery": "Copy"}})
     copied = operator.kubeconfig.parent / "copied-values.yaml"
     copied.write_text(values)
@@ -82,7 +82,7 @@ def test_a_toolbox_that_is_copied_works_as_one_that_is_mounted(operator: LocalCl
     assert not any("image" in volume for volume in pod["spec"]["volumes"])
     assert kubectl.shell("demo", f"{IMPORT}; docker run --rm hello /busybox echo it ran").strip() == "it ran"
     assert "Read-only" in kubectl.shell("demo", "touch /opt/caisson/bin/dockerd 2>&1 || true")
-    # The init container that copies it does not exist on another runtime either.
+    # The init container that copies the toolbox is not created on another runtime either.
     with kubectl.watch("pods") as changes:
         kubectl.sandbox("mislabelled", runtimeClassName="mislabelled")
         kubectl.until_reason("mislabelled", "NotGVisor")

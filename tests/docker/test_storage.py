@@ -1,4 +1,4 @@
-"""Where Docker keeps what it has: the driver it chooses, what outlives the pod, and a disk that is full."""
+"""Storage of Docker: the storage driver, persistence, and full disks."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import pytest
 from tests.e2e.kubectl import Json, Kubectl, condition, eventually
 from tests.e2e.test_ready import IMPORT
 
-CLAIM = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "2Gi"}}
+PVC = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "2Gi"}}
 STORAGES: dict[str, Json] = {
     "memory": {"type": "Memory", "memory": {"sizeLimit": "1Gi"}},
     "disk": {"type": "Disk", "disk": {"sizeLimit": "2Gi"}},
-    "claim": CLAIM,
+    "pvc": PVC,
 }
 DRIVERS = {"26": "overlay2", "28": "overlay2", "29": "overlayfs"}
-"""From 29 on images are containerd's to keep, whose snapshotter has another name for the same."""
+"""Since Docker 29, containerd stores the images, and its snapshotter for overlay has another name."""
 
 
 @pytest.mark.campaign
@@ -27,29 +27,29 @@ def test_every_version_uses_overlay_on_every_storage(kubectl: Kubectl, version: 
     assert kubectl.shell("demo", f"{IMPORT}; docker run --rm hello /busybox echo it ran").strip() == "it ran"
 
 
-def test_images_and_volumes_outlive_the_pod_on_a_claim(kubectl: Kubectl) -> None:
-    kubectl.sandbox("demo", docker={"storage": CLAIM})
+def test_images_and_volumes_on_a_pvc_survive_the_pod(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", docker={"storage": PVC})
     first = kubectl.until_ready("demo")
-    kubectl.shell("demo", f"{IMPORT}; docker run --rm -v kept:/kept hello /busybox sh -c 'echo still here >/kept/file'")
+    kubectl.shell("demo", f"{IMPORT}; docker run --rm -v data:/data hello /busybox sh -c 'echo persistent >/data/file'")
 
     kubectl("delete", "pod", "demo")
     second = kubectl.until(
         "demo", lambda s: s.get("podUID") != first["podUID"] and condition(s, "Ready").get("status") == "True", "Ready"
     )
     assert second["docker"]["storageDriver"] == "overlay2"
-    kept = kubectl.shell("demo", "docker run --rm -v kept:/kept hello /busybox cat /kept/file")
-    assert kept.strip() == "still here"
+    content = kubectl.shell("demo", "docker run --rm -v data:/data hello /busybox cat /data/file")
+    assert content.strip() == "persistent"
 
     kubectl("delete", "sbx", "demo")
-    eventually(lambda: not kubectl.exists("pvc", "demo-docker"), lambda: "the claim is still there")
+    eventually(lambda: not kubectl.exists("pvc", "demo-docker"), lambda: "the PVC still exists")
 
 
 @pytest.mark.campaign
-def test_a_claim_of_somebody_else_is_told_of_and_left_alone(kubectl: Kubectl) -> None:
+def test_foreign_pvc_of_the_same_name_is_reported_and_kept(kubectl: Kubectl) -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     metadata = {"name": "demo-docker"}
     kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
-    kubectl.sandbox("demo", docker={"storage": CLAIM})
+    kubectl.sandbox("demo", docker={"storage": PVC})
     status = kubectl.until_reason("demo", "VolumeClaimRejected")
     assert "demo-docker has no owner" in condition(status, "Ready")["message"]
     assert not kubectl.exists("pod", "demo")
@@ -58,27 +58,27 @@ def test_a_claim_of_somebody_else_is_told_of_and_left_alone(kubectl: Kubectl) ->
 
 
 @pytest.mark.campaign
-def test_a_sandbox_that_is_applied_again_at_once_has_a_claim_of_its_own(kubectl: Kubectl) -> None:
-    kubectl.sandbox("demo", docker={"storage": CLAIM})
+def test_recreated_sandbox_gets_a_new_pvc(kubectl: Kubectl) -> None:
+    kubectl.sandbox("demo", docker={"storage": PVC})
     kubectl.until_ready("demo")
     kubectl.shell("demo", IMPORT)
     kubectl("delete", "sbx", "demo", "--wait=false")
-    kubectl.sandbox("demo", docker={"storage": CLAIM})
+    kubectl.sandbox("demo", docker={"storage": PVC})
     kubectl.until_ready("demo")
     assert kubectl.shell("demo", "docker images -q").strip() == ""
 
 
 @pytest.mark.campaign
-def test_a_quota_on_storage_is_told_of(kubectl: Kubectl) -> None:
+def test_exceeded_storage_quota_is_reported(kubectl: Kubectl) -> None:
     quota: Json = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}}
     kubectl.apply(quota | {"spec": {"hard": {"requests.storage": "1Gi"}}})
-    kubectl.sandbox("demo", docker={"storage": CLAIM})
+    kubectl.sandbox("demo", docker={"storage": PVC})
     status = kubectl.until_reason("demo", "VolumeClaimRejected")
     assert "exceeded quota" in condition(status, "Ready")["message"]
 
 
 @pytest.mark.campaign
-def test_a_volume_that_can_not_be_mounted_is_told_of(kubectl: Kubectl) -> None:
+def test_volume_mount_failure_is_reported(kubectl: Kubectl) -> None:
     volume = {"name": "settings", "mountPath": "/settings", "configMap": {"name": "sandbox-missing"}}
     kubectl.sandbox("demo", docker={"enabled": False}, volumes=[volume])
     status = kubectl.until_reason("demo", "VolumeMountFailed")
@@ -87,7 +87,7 @@ def test_a_volume_that_can_not_be_mounted_is_told_of(kubectl: Kubectl) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("version", DRIVERS)
-def test_a_storage_that_is_full_stops_writers_and_nothing_else(kubectl: Kubectl, version: str) -> None:
+def test_full_storage_fails_only_writes(kubectl: Kubectl, version: str) -> None:
     storage: Any = {"type": "Memory", "memory": {"sizeLimit": "192Mi"}}
     kubectl.sandbox("demo", docker={"version": version, "storage": storage})
     kubectl.until_ready("demo")
@@ -98,7 +98,7 @@ def test_a_storage_that_is_full_stops_writers_and_nothing_else(kubectl: Kubectl,
 
 
 @pytest.mark.campaign
-def test_vfs_is_used_when_it_is_asked_for_and_shown(kubectl: Kubectl) -> None:
+def test_requested_vfs_driver_is_used_without_a_warning(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"flags": ["--storage-driver=vfs"]})
     docker = kubectl.until_ready("demo")["docker"]
     assert docker["storageDriver"] == "vfs"
@@ -106,11 +106,13 @@ def test_vfs_is_used_when_it_is_asked_for_and_shown(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.campaign
-def test_a_fall_back_to_vfs_is_told_of(kubectl: Kubectl) -> None:
-    """With nothing mounted for Docker: gVisor's own overlay, which the root is on, does not take another."""
+def test_fallback_to_vfs_is_reported(kubectl: Kubectl) -> None:
+    """Without a mount for Docker, the storage is on gVisor's root overlay, which does not support another overlay."""
     kubectl.sandbox("demo", docker={"profile": "Bare", "flags": ["--iptables=false", "--ip6tables=false"]})
     docker = kubectl.until_ready("demo")["docker"]
     assert docker["storageDriver"] == "vfs"
     assert "StorageFellBackToVfs" in [w["reason"] for w in docker["warnings"]]
-    told = lambda: "StorageFellBackToVfs" in {e["reason"] for e in kubectl.events("demo")}  # noqa: E731
-    eventually(told, lambda: "there is no Event of it")
+    eventually(
+        lambda: "StorageFellBackToVfs" in {event["reason"] for event in kubectl.events("demo")},
+        lambda: "there is no Event StorageFellBackToVfs",
+    )

@@ -1,4 +1,4 @@
-"""Each toolbox brings the Docker that it is named after, says where that came from, and runs containers."""
+"""Each toolbox contains the Docker version of its name, reports its origin, and runs containers."""
 
 import pytest
 
@@ -9,16 +9,16 @@ DEFAULT = "26"
 
 
 @pytest.mark.parametrize("version", [DEFAULT, "28", pytest.param("29", marks=pytest.mark.campaign)])
-def test_the_version_that_was_asked_for(kubectl: Kubectl, version: str) -> None:
+def test_requested_version_is_used(kubectl: Kubectl, version: str) -> None:
     kubectl.sandbox("demo", docker={"version": version})
     docker = kubectl.until_ready("demo")["docker"]
     assert docker["version"].partition(".")[0] == version
     assert nested.run(kubectl, "demo") == "it ran"
-    _origin_is_told(kubectl, docker)
+    _assert_origin(kubectl, docker)
 
 
-def _origin_is_told(kubectl: Kubectl, docker: Json) -> None:
-    """The toolbox says what its dockerd is, and a pre-release does not read as a release wherever it is looked at."""
+def _assert_origin(kubectl: Kubectl, docker: Json) -> None:
+    """The toolbox reports the origin of its dockerd, and a pre-release is recognizable in every output."""
     version, origin = docker["version"], kubectl.exec("demo", "cat", "/opt/caisson/etc/origin").strip()
     if version.startswith("29."):
         module = origin.removeprefix("pre-release: built from the Go module github.com/moby/moby/v2 ")
@@ -32,6 +32,6 @@ def _origin_is_told(kubectl: Kubectl, docker: Json) -> None:
 
 
 @pytest.mark.campaign
-def test_without_a_version_it_is_the_first_that_the_administrator_offers(kubectl: Kubectl) -> None:
+def test_default_version_is_the_first_toolbox(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo")
     assert kubectl.until_ready("demo")["docker"]["version"].partition(".")[0] == DEFAULT

@@ -1,4 +1,4 @@
-"""Volumes of the user's own, and what nested containers see of them."""
+"""The user's volumes, and their use in nested containers."""
 
 import pytest
 
@@ -7,10 +7,10 @@ from tests.e2e.test_ready import IMPORT
 
 
 @pytest.mark.campaign
-def test_a_workspace_is_there_for_nested_containers_and_outlives_the_sandbox(kubectl: Kubectl) -> None:
-    claim: Json = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+def test_volumes_can_be_used_by_nested_containers_and_persist(kubectl: Kubectl) -> None:
+    spec: Json = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     metadata = {"name": "sandbox-work"}
-    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim})
+    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
     kubectl("create", "configmap", "sandbox-settings", "--from-literal=colour=blue")
     volumes = [
         {"name": "work", "mountPath": "/mine", "persistentVolumeClaim": {"claimName": "sandbox-work"}},
@@ -29,7 +29,7 @@ def test_a_workspace_is_there_for_nested_containers_and_outlives_the_sandbox(kub
 
 
 @pytest.mark.campaign
-def test_names_that_the_administrator_does_not_allow_are_refused(kubectl: Kubectl) -> None:
+def test_volumes_with_names_that_are_not_allowed_are_rejected(kubectl: Kubectl) -> None:
     for name, source, reason in (
         ("config", {"configMap": {"name": "kube-root-ca.crt"}}, "ConfigMapNotAllowed"),
         ("claim", {"persistentVolumeClaim": {"claimName": "database"}}, "VolumeClaimNotAllowed"),

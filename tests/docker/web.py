@@ -1,14 +1,14 @@
-"""A web server in a nested container, of the small image, which answers with the address of its client."""
+"""A web server in a nested container of the small image. It responds with the address of its client."""
 
 from tests.docker.daemon import SMALL, Daemon
-from tests.e2e.kubectl import Refused, eventually
+from tests.e2e.kubectl import KubectlError, eventually
 
 _SERVE = r"""
 printf '#!/bin/sh\necho Content-Type: text/plain\necho\necho $REMOTE_ADDR\n' >/www/cgi-bin/who
 chmod +x /www/cgi-bin/who
 exec httpd -f -p 0.0.0.0:80 -h /www
 """
-_LISTENS = "grep -q ':0050 0*:0000 0A' /proc/net/tcp"
+_IS_LISTENING = "grep -q ':0050 0*:0000 0A' /proc/net/tcp"
 
 
 def serve(docker: Daemon, *options: str) -> None:
@@ -17,20 +17,20 @@ def serve(docker: Daemon, *options: str) -> None:
 
     def listens() -> bool:
         try:
-            docker("exec", "web", "sh", "-c", _LISTENS)
-        except Refused:
+            docker("exec", "web", "sh", "-c", _IS_LISTENING)
+        except KubectlError:
             return False
         return True
 
     eventually(listens, lambda: docker("logs", "web"))
 
 
-def ask(host: str, port: int = 80) -> str:
-    """Return the command, of busybox's wget, that asks the web server."""
+def request(host: str, port: int = 80) -> str:
+    """Return a busybox wget command that sends a request to the web server."""
     return f"wget -q -T 5 -O - http://{host}:{port}/cgi-bin/who"
 
 
-def ask_from_outside(host: str, port: int = 80) -> str:
-    """Return the command, of what there is outside, that asks the web server."""
+def request_from_outside(host: str, port: int = 80) -> str:
+    """Return a Python command that sends a request to the web server, for a pod outside."""
     program = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode().strip())"
     return f"python3 -c '{program}' http://{host}:{port}/cgi-bin/who"

@@ -1,4 +1,4 @@
-"""The admission policies hold whoever asks, on the real API server: for every dangerous field, through every path."""
+"""The admission policies on the real API server: every dangerous field, for every user and every kind of request."""
 
 import json
 import time
@@ -10,7 +10,7 @@ import pytest
 from caisson.model.pod_shape import DOCKER_CAPABILITIES
 from caisson.model.tripwire import tripwire
 from tests.e2e.cluster import LocalCluster
-from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
+from tests.e2e.kubectl import Json, Kubectl, KubectlError, condition, eventually
 
 OPERATOR = "--as=system:serviceaccount:caisson-system:caisson"
 TENANT = "--as=tenant"
@@ -19,7 +19,7 @@ TENANT = "--as=tenant"
 def pod(
     container: Json | None = None, annotations: Json | None = None, labels: Json | None = None, **spec: Any
 ) -> Json:
-    """Make a pod that the policy takes, but for what is given."""
+    """Return a pod that the policy accepts, except for the given fields."""
     plain = {"name": "c", "image": "debian:trixie-slim"}
     metadata: Json = {"name": "p", "annotations": annotations or {}, "labels": labels or {}}
     body = {"runtimeClassName": "gvisor", "containers": [plain | (container or {})]} | spec
@@ -27,7 +27,7 @@ def pod(
 
 
 def context(**fields: Any) -> Json:
-    """Make a container's securityContext."""
+    """Return a container with this securityContext."""
     return {"securityContext": fields}
 
 
@@ -40,7 +40,7 @@ GATE: Json = {
     "command": ["/bin/busybox", "sh", "/libexec/gate", "--check"],
     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
 }
-"""The init container of the pods that the previous release created."""
+"""The init container of pods that the previous release created."""
 
 
 TRIPWIRE = tripwire()
@@ -58,14 +58,14 @@ DAMAGED_TRIPWIRES: dict[str, list[Json]] = {
     "one-of-the-two": TRIPWIRE[:1],
     "reversed": TRIPWIRE[::-1],
 }
-"""Lists that runc accepts, or that come close."""
+"""Lists of sysctls that runc accepts, and similar lists."""
 
 REQUIRED, PREFERRED = (f"{kind}DuringSchedulingIgnoredDuringExecution" for kind in ("required", "preferred"))
 TERM = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}}
 
 
 def anti_affinity(**fields: Any) -> Json:
-    """Make the affinity of a pod that keeps others from its node."""
+    """Return an affinity that keeps other pods from the node."""
     return {"podAntiAffinity": {REQUIRED: [TERM | fields]}}
 
 
@@ -177,12 +177,12 @@ ALLOWED: dict[str, Json] = {
 
 
 def create(kubectl: Kubectl, manifest: Json, *options: str) -> str:
-    """Create an object, as a dry run unless told otherwise."""
+    """Create an object. The default is a dry run."""
     return kubectl("create", "-f", "-", *(options or ("--dry-run=server",)), stdin=json.dumps(manifest))
 
 
 def as_created(pod: Json) -> Json:
-    """Return a pod of the operator's as it was created, as far as the policies look at it."""
+    """Return the fields of an operator's pod that the policies check, as they were at its creation."""
     metadata = {key: pod["metadata"][key] for key in ("name", "labels", "annotations", "ownerReferences")}
     shape = (
         "runtimeClassName",
@@ -197,35 +197,35 @@ def as_created(pod: Json) -> Json:
 
 @pytest.fixture(scope="module")
 def guarded(cluster: LocalCluster) -> Iterator[Kubectl]:
-    """kubectl in a guarded namespace with a tenant who may do there what `edit` may."""
-    found = Kubectl(cluster.kubeconfig, "e2e-admission")
-    found("create", "namespace", "e2e-admission")
-    found("label", "namespace", "e2e-admission", "caisson.dev/sandboxes=true")
-    found("create", "rolebinding", "tenant", "--clusterrole=edit", "--user=tenant")
-    yield found
-    found("delete", "namespace", "e2e-admission", "--wait=false")
+    """kubectl in a guarded namespace, where a tenant has the ClusterRole `edit`."""
+    kubectl = Kubectl(cluster.kubeconfig, "e2e-admission")
+    kubectl("create", "namespace", "e2e-admission")
+    kubectl("label", "namespace", "e2e-admission", "caisson.dev/sandboxes=true")
+    kubectl("create", "rolebinding", "tenant", "--clusterrole=edit", "--user=tenant")
+    yield kubectl
+    kubectl("delete", "namespace", "e2e-admission", "--wait=false")
 
 
-@pytest.mark.parametrize("who", ["administrator", "tenant"])
+@pytest.mark.parametrize("user", ["administrator", "tenant"])
 @pytest.mark.parametrize(("manifest", "field"), REFUSED.values(), ids=REFUSED)
-def test_a_dangerous_pod_is_refused_with_the_field(guarded: Kubectl, manifest: Json, field: str, who: str) -> None:
-    options = ("--dry-run=server",) + ((TENANT,) if who == "tenant" else ())
-    with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+def test_dangerous_pod_is_rejected_with_the_field(guarded: Kubectl, manifest: Json, field: str, user: str) -> None:
+    options = ("--dry-run=server",) + ((TENANT,) if user == "tenant" else ())
+    with pytest.raises(KubectlError, match="denied request: caisson: ") as error:
         create(guarded, manifest, *options)
-    assert field in str(caught.value)
+    assert field in str(error.value)
 
 
 @pytest.mark.parametrize("manifest", ALLOWED.values(), ids=ALLOWED)
-def test_an_ordinary_pod_on_gvisor_is_taken(guarded: Kubectl, manifest: Json) -> None:
+def test_ordinary_pod_on_gvisor_is_accepted(guarded: Kubectl, manifest: Json) -> None:
     assert "created" in create(guarded, manifest, "--dry-run=server", TENANT)
 
 
-def test_elsewhere_the_policy_holds_nobody_up(cluster: LocalCluster) -> None:
-    elsewhere = Kubectl(cluster.kubeconfig, "kube-public")
-    assert "created" in create(elsewhere, REFUSED["privileged"][0])
+def test_policy_does_not_apply_to_other_namespaces(cluster: LocalCluster) -> None:
+    other = Kubectl(cluster.kubeconfig, "kube-public")
+    assert "created" in create(other, REFUSED["privileged"][0])
 
 
-def test_a_controllers_pods_are_held_to_the_same(guarded: Kubectl) -> None:
+def test_policy_applies_to_pods_of_controllers(guarded: Kubectl) -> None:
     template = {"metadata": {"labels": {"app": "d"}}, "spec": REFUSED["privileged"][0]["spec"]}
     spec = {"selector": {"matchLabels": {"app": "d"}}, "template": template}
     guarded.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec})
@@ -234,13 +234,13 @@ def test_a_controllers_pods_are_held_to_the_same(guarded: Kubectl) -> None:
     guarded("delete", "deployment", "d")
 
 
-class TestARunningSandbox:
-    """What can be done to a pod that is there already."""
+class TestRunningSandbox:
+    """Requests that affect an existing pod."""
 
     @pytest.fixture(scope="class")
     @staticmethod
     def sandbox(guarded: Kubectl) -> Iterator[Kubectl]:
-        """A Sandbox without Docker, called demo."""
+        """kubectl in a namespace with the Sandbox `demo`, without Docker."""
         resources = {"limits": {"cpu": "500m", "memory": "256Mi"}}
         guarded.sandbox("demo", docker={"enabled": False}, resources=resources)
         guarded.until_ready("demo")
@@ -249,30 +249,30 @@ class TestARunningSandbox:
         guarded("delete", "sbx", "demo")
 
     @pytest.mark.parametrize(
-        ("patch", "said"),
+        ("patch", "message"),
         [
             ({"annotations": {"dev.gvisor.flag.debug": "true"}}, "metadata.annotations"),
             ({"labels": {"app.kubernetes.io/managed-by": None}}, "app.kubernetes.io/managed-by"),
         ],
     )
-    def test_an_update_is_held_to_the_same(self, sandbox: Kubectl, patch: Json, said: str) -> None:
-        with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+    def test_policy_applies_to_updates(self, sandbox: Kubectl, patch: Json, message: str) -> None:
+        with pytest.raises(KubectlError, match="denied request: caisson: ") as error:
             sandbox("patch", "pod", "demo", "--type=merge", "-p", json.dumps({"metadata": patch}), TENANT)
-        assert said in str(caught.value)
+        assert message in str(error.value)
 
-    def test_the_image_of_its_container_stays(self, sandbox: Kubectl) -> None:
+    def test_image_of_the_container_is_immutable(self, sandbox: Kubectl) -> None:
         patch = json.dumps({"spec": {"containers": [{"name": "sandbox", "image": "debian:trixie"}]}})
-        with pytest.raises(Refused, match="the images of a sandbox's pod stay what they are"):
+        with pytest.raises(KubectlError, match="the images of a sandbox's pod stay what they are"):
             sandbox("patch", "pod", "demo", "-p", patch, TENANT)
 
-    def test_an_ordinary_update_is_taken(self, sandbox: Kubectl) -> None:
+    def test_ordinary_update_is_accepted(self, sandbox: Kubectl) -> None:
         sandbox("label", "pod", "demo", "team=red", TENANT)
 
-    def test_debugging_gets_no_capability(self, sandbox: Kubectl) -> None:
+    def test_debug_container_gets_no_capabilities(self, sandbox: Kubectl) -> None:
         container = {"name": "debug", "image": "debian:trixie-slim", "command": ["sleep", "1"]}
-        with pytest.raises(Refused, match=r"caisson: securityContext\.capabilities"):
+        with pytest.raises(KubectlError, match=r"caisson: securityContext\.capabilities"):
             self._debug(sandbox, container | context(capabilities={"add": ["SYS_PTRACE"]}))
-        with pytest.raises(Refused, match=r"caisson: securityContext\.privileged"):
+        with pytest.raises(KubectlError, match=r"caisson: securityContext\.privileged"):
             self._debug(sandbox, container | context(privileged=True))
         self._debug(sandbox, container)
 
@@ -283,10 +283,10 @@ class TestARunningSandbox:
         body["spec"]["ephemeralContainers"] = [container]
         kubectl("replace", "--raw", path, "-f", "-", stdin=json.dumps(body))
 
-    def test_it_is_not_resized(self, sandbox: Kubectl) -> None:
+    def test_pod_can_not_be_resized(self, sandbox: Kubectl) -> None:
         resources = {"resources": {"limits": {"cpu": "900m"}, "requests": {"cpu": "900m"}}}
         patch = json.dumps({"spec": {"containers": [{"name": "sandbox", **resources}]}})
-        with pytest.raises(Refused, match="caisson: a sandbox is not resized"):
+        with pytest.raises(KubectlError, match="caisson: a sandbox can't be resized"):
             sandbox("patch", "pod", "demo", "--subresource=resize", "--patch", patch)
 
     @pytest.mark.parametrize(
@@ -298,18 +298,18 @@ class TestARunningSandbox:
             ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/sandbox", "another", "--pod-uid", "x"],
         ],
     )
-    def test_the_operators_token_runs_nothing_but_the_in_pod_script(self, sandbox: Kubectl, command: list[str]) -> None:
-        with pytest.raises(Refused, match="caisson: the operator runs the in-pod script"):
+    def test_operator_may_exec_only_the_in_pod_script(self, sandbox: Kubectl, command: list[str]) -> None:
+        with pytest.raises(KubectlError, match="caisson: the operator runs the in-pod script"):
             sandbox("exec", OPERATOR, "demo", "-c", "sandbox", "--", *command)
 
     @pytest.mark.parametrize(("verb", "event"), [("verify", "isolated"), ("idle", "idle")])
-    def test_the_operators_token_can_run_the_in_pod_script(self, sandbox: Kubectl, verb: str, event: str) -> None:
+    def test_operator_may_exec_the_in_pod_script(self, sandbox: Kubectl, verb: str, event: str) -> None:
         uid = sandbox.get("pod", "demo")["metadata"]["uid"]
         script = ["/opt/caisson/bin/busybox", "sh", "/opt/caisson/libexec/sandbox", verb, "--pod-uid", uid]
         assert f'"{event}"' in sandbox("exec", OPERATOR, "demo", "-c", "sandbox", "--", *script)
 
     @pytest.mark.parametrize(
-        ("change", "said"),
+        ("change", "message"),
         [
             ({"metadata": {"ownerReferences": []}}, "belong to a Sandbox"),
             ({"metadata": {"name": "another"}}, "belong to a Sandbox"),
@@ -357,7 +357,7 @@ class TestARunningSandbox:
                 "the hook that ends dockerd",
             ),
             ({"container": {"name": "c"}}, "one container, sandbox"),
-            # The gate's path would lead into the user's image.
+            # Without the mount, the path of the gate would refer to the user's image.
             ({"container": {"volumeMounts": []}}, "the toolbox at /opt/caisson"),
             ({"container": {"restartPolicy": "Always"}}, "not restarted"),
             ({"container": {"envFrom": [{"secretRef": {"name": "s"}}]}}, "no environment from Secrets"),
@@ -385,38 +385,36 @@ class TestARunningSandbox:
             "" if isinstance(value, str) else "-".join(str(field) for field in next(iter(value.values())))
         ),
     )
-    def test_the_operators_token_makes_no_other_pod(self, sandbox: Kubectl, change: Json, said: str) -> None:
+    def test_operator_may_create_no_other_pods(self, sandbox: Kubectl, change: Json, message: str) -> None:
         body = as_created(sandbox.get("pod", "demo"))
         spec = body["spec"]
         spec["containers"] = [spec["containers"][0] | change.get("container", {})]
         spec["volumes"] = [*spec["volumes"], *filter(None, [change.get("volume")])]
         body |= {"metadata": body["metadata"] | change.get("metadata", {}), "spec": spec | change.get("spec", {})}
-        # Not a dry run, which the policy for the operator lets pass: nothing is made, because it is refused.
-        with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+        # Not a dry run, which the policy for the operator ignores. The request is rejected, so it creates nothing.
+        with pytest.raises(KubectlError, match="denied request: caisson: ") as error:
             create(sandbox, body, OPERATOR)
-        assert said in str(caught.value)
+        assert message in str(error.value)
 
     @pytest.mark.parametrize("spec", [{}, {"securityContext": {}, "initContainers": [GATE]}], ids=["new", "previous"])
-    def test_the_operators_token_creates_pods_of_this_and_of_the_previous_release(
-        self, sandbox: Kubectl, spec: Json
-    ) -> None:
+    def test_operator_may_create_pods_of_both_releases(self, sandbox: Kubectl, spec: Json) -> None:
         body = as_created(sandbox.get("pod", "demo"))
         body["spec"] |= spec
-        # Admission comes before storage, where the name is taken.
-        with pytest.raises(Refused, match="AlreadyExists"):
+        # Admission precedes the check for an existing name.
+        with pytest.raises(KubectlError, match="AlreadyExists"):
             create(sandbox, body, OPERATOR)
 
     @pytest.mark.parametrize("user", [(), (TENANT,)], ids=["administrator", "tenant"])
     @pytest.mark.parametrize("request_", ["exec?command=true&container=gate", "attach?container=gate"])
-    def test_nobody_enters_the_gate(self, sandbox: Kubectl, request_: str, user: tuple[str, ...]) -> None:
-        # kubectl itself refuses to attach to a container that the pod does not have.
+    def test_gate_can_not_be_entered(self, sandbox: Kubectl, request_: str, user: tuple[str, ...]) -> None:
+        # A raw request, because kubectl does not attach to a container that the pod does not have.
         path = f"/api/v1/namespaces/{sandbox.namespace}/pods/demo/{request_}&stdout=true"
-        with pytest.raises(Refused, match="denied request: caisson: container: gate"):
+        with pytest.raises(KubectlError, match="denied request: caisson: container: gate"):
             sandbox("get", "--raw", path, *user)
 
-    def test_nobody_debugs_the_gate(self, sandbox: Kubectl) -> None:
+    def test_gate_can_not_be_debugged(self, sandbox: Kubectl) -> None:
         container = {"name": "debug-gate", "image": "debian:trixie-slim", "targetContainerName": "gate"}
-        with pytest.raises(Refused, match="targetContainerName"):
+        with pytest.raises(KubectlError, match="targetContainerName"):
             self._debug(sandbox, container)
 
 
@@ -429,7 +427,7 @@ EMPTY = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage":
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "spec", "said"),
+    ("kind", "name", "spec", "message"),
     [
         ("Service", "other", HEADLESS, "belong to a Sandbox"),
         ("Service", "demo", HEADLESS | {"clusterIP": None}, "are headless"),
@@ -464,31 +462,31 @@ EMPTY = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage":
         ("PersistentVolumeClaim", "demo-docker", EMPTY | {"accessModes": ["ReadWriteMany"]}, "choose no volume"),
     ],
 )
-def test_the_operators_token_makes_no_other_service_policy_or_claim(
-    kubectl: Kubectl, kind: str, name: str, spec: Json, said: str
+def test_operator_may_create_no_other_children(
+    kubectl: Kubectl, kind: str, name: str, spec: Json, message: str
 ) -> None:
     owner = {"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", "name": "demo", "uid": "u", "controller": True}
     metadata = OWNED | {"name": name, "ownerReferences": [owner]}
     body = {"apiVersion": API_VERSIONS.get(kind, "v1"), "kind": kind, "metadata": metadata, "spec": spec}
-    with pytest.raises(Refused, match="denied request: caisson: ") as caught:
+    with pytest.raises(KubectlError, match="denied request: caisson: ") as error:
         create(kubectl, body, OPERATOR)
-    assert said in str(caught.value)
+    assert message in str(error.value)
 
 
-def test_the_operators_token_deletes_no_claim_and_nobody_elses_service(kubectl: Kubectl) -> None:
+def test_operator_may_not_delete_pvcs_and_foreign_services(kubectl: Kubectl) -> None:
     kubectl("create", "service", "clusterip", "s", "--tcp=1")
-    with pytest.raises(Refused, match="deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="delete only objects of Sandboxes"):
         kubectl("delete", OPERATOR, "service", "s")
-    with pytest.raises(Refused, match="cannot delete resource"):
+    with pytest.raises(KubectlError, match="cannot delete resource"):
         kubectl("delete", OPERATOR, "pvc", "any")
 
 
-def test_the_operators_token_touches_nobody_elses_policy(kubectl: Kubectl) -> None:
+def test_operator_may_not_change_foreign_policies(kubectl: Kubectl) -> None:
     metadata = {"name": "demo"}
     kubectl.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": POLICY})
-    with pytest.raises(Refused, match="changes and deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="may change and delete only objects of Sandboxes"):
         kubectl("delete", OPERATOR, "networkpolicy", "demo")
-    with pytest.raises(Refused, match="changes and deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="may change and delete only objects of Sandboxes"):
         kubectl("patch", OPERATOR, "networkpolicy", "demo", "--type=merge", "-p", '{"spec": {"egress": [{}]}}')
 
 
@@ -501,52 +499,52 @@ OBJECTS: dict[str, tuple[str, Json]] = {
 
 @pytest.mark.parametrize("user", [(), (TENANT,)], ids=["administrator", "tenant"])
 @pytest.mark.parametrize("kind", OBJECTS)
-def test_nobody_but_the_operator_creates_objects_with_its_label(
+def test_only_the_operator_may_create_objects_with_its_label(
     guarded: Kubectl, kind: str, user: tuple[str, ...]
 ) -> None:
     version, spec = OBJECTS[kind]
     body = {"apiVersion": version, "kind": kind, "metadata": {"name": "squatter"}, "spec": spec}
-    with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
+    with pytest.raises(KubectlError, match=r"caisson: metadata\.labels"):
         create(guarded, body | {"metadata": {"name": "squatter", "labels": MANAGED}}, "--dry-run=server", *user)
     create(guarded, body, "--output=name", *user)
     if kind != "NetworkPolicy" and not user:
         patch = json.dumps({"metadata": {"labels": MANAGED}})
-        with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
+        with pytest.raises(KubectlError, match=r"caisson: metadata\.labels"):
             guarded("patch", kind, "squatter", "--subresource=status", "--type=merge", "-p", patch)
-    with pytest.raises(Refused, match=r"caisson: metadata\.labels"):
+    with pytest.raises(KubectlError, match=r"caisson: metadata\.labels"):
         guarded("label", kind, "squatter", "app.kubernetes.io/managed-by=caisson", *user)
     guarded("label", kind, "squatter", "app.kubernetes.io/managed-by=somebody", *user)
     guarded("delete", kind, "squatter", "--wait=false")
 
 
 @pytest.mark.parametrize("user", [(), (TENANT,)], ids=["administrator", "tenant"])
-def test_nobody_but_the_operator_changes_its_objects(guarded: Kubectl, user: tuple[str, ...]) -> None:
+def test_only_the_operator_may_change_its_objects(guarded: Kubectl, user: tuple[str, ...]) -> None:
     storage = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "1Gi", "storageClassName": "none"}}
     guarded.sandbox("owner", docker={"storage": storage}, ports=[{"name": "web", "containerPort": 80}])
     for kind, name in (("service", "owner"), ("networkpolicy", "owner"), ("pvc", "owner-docker")):
         eventually(lambda kind=kind, name=name: guarded.exists(kind, name), lambda kind=kind: f"no {kind}")  # type: ignore[misc]
         for change in ({"labels": {"app.kubernetes.io/managed-by": None}}, {"labels": {"more": "x"}}):
-            with pytest.raises(Refused, match="is changed by the operator alone"):
+            with pytest.raises(KubectlError, match="may be changed only by the operator"):
                 guarded("patch", kind, name, "--type=merge", "-p", json.dumps({"metadata": change}), *user)
-        with pytest.raises(Refused, match="is changed by the operator alone"):
+        with pytest.raises(KubectlError, match="may be changed only by the operator"):
             guarded("patch", kind, name, "--type=merge", "-p", '{"metadata": {"ownerReferences": null}}', *user)
-    with pytest.raises(Refused, match="is changed by the operator alone"):
+    with pytest.raises(KubectlError, match="may be changed only by the operator"):
         guarded("patch", "networkpolicy", "owner", "--type=merge", "-p", '{"spec": {"egress": [{}]}}', *user)
-    with pytest.raises(Refused, match="is changed by the operator alone"):
+    with pytest.raises(KubectlError, match="may be changed only by the operator"):
         guarded("patch", "service", "owner", "--type=merge", "-p", '{"spec": {"selector": {"a": "b"}}}', *user)
     for spec in ({"volumeName": "theirs"}, {"storageClassName": "another"}):
-        with pytest.raises(Refused, match=r"is changed by the operator alone|is immutable|Forbidden"):
+        with pytest.raises(KubectlError, match=r"may be changed only by the operator|is immutable|Forbidden"):
             guarded("patch", "pvc", "owner-docker", "--type=merge", "-p", json.dumps({"spec": spec}), *user)
-    # A storage driver records on a claim what it does, and a controller of the cluster binds it.
+    # Storage drivers annotate a PVC, and a controller of the cluster binds it.
     guarded("annotate", "pvc", "owner-docker", "driver=busy", "--overwrite", *user)
     guarded.as_controller("label", "pvc", "owner-docker", "more=x", "--overwrite")
     guarded("delete", "sbx", "owner")
 
 
-def test_no_expression_of_a_policy_has_a_type_error(kubectl: Kubectl) -> None:
+def test_policies_have_no_type_errors(kubectl: Kubectl) -> None:
     def policies() -> list[Json]:
-        found = kubectl.get_all("validatingadmissionpolicies")
-        return [policy for policy in found if policy["metadata"]["name"].startswith("caisson-")]
+        all_policies = kubectl.get_all("validatingadmissionpolicies")
+        return [policy for policy in all_policies if policy["metadata"]["name"].startswith("caisson-")]
 
     def is_checked(policy: Json) -> bool:
         status = policy.get("status", {})
@@ -557,9 +555,9 @@ def test_no_expression_of_a_policy_has_a_type_error(kubectl: Kubectl) -> None:
     assert {p["metadata"]["name"]: p["status"]["typeChecking"] for p in policies() if p["status"]["typeChecking"]} == {}
 
 
-def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:
+def test_operator_may_not_delete_foreign_pods(kubectl: Kubectl) -> None:
     kubectl.apply(pod())
-    with pytest.raises(Refused, match="caisson: the operator changes and deletes what belongs to Sandboxes"):
+    with pytest.raises(KubectlError, match="caisson: the operator may change and delete only objects of Sandboxes"):
         kubectl("delete", "pod", "p", OPERATOR, "--wait=false")
 
 
@@ -575,36 +573,36 @@ def test_the_operators_token_deletes_nobody_elses_pod(kubectl: Kubectl) -> None:
     ],
     ids=str,
 )
-def test_what_the_operator_reads_of_a_pod_is_nobodys_to_change(kubectl: Kubectl, metadata: Json) -> None:
+def test_labels_and_annotations_of_the_operator_are_protected(kubectl: Kubectl, metadata: Json) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     eventually(lambda: kubectl.exists("pod", "demo"), lambda: "there is no pod")
-    with pytest.raises(Refused, match="are the operator's"):
+    with pytest.raises(KubectlError, match="are the operator's"):
         kubectl("patch", "pod", "demo", "--type=merge", "-p", json.dumps({"metadata": metadata}))
     kubectl("label", "pod", "demo", "mine=yes")
     kubectl("annotate", "pod", "demo", "mine=yes")
 
 
-def test_the_operators_token_changes_no_sandboxs_pod(kubectl: Kubectl) -> None:
+def test_operator_may_not_change_the_pod_of_a_sandbox(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     eventually(lambda: kubectl.exists("pod", "demo"), lambda: "there is no pod")
-    with pytest.raises(Refused, match="gives a pool's pod to a Sandbox"):
+    with pytest.raises(KubectlError, match="only to assign a pool's pod to a Sandbox"):
         kubectl("patch", OPERATOR, "pod", "demo", "--type=merge", "-p", '{"metadata": {"labels": {"a": "b"}}}')
 
 
-def test_a_pod_can_not_be_taken_from_its_sandbox(kubectl: Kubectl) -> None:
+def test_owner_of_a_pod_is_protected(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo")
-    with pytest.raises(Refused, match=r"caisson: metadata\.ownerReferences"):
+    with pytest.raises(KubectlError, match=r"caisson: metadata\.ownerReferences"):
         kubectl("patch", "pod", "demo", "--type=merge", "-p", '{"metadata":{"ownerReferences":null}}')
 
 
-def test_the_operators_token_is_of_no_use_in_other_namespaces(cluster: LocalCluster) -> None:
-    elsewhere = Kubectl(cluster.kubeconfig, "kube-public")
-    with pytest.raises(Refused, match="caisson: the namespace is not guarded"):
-        create(elsewhere, pod(), OPERATOR)
+def test_operator_may_create_no_pods_in_other_namespaces(cluster: LocalCluster) -> None:
+    other = Kubectl(cluster.kubeconfig, "kube-public")
+    with pytest.raises(KubectlError, match="caisson: the namespace is not guarded"):
+        create(other, pod(), OPERATOR)
 
 
-def test_a_namespace_without_the_label_gets_no_sandbox(kubectl: Kubectl) -> None:
+def test_namespace_without_the_label_gets_no_pod(kubectl: Kubectl) -> None:
     kubectl("label", "namespace", kubectl.namespace, "caisson.dev/sandboxes-")
     kubectl.sandbox("demo", docker={"enabled": False})
     status = kubectl.until_reason("demo", "NamespaceNotGuarded")
@@ -638,11 +636,11 @@ spec: {policyName: e2e-injector}
 """
 
 
-def test_an_injector_is_told_by_name_of_the_reason(kubectl: Kubectl) -> None:
+def test_mutation_of_the_pod_is_reported(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=INJECTOR)
     try:
         kubectl("label", "namespace", kubectl.namespace, "e2e-inject=true")
-        time.sleep(3)  # the API server reads policies now and then
+        time.sleep(3)  # the policy takes effect after a delay
         kubectl.sandbox("demo", docker={"enabled": False})
         status = kubectl.until_reason("demo", "PodMutated")
         assert "one container" in condition(status, "Ready")["message"]

@@ -1,4 +1,4 @@
-"""The chart on a real cluster: installed, upgraded, rolled back, uninstalled; sandboxes notice nothing of it."""
+"""The chart on a real cluster: installation, upgrade, rollback and uninstallation do not affect running sandboxes."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.e2e.cluster import CHECKOUT, VALUES, LocalCluster
-from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
+from tests.e2e.kubectl import Json, Kubectl, KubectlError, condition, eventually
 
 pytestmark = pytest.mark.alone
 
@@ -26,55 +26,54 @@ OPERATOR = f"--as=system:serviceaccount:{NAMESPACE}:caisson"
 
 
 class HelmError(Exception):
-    """Helm ended with an error; the message is what it printed."""
+    """Helm failed. The message is its output."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """The release `caisson`, and the namespace that it is in."""
+    """The Helm release `caisson` and its namespace."""
 
     helm: str
     system: Kubectl
 
     def __call__(self, command: str, *arguments: str) -> str:
-        """Run helm and return all that it printed. Raises HelmError."""
+        """Run helm and return its stdout and stderr. Raises HelmError."""
         environment = os.environ | {"KUBECONFIG": str(self.system.kubeconfig)}
         line = [self.helm, command, *arguments, "--namespace", NAMESPACE]
-        done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode != 0:
-            raise HelmError(done.stdout + done.stderr)
-        return done.stdout + done.stderr
+        result = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        if result.returncode != 0:
+            raise HelmError(result.stdout + result.stderr)
+        return result.stdout + result.stderr
 
     def upgrade(self, *assignments: str, chart: Path = CHART, options: tuple[str, ...] = ()) -> None:
-        """Install the chart or upgrade to it, and wait until all of it is ready. Raises HelmError."""
+        """Install or upgrade the chart, and wait until all its objects are ready. Raises HelmError."""
         sets = [word for assignment in assignments for word in ("--set", assignment)]
         values = ("--values", str(VALUES))
         options = ("--create-namespace", "--wait", "--timeout", "120s", *options)
         self("upgrade", "caisson", str(chart), "--install", *values, *options, *sets)
 
     def remove(self) -> None:
-        """Have nothing of the release, the CRD and the Sandboxes included."""
+        """Remove the release, the CRD and all Sandboxes."""
         self("uninstall", "caisson", "--wait", "--ignore-not-found")
         self.system("delete", "crd", CRD, "--ignore-not-found")
 
     def revision(self) -> int:
-        """Return the number of the revision that is deployed."""
+        """Return the number of the deployed revision."""
         return len(yaml.safe_load(self("history", "caisson", "--output", "yaml")))
 
 
 @pytest.fixture
 def release(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Release]:
-    """The release, for a test that changes it: afterwards it is again what the other tests need."""
+    """The release, for a test that changes it. It is restored for the other tests afterwards."""
     command = [sys.executable, "-m", "local", "tool", "helm"]
     helm = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout.strip()
-    found = Release(helm, Kubectl(cluster.kubeconfig, NAMESPACE))
-    yield found
+    yield Release(helm, Kubectl(cluster.kubeconfig, NAMESPACE))
     cluster.start_operator()
 
 
 @pytest.fixture
 def absent(release: Release) -> Iterator[Release]:
-    """The release, not installed; nor is what the test installs, afterwards."""
+    """The release, uninstalled before and after the test."""
     release.remove()
     yield release
     release.remove()
@@ -82,10 +81,10 @@ def absent(release: Release) -> Iterator[Release]:
 
 @pytest.fixture
 def previous(release: Release, tmp_path: Path) -> Path:
-    """The package of an earlier chart.
+    """The package of a previous chart.
 
-    No version was released yet, so it is this one with an older number and an older CRD, which lacks a column and a
-    field. The operator is the same.
+    No version has been released, so it is the current chart with a lower version and a CRD without the field `lifetime`
+    and one printer column. The operator is the same.
     """
     chart = tmp_path / "caisson"
     shutil.copytree(CHART, chart)
@@ -101,14 +100,14 @@ def previous(release: Release, tmp_path: Path) -> Path:
     return tmp_path / "caisson-0.0.9.tgz"
 
 
-def life(kubectl: Kubectl, name: str) -> Json:
-    """Return what stays the same of a sandbox for as long as nobody touches its pod and its dockerd."""
+def identity_of(kubectl: Kubectl, name: str) -> Json:
+    """Return the properties of a sandbox that change only if its pod, its dockerd or its containers are restarted."""
     docker = kubectl.status(name)["docker"]
     return {
         "pod": kubectl.get("pod", name)["metadata"]["uid"],
         "dockerd": docker["pid"],
         "started": docker["startedAt"],
-        # In the kernel's own words: ticks since its start.
+        # The start time of dockerd in clock ticks since boot.
         "ticks": kubectl.shell(name, f"cut -d ' ' -f 22 /proc/{docker['pid']}/stat").strip(),
         "restarts": docker["restarts"],
         "containers": kubectl.exec(name, "docker", "ps", "--quiet", "--no-trunc").split(),
@@ -116,12 +115,12 @@ def life(kubectl: Kubectl, name: str) -> Json:
 
 
 def has_lifetime(release: Release) -> bool:
-    """Tell whether the CRD on the cluster knows the field that the previous chart's did not."""
+    """Return whether the CRD on the cluster has the field that the CRD of the previous chart lacks."""
     (version,) = release.system.get("crd", CRD)["spec"]["versions"]
     return "lifetime" in version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 
 
-def test_sandboxes_live_on_through_upgrade_and_rollback(absent: Release, kubectl: Kubectl, previous: Path) -> None:
+def test_sandboxes_survive_upgrade_and_rollback(absent: Release, kubectl: Kubectl, previous: Path) -> None:
     release = absent
     release.upgrade(chart=previous)
     assert not has_lifetime(release)
@@ -130,7 +129,7 @@ def test_sandboxes_live_on_through_upgrade_and_rollback(absent: Release, kubectl
     kubectl.shell(
         "demo", "tar -C /opt/caisson/bin -c busybox | docker import - box && docker run -d box /busybox sleep 1d"
     )
-    before = life(kubectl, "demo")
+    before = identity_of(kubectl, "demo")
     assert len(before["containers"]) == 1
 
     release.upgrade("config.sandboxes.labels.tier=upgraded", "config.probePeriodSeconds=5", "replicas=2")
@@ -138,15 +137,15 @@ def test_sandboxes_live_on_through_upgrade_and_rollback(absent: Release, kubectl
     kubectl.sandbox("later", lifetime={"ttlSeconds": 3600})
     kubectl.until_ready("later")
     assert kubectl.get("pod", "later")["metadata"]["labels"]["tier"] == "upgraded"
-    assert life(kubectl, "demo") == before
+    assert identity_of(kubectl, "demo") == before
     assert "tier" not in kubectl.get("pod", "demo")["metadata"]["labels"]
 
-    afterwards = life(kubectl, "later")
+    later = identity_of(kubectl, "later")
     release("rollback", "caisson", "1", "--wait", "--timeout", "120s")
     assert not has_lifetime(release), "the CRD was not rolled back"
-    assert life(kubectl, "demo") == before
-    assert life(kubectl, "later") == afterwards
-    # It is looked after, too.
+    assert identity_of(kubectl, "demo") == before
+    assert identity_of(kubectl, "later") == later
+    # The operator still reconciles it.
     kubectl.exec("demo", "busybox", "kill", "-9", str(before["dockerd"]))
     kubectl.until(
         "demo", lambda s: s["docker"]["restarts"] == 1 and condition(s, "Ready")["status"] == "True", "restart"
@@ -154,14 +153,12 @@ def test_sandboxes_live_on_through_upgrade_and_rollback(absent: Release, kubectl
 
 
 @pytest.mark.campaign
-def test_uninstalling_leaves_sandboxes_that_can_be_deleted_and_are_taken_up_again(
-    release: Release, kubectl: Kubectl
-) -> None:
+def test_sandboxes_survive_uninstallation_and_reinstallation(release: Release, kubectl: Kubectl) -> None:
     for name in ("stays", "goes"):
         kubectl.sandbox(name)
     for name in ("stays", "goes"):
         kubectl.until_ready(name)
-    before = life(kubectl, "stays")
+    before = identity_of(kubectl, "stays")
     release("uninstall", "caisson", "--wait")
     assert not release.system(
         "get", "deployments,serviceaccounts", "-l", "app.kubernetes.io/name=caisson", "-o", "name"
@@ -169,26 +166,26 @@ def test_uninstalling_leaves_sandboxes_that_can_be_deleted_and_are_taken_up_agai
 
     assert "finalizers" not in kubectl.get("sbx", "goes")["metadata"]
     kubectl("delete", "sbx", "goes", "--timeout=60s")
-    eventually(lambda: not kubectl.exists("pod", "goes"), lambda: "the pod of a deleted Sandbox is still there")
-    assert life(kubectl, "stays") == before
+    eventually(lambda: not kubectl.exists("pod", "goes"), lambda: "the pod of a deleted Sandbox still exists")
+    assert identity_of(kubectl, "stays") == before
 
     release.upgrade()
     kubectl.exec("stays", "busybox", "kill", "-9", str(before["dockerd"]))
-    kubectl.until("stays", lambda s: s["docker"]["restarts"] == 1, "a restart by the operator that is back")
+    kubectl.until("stays", lambda s: s["docker"]["restarts"] == 1, "a restart by the reinstalled operator")
     assert kubectl.get("pod", "stays")["metadata"]["uid"] == before["pod"]
 
 
 @pytest.mark.campaign
-def test_without_keep_the_sandboxes_go_with_the_release(release: Release, kubectl: Kubectl) -> None:
+def test_uninstallation_without_keep_deletes_the_sandboxes(release: Release, kubectl: Kubectl) -> None:
     release.upgrade("crds.keep=false")
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo")
     release("uninstall", "caisson", "--wait")
-    eventually(lambda: not release.system.exists("crd", CRD), lambda: "the CRD is still there")
-    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "its pod is still there")
+    eventually(lambda: not release.system.exists("crd", CRD), lambda: "the CRD still exists")
+    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod still exists")
 
 
-def test_a_wrong_value_changes_nothing_and_is_named(release: Release) -> None:
+def test_invalid_value_is_named_and_changes_nothing(release: Release) -> None:
     before = release.revision()
     with pytest.raises(HelmError, match="at '/config/workers': minimum: got 0, want 1"):
         release.upgrade("config.workers=0")
@@ -196,18 +193,18 @@ def test_a_wrong_value_changes_nothing_and_is_named(release: Release) -> None:
 
 
 @pytest.mark.campaign
-def test_what_only_the_operator_can_refuse_leaves_the_one_that_runs(release: Release, kubectl: Kubectl) -> None:
-    wrong = "config.sandboxes.lifetime.defaultSeconds=7200", "config.sandboxes.lifetime.maximumSeconds=3600"
+def test_failed_upgrade_leaves_the_previous_operator_running(release: Release, kubectl: Kubectl) -> None:
+    invalid = "config.sandboxes.lifetime.defaultSeconds=7200", "config.sandboxes.lifetime.maximumSeconds=3600"
     with pytest.raises(HelmError):
-        release.upgrade(*wrong, options=("--timeout", "20s"))
-    said = release.system("logs", "-l", "app.kubernetes.io/name=caisson", "--tail=-1", "--prefix")
-    assert "defaultSeconds (7200) exceeds maximumSeconds (3600)" in said
+        release.upgrade(*invalid, options=("--timeout", "20s"))
+    output = release.system("logs", "-l", "app.kubernetes.io/name=caisson", "--tail=-1", "--prefix")
+    assert "defaultSeconds (7200) exceeds maximumSeconds (3600)" in output
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo")
 
 
 @pytest.mark.campaign
-def test_the_crd_may_be_an_administrators(absent: Release, kubectl: Kubectl) -> None:
+def test_crd_of_an_administrator_is_not_managed_by_helm(absent: Release, kubectl: Kubectl) -> None:
     release = absent
     release.system("apply", "-f", str(MANIFESTS / "crd.yaml"))
     release.system("wait", "--for=condition=Established", f"crd/{CRD}")
@@ -220,9 +217,7 @@ def test_the_crd_may_be_an_administrators(absent: Release, kubectl: Kubectl) -> 
 
 
 @pytest.mark.campaign
-def test_with_all_options_it_looks_after_the_listed_namespaces_with_their_roles_alone(
-    absent: Release, kubectl: Kubectl
-) -> None:
+def test_all_options_and_roles_in_the_listed_namespace_only(absent: Release, kubectl: Kubectl) -> None:
     release, here = absent, kubectl.namespace
     release.upgrade(
         f"config.namespaces[0]={here}",
@@ -232,9 +227,9 @@ def test_with_all_options_it_looks_after_the_listed_namespaces_with_their_roles_
     kubectl.sandbox("demo")
     kubectl.until_ready("demo")
 
-    def may(verb: str, resource: str, where: str) -> bool:
-        with suppress(Refused):
-            return release.system("auth", "can-i", verb, resource, OPERATOR, *where.split()) == "yes\n"
+    def may(verb: str, resource: str, scope: str) -> bool:
+        with suppress(KubectlError):
+            return release.system("auth", "can-i", verb, resource, OPERATOR, *scope.split()) == "yes\n"
         return False
 
     for verb, resource in (("create", "pods"), ("list", "pods"), ("create", "pods/exec"), ("list", "sandboxes")):
@@ -243,39 +238,39 @@ def test_with_all_options_it_looks_after_the_listed_namespaces_with_their_roles_
         assert not may(verb, resource, "--all-namespaces"), (verb, resource)
     assert may("get", "runtimeclasses", "")
 
-    # A Sandbox elsewhere is nobody's.
-    elsewhere = Kubectl(kubectl.kubeconfig, NAMESPACE)
-    elsewhere.sandbox("stray")
-    assert not elsewhere.status("stray")
+    # The operator ignores Sandboxes in other namespaces.
+    other = Kubectl(kubectl.kubeconfig, NAMESPACE)
+    other.sandbox("stray")
+    assert not other.status("stray")
 
     assert release.system.get("daemonset", "caisson-prepull")["status"]["numberReady"] == 1
     assert release.system.get("pdb", "caisson")["status"]["expectedPods"] == 2
     assert release.system.exists("networkpolicy", "caisson")
 
-    said = release("test", "caisson", "--logs")
-    assert f"created sbx/caisson-helm-test in {here}" in said
-    assert "`docker version` in it says the same: 26." in said
+    output = release("test", "caisson", "--logs")
+    assert f"created sbx/caisson-helm-test in {here}" in output
+    assert "`docker version` in the sandbox reports the same version: 26." in output
     for kind in ("pod", "serviceaccount", "configmap", "role", "rolebinding"):
         assert not release.system.exists(kind, "caisson-helm-test"), kind
     assert not kubectl.exists("sbx", "caisson-helm-test")
 
 
 @pytest.mark.campaign
-def test_helm_test_tells_why_it_failed_and_what_to_look_at(release: Release) -> None:
-    # The release's own namespace has no label.
+def test_failed_helm_test_reports_the_reason_and_next_steps(release: Release) -> None:
+    # The namespace of the release does not have the label for sandboxes.
     release.upgrade(f"test.namespace={NAMESPACE}", "test.timeoutSeconds=15")
     with pytest.raises(HelmError) as failure:
         release("test", "caisson", "--logs")
-    said = str(failure.value)
-    assert "FAILED: sbx/caisson-helm-test is not Ready after 15 seconds: NamespaceNotGuarded" in said
-    assert f"look at: kubectl describe sbx caisson-helm-test --namespace {NAMESPACE}" in said
-    assert f"look at: kubectl logs deployment/caisson --namespace {NAMESPACE}" in said
+    output = str(failure.value)
+    assert "FAILED: sbx/caisson-helm-test is not Ready after 15 seconds: NamespaceNotGuarded" in output
+    assert f"next step: kubectl describe sbx caisson-helm-test --namespace {NAMESPACE}" in output
+    assert f"next step: kubectl logs deployment/caisson --namespace {NAMESPACE}" in output
 
 
 @pytest.mark.campaign
-def test_kubectl_installs_what_helm_does(absent: Release, kubectl: Kubectl) -> None:
-    system, began = absent.system, time.monotonic()
-    # As its header tells: with an image that the node has.
+def test_install_manifest_works_with_kubectl(absent: Release, kubectl: Kubectl) -> None:
+    system, start = absent.system, time.monotonic()
+    # As the header of the manifest explains, replace the image with one that the node has.
     text = (MANIFESTS / "install.yaml").read_text(encoding="utf-8")
     (released,) = {
         line.split()[-1] for line in text.splitlines() if line.strip().startswith("image: caisson.dev/operator:")
@@ -288,7 +283,7 @@ def test_kubectl_installs_what_helm_does(absent: Release, kubectl: Kubectl) -> N
         system("rollout", "status", "deployment/caisson", "--timeout=120s")
         kubectl.sandbox("demo")
         kubectl.until_ready("demo")
-        print(f"kubectl apply to the first Ready: {time.monotonic() - began:.1f} s")
+        print(f"kubectl apply to the first Ready: {time.monotonic() - start:.1f} s")
     finally:
         system("delete", "-f", "-", stdin=text)
     assert kubectl.exists("sbx", "demo")

@@ -1,4 +1,4 @@
-"""When dockerd does not come up, the resource says why. Each failure here is provoked for real."""
+"""Failures of dockerd on a real cluster: the reason, the report and the retries."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.e2e.cluster import LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, condition
 
 STALE_PID_FILE = ["sh", "-c", "echo 1 >/run/docker.pid; exec sleep infinity"]
-"""What an image leaves behind that was committed while its dockerd ran: a pid that something else has by now."""
+"""Simulates an image that was committed while dockerd ran: the PID in the file belongs to another process."""
 
 CRASHES = {
     "Bare-profile": ({"docker": {"profile": "Bare"}}, "NetworkControllerFailed", 1),
@@ -20,7 +20,7 @@ CRASHES = {
 
 
 @pytest.mark.parametrize(("spec", "reason", "exit_code"), CRASHES.values(), ids=CRASHES)
-def test_a_crash_is_told_with_reason_output_and_hint(
+def test_crash_is_reported_with_reason_output_and_hint(
     kubectl: Kubectl, cluster: LocalCluster, spec: dict[str, Any], reason: str, exit_code: int | None
 ) -> None:
     kubectl.sandbox("demo", **spec)
@@ -38,14 +38,14 @@ def test_a_crash_is_told_with_reason_output_and_hint(
     assert _logged(cluster, kubectl.namespace) == [reason]
 
 
-def test_a_failure_that_a_restart_can_not_mend_is_not_retried(kubectl: Kubectl) -> None:
+def test_permanent_failure_is_not_retried(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"profile": "Bare"})
     status = kubectl.until_reason("demo", "NetworkControllerFailed")
     assert status["crash"]["restart"] == 0
     assert status["docker"]["restarts"] == 0
 
 
-def test_a_node_without_net_raw_is_told_and_never_a_silent_ready(kubectl: Kubectl) -> None:
+def test_node_without_net_raw_is_reported_and_not_ready(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", runtimeClassName="gvisor-plain")
     status = kubectl.until_reason("demo", "NetRawMissing")
     assert "net-raw" in status["crash"]["hint"]
@@ -53,7 +53,7 @@ def test_a_node_without_net_raw_is_told_and_never_a_silent_ready(kubectl: Kubect
     assert condition(status, "Isolated")["status"] == "True"
 
 
-def test_a_failure_that_may_pass_is_retried_up_to_the_bound(kubectl: Kubectl) -> None:
+def test_transient_failure_is_retried_up_to_the_limit(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", command=STALE_PID_FILE, docker={"restart": {"maxRetries": 2}})
     status = kubectl.until(
         "demo", lambda s: s.get("docker", {}).get("restarts") == 2 and s["crash"]["restart"] == 0, "two restarts"
@@ -62,7 +62,7 @@ def test_a_failure_that_may_pass_is_retried_up_to_the_bound(kubectl: Kubectl) ->
     assert status["docker"]["failures"] == 3
 
 
-def test_a_start_that_takes_too_long_is_stopped(kubectl: Kubectl) -> None:
+def test_start_that_takes_too_long_is_stopped(kubectl: Kubectl) -> None:
     docker = {"from": "Image", "startTimeoutSeconds": 2, "restart": {"maxRetries": 0}}
     kubectl.sandbox("demo", image="caisson.dev/test/hanging-docker:1", docker=docker)
     status = kubectl.until_reason("demo", "StartTimedOut")

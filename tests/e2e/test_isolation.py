@@ -1,4 +1,4 @@
-"""No code of the user runs on anything but gVisor, and without Docker there is nothing to take."""
+"""Isolation: user code runs only on gVisor, and a sandbox without Docker has no capabilities."""
 
 import time
 from typing import Any
@@ -13,14 +13,14 @@ NO_CAPABILITIES = "0000000000000000"
 ON_RUNC = {
     "idle": {"command": ["sh", "-c", "echo the user was here; sleep infinity"]},
     "the-images-own-entrypoint": {"entrypoint": "Image"},
-    # Its volumes lie over the gate that is PID 1 of the sandbox.
+    # The volumes of this image cover the gate that is PID 1 of the sandbox.
     "an-image-with-volumes-over-the-toolbox": {"image": "caisson.dev/test/over-toolbox:1"},
     "the-same-without-docker": {"image": "caisson.dev/test/over-toolbox:1", "docker": {"enabled": False}},
 }
 
 
 @pytest.mark.parametrize("spec", ON_RUNC.values(), ids=ON_RUNC)
-def test_no_container_of_a_pod_on_runc_ever_exists(kubectl: Kubectl, spec: dict[str, Any]) -> None:
+def test_no_container_is_created_for_a_pod_on_runc(kubectl: Kubectl, spec: dict[str, Any]) -> None:
     with kubectl.watch("pods") as changes:
         kubectl.sandbox("demo", runtimeClassName="mislabelled", **spec)
         status = kubectl.until_reason("demo", "NotGVisor")
@@ -35,7 +35,7 @@ def test_no_container_of_a_pod_on_runc_ever_exists(kubectl: Kubectl, spec: dict[
     assert status["isolationFailure"]["nodeName"] in condition(status, "Ready")["message"]
 
 
-def test_a_pod_on_another_runtime_is_tried_again_if_the_spec_changes(kubectl: Kubectl) -> None:
+def test_pod_on_another_runtime_is_retried_after_a_spec_change(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", runtimeClassName="mislabelled", docker={"enabled": False})
     kubectl.until_reason("demo", "NotGVisor")
     eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod is not deleted")
@@ -45,7 +45,7 @@ def test_a_pod_on_another_runtime_is_tried_again_if_the_spec_changes(kubectl: Ku
     assert "isolationFailure" not in kubectl.until_ready("demo")
 
 
-def test_a_forged_event_of_the_tripwire_ends_a_pending_pod_of_its_author_alone(kubectl: Kubectl) -> None:
+def test_forged_tripwire_event_only_ends_a_pending_pod(kubectl: Kubectl) -> None:
     kubectl.sandbox("runs", docker={"enabled": False})
     running = kubectl.until_ready("runs")["podUID"]
     missing = {"name": "missing", "mountPath": "/missing", "configMap": {"name": "sandbox-missing"}}
@@ -62,7 +62,7 @@ def test_a_forged_event_of_the_tripwire_ends_a_pending_pod_of_its_author_alone(k
     assert kubectl.until_ready("runs")["podUID"] == running
 
 
-def test_a_pool_backs_off_from_a_node_that_does_not_run_gvisor(kubectl: Kubectl) -> None:
+def test_pool_backs_off_if_the_node_does_not_run_gvisor(kubectl: Kubectl) -> None:
     template = {"spec": {"image": "debian:trixie-slim", "runtimeClassName": "mislabelled"}}
     metadata = {"name": "warm"}
     spec = {"replicas": 2, "template": template}
@@ -75,42 +75,42 @@ def test_a_pool_backs_off_from_a_node_that_does_not_run_gvisor(kubectl: Kubectl)
     with kubectl.watch("pods") as changes:
         time.sleep(20)
         created = {change["object"]["metadata"]["uid"] for change in changes() if change["type"] == "ADDED"}
-    # Without a back-off there is a new pod every 3 s.
+    # Without a back-off, the pool would create a new pod every 3 s.
     assert len(created) <= 5
     kubectl("delete", "sbxp", "warm")
 
 
-def test_an_image_with_volumes_over_the_toolbox_fools_its_author_alone(kubectl: Kubectl) -> None:
+def test_image_with_volumes_over_the_toolbox_is_not_ready(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", image="caisson.dev/test/over-toolbox:1")
-    # On gVisor it may run; what it says of its kernel and its Docker makes no sense.
+    # On gVisor it may run, but its reports about the kernel and Docker are invalid.
     status = kubectl.until_reason("demo", "ExecFailed")
     assert condition(status, "Ready")["status"] != "True"
 
 
-def test_a_plain_sandbox_has_none_of_the_capabilities(kubectl: Kubectl) -> None:
+def test_sandbox_without_docker_has_no_capabilities(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     status = kubectl.until_ready("demo")
     assert condition(status, "Isolated")["status"] == "True"
     assert condition(status, "DockerReady")["reason"] == "DockerDisabled"
-    own = dict(
+    process_status = dict(
         line.split(":\t") for line in kubectl.exec("demo", "cat", "/proc/self/status").splitlines() if ":\t" in line
     )
-    assert {own[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")} == {NO_CAPABILITIES}
+    assert {process_status[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")} == {NO_CAPABILITIES}
 
 
-def test_a_plain_sandbox_honours_the_images_user(kubectl: Kubectl) -> None:
+def test_sandbox_without_docker_runs_as_the_user_of_the_image(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", image="caisson.dev/test/non-root:1", docker={"enabled": False})
     kubectl.until_ready("demo")
     assert kubectl.exec("demo", "id", "-u").strip() == "4242"
 
 
-def test_docker_works_in_an_image_with_a_user(kubectl: Kubectl) -> None:
+def test_docker_runs_as_root_in_an_image_with_a_user(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", image="caisson.dev/test/non-root:1")
     kubectl.until_ready("demo")
     assert kubectl.exec("demo", "id", "-u").strip() == "0"
 
 
-def test_no_service_account_token_is_there(kubectl: Kubectl) -> None:
+def test_service_account_token_is_not_mounted(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo")
     assert kubectl.shell("demo", "ls -A /var/run/secrets 2>/dev/null || true") == ""

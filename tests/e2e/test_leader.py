@@ -1,4 +1,4 @@
-"""Of two operators one works; whatever becomes of it, the other goes on, and nothing is done twice."""
+"""Leader election: one of two operators works, and the other takes over without repeating an action."""
 
 import os
 import signal
@@ -28,70 +28,70 @@ def pair(cluster: LocalCluster) -> Iterator[LocalCluster]:
 
 
 def holder(cluster: LocalCluster) -> str:
-    """The identity of the process that holds the lease, empty when none does."""
+    """Return the identity of the process that holds the lease. Empty if there is no holder."""
     system = Kubectl(cluster.kubeconfig, NAMESPACE)
     return system("get", "lease", "caisson", "-o", "jsonpath={.spec.holderIdentity}")
 
 
 def pod_of(identity: str) -> str:
-    """The name of the pod that a process of this identity runs in."""
+    """Return the name of the pod of the process with this identity."""
     return identity.rpartition("_")[0]
 
 
 def holders(events: list[Json]) -> list[str]:
-    """Return who held the lease, one after another, by its watch events."""
+    """Return the successive holders of the lease, from its watch events."""
     return [event["object"]["spec"]["holderIdentity"] for event in events]
 
 
 def until_leading(cluster: LocalCluster) -> str:
-    """Wait until a process that runs holds the lease, not one of before an upgrade; return its identity."""
-    eventually(lambda: pod_of(holder(cluster)) in cluster.operator_pids(), lambda: "nobody leads")
+    """Wait until a running process holds the lease, and return its identity."""
+    eventually(lambda: pod_of(holder(cluster)) in cluster.operator_pids(), lambda: "there is no leader")
     return holder(cluster)
 
 
-def until_another_leads(cluster: LocalCluster, than: str) -> str:
+def until_another_leads(cluster: LocalCluster, previous: str) -> str:
     """Wait until another process holds the lease, and return its identity.
 
-    It may be of the same pod: a container that ended is started again sooner than the other operator looks again.
+    It may belong to the same pod, because the kubelet may restart a container before the other operator retries.
     """
-    eventually(lambda: holder(cluster) not in ("", than), lambda: f"{than} still holds the lease")
+    eventually(lambda: holder(cluster) not in ("", previous), lambda: f"{previous} still holds the lease")
     return holder(cluster)
 
 
-def test_a_leader_that_is_told_to_stop_hands_over_at_once(pair: LocalCluster, kubectl: Kubectl) -> None:
+def test_terminated_leader_releases_the_lease(pair: LocalCluster, kubectl: Kubectl) -> None:
     first = until_leading(pair)
-    with Kubectl(pair.kubeconfig, NAMESPACE).watch("lease") as seen:
-        eventually(lambda: bool(seen()), lambda: "the watch shows nothing")
-        began = time.monotonic()
+    with Kubectl(pair.kubeconfig, NAMESPACE).watch("lease") as events:
+        eventually(lambda: bool(events()), lambda: "the watch has no events")
+        start = time.monotonic()
         os.kill(pair.operator_pids()[pod_of(first)], signal.SIGTERM)
         until_another_leads(pair, first)
-        took = time.monotonic() - began
-        # It was given back, and did not run out.
-        eventually(lambda: "" in holders(seen()), lambda: f"the holders were {holders(seen())}")
-    print(f"hand-over on SIGTERM: {took:.1f} s")
+        duration = time.monotonic() - start
+        # The leader released the lease. The lease did not expire.
+        eventually(lambda: "" in holders(events()), lambda: f"the holders were {holders(events())}")
+    print(f"takeover after SIGTERM: {duration:.1f} s")
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo")
 
 
-def test_a_leader_that_slept_past_its_lease_does_nothing_more(pair: LocalCluster, kubectl: Kubectl) -> None:
-    eventually(lambda: len(pair.operator_pids()) == 2, lambda: "there are no two operators")
+def test_leader_suspended_past_its_lease_exits_without_writing(pair: LocalCluster, kubectl: Kubectl) -> None:
+    eventually(lambda: len(pair.operator_pids()) == 2, lambda: "two operators are not running")
     kubectl.sandbox("before")
     kubectl.until_ready("before")
-    slept = until_leading(pair)
-    pid = pair.operator_pids()[pod_of(slept)]
+    suspended = until_leading(pair)
+    pid = pair.operator_pids()[pod_of(suspended)]
     os.kill(pid, signal.SIGSTOP)
     try:
         kubectl.sandbox("during")
-        began = time.monotonic()
-        until_another_leads(pair, slept)
-        print(f"hand-over from a leader that is stopped: {time.monotonic() - began:.1f} s")
+        start = time.monotonic()
+        until_another_leads(pair, suspended)
+        print(f"takeover from a suspended leader: {time.monotonic() - start:.1f} s")
         status = kubectl.until_ready("during")
     finally:
         os.kill(pid, signal.SIGCONT)
-    # Its time is up, and it knows: it ends rather than write.
+    # The old leader detects that its lease has expired and exits without writing.
     eventually(lambda: not Path(f"/proc/{pid}").exists(), lambda: "the old leader has not ended")
     time.sleep(3)
-    assert holder(pair) != slept
+    assert holder(pair) != suspended
     assert kubectl.status("during") == status
     assert sorted(kubectl("get", "pods", "-o", "name").split()) == ["pod/before", "pod/during"]
     for name in ("before", "during"):
@@ -100,7 +100,7 @@ def test_a_leader_that_slept_past_its_lease_does_nothing_more(pair: LocalCluster
         assert kubectl.status(name)["docker"]["restarts"] == 0
 
 
-def test_a_leader_that_is_killed_is_replaced(pair: LocalCluster, kubectl: Kubectl) -> None:
+def test_killed_leader_is_replaced(pair: LocalCluster, kubectl: Kubectl) -> None:
     killed = until_leading(pair)
     with suppress(ProcessLookupError):
         os.kill(pair.operator_pids()[pod_of(killed)], signal.SIGKILL)
@@ -109,7 +109,7 @@ def test_a_leader_that_is_killed_is_replaced(pair: LocalCluster, kubectl: Kubect
     kubectl.until_ready("demo")
 
 
-def test_without_an_operator_dockerd_lives_on(pair: LocalCluster, kubectl: Kubectl) -> None:
+def test_dockerd_survives_without_an_operator(pair: LocalCluster, kubectl: Kubectl) -> None:
     kubectl.sandbox("demo")
     before = kubectl.until_ready("demo")
     pair.stop_operator()

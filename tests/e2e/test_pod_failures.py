@@ -1,4 +1,4 @@
-"""What can become of a pod has a reason of its own, with the words of whoever knows."""
+"""Failures of pods: each has its own reason and the original message."""
 
 import time
 from contextlib import suppress
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.kubectl import Kubectl, Refused, condition, eventually
+from tests.e2e.kubectl import Kubectl, KubectlError, condition, eventually
 
 FILL_DISK = "busybox dd if=/dev/zero of=/var/lib/docker/fill bs=1M count=200"
 HOLD_MEMORY = "busybox dd if=/dev/zero of=/dev/shm/fill bs=1M count=1024 || true"
@@ -24,7 +24,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("spec", "reason", "words"), FAILURES.values(), ids=FAILURES)
-def test_a_pod_that_does_not_run_is_told_with_its_reason(
+def test_pod_failure_is_reported_with_its_reason(
     kubectl: Kubectl, spec: dict[str, Any], reason: str, words: str
 ) -> None:
     kubectl.sandbox("demo", **spec)
@@ -34,25 +34,25 @@ def test_a_pod_that_does_not_run_is_told_with_its_reason(
     assert reason in {event["reason"] for event in kubectl.events("demo") if event["type"] == "Warning"}
 
 
-def test_an_image_that_can_not_be_pulled_is_written_once_though_the_kubelet_words_it_in_two_ways(
+def test_alternating_image_pull_errors_are_written_once(
     kubectl: Kubectl,
 ) -> None:
-    def waits_for() -> set[str]:
-        statuses = [status for pod in kubectl.get_all("pods") for status in pod["status"].get("containerStatuses", [])]
-        return {status["state"].get("waiting", {}).get("reason", "") for status in statuses}
+    def waiting_reasons() -> set[str]:
+        containers = [c for pod in kubectl.get_all("pods") for c in pod["status"].get("containerStatuses", [])]
+        return {container["state"].get("waiting", {}).get("reason", "") for container in containers}
 
     kubectl.sandbox("demo", image="nowhere.invalid/no/such:image")
-    found = []
+    statuses = []
     for reason in ("ErrImagePull", "ImagePullBackOff", "ErrImagePull"):
-        eventually(lambda reason=reason: reason in waits_for(), lambda: str(waits_for()))  # type: ignore[misc]
+        eventually(lambda reason=reason: reason in waiting_reasons(), lambda: str(waiting_reasons()))  # type: ignore[misc]
         time.sleep(2)
-        found.append(kubectl.until_reason("demo", "ImagePullFailed"))
-    assert found[0] == found[1] == found[2]
-    told = [event for event in kubectl.events("demo") if event["type"] == "Warning"]
-    assert [(event["reason"], event.get("count", 1)) for event in told] == [("ImagePullFailed", 1)]
+        statuses.append(kubectl.until_reason("demo", "ImagePullFailed"))
+    assert statuses[0] == statuses[1] == statuses[2]
+    warnings = [event for event in kubectl.events("demo") if event["type"] == "Warning"]
+    assert [(event["reason"], event.get("count", 1)) for event in warnings] == [("ImagePullFailed", 1)]
 
 
-def test_a_sandbox_over_its_disk_limit_is_told_apart_from_a_full_node(kubectl: Kubectl) -> None:
+def test_disk_limit_is_distinguished_from_a_full_node(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"storage": {"type": "Disk", "disk": {"sizeLimit": "100Mi"}}})
     kubectl.until_ready("demo")
     kubectl.shell("demo", FILL_DISK)
@@ -60,9 +60,9 @@ def test_a_sandbox_over_its_disk_limit_is_told_apart_from_a_full_node(kubectl: K
     assert "sizeLimit" in condition(status, "Ready")["message"]
 
 
-def test_a_sandbox_over_its_memory_limit_is_told_apart_from_one_that_ended(kubectl: Kubectl) -> None:
+def test_memory_limit_is_distinguished_from_a_normal_exit(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", resources={"limits": {"memory": "400Mi"}})
     kubectl.until_ready("demo")
-    with suppress(Refused):  # the session dies with the sandbox
+    with suppress(KubectlError):  # the exec session ends with the sandbox
         kubectl.shell("demo", HOLD_MEMORY)
     kubectl.until_reason("demo", "SandboxOOMKilled")

@@ -1,14 +1,14 @@
-"""Whatever dies, and whenever: one pod, one dockerd, and the story in the status."""
+"""Recovery from failures of dockerd, the pod and the operator: one pod, one dockerd, and a correct status."""
 
 import time
 
 import pytest
 
 from tests.e2e.cluster import LocalCluster
-from tests.e2e.kubectl import Json, Kubectl, Refused, condition, eventually
+from tests.e2e.kubectl import Json, Kubectl, KubectlError, condition, eventually
 
 
-def test_dockerd_killed_after_ready_is_told_and_restarted(kubectl: Kubectl) -> None:
+def test_killed_dockerd_is_reported_and_restarted(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo")
     before = kubectl.until_ready("demo")["docker"]
     kubectl.exec("demo", "busybox", "kill", "-9", str(before["pid"]))
@@ -24,10 +24,10 @@ def test_dockerd_killed_after_ready_is_told_and_restarted(kubectl: Kubectl) -> N
     assert status["crash"]["restart"] == 1
     assert status["docker"]["pid"] != before["pid"]
     assert sorted(event["reason"] for event in kubectl.events("demo")) == ["DockerdKilled", "Ready", "Ready"]
-    assert _dockerds(kubectl) == [str(status["docker"]["pid"])]
+    assert kubectl.dockerds("demo") == [str(status["docker"]["pid"])]
 
 
-def test_with_policy_never_a_dead_dockerd_stays_dead(kubectl: Kubectl) -> None:
+def test_killed_dockerd_is_not_restarted_with_policy_never(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", docker={"restart": {"policy": "Never"}})
     pid = kubectl.until_ready("demo")["docker"]["pid"]
     kubectl.exec("demo", "busybox", "kill", "-9", str(pid))
@@ -36,9 +36,7 @@ def test_with_policy_never_a_dead_dockerd_stays_dead(kubectl: Kubectl) -> None:
     assert status["docker"]["restarts"] == 0
 
 
-def test_a_killed_dockerd_is_restarted_by_an_operator_that_saw_nothing_of_it(
-    kubectl: Kubectl, operator: LocalCluster
-) -> None:
+def test_dockerd_killed_without_an_operator_is_restarted_later(kubectl: Kubectl, operator: LocalCluster) -> None:
     kubectl.sandbox("demo")
     pid = kubectl.until_ready("demo")["docker"]["pid"]
     operator.kill_operator()
@@ -59,8 +57,8 @@ def _between_pod_and_dockerd(kubectl: Kubectl) -> bool:
 
 def _during_the_start(kubectl: Kubectl) -> bool:
     try:
-        return bool(_dockerds(kubectl))
-    except Refused:
+        return bool(kubectl.dockerds("demo"))
+    except KubectlError:
         return False
 
 
@@ -72,22 +70,22 @@ def _during_the_start(kubectl: Kubectl) -> bool:
         _during_the_start,
     ],
 )
-def test_the_operator_killed_at_any_moment(kubectl: Kubectl, operator: LocalCluster, moment: object) -> None:
+def test_operator_can_be_killed_at_any_moment(kubectl: Kubectl, operator: LocalCluster, moment: object) -> None:
     assert callable(moment)
     if moment is _before_the_pod:
         operator.kill_operator()
     kubectl.sandbox("demo")
-    eventually(lambda: moment(kubectl), lambda: "the moment to kill the operator")
+    eventually(lambda: moment(kubectl), lambda: "the moment did not come")
     operator.kill_operator()
     operator.start_operator()
     status = kubectl.until_ready("demo")
     assert status["docker"]["restarts"] == 0
     assert "crash" not in status
     assert len(kubectl("get", "pods", "-o", "name").split()) == 1
-    assert _dockerds(kubectl) == [str(status["docker"]["pid"])]
+    assert kubectl.dockerds("demo") == [str(status["docker"]["pid"])]
 
 
-def test_a_restarted_operator_writes_nothing_where_nothing_changed(kubectl: Kubectl, operator: LocalCluster) -> None:
+def test_restarted_operator_writes_nothing_without_changes(kubectl: Kubectl, operator: LocalCluster) -> None:
     kubectl.sandbox("demo")
     kubectl.until_ready("demo")
     _until_pod_ready(kubectl)
@@ -98,25 +96,25 @@ def test_a_restarted_operator_writes_nothing_where_nothing_changed(kubectl: Kube
     assert kubectl.get("sbx", "demo")["metadata"]["resourceVersion"] == before
 
 
-def test_deleting_works_without_the_operator(kubectl: Kubectl, operator: LocalCluster) -> None:
+def test_deletion_works_without_the_operator(kubectl: Kubectl, operator: LocalCluster) -> None:
     kubectl.sandbox("demo")
     kubectl.until_ready("demo")
     operator.kill_operator()
     kubectl("delete", "sbx", "demo")
-    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod is still there")
+    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod still exists")
 
 
-def test_a_sandbox_deleted_and_applied_again_gets_a_pod_of_its_own(kubectl: Kubectl) -> None:
+def test_recreated_sandbox_gets_a_new_pod(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo")
     first = kubectl.until_ready("demo")
     kubectl("delete", "sbx", "demo", "--wait=false")
-    eventually(lambda: not kubectl.exists("sbx", "demo"), lambda: "the Sandbox is still there")
+    eventually(lambda: not kubectl.exists("sbx", "demo"), lambda: "the Sandbox still exists")
     kubectl.sandbox("demo")
     second = kubectl.until_ready("demo")
     assert second["podUID"] != first["podUID"]
 
 
-def test_a_deleted_pod_is_replaced(kubectl: Kubectl) -> None:
+def test_deleted_pod_is_replaced(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo")
     first = kubectl.until_ready("demo")
     kubectl("delete", "pod", "demo", "--wait=false")
@@ -128,7 +126,7 @@ def test_a_deleted_pod_is_replaced(kubectl: Kubectl) -> None:
     assert status["docker"]["restarts"] == 0
 
 
-def test_somebody_elses_pod_is_not_touched(kubectl: Kubectl) -> None:
+def test_foreign_pod_of_the_same_name_is_not_changed(kubectl: Kubectl) -> None:
     foreign: Json = {"name": "c", "image": "debian:trixie-slim", "command": ["sleep", "infinity"]}
     spec = {"runtimeClassName": "gvisor", "containers": [foreign]}
     kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "demo"}, "spec": spec})
@@ -138,12 +136,6 @@ def test_somebody_elses_pod_is_not_touched(kubectl: Kubectl) -> None:
     assert kubectl.get("pod", "demo")["metadata"]["uid"] == uid
     kubectl("delete", "pod", "demo", "--grace-period=1")
     kubectl.until_ready("demo")
-
-
-def _dockerds(kubectl: Kubectl) -> list[str]:
-    """The pids of all dockerds in the pod, as its own kernel tells."""
-    processes = kubectl.exec("demo", "/opt/caisson/bin/busybox", "ps", "-o", "pid,comm").splitlines()
-    return [line.split()[0] for line in processes if line.split()[1] == "dockerd"]
 
 
 def _until_pod_ready(kubectl: Kubectl) -> None:

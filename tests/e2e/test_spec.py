@@ -1,13 +1,13 @@
-"""What the API server takes, and what a change of the spec does."""
+"""Validation of the spec by the API server, and the effect of spec changes."""
 
 from typing import Any
 
 import pytest
 
-from tests.e2e.kubectl import Kubectl, Refused, condition
+from tests.e2e.kubectl import Kubectl, KubectlError, condition
 
 LIMITS_1GI = {"limits": {"memory": "1Gi"}}
-REFUSED = {
+INVALID = {
     "no-image": ({"image": None}, "set image or poolRef"),
     "runtime-class-name": ({"runtimeClassName": "Not A Name"}, "spec.runtimeClassName"),
     "profile": ({"docker": {"profile": "Fast"}}, 'supported values: "GVisor", "Bare"'),
@@ -48,20 +48,20 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("spec", "message"), REFUSED.values(), ids=REFUSED)
-def test_the_api_server_refuses_with_field_and_fix(kubectl: Kubectl, spec: dict[str, Any], message: str) -> None:
-    with pytest.raises(Refused) as refusal:
+@pytest.mark.parametrize(("spec", "message"), INVALID.values(), ids=INVALID)
+def test_invalid_spec_is_rejected_with_field_and_fix(kubectl: Kubectl, spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(KubectlError) as error:
         kubectl.sandbox("demo", **spec)
-    assert message in str(refusal.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["with.dots", "a" * 53])
-def test_a_name_must_do_for_the_pod_too(kubectl: Kubectl, name: str) -> None:
-    with pytest.raises(Refused, match="part of pod names"):
+def test_name_must_also_be_valid_for_the_pod(kubectl: Kubectl, name: str) -> None:
+    with pytest.raises(KubectlError, match="part of pod names"):
         kubectl.sandbox(name)
 
 
-def test_a_change_that_shapes_the_pod_replaces_it(kubectl: Kubectl) -> None:
+def test_spec_change_that_affects_the_pod_replaces_it(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo", env=[{"name": "COLOUR", "value": "red"}])
     first = kubectl.until_ready("demo")
     kubectl.sandbox("demo", env=[{"name": "COLOUR", "value": "blue"}])
@@ -74,7 +74,7 @@ def test_a_change_that_shapes_the_pod_replaces_it(kubectl: Kubectl) -> None:
     assert kubectl.shell("demo", "echo $COLOUR").strip() == "blue"
 
 
-def test_a_change_that_applies_in_place_leaves_pod_and_dockerd_alone(kubectl: Kubectl) -> None:
+def test_spec_change_in_place_keeps_pod_and_dockerd(kubectl: Kubectl) -> None:
     kubectl.sandbox("demo")
     first = kubectl.until_ready("demo")
     kubectl.sandbox("demo", docker={"restart": {"maxRetries": 9}, "startTimeoutSeconds": 90})
@@ -83,6 +83,6 @@ def test_a_change_that_applies_in_place_leaves_pod_and_dockerd_alone(kubectl: Ku
     assert second["docker"] == first["docker"]
 
 
-def test_explain_teaches(kubectl: Kubectl) -> None:
+def test_kubectl_explain_describes_the_fields(kubectl: Kubectl) -> None:
     text = " ".join(kubectl("explain", "sandbox.spec.docker", "--api-version=caisson.dev/v1alpha1").split())
     assert "GVisor: the preparation (NAT, storage, MTU)" in text

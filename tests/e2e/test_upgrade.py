@@ -10,7 +10,7 @@ import pytest
 
 from caisson.model.tripwire import tripwire
 from tests.e2e.cluster import VALUES, LocalCluster
-from tests.e2e.kubectl import Json, Kubectl, Refused, eventually
+from tests.e2e.kubectl import Json, Kubectl, KubectlError, eventually
 
 PLAIN: Json = {"image": "debian:trixie-slim", "docker": {"enabled": False}}
 
@@ -62,7 +62,7 @@ def test_running_and_claimed_pods_keep_their_shape_and_pools_change_theirs(
     body = kubectl.get("pod", "cold")
     body["spec"]["ephemeralContainers"] = [{"name": "debug", "image": "debian:trixie-slim"}]
     path = f"/api/v1/namespaces/{kubectl.namespace}/pods/cold/ephemeralcontainers"
-    with pytest.raises(Refused, match="can't be debugged"):
+    with pytest.raises(KubectlError, match="can't be debugged"):
         kubectl("replace", "--raw", path, "-f", "-", stdin=json.dumps(body))
     kubectl.sandbox("new", docker={"enabled": False})
     kubectl.until_ready("new")

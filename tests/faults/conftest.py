@@ -1,4 +1,4 @@
-"""The operator's network can be broken here, and the operator killed: it is a process of this machine."""
+"""Fixtures for fault injection: the operator runs as a process of this machine, behind a proxy that injects faults."""
 
 import json
 import subprocess
@@ -41,35 +41,35 @@ def proxy(
     config = json.loads(kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
     authority = tmp_path_factory.mktemp("upstream") / "ca.crt"
     authority.write_text(kubectl("get", "cm", "kube-root-ca.crt", "-o", "jsonpath={.data.ca\\.crt}"))
-    found = Proxy(config["clusters"][0]["cluster"]["server"], authority, certificate)
-    found.start()
-    yield found
-    found.stop()
+    proxy = Proxy(config["clusters"][0]["cluster"]["server"], authority, certificate)
+    proxy.start()
+    yield proxy
+    proxy.stop()
 
 
 @pytest.fixture(scope="module")
 def operator_process(
     cluster: LocalCluster, proxy: Proxy, certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
-    """An operator behind the proxy, instead of the one in its pod, with its configuration and its account.
+    """An operator behind the proxy that replaces the operator in the pod. It has the same configuration and account.
 
-    For a module, and not for all: another one may need the pod's operator, and two at work prove nothing.
+    Module scope, because other modules may use the operator in the pod, and only one operator may run.
     """
     system = Kubectl(cluster.kubeconfig, "caisson-system")
     directory = tmp_path_factory.mktemp("operator")
     config = yaml.safe_load(system("get", "cm", "caisson", "-o", "jsonpath={.data.config\\.yaml}"))
-    # Whoever comes after one that was killed would wait for its lease to end; that is tested elsewhere.
+    # With leader election, a new operator would wait until the lease of a killed operator expires.
     config["leaderElection"]["enabled"] = False
     config["resyncPeriodSeconds"] = RESYNC_SECONDS
     (directory / "config.yaml").write_text(yaml.safe_dump(config))
-    found = OperatorProcess(directory, directory / "config.yaml", proxy.port)
-    found.account.mkdir()
-    (found.account / "ca.crt").write_bytes(certificate[0].read_bytes())
-    (found.account / "namespace").write_text("caisson-system")
-    (found.account / "token").write_text(new_token(cluster))
+    operator = OperatorProcess(directory, directory / "config.yaml", proxy.port)
+    operator.account.mkdir()
+    (operator.account / "ca.crt").write_bytes(certificate[0].read_bytes())
+    (operator.account / "namespace").write_text("caisson-system")
+    (operator.account / "token").write_text(new_token(cluster))
     cluster.stop_operator()
-    yield found
-    found.kill()
+    yield operator
+    operator.kill()
     cluster.start_operator()
 
 
@@ -78,39 +78,39 @@ _CONVERGED: dict[str, float] = {}
 
 @pytest.fixture
 def record() -> Callable[[str, float], None]:
-    """Note how many seconds after a fault all was as it should be, for the table at the end."""
+    """Record the seconds from a fault to convergence, for the table at the end."""
     return _CONVERGED.__setitem__
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was recorded."""
+    """Print the recorded times."""
     if _CONVERGED:
-        terminalreporter.section("seconds from the fault's end to convergence")
+        terminalreporter.section("seconds from the end of the fault to convergence")
         for fault, seconds in _CONVERGED.items():
             terminalreporter.write_line(f"{seconds:8.1f}  {fault}")
-        terminalreporter.write_line(f"{max(_CONVERGED.values()):8.1f}  the worst of {len(_CONVERGED)}")
+        terminalreporter.write_line(f"{max(_CONVERGED.values()):8.1f}  maximum of {len(_CONVERGED)}")
 
 
 @pytest.fixture
 def operator(operator_process: OperatorProcess) -> OperatorProcess:
-    """The operator, in sync."""
+    """The operator, restarted and in sync."""
     operator_process.restart()
     return operator_process
 
 
 def guarded_namespace(cluster: LocalCluster) -> AbstractContextManager[Kubectl]:
-    """kubectl in a guarded namespace of its own."""
+    """kubectl in a new guarded namespace."""
     return namespace(cluster, "caisson.dev/sandboxes=true")
 
 
 def new_token(cluster: LocalCluster) -> str:
-    """Ask the cluster for a token of the operator's service account."""
+    """Request a token of the operator's ServiceAccount."""
     return Kubectl(cluster.kubeconfig, "caisson-system")("create", "token", "caisson", "--duration=10h").strip()
 
 
 @pytest.fixture(scope="module")
 def undisturbed(cluster: LocalCluster, operator_process: OperatorProcess) -> Outcome:
-    """What the two come to when nothing happens."""
+    """The outcome of the pair without faults."""
     operator_process.restart()
     with guarded_namespace(cluster) as kubectl:
         pair = Pair(kubectl)
@@ -120,5 +120,5 @@ def undisturbed(cluster: LocalCluster, operator_process: OperatorProcess) -> Out
 
 @pytest.fixture
 def pair(kubectl: Kubectl, operator: OperatorProcess, undisturbed: Outcome) -> Pair:
-    """The first one Ready, nothing broken yet."""
+    """A pair whose first Sandbox is Ready, before any fault."""
     return Pair(kubectl)

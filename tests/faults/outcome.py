@@ -1,4 +1,4 @@
-"""What a Sandbox has come to, without what differs from life to life: two that went well are equal."""
+"""The comparable state of a Sandbox: without the fields that differ between two successful runs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,58 +7,52 @@ from tests.e2e.kubectl import Json, Kubectl
 
 IGNORED = frozenset(
     {
-        # Set by the API server or the kubelet, anew for each object.
+        # Set by the API server or the kubelet for each object.
         *("uid", "podUID", "resourceVersion", "creationTimestamp", "managedFields", "generateName", "namespace"),
         *("podIP", "podIPs", "hostIP", "hostIPs", "containerID", "imageID", "startTime", "nodeName", "volumeName"),
-        # Moments, how long dockerd took, and what the sandbox's kernel numbered.
+        # Times, durations and process IDs.
         *("readyAfterMilliseconds", "retryCount", "startup"),
         *("lastTransitionTime", "startedAt", "pid", "kubectl.kubernetes.io/last-applied-configuration"),
     }
 )
-"""Fields that are not compared, wherever they are. Events are not compared either: one may be lost, or told twice."""
+"""Fields that are not compared, at any level. Events are not compared, because they may be lost or repeated."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A Sandbox, what is made for it, and the dockerds that run in its pod."""
+    """A Sandbox, its objects, and the number of dockerds in its pod."""
 
     sandbox: Json
     pods: list[Json]
-    beside: list[Json]
+    children: list[Json]
     dockerds: int
 
 
 def outcome(kubectl: Kubectl, name: str) -> Outcome:
-    """Look at a Sandbox that is Ready, at all that is made in its namespace, and into its pod."""
-    beside = [thing for kind in ("services", "pvc", "networkpolicies") for thing in _all(kubectl, kind)]
-    return Outcome(without(kubectl.get("sbx", name)), _all(kubectl, "pods"), beside, len(dockerds(kubectl, name)))
+    """Return the outcome of a Sandbox that is Ready and alone in its namespace."""
+    children = [obj for kind in ("services", "pvc", "networkpolicies") for obj in _all(kubectl, kind)]
+    return Outcome(comparable(kubectl.get("sbx", name)), _all(kubectl, "pods"), children, len(kubectl.dockerds(name)))
 
 
 def _all(kubectl: Kubectl, kind: str) -> list[Json]:
-    return [{"metadata": without(o["metadata"]), "spec": without(o["spec"])} for o in kubectl.get_all(kind)]
+    return [{"metadata": comparable(o["metadata"]), "spec": comparable(o["spec"])} for o in kubectl.get_all(kind)]
 
 
-def dockerds(kubectl: Kubectl, name: str) -> list[str]:
-    """Return the process IDs of all dockerds in a pod, as its own kernel tells."""
-    lines = kubectl.exec(name, "/opt/caisson/bin/busybox", "ps", "-o", "pid,comm").splitlines()
-    return [line.split()[0] for line in lines if line.split()[1] == "dockerd"]
-
-
-def differences(found: object, wanted: object, path: str = "") -> list[str]:
-    """Return where two outcomes differ, and how."""
-    if isinstance(found, Outcome) and isinstance(wanted, Outcome):
-        return differences(vars(found), vars(wanted))
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        keys = sorted(found.keys() | wanted.keys())
-        return [line for k in keys for line in differences(found.get(k), wanted.get(k), f"{path}.{k}")]
-    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        pairs = enumerate(zip(found, wanted, strict=True))
+def differences(actual: object, expected: object, path: str = "") -> list[str]:
+    """Return the paths and values in which two outcomes differ."""
+    if isinstance(actual, Outcome) and isinstance(expected, Outcome):
+        return differences(vars(actual), vars(expected))
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        keys = sorted(actual.keys() | expected.keys())
+        return [line for k in keys for line in differences(actual.get(k), expected.get(k), f"{path}.{k}")]
+    if isinstance(actual, list) and isinstance(expected, list) and len(actual) == len(expected):
+        pairs = enumerate(zip(actual, expected, strict=True))
         return [line for n, (one, other) in pairs for line in differences(one, other, f"{path}[{n}]")]
-    return [] if found == wanted else [f"{path}: {found!r}, undisturbed {wanted!r}"]
+    return [] if actual == expected else [f"{path}: {actual!r}, without faults {expected!r}"]
 
 
-def without(thing: Any) -> Any:
-    """Leave out what is ignored."""
-    if isinstance(thing, dict):
-        return {key: without(value) for key, value in thing.items() if key not in IGNORED}
-    return [without(part) for part in thing] if isinstance(thing, list) else thing
+def comparable(value: Any) -> Any:
+    """Return the value without the ignored fields."""
+    if isinstance(value, dict):
+        return {key: comparable(value) for key, value in value.items() if key not in IGNORED}
+    return [comparable(part) for part in value] if isinstance(value, list) else value

@@ -1,49 +1,49 @@
-"""Two Sandboxes that a fault meets: one runs when it begins, one is applied while it lasts."""
+"""Two Sandboxes for a fault: one is Ready before it, the other is applied during it."""
 
 from collections.abc import Callable
 
-from tests.e2e.kubectl import Kubectl, Refused, eventually
-from tests.faults.outcome import Outcome, dockerds, outcome
+from tests.e2e.kubectl import Kubectl, KubectlError, eventually
+from tests.faults.outcome import Outcome, outcome
 
 Record = Callable[[str, float], None]
 
 DEADLINE_SECONDS = 180.0
-"""After the end of a fault. What it takes is printed, and no speed is asserted."""
+"""The time limit after the end of a fault. The actual time is printed, but not asserted."""
 
 
 class Pair:
-    """A Sandbox that runs when the fault begins, and one that is applied while it lasts."""
+    """A Sandbox that is Ready before the fault, and a Sandbox that is applied during the fault."""
 
     def __init__(self, kubectl: Kubectl) -> None:
-        """Have the first one Ready."""
+        """Apply the first Sandbox and wait until it is Ready."""
         self._kubectl = kubectl
         kubectl.sandbox("steady")
         self._steady = kubectl.until_ready("steady")
 
     def apply(self) -> None:
-        """Apply the second one."""
+        """Apply the second Sandbox."""
         self._kubectl.sandbox("demo")
 
     def apply_patiently(self) -> None:
-        """Apply the second one, as soon as the API server takes it."""
+        """Apply the second Sandbox as soon as the API server accepts it."""
 
-        def is_taken() -> bool:
+        def is_accepted() -> bool:
             try:
                 self.apply()
-            except Refused:
+            except KubectlError:
                 return False
             return True
 
-        eventually(is_taken, lambda: "the API server takes nothing")
+        eventually(is_accepted, lambda: "the API server accepts no Sandbox")
 
     def converges(self) -> Outcome:
-        """Wait until the second is Ready; return what it came to. The first has noticed nothing."""
+        """Wait until the second Sandbox is Ready, and return its outcome. The first one must be unaffected."""
         self._kubectl.until_ready("demo", seconds=DEADLINE_SECONDS)
         steady = self._kubectl.status("steady")
         assert steady["podUID"] == self._steady["podUID"]
         assert steady["docker"] == self._steady["docker"]
-        assert dockerds(self._kubectl, "steady") == [str(steady["docker"]["pid"])]
+        assert self._kubectl.dockerds("steady") == [str(steady["docker"]["pid"])]
         assert len(self._kubectl.get_all("pods")) == 2
-        found = outcome(self._kubectl, "demo")
-        assert found.dockerds == 1
-        return found
+        result = outcome(self._kubectl, "demo")
+        assert result.dockerds == 1
+        return result

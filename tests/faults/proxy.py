@@ -1,7 +1,6 @@
-"""A reverse proxy between one operator and the API server: it writes down every request, and breaks what it is told to.
+"""A reverse proxy between one operator and the API server that records requests and injects faults.
 
-It stands where the network is. The operator's credentials pass through, so that its Roles and the admission policies
-hold as they do for the operator in its pod.
+It forwards the operator's credentials, so that RBAC and the admission policies apply as for the operator in its pod.
 """
 
 import argparse
@@ -30,55 +29,55 @@ _HOP_BY_HOP = frozenset(
 
 @dataclass
 class Exchange:
-    """A request of the operator, and what a fault may do with it."""
+    """A request of the operator, and the operations for a fault."""
 
     request: web.Request
     body: bytes
     forward: Callable[[], Awaitable[web.StreamResponse]]
-    """Let it pass, and the answer too."""
+    """Forward the request and its response."""
 
     upstream: aiohttp.ClientSession
     headers: dict[str, str]
 
     @property
     def is_write(self) -> bool:
-        """Whether it changes something: an object, or what runs in a pod."""
+        """Whether the request changes an object or runs a command in a pod."""
         return self.request.method != "GET" or self.is_exec
 
     @property
     def is_exec(self) -> bool:
-        """Whether it opens an exec session."""
+        """Whether the request opens an exec session."""
         return self.request.path.endswith("/exec")
 
     @property
-    def asker(self) -> tuple[str, str, str]:
-        """What is asked, and by which of the operator's clients."""
+    def identity(self) -> tuple[str, str, str]:
+        """The method and path of the request, and the operator's client that sent it."""
         return self.request.method, self.request.path_qs, self.headers.get("User-Agent", "")
 
     @property
     def is_watch(self) -> bool:
-        """Whether it opens a watch."""
+        """Whether the request opens a watch."""
         return self.request.query.get("watch") == "true"
 
     @property
     def protocols(self) -> tuple[str, ...]:
-        """The WebSocket protocols that are offered."""
-        offered = self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")
-        return tuple(protocol.strip() for protocol in offered if protocol.strip())
+        """The offered WebSocket protocols."""
+        header = self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+        return tuple(protocol.strip() for protocol in header if protocol.strip())
 
     @property
     def name(self) -> str:
-        """What is asked, without the names of namespaces and objects: `POST pods`, `PATCH sandboxes/status`."""
+        """The verb and resource, without the names of namespaces and objects: `POST pods`, `PATCH sandboxes/status`."""
         parts = self.request.path.strip("/").split("/")
         parts = parts[2:] if parts[0] == "api" else parts[3:]
         if parts[:1] == ["namespaces"] and len(parts) > 2:
             parts = parts[2:]
-        what = "/".join(parts[:1] + parts[2:])
+        resource = "/".join(parts[:1] + parts[2:])
         dry = " (dry run)" if "dryRun" in self.request.query else ""
-        return f"{'EXEC' if self.is_exec else self.request.method} {what}{dry}"
+        return f"{'EXEC' if self.is_exec else self.request.method} {resource}{dry}"
 
-    def answer(self, code: int, reason: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
-        """Return an answer of the API server's kind."""
+    def failure(self, code: int, reason: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+        """Return a failure response in the format of the API server."""
         status = {
             "kind": "Status",
             "apiVersion": "v1",
@@ -90,7 +89,7 @@ class Exchange:
         return web.json_response(status, status=code, headers=headers)
 
     async def swallow(self) -> int:
-        """Let it pass, and keep the answer, whose code is returned; of a session, the beginning of it."""
+        """Forward the request, discard the response and return its status code. An exec session is closed at once."""
         if self.is_exec:
             session = await self.open_session()
             await session.receive()
@@ -98,34 +97,34 @@ class Exchange:
             return 101
         async with self.upstream.request(
             self.request.method, self.request.rel_url, data=self.body, headers=self.headers
-        ) as answer:
-            await answer.read()
-            return answer.status
+        ) as response:
+            await response.read()
+            return response.status
 
     async def open_session(self) -> aiohttp.ClientWebSocketResponse:
-        """Open the exec session that is asked for."""
+        """Open the requested exec session."""
         headers = {name: value for name, value in self.headers.items() if not name.lower().startswith("sec-websocket")}
         return await self.upstream.ws_connect(
             self.request.rel_url, protocols=self.protocols, headers=headers, max_msg_size=0, autoping=False
         )
 
     async def until_closed(self) -> None:
-        """Wait until the operator has ended the connection."""
+        """Wait until the operator has closed the connection."""
         while self.request.transport is not None and not self.request.transport.is_closing():  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
     def drop(self) -> web.StreamResponse:
-        """End the connection without an answer."""
+        """Close the connection without a response."""
         if self.request.transport is not None:
             self.request.transport.abort()
         return web.Response()
 
 
 Fault = Callable[[Exchange], Awaitable[web.StreamResponse]]
-"""What becomes of a request. It may answer by itself, or `forward`."""
+"""Handles a request. It returns its own response or forwards the request."""
 
 Rewrite = Callable[[dict[str, Any]], list[dict[str, Any]]]
-"""What becomes of a watch event: nothing, itself, or several."""
+"""Replaces a watch event with any number of events."""
 
 
 async def _no_fault(exchange: Exchange) -> web.StreamResponse:
@@ -134,7 +133,7 @@ async def _no_fault(exchange: Exchange) -> web.StreamResponse:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A request that was made, and when, by the monotonic clock."""
+    """A recorded request. `at` is a time of the monotonic clock."""
 
     at: float
     name: str
@@ -144,27 +143,27 @@ class Recorded:
 
 @dataclass
 class Proxy:
-    """The proxy, in a thread of its own. What it does can be changed at any time, by any thread."""
+    """The proxy. It runs in its own thread. Any thread may change its faults at any time."""
 
     server: str
-    """Where the API server is: https://host:port."""
+    """The URL of the API server: https://host:port."""
 
     authority: Path
-    """The certificate by which the API server is known."""
+    """The file with the CA certificate of the API server."""
 
     pair: tuple[Path, Path]
-    """The certificate and the key that the proxy itself shows."""
+    """The files with the certificate and key of the proxy."""
 
     host: str = "127.0.0.1"
     """The address to listen on."""
 
     port: int = 0
-    """Where it listens; a free port unless told otherwise."""
+    """The port to listen on. 0 selects a free port."""
 
     recorded: list[Recorded] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Let everything pass; nothing runs yet."""
+        """Start without faults."""
         self._fault: Fault = _no_fault
         self._rewrite: Rewrite = lambda event: [event]
         self._loop = asyncio.new_event_loop()
@@ -173,18 +172,18 @@ class Proxy:
         self._streams: set[asyncio.Transport] = set()
 
     def start(self) -> None:
-        """Listen."""
+        """Start listening."""
         threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True).start()
         self.call(self._start())
 
     def stop(self) -> None:
-        """End every connection, and the thread."""
+        """Close every connection and end the thread."""
         self.call(self._runner.cleanup())
         self.call(self._upstream.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def call(self, coroutine: Awaitable[T]) -> T:
-        """Run a coroutine in the proxy's loop and return what it returns."""
+        """Run a coroutine in the proxy's event loop and return its result."""
 
         async def run() -> T:
             return await coroutine
@@ -194,7 +193,7 @@ class Proxy:
 
     @contextmanager
     def fault(self, fault: Fault) -> Iterator[None]:
-        """Let a fault decide on every request that comes meanwhile."""
+        """Handle every request with the fault inside the context."""
         self._fault = fault
         try:
             yield
@@ -203,7 +202,7 @@ class Proxy:
 
     @contextmanager
     def rewriting(self, rewrite: Rewrite) -> Iterator[None]:
-        """Change the events of all watches meanwhile."""
+        """Rewrite the events of all watches inside the context."""
         self._rewrite = rewrite
         try:
             yield
@@ -212,7 +211,7 @@ class Proxy:
 
     @contextmanager
     def silence(self) -> Iterator[None]:
-        """Keep all that the API server says meanwhile, with the connections open. What was kept is lost afterwards."""
+        """Withhold all responses of the API server inside the context, with open connections. Then drop them."""
         self._loop.call_soon_threadsafe(self._flows.clear)
         try:
             yield
@@ -221,7 +220,7 @@ class Proxy:
             self._loop.call_soon_threadsafe(self._flows.set)
 
     def cut(self) -> None:
-        """End every watch and session that is open, without a word."""
+        """Abort every open watch and exec session."""
         self.call(self._cut())
 
     def writes(self) -> list[str]:
@@ -238,16 +237,16 @@ class Proxy:
             connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=self.authority), limit=0),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
-            # Twice as much is the longest line that aiohttp reads.
+            # aiohttp reads lines of up to twice this size.
             read_bufsize=8 * 2**20,
         )
         application = web.Application(client_max_size=16 * 2**20)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        shown.load_cert_chain(*self.pair)
-        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=shown)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*self.pair)
+        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=context)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -259,7 +258,7 @@ class Proxy:
         try:
             return await self._fault(exchange)
         except (aiohttp.ClientError, ConnectionError):
-            # The API server is away: so is the proxy.
+            # The API server is unavailable, so the proxy is too.
             return exchange.drop()
 
     async def _forward(self, exchange: Exchange) -> web.StreamResponse:
@@ -269,29 +268,29 @@ class Proxy:
         request = exchange.request
         async with self._upstream.request(
             request.method, request.rel_url, data=exchange.body or None, headers=exchange.headers
-        ) as answer:
-            kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
-            if exchange.is_watch and answer.status == 200:
-                return await self._stream(request, answer, kept)
-            read = await answer.read()
+        ) as response:
+            headers = {name: value for name, value in response.headers.items() if name.lower() not in _HOP_BY_HOP}
+            if exchange.is_watch and response.status == 200:
+                return await self._stream(request, response, headers)
+            body = await response.read()
             await self._flows.wait()
-            if "Content-Encoding" in answer.headers:
-                kept["Content-Encoding"] = answer.headers["Content-Encoding"]
-            return web.Response(body=read, status=answer.status, headers=kept)
+            if "Content-Encoding" in response.headers:
+                headers["Content-Encoding"] = response.headers["Content-Encoding"]
+            return web.Response(body=body, status=response.status, headers=headers)
 
     async def _stream(
-        self, request: web.Request, answer: aiohttp.ClientResponse, headers: dict[str, str]
+        self, request: web.Request, upstream: aiohttp.ClientResponse, headers: dict[str, str]
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         transport = _transport(request)
         self._streams.add(transport)
         try:
-            while line := await answer.content.readline():
+            while line := await upstream.content.readline():
                 await self._flows.wait()
                 event = json.loads(line)
                 for rewritten in self._rewrite(event):
-                    # What is passed on has the length that it had.
+                    # An unchanged event is forwarded as the same bytes, so that its size does not change.
                     await response.write(line if rewritten is event else json.dumps(rewritten).encode() + b"\n")
         finally:
             self._streams.discard(transport)
@@ -302,21 +301,21 @@ class Proxy:
         try:
             session = await exchange.open_session()
         except aiohttp.WSServerHandshakeError as error:
-            return exchange.answer(error.status, "Refused", error.message)
+            return exchange.failure(error.status, "Refused", error.message)
         async with session:
             client = web.WebSocketResponse(protocols=exchange.protocols, max_msg_size=0, autoping=False)
             await client.prepare(request)
             transport = _transport(request)
             self._streams.add(transport)
-            back = asyncio.create_task(_pump(client, session))
+            client_pump = asyncio.create_task(_pump(client, session))
             try:
                 async for message in session:
                     await self._flows.wait()
-                    await _pass_on(message, client)
+                    await _send(message, client)
                 await client.close()
             finally:
                 self._streams.discard(transport)
-                back.cancel()
+                client_pump.cancel()
         return client
 
 
@@ -327,11 +326,11 @@ def _transport(request: web.Request) -> asyncio.Transport:
 
 async def _pump(source: web.WebSocketResponse, target: aiohttp.ClientWebSocketResponse) -> None:
     async for message in source:
-        await _pass_on(message, target)
+        await _send(message, target)
     await target.close()
 
 
-async def _pass_on(message: aiohttp.WSMessage, target: aiohttp.ClientWebSocketResponse | web.WebSocketResponse) -> None:
+async def _send(message: aiohttp.WSMessage, target: aiohttp.ClientWebSocketResponse | web.WebSocketResponse) -> None:
     if message.type is aiohttp.WSMsgType.BINARY:
         await target.send_bytes(message.data)
     elif message.type is aiohttp.WSMsgType.TEXT:
@@ -343,21 +342,21 @@ async def _pass_on(message: aiohttp.WSMessage, target: aiohttp.ClientWebSocketRe
 
 
 def main() -> None:
-    """Be a proxy that loses every event about objects of one kind, until standard input ends. Prints its port."""
-    parser = argparse.ArgumentParser(description="A proxy whose watches are open, answer, and tell nothing of a kind.")
+    """Run a proxy that drops every event of one kind, until standard input ends. Prints its port."""
+    parser = argparse.ArgumentParser(description="A proxy whose watches stay open but omit the events of one kind.")
     parser.add_argument("server", help="https://host:port of the API server")
     for name in ("authority", "certificate", "key"):
         parser.add_argument(name, type=Path)
     parser.add_argument("host", help="the address to listen on")
-    parser.add_argument("kind", help="the kind that is kept back")
-    given = parser.parse_args()
-    proxy = Proxy(given.server, given.authority, (given.certificate, given.key), given.host)
+    parser.add_argument("kind", help="the kind whose events are dropped")
+    arguments = parser.parse_args()
+    proxy = Proxy(arguments.server, arguments.authority, (arguments.certificate, arguments.key), arguments.host)
     proxy.start()
 
-    def keep_back(event: dict[str, Any]) -> list[dict[str, Any]]:
-        return [] if event["object"].get("kind") == given.kind and event["type"] != "BOOKMARK" else [event]
+    def drop_kind(event: dict[str, Any]) -> list[dict[str, Any]]:
+        return [] if event["object"].get("kind") == arguments.kind and event["type"] != "BOOKMARK" else [event]
 
-    with proxy.rewriting(keep_back):
+    with proxy.rewriting(drop_kind):
         print(proxy.port, flush=True)
         sys.stdin.read()
 

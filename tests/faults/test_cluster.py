@@ -1,4 +1,4 @@
-"""What can happen to the cluster below the operator, and to Sandboxes while the operator is away."""
+"""Faults of the cluster's components, and changes of Sandboxes while the operator is down."""
 
 import json
 import signal
@@ -53,7 +53,7 @@ send(list(matching(lambda name, line: name.startswith(of_gvisor) and "runsc" in 
 time.sleep(1)
 send(runtime, signal.SIGKILL)
 """
-"""What a restart of the node leaves: the runtime finds that its containers are gone, and did not see them end."""
+"""Simulates a restart of the node: the containers end while the runtime is not running."""
 _COMPACT = """
 import json, sys, urllib.request
 def ask(path, **body):
@@ -72,22 +72,22 @@ def inside(cluster: LocalCluster, script: str, *arguments: str) -> str:
 
 def send(cluster: LocalCluster, process: str, number: signal.Signals) -> None:
     """Send a signal to a process of the cluster."""
-    assert inside(cluster, _SIGNAL, process, str(int(number))).strip(), f"{process} does not run"
+    assert inside(cluster, _SIGNAL, process, str(int(number))).strip(), f"{process} is not running"
 
 
 def node_is(kubectl: Kubectl, status: str) -> Callable[[], bool]:
-    """Return what tells whether the node's Ready has this status."""
+    """Return a predicate: whether the node's condition Ready has this status."""
 
-    def holds() -> bool:
+    def matches() -> bool:
         conditions = kubectl.get("node", NODE)["status"]["conditions"]
         return any(c["type"] == "Ready" and c["status"] == status for c in conditions)
 
-    return holds
+    return matches
 
 
 def until_node(kubectl: Kubectl, status: str) -> None:
-    """Wait until the node's Ready has a status."""
-    eventually(node_is(kubectl, status), lambda: f"the node's Ready is not {status}", NODE_PATIENCE_SECONDS)
+    """Wait until the node's condition Ready has this status."""
+    eventually(node_is(kubectl, status), lambda: f"the node's condition Ready is not {status}", NODE_PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -100,32 +100,32 @@ def until_node(kubectl: Kubectl, status: str) -> None:
         pytest.param("kube-scheduler", marks=pytest.mark.campaign),
     ],
 )
-def test_a_part_of_the_cluster_killed_and_started_again(
+def test_killed_component_of_the_cluster(
     pair: Pair, undisturbed: Outcome, cluster: LocalCluster, record: Record, process: str
 ) -> None:
     send(cluster, process, signal.SIGKILL)
     killed = time.monotonic()
     pair.apply_patiently()
     assert not differences(pair.converges(), undisturbed)
-    record(f"{process} killed and started again", time.monotonic() - killed)
+    record(f"{process} killed and restarted", time.monotonic() - killed)
 
 
-def test_etcd_compacted(
+def test_compaction_of_etcd(
     pair: Pair, undisturbed: Outcome, cluster: LocalCluster, operator: OperatorProcess, proxy: Proxy, record: Record
 ) -> None:
-    # Watches that begin again from where they were find that it is gone.
+    # Watches that resume find that their resource version has been compacted.
     operator.signal(signal.SIGSTOP)
     pair.apply()
     assert int(inside(cluster, _COMPACT)) > 0
     proxy.cut()
     operator.signal(signal.SIGCONT)
-    went_on = time.monotonic()
+    resumed = time.monotonic()
     assert not differences(pair.converges(), undisturbed)
-    record("etcd compacted", time.monotonic() - went_on)
+    record("etcd compacted", time.monotonic() - resumed)
 
 
 @pytest.mark.campaign
-def test_the_node_not_ready_for_a_while(
+def test_node_not_ready_temporarily(
     pair: Pair, undisturbed: Outcome, cluster: LocalCluster, kubectl: Kubectl, record: Record
 ) -> None:
     send(cluster, "kubelet", signal.SIGSTOP)
@@ -134,12 +134,12 @@ def test_the_node_not_ready_for_a_while(
         pair.apply()
     finally:
         send(cluster, "kubelet", signal.SIGCONT)
-    came_back = time.monotonic()
+    restarted = time.monotonic()
     assert not differences(pair.converges(), undisturbed)
-    record("node NotReady", time.monotonic() - came_back)
+    record("node NotReady", time.monotonic() - restarted)
 
 
-def test_edited_and_deleted_while_the_operator_is_away(
+def test_changes_and_deletions_while_the_operator_is_down(
     kubectl: Kubectl, operator: OperatorProcess, record: Record
 ) -> None:
     for name in ("edited", "deleted", "again"):
@@ -151,24 +151,24 @@ def test_edited_and_deleted_while_the_operator_is_away(
     kubectl.sandbox("again", docker={"enabled": False})
     kubectl.sandbox("new", docker={"enabled": False})
     operator.restart()
-    came_back = time.monotonic()
+    restarted = time.monotonic()
     for name in ("edited", "again", "new"):
         kubectl.until(name, lambda s, n=name: _is_another(s, before.get(n)), "Ready in another pod")  # type: ignore[misc]
-    record("edited, deleted and made again while the operator was away", time.monotonic() - came_back)
+    record("changed, deleted and recreated while the operator was down", time.monotonic() - restarted)
     assert kubectl.exec("edited", "printenv", "COLOUR").strip() == "blue"
     assert {pod["metadata"]["name"] for pod in kubectl.get_all("pods")} == {"edited", "again", "new"}
 
 
-def test_a_pod_that_the_kubelet_preempts_is_recreated(
+def test_pod_preempted_by_the_kubelet_is_recreated(
     cluster: LocalCluster, kubectl: Kubectl, operator: OperatorProcess, record: Record
 ) -> None:
     cores = int(kubectl.get("node", NODE)["status"]["allocatable"]["cpu"])
     kubectl.sandbox("demo", docker={"enabled": False}, resources={"requests": {"cpu": f"{cores * 500}m"}})
     before = kubectl.until_ready("demo")["podUID"]
     system = Kubectl(cluster.kubeconfig, "kube-system")
-    needs = {"requests": {"cpu": f"{cores * 750}m"}}
-    container = {"name": "c", "image": "debian:trixie-slim", "command": ["sleep", "600"], "resources": needs}
-    # Not by the scheduler, which would delete the pod instead.
+    resources = {"requests": {"cpu": f"{cores * 750}m"}}
+    container = {"name": "c", "image": "debian:trixie-slim", "command": ["sleep", "600"], "resources": resources}
+    # nodeName bypasses the scheduler, which would delete the preempted pod.
     spec = {"nodeName": NODE, "priorityClassName": "system-node-critical", "terminationGracePeriodSeconds": 0}
     critical = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "critical"}, "spec": spec}
     system.apply(critical | {"spec": spec | {"containers": [container]}})
@@ -176,8 +176,8 @@ def test_a_pod_that_the_kubelet_preempts_is_recreated(
         status = kubectl.until_reason("demo", "PodLost")
         preempted = time.monotonic()
         assert "Preempting" in condition(status, "Ready")["message"]
-        (ended,) = kubectl.get("pod", "demo")["status"]["containerStatuses"]
-        assert "terminated" in ended["state"]
+        (container_status,) = kubectl.get("pod", "demo")["status"]["containerStatuses"]
+        assert "terminated" in container_status["state"]
     finally:
         system("delete", "pod", "critical")
     kubectl.until("demo", lambda s: _is_another(s, before), "Ready in another pod")
@@ -185,7 +185,7 @@ def test_a_pod_that_the_kubelet_preempts_is_recreated(
 
 
 @pytest.mark.campaign
-def test_a_container_that_the_runtime_lost_is_recreated(
+def test_container_lost_by_the_runtime_is_recreated(
     cluster: LocalCluster, kubectl: Kubectl, operator: OperatorProcess, record: Record
 ) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
@@ -202,7 +202,7 @@ def _is_another(status: Json, before: str | None) -> bool:
     return condition(status, "Ready").get("status") == "True" and status["podUID"] != before
 
 
-def test_a_quota_that_is_lifted(kubectl: Kubectl, operator: OperatorProcess, record: Record) -> None:
+def test_lifted_quota_lets_the_pod_start(kubectl: Kubectl, operator: OperatorProcess, record: Record) -> None:
     kubectl("create", "quota", "none", "--hard=pods=0")
     kubectl.sandbox("demo", docker={"enabled": False})
     status = kubectl.until_reason("demo", "PodRejected")
@@ -214,28 +214,26 @@ def test_a_quota_that_is_lifted(kubectl: Kubectl, operator: OperatorProcess, rec
 
 
 @pytest.mark.campaign
-def test_a_namespace_that_is_terminating(
+def test_terminating_namespace_causes_few_requests(
     kubectl: Kubectl, operator: OperatorProcess, proxy: Proxy, record: Record
 ) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo")
-    # It can't end before this is gone.
+    # The finalizer keeps the namespace from ending.
     kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["e2e/held"]}})
     kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
-    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod is there still")
+    eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod still exists")
     proxy.recorded.clear()
     time.sleep(10)
-    tries = [request.name for request in list(proxy.recorded) if f"/{kubectl.namespace}/" in request.path]
-    assert len(tries) <= 5, tries
+    requests = [request.name for request in list(proxy.recorded) if f"/{kubectl.namespace}/" in request.path]
+    assert len(requests) <= 5, requests
     ended = time.monotonic()
     kubectl("patch", "cm", "held", "--type=merge", "-p", json.dumps({"metadata": {"finalizers": None}}))
-    eventually(lambda: not kubectl.exists("namespace", kubectl.namespace), lambda: "the namespace is there still")
+    eventually(lambda: not kubectl.exists("namespace", kubectl.namespace), lambda: "the namespace still exists")
     record("namespace terminating", time.monotonic() - ended)
 
 
-def test_the_crd_upgraded_under_running_sandboxes(
-    pair: Pair, undisturbed: Outcome, kubectl: Kubectl, record: Record
-) -> None:
+def test_crd_upgrade_with_running_sandboxes(pair: Pair, undisturbed: Outcome, kubectl: Kubectl, record: Record) -> None:
     crd = next(yaml.safe_load_all((CHECKOUT / "manifests" / "crd.yaml").read_text(encoding="utf-8")))
     version = crd["spec"]["versions"][0]
     version["additionalPrinterColumns"].append({"name": "Later", "type": "string", "jsonPath": ".spec.image"})

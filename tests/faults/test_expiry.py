@@ -1,4 +1,4 @@
-"""An end is for good, though the operator is killed after it was written and before it was carried out."""
+"""Expiry is permanent even if the operator is killed after it wrote the status and before it deleted the pod."""
 
 import json
 
@@ -13,7 +13,7 @@ PLAIN: Json = {"docker": {"enabled": False}}
 
 
 @pytest.mark.parametrize(
-    ("spec", "reason", "way_back"),
+    ("spec", "reason", "later_change"),
     [
         ({"lifetime": {"ttlSeconds": 12}}, "Expired", {"lifetime": {"ttlSeconds": 3600}}),
         pytest.param(
@@ -25,8 +25,8 @@ PLAIN: Json = {"docker": {"enabled": False}}
     ],
     ids=["Delete", "Suspend"],
 )
-def test_killed_before_the_pod_is_deleted(
-    kubectl: Kubectl, operator: OperatorProcess, proxy: Proxy, spec: Json, reason: str, way_back: Json
+def test_operator_killed_before_it_deletes_an_expired_pod(
+    kubectl: Kubectl, operator: OperatorProcess, proxy: Proxy, spec: Json, reason: str, later_change: Json
 ) -> None:
     killed = False
 
@@ -41,14 +41,14 @@ def test_killed_before_the_pod_is_deleted(
     with proxy.fault(kill):
         kubectl.sandbox("demo", **PLAIN, **spec)
         kubectl.until_ready("demo")
-        eventually(lambda: killed, lambda: "the pod was not to be deleted")
+        eventually(lambda: killed, lambda: "the operator did not delete the pod")
         status = kubectl.status("demo")
         assert condition(status, "Ready")["status"] == "False"
         assert kubectl.exists("pod", "demo")
-        # Which a Sandbox that is not at its end yet would live by.
-        kubectl("patch", "sbx", "demo", "--type=merge", "-p", json.dumps({"spec": way_back}))
+        # A Sandbox that has not expired would apply this change.
+        kubectl("patch", "sbx", "demo", "--type=merge", "-p", json.dumps({"spec": later_change}))
         operator.start()
         kubectl.until("demo", lambda s: condition(s, "Ready").get("observedGeneration") == 2, "the changed spec")
-        eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod is there still")
+        eventually(lambda: not kubectl.exists("pod", "demo"), lambda: "the pod still exists")
         kubectl.until_reason("demo", reason)
     assert kubectl.status("demo")["expiresAt"] == status["expiresAt"]

@@ -1,4 +1,4 @@
-"""A watch that has silently died in the operator's pod: open, alive with bookmarks, and telling nothing any more."""
+"""A broken watch in the operator's pod: it stays open and delivers bookmarks, but no other events."""
 
 import subprocess
 import sys
@@ -19,10 +19,10 @@ RESTART_SECONDS = 300.0
 
 
 @pytest.fixture
-def lying_port(cluster: LocalCluster) -> Iterator[int]:
-    """The port, inside the cluster, of a proxy that keeps back all news of Sandboxes.
+def proxy_port(cluster: LocalCluster) -> Iterator[int]:
+    """The port, inside the cluster, of a proxy that drops all events of Sandboxes.
 
-    It shows the API server's own certificate, so that the operator takes it for that.
+    It has the API server's certificate, so that the operator accepts it.
     """
     pki = cluster.kubeconfig.parent / "pki"
     certificates = [str(pki / name) for name in ("ca.crt", "kube-apiserver.crt", "kube-apiserver.key")]
@@ -36,14 +36,14 @@ def lying_port(cluster: LocalCluster) -> Iterator[int]:
 
 
 @pytest.fixture
-def deceived(cluster: LocalCluster, lying_port: int, tmp_path: Path) -> Iterator[LocalCluster]:
-    """The cluster, with an operator that talks to the proxy."""
+def proxied_cluster(cluster: LocalCluster, proxy_port: int, tmp_path: Path) -> Iterator[LocalCluster]:
+    """The cluster with an operator that connects to the proxy."""
     values = yaml.safe_load((VALUES).read_text())
-    # What the watch keeps back is found by the list.
+    # The operator finds the Sandboxes by its periodic lists.
     values["config"]["resyncPeriodSeconds"] = RESYNC_SECONDS
     values["extraEnv"] = [
         {"name": "KUBERNETES_SERVICE_HOST", "value": NODE_IP},
-        {"name": "KUBERNETES_SERVICE_PORT", "value": str(lying_port)},
+        {"name": "KUBERNETES_SERVICE_PORT", "value": str(proxy_port)},
     ]
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
     cluster.start_operator(tmp_path / "values.yaml")
@@ -52,21 +52,19 @@ def deceived(cluster: LocalCluster, lying_port: int, tmp_path: Path) -> Iterator
 
 
 @pytest.mark.campaign
-def test_a_watch_that_has_died_in_silence_has_the_pod_restarted(
-    deceived: LocalCluster, kubectl: Kubectl, record: Record
-) -> None:
-    system = Kubectl(deceived.kubeconfig, "caisson-system")
-    (pod,) = deceived.the_one_operator()
+def test_watch_without_events_restarts_the_pod(proxied_cluster: LocalCluster, kubectl: Kubectl, record: Record) -> None:
+    system = Kubectl(proxied_cluster.kubeconfig, "caisson-system")
+    (pod,) = proxied_cluster.the_one_operator()
 
-    def restarts() -> Json:
+    def container_status() -> Json:
         (status,) = system.get("pod", pod)["status"]["containerStatuses"]
         return dict(status)
 
-    assert restarts()["restartCount"] == 0
-    # The status that the operator writes should come back through the watch, and does not.
+    assert container_status()["restartCount"] == 0
+    # The watch does not deliver the status that the operator writes.
     kubectl.sandbox("demo", docker={"enabled": False})
     kubectl.until_ready("demo", seconds=RESTART_SECONDS)
-    began = time.monotonic()
-    eventually(lambda: restarts()["restartCount"] > 0, lambda: "the pod is not restarted", RESTART_SECONDS)
-    record("a watch that died in silence (restart of the pod)", time.monotonic() - began)
+    start = time.monotonic()
+    eventually(lambda: container_status()["restartCount"] > 0, lambda: "no restart", RESTART_SECONDS)
+    record("watch without events (restart of the container)", time.monotonic() - start)
     assert "has not delivered a change of" in system("logs", pod, "--previous")

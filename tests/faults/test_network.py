@@ -1,4 +1,4 @@
-"""What can happen between the operator and the API server, while one Sandbox runs and another one is applied."""
+"""Faults between the operator and the API server, while one Sandbox is Ready and another is applied."""
 
 import time
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ PARTITION_SECONDS = 60
 
 
 async def refuse(exchange: Exchange) -> web.StreamResponse:
-    """Nobody is there."""
+    """Close every connection without a response."""
     return exchange.drop()
 
 
 async def fail(exchange: Exchange) -> web.StreamResponse:
-    """The API server, or a load balancer before it, is broken."""
-    return exchange.answer(503, "ServiceUnavailable", "the server is currently unable to handle the request")
+    """Respond like an unavailable API server or load balancer."""
+    return exchange.failure(503, "ServiceUnavailable", "the server is currently unable to handle the request")
 
 
 async def expire(exchange: Exchange) -> web.StreamResponse:
-    """No watch can go on from where it was."""
+    """Respond to every watch that its resource version has expired."""
     if not exchange.is_watch:
         return await exchange.forward()
     status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
@@ -37,18 +37,18 @@ async def expire(exchange: Exchange) -> web.StreamResponse:
 
 
 def drop_events(_: Json) -> list[Json]:
-    """Lose what a watch tells."""
+    """Drop every watch event."""
     return []
 
 
 def double_events(event: Json) -> list[Json]:
-    """Tell all things twice."""
+    """Deliver every watch event twice."""
     return [event, event]
 
 
 @contextmanager
-def broken(proxy: Proxy, name: str) -> Iterator[None]:
-    """Have a fault of this name, from now on, also for connections that are there already."""
+def fault(proxy: Proxy, name: str) -> Iterator[None]:
+    """Inject the fault of this name inside the context, also into existing connections."""
     with ExitStack() as stack:
         match name:
             case "partition, refused":
@@ -82,10 +82,10 @@ def broken(proxy: Proxy, name: str) -> Iterator[None]:
         ("duplicate events", 10),
     ],
 )
-def test_a_fault_that_lasts_and_ends(
+def test_temporary_fault(
     pair: Pair, undisturbed: Outcome, proxy: Proxy, record: Record, name: str, seconds: float
 ) -> None:
-    with broken(proxy, name):
+    with fault(proxy, name):
         pair.apply()
         time.sleep(seconds)
         ended = time.monotonic()
@@ -93,38 +93,34 @@ def test_a_fault_that_lasts_and_ends(
     record(name, time.monotonic() - ended)
 
 
-def test_a_request_that_is_put_off_is_not_made_again_earlier(
-    pair: Pair, undisturbed: Outcome, proxy: Proxy, record: Record
-) -> None:
+def test_retry_after_is_respected(pair: Pair, undisturbed: Outcome, proxy: Proxy, record: Record) -> None:
     retry_after = 4
-    refused: list[tuple[float, tuple[str, str, str]]] = []
+    rejected: list[tuple[float, tuple[str, str, str]]] = []
 
-    async def put_off(exchange: Exchange) -> web.StreamResponse:
-        refused.append((time.monotonic(), exchange.asker))
-        return exchange.answer(
+    async def throttle(exchange: Exchange) -> web.StreamResponse:
+        rejected.append((time.monotonic(), exchange.identity))
+        return exchange.failure(
             429, "TooManyRequests", "please try again later", headers={"Retry-After": str(retry_after)}
         )
 
-    with proxy.fault(put_off):
+    with proxy.fault(throttle):
         proxy.cut()
         pair.apply()
         time.sleep(15)
     ended = time.monotonic()
     assert not differences(pair.converges(), undisturbed)
     record("429 with Retry-After", time.monotonic() - ended)
-    assert len(refused) >= 3
-    for place, (at, request) in enumerate(refused):
-        earlier = [before for before, same in refused[:place] if same == request]
+    assert len(rejected) >= 3
+    for index, (at, request) in enumerate(rejected):
+        earlier = [time_before for time_before, identity in rejected[:index] if identity == request]
         assert not earlier or at - earlier[-1] >= retry_after * 0.95, request
 
 
 @pytest.mark.campaign
-def test_watches_that_are_open_and_dead_are_noticed(
-    pair: Pair, undisturbed: Outcome, proxy: Proxy, record: Record
-) -> None:
+def test_half_open_watches_are_detected(pair: Pair, undisturbed: Outcome, proxy: Proxy, record: Record) -> None:
     opened: set[str] = set()
 
-    async def accept_and_be_silent(exchange: Exchange) -> web.StreamResponse:
+    async def open_without_events(exchange: Exchange) -> web.StreamResponse:
         if not exchange.is_watch:
             return await exchange.forward()
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -133,37 +129,37 @@ def test_watches_that_are_open_and_dead_are_noticed(
         await exchange.until_closed()
         return response
 
-    with proxy.fault(accept_and_be_silent):
+    with proxy.fault(open_without_events):
         proxy.cut()
         deadline = time.monotonic() + 60
         while len(opened) < 2:
-            assert time.monotonic() < deadline, f"watched again: {opened}"
+            assert time.monotonic() < deadline, f"opened again: {opened}"
             time.sleep(0.1)
-    # From here on new watches work. Those that are open never will.
+    # From here on, new watches work, but the open watches deliver no events.
     ended = time.monotonic()
     pair.apply()
     assert not differences(pair.converges(), undisturbed)
     record(f"half-open watches (pods are listed every {RESYNC_SECONDS} s)", time.monotonic() - ended)
 
 
-def test_status_writes_that_conflict(pair: Pair, undisturbed: Outcome, proxy: Proxy, record: Record) -> None:
-    refused: list[float] = []
+def test_conflicting_status_writes_are_repeated(pair: Pair, undisturbed: Outcome, proxy: Proxy, record: Record) -> None:
+    rejected: list[float] = []
 
     async def conflict(exchange: Exchange) -> web.StreamResponse:
-        if exchange.name == "PATCH sandboxes/status" and len(refused) < 3:
-            refused.append(time.monotonic())
-            return exchange.answer(409, "Conflict", "the object has been modified")
+        if exchange.name == "PATCH sandboxes/status" and len(rejected) < 3:
+            rejected.append(time.monotonic())
+            return exchange.failure(409, "Conflict", "the object has been modified")
         return await exchange.forward()
 
     with proxy.fault(conflict):
         pair.apply()
         assert not differences(pair.converges(), undisturbed)
-    assert len(refused) == 3
-    record("409 on status, three times", time.monotonic() - refused[-1])
+    assert len(rejected) == 3
+    record("409 on status, three times", time.monotonic() - rejected[-1])
 
 
 @pytest.mark.campaign
-def test_a_token_that_was_rotated(
+def test_rotated_token_is_used(
     pair: Pair,
     undisturbed: Outcome,
     cluster: LocalCluster,
@@ -172,19 +168,19 @@ def test_a_token_that_was_rotated(
     record: Record,
 ) -> None:
     old = (operator.account / "token").read_text()
-    refused: list[float] = []
+    rejected: list[float] = []
 
-    async def refuse_the_old(exchange: Exchange) -> web.StreamResponse:
+    async def reject_old_token(exchange: Exchange) -> web.StreamResponse:
         if exchange.headers.get("Authorization", "").endswith(old):
-            refused.append(time.monotonic())
-            return exchange.answer(401, "Unauthorized", "Unauthorized")
+            rejected.append(time.monotonic())
+            return exchange.failure(401, "Unauthorized", "Unauthorized")
         return await exchange.forward()
 
-    with proxy.fault(refuse_the_old):
+    with proxy.fault(reject_old_token):
         (operator.account / "token").write_text(new_token(cluster))
         proxy.cut()
         rotated = time.monotonic()
         pair.apply()
         assert not differences(pair.converges(), undisturbed)
-        record("token rotated, the old one refused", time.monotonic() - rotated)
-    assert refused
+        record("token rotated, old token rejected", time.monotonic() - rotated)
+    assert rejected

@@ -1,14 +1,14 @@
-"""Hostile words in every string of a spec: taken byte for byte, or refused with the field; never carried out."""
+"""Hostile text in every string of a spec: it is used unchanged or rejected with its field, and never executed."""
 
 import json
 from typing import Any
 
 import pytest
 
-from tests.e2e.kubectl import Kubectl, Refused, condition
-from tests.hostile.conftest import cases, fit
+from tests.e2e.kubectl import Kubectl, KubectlError, condition
+from tests.hostile.conftest import assert_safe, cases
 
-NASTY = {
+HOSTILE = {
     "substitution": "$(touch /tmp/pwned)`touch /tmp/pwned`${IFS}",
     "separators": "; touch /tmp/pwned & || && | > /tmp/pwned <",
     "quotes": "'\"'; touch /tmp/pwned; echo \"'",
@@ -25,49 +25,49 @@ SMALL = {"limits": {"memory": "256Mi"}, "requests": {"cpu": "10m", "memory": "32
 
 @pytest.fixture(scope="module")
 def words(arena: Kubectl) -> Kubectl:
-    """A Sandbox without Docker for each nasty word: in its environment, its command and a label."""
-    for name, word in NASTY.items():
-        # In a pod, and so here, $$ stands for a dollar.
-        told = word.replace("$(", "$$(")
+    """One Sandbox without Docker for each hostile text, in its environment and its command."""
+    for name, word in HOSTILE.items():
+        # In a pod's spec, $$ escapes a dollar.
+        escaped = word.replace("$(", "$$(")
         arena.sandbox(
             name,
             docker={"enabled": False},
             resources=SMALL,
-            env=[{"name": "WORD", "value": told}],
-            command=["sh", "-c", 'printf %s "$1" >/tmp/word; exec sleep infinity', "sh", told],
+            env=[{"name": "WORD", "value": escaped}],
+            command=["sh", "-c", 'printf %s "$1" >/tmp/word; exec sleep infinity', "sh", escaped],
         )
     return arena
 
 
-@pytest.mark.parametrize("name", NASTY)
-def test_a_nasty_word_arrives_as_it_is_and_does_nothing(words: Kubectl, name: str) -> None:
-    fit(words.until_ready(name))
-    word = NASTY[name]
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_is_passed_unchanged_and_not_executed(words: Kubectl, name: str) -> None:
+    assert_safe(words.until_ready(name))
+    word = HOSTILE[name]
     assert words.shell(name, 'printf %s "$WORD"').encode() == _as_printed(word)
     assert words.shell(name, "cat /tmp/word").encode() == _as_printed(word)
     assert words.shell(name, "ls /tmp").split() == ["word"]
 
 
 def _as_printed(word: str) -> bytes:
-    # Python reads what kubectl prints with universal newlines.
+    # Python reads the output of kubectl with universal newlines.
     return word.replace("\r\n", "\n").encode()
 
 
 @pytest.fixture(scope="module")
 def flags(arena: Kubectl) -> Kubectl:
-    """A Sandbox whose dockerd gets every nasty word as a label."""
-    given = [f"--label=word{n}={word}" for n, word in enumerate(NASTY.values()) if len(word) < 900]
-    arena.sandbox("flags", docker={"flags": given, "restart": {"policy": "Never"}})
+    """A Sandbox whose dockerd gets every hostile text as a label."""
+    labels = [f"--label=word{n}={word}" for n, word in enumerate(HOSTILE.values()) if len(word) < 900]
+    arena.sandbox("flags", docker={"flags": labels, "restart": {"policy": "Never"}})
     return arena
 
 
-def test_flags_are_given_to_dockerd_as_they_are(flags: Kubectl) -> None:
+def test_flags_are_passed_to_dockerd_unchanged(flags: Kubectl) -> None:
     status = flags.until("flags", lambda s: "crash" in s or condition(s, "Ready").get("status") == "True", "a decision")
-    fit(status)
+    assert_safe(status)
     assert "pwned" not in flags.shell("flags", "ls /tmp /run /")
     assert condition(status, "Ready")["status"] == "True", status.get("crash")
     spec = json.loads(flags.exec("flags", "docker", "info", "--format", "{{json .Labels}}"))
-    assert {label.split("=", 1)[1] for label in spec} == {word for word in NASTY.values() if len(word) < 900}
+    assert {label.split("=", 1)[1] for label in spec} == {word for word in HOSTILE.values() if len(word) < 900}
 
 
 COLLISIONS = {
@@ -96,9 +96,9 @@ COLLISIONS = {
 }
 
 
-def test_an_environment_that_collides_with_the_toolboxs_changes_nothing(arena: Kubectl) -> None:
+def test_colliding_environment_variables_have_no_effect(arena: Kubectl) -> None:
     arena.sandbox("collisions", env=[{"name": name, "value": value} for name, value in COLLISIONS.items()])
-    status = fit(arena.until_ready("collisions"))
+    status = assert_safe(arena.until_ready("collisions"))
     assert status["docker"]["restarts"] == 0
     environment = arena.exec("collisions", "/opt/caisson/bin/busybox", "env")
     assert "DOCKER_HOST=tcp://203.0.113.1:2375\n" in environment
@@ -112,10 +112,10 @@ IN_MAKE_TEST = {
     *("image-newline", "flag-owned", "capabilities", "volume-host-path", "mount-1"),
     *("mirror", "runc", "another-secret", "config-map"),
 }
-"""What `make test` tries of the two tables below: after each it looks at everything, which takes time."""
+"""The cases of the two tables below that `make test` runs, because the checks after each case are slow."""
 WEB = {"name": "web", "containerPort": 80}
 
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "image-newline": ({"image": "debian\nreboot"}, "spec.image"),
     "image-space": ({"image": "debian --privileged"}, "spec.image"),
     "image-endless": ({"image": "a" * 1025}, "spec.image"),
@@ -166,16 +166,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", cases(REFUSED, IN_MAKE_TEST))
-def test_what_can_not_be_is_refused_with_its_field(arena: Kubectl, name: str) -> None:
-    spec, said = REFUSED[name]
-    with pytest.raises(Refused) as caught:
+@pytest.mark.parametrize("name", cases(INVALID, IN_MAKE_TEST))
+def test_invalid_field_is_rejected_by_name(arena: Kubectl, name: str) -> None:
+    spec, message = INVALID[name]
+    with pytest.raises(KubectlError) as error:
         arena.sandbox(f"refused-{name}", **spec)
-    assert said in str(caught.value)
+    assert message in str(error.value)
     assert not arena.exists("sbx", f"refused-{name}")
 
 
-NAMED: dict[str, tuple[dict[str, Any], str]] = {
+NOT_ALLOWED: dict[str, tuple[dict[str, Any], str]] = {
     "runc": ({"runtimeClassName": "runc"}, "RuntimeClassNotAllowed"),
     "another-secret": ({"imagePullSecrets": [{"name": "token"}]}, "SecretNotAllowed"),
     "registry-secret": ({"docker": {"registry": {"credentials": {"name": "token"}}}}, "SecretNotAllowed"),
@@ -193,26 +193,26 @@ NAMED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", cases(NAMED, IN_MAKE_TEST))
-def test_what_is_not_allowed_here_runs_nothing_and_is_told(arena: Kubectl, name: str) -> None:
-    spec, wanted = NAMED[name]
+@pytest.mark.parametrize("name", cases(NOT_ALLOWED, IN_MAKE_TEST))
+def test_disallowed_reference_is_reported_and_runs_nothing(arena: Kubectl, name: str) -> None:
+    spec, expected = NOT_ALLOWED[name]
     arena.sandbox(name, **{"docker": {"enabled": False}, "resources": SMALL} | spec)
-    fit(arena.until_reason(name, wanted))
+    assert_safe(arena.until_reason(name, expected))
     if arena.exists("pod", name):
         states = arena.get("pod", name)["status"].get("containerStatuses", [])
         assert not any("running" in state["state"] for state in states)
 
 
 @pytest.mark.parametrize(
-    ("name", "taken"),
+    ("name", "valid"),
     [("a" * 52, True), ("a" * 53, False), ("a.b", False), ("0", True), ("a" * 253, False)],
     ids=["52", "53", "dots", "digit", "253"],
 )
-def test_a_name_at_the_limit(arena: Kubectl, name: str, taken: bool) -> None:
-    if not taken:
-        with pytest.raises(Refused, match=r"metadata\.name"):
+def test_length_and_characters_of_names(arena: Kubectl, name: str, valid: bool) -> None:
+    if not valid:
+        with pytest.raises(KubectlError, match=r"metadata\.name"):
             arena.sandbox(name, docker={"enabled": False}, resources=SMALL)
         return
     arena.sandbox(name, docker={"enabled": False}, resources=SMALL)
-    assert fit(arena.until_ready(name))["podName"] == name
+    assert assert_safe(arena.until_ready(name))["podName"] == name
     assert arena.exec(name, "hostname").strip() == name

@@ -10,6 +10,6 @@ from tests.toolbox.fakepod import FakePod, running_pod
 @pytest.fixture
 def pod(tmp_path: Path) -> Iterator[FakePod]:
     if os.geteuid() != 0:
-        pytest.skip("a pod needs namespaces: run as root")
+        pytest.skip("creating namespaces requires root")
     with running_pod(tmp_path / "root") as running:
         yield running

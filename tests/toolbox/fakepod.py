@@ -1,6 +1,6 @@
-"""A pod without a cluster: namespaces and an empty root, with the toolbox's real scripts and fakes of what they run.
+"""A pod without a cluster: Linux namespaces, an empty root, the toolbox's real scripts and fakes of its programs.
 
-The root holds no shell, no libc and no /tmp: an image has no duty to have any.
+The root contains no shell, no libc and no /tmp, because an image need not contain them.
 """
 
 import base64
@@ -30,12 +30,12 @@ _NAMESPACES = ("--mount", "--pid", "--net")
 
 @dataclass(frozen=True)
 class FakePod:
-    """A running pod. Files of the test are in /fake, as fake programs leave them there."""
+    """A running pod. Fake programs read and write files in /fake."""
 
     root: Path
     init: int
     log: int
-    """What PID 1's stderr is a pipe to, as that of a container is; read without waiting."""
+    """The reading end of the pipe that is PID 1's stderr, non-blocking."""
 
     @property
     def fake(self) -> Path:
@@ -46,13 +46,13 @@ class FakePod:
         return self.root / "run/caisson"
 
     def argv(self, *command: str, env: dict[str, str] | None = None, drop: str | None = None) -> list[str]:
-        """Return the command that runs another one in the pod, as an exec does: with the container's environment."""
+        """Return a command line that runs `command` in the pod with the container's environment, like an exec."""
         variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "CAISSON_POD_UID": POD_UID} | (env or {})
         enter = ["nsenter", f"--target={self.init}", *_NAMESPACES, "--root", "--wd"]
-        less = ["setpriv", f"--bounding-set=-{drop}"] if drop else []
+        drop_capability = ["setpriv", f"--bounding-set=-{drop}"] if drop else []
         clean = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
-        # The tests may run under nohup; an exec never does.
-        return ["env", "--default-signal=HUP", *less, *enter, BUSYBOX, *clean, BUSYBOX, *command]
+        # Unlike an exec, the tests may run under nohup.
+        return ["env", "--default-signal=HUP", *drop_capability, *enter, BUSYBOX, *clean, BUSYBOX, *command]
 
     def run(
         self, *command: str, env: dict[str, str] | None = None, drop: str | None = None
@@ -69,26 +69,26 @@ class FakePod:
     def start(
         self, attempt: int = 0, *flags: str, env: dict[str, str] | None = None, drop: str | None = None, **options: str
     ) -> list[dict[str, Any]]:
-        """Run `sandbox start` to its end and return its events."""
+        """Run `sandbox start` and return its events."""
         return events(self.script("sandbox", *start_arguments(attempt, *flags, **options), env=env, drop=drop).stdout)
 
     def begin(self, attempt: int = 0, *flags: str, **options: str) -> subprocess.Popen[str]:
-        """Begin `sandbox start` and leave it running, for the test to disturb."""
+        """Start `sandbox start` in the background."""
         command = self.argv("sh", f"{LIBEXEC}/sandbox", *start_arguments(attempt, *flags, **options))
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def runs(self, program: str) -> int:
-        """Return how often a fake was started."""
+        """Return how many times a fake program was started."""
         log = self.fake / f"{program}.runs"
         return len(log.read_text().splitlines()) if log.exists() else 0
 
     def processes(self, pattern: str) -> list[int]:
-        """Return the pids, in the pod, of what lives and has the pattern in its command line."""
+        """Return the PIDs, in the pod, of the processes whose command lines match the pattern, except zombies."""
         lines = [line.split(maxsplit=2) for line in self.run("ps", "-o", "pid,stat,args").stdout.splitlines()[1:]]
         return [int(pid) for pid, state, command in lines if not state.startswith("Z") and re.search(pattern, command)]
 
     def logged(self) -> str:
-        """Return what came to the pod's log since the last look."""
+        """Return the output in the pod's log since the last call."""
         with suppress(BlockingIOError):
             return os.read(self.log, 1 << 20).decode()
         return ""
@@ -96,8 +96,8 @@ class FakePod:
     def kill(self, pid: int, with_signal: signal.Signals = signal.SIGKILL) -> None:
         assert self.run("kill", f"-{with_signal.value}", str(pid)).returncode == 0
 
-    def put_to_death(self, *pids: int) -> None:
-        """Kill these, and return when they are dead, which on a busy machine is not at once."""
+    def kill_and_wait(self, *pids: int) -> None:
+        """Kill the processes and wait until they have ended."""
         for pid in pids:
             self.kill(pid)
         wait_for(lambda: not set(pids) & set(self.processes("")))
@@ -110,32 +110,32 @@ def start_arguments(
     from_: str = "Toolbox",
     timeout: str = "20",
     pod_uid: str = POD_UID,
-    **more: str,
+    **extra: str,
 ) -> list[str]:
     options = ["--pod-uid", pod_uid, "--attempt", str(attempt), "--timeout", timeout]
     options += ["--profile", profile, "--from", from_]
-    for name, value in ({"pod_log": "no"} | more).items():
+    for name, value in ({"pod_log": "no"} | extra).items():
         options += [f"--{name.replace('_', '-')}", value]
     return ["start", *options, "--", *flags]
 
 
 def events(output: str) -> list[dict[str, Any]]:
-    """Decode what a script printed. Every line must be one JSON object."""
-    return [_decoded(json.loads(line)) for line in output.splitlines()]
+    """Decode the output of a script, one JSON object per line."""
+    return [_decode(json.loads(line)) for line in output.splitlines()]
 
 
 def wait_for(condition: Any, seconds: float = 10) -> Any:
-    """Poll until the condition holds and return what it gave."""
+    """Poll until the condition returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.02)
     return value
 
 
 @contextmanager
 def running_pod(root: Path) -> Iterator[FakePod]:
-    _furnish(root)
+    _populate(root)
     with socket.socket(socket.AF_UNIX) as listener:
         _bind(listener, root / "fake/docker.sock")
         script = f'mount -t proc proc "{root}/proc" && exec chroot "{root}" {BUSYBOX} sleep 1000'
@@ -152,7 +152,7 @@ def running_pod(root: Path) -> Iterator[FakePod]:
             os.close(log)
 
 
-def _furnish(root: Path) -> None:
+def _populate(root: Path) -> None:
     for directory in ("opt/caisson/bin", "proc", "dev", "fake"):
         (root / directory).mkdir(parents=True)
     for device, minor in (("null", 3), ("zero", 5)):
@@ -170,19 +170,19 @@ def _furnish(root: Path) -> None:
 
 
 def _install(program: str, root: Path) -> None:
-    """Copy a program of this machine, with the libraries that it is linked to."""
+    """Copy a program of this machine and its shared libraries."""
     path = shutil.which(program)
-    assert path, f"{program} is needed for these tests (Debian: apt-get install busybox-static util-linux)"
+    assert path, f"these tests require {program} (Debian: apt-get install busybox-static util-linux)"
     shutil.copy(path, root / "opt/caisson/bin" / program)
-    linked = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
-    for library in re.findall(r"(?:=> |^\s*)(/\S+)", linked, re.MULTILINE):
+    libraries = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+    for library in re.findall(r"(?:=> |^\s*)(/\S+)", libraries, re.MULTILINE):
         target = root / library.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, target)
 
 
 def _bind(listener: socket.socket, path: Path) -> None:
-    """Bind by a short name: the path of a socket may have 107 bytes, and a test's directory is longer."""
+    """Bind by a short path, because a socket's path is limited to 107 bytes and a test's directory is longer."""
     descriptor = os.open(path.parent, os.O_DIRECTORY)
     try:
         listener.bind(f"/proc/self/fd/{descriptor}/{path.name}")
@@ -191,12 +191,12 @@ def _bind(listener: socket.socket, path: Path) -> None:
 
 
 def _child_in(parent: int, root: Path) -> int | None:
-    """Return the pid of the child that has changed its root, once it has."""
+    """Return the PID of the child whose root is `root`, if there is one."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return next((int(pid) for pid in children if os.readlink(f"/proc/{pid}/root") == str(root)), None)
 
 
-def _decoded(event: dict[str, Any]) -> dict[str, Any]:
+def _decode(event: dict[str, Any]) -> dict[str, Any]:
     return {
         name.removesuffix("64"): base64.b64decode(value).decode(errors="replace") if name.endswith("64") else value
         for name, value in event.items()

@@ -1,4 +1,4 @@
-"""For how long nobody has made use of a sandbox: what counts as use, and what of our own does not."""
+"""Idle detection: exec'd commands, nested containers and outside connections are use; our own processes are not."""
 
 import subprocess
 import sys
@@ -10,12 +10,12 @@ import pytest
 from tests.toolbox.fakepod import BUSYBOX, POD_UID, FakePod, events, wait_for
 
 LONG_AGO = 6_000
-"""In 1/100 s, as the record of the last use has it. The clock begins with the machine, which may be minutes old."""
+"""In 1/100 s, as in the activity record. The clock starts at boot, which may have been only minutes ago."""
 
 
 @pytest.fixture
-def watched(pod: FakePod) -> FakePod:
-    """A pod whose dockerd runs, in which use is watched, and which two probes have seen unused."""
+def watched_pod(pod: FakePod) -> FakePod:
+    """A pod with a running dockerd and idle detection, after two probes without use."""
     pod.start(idle="yes")
     probe(pod)
     probe(pod)
@@ -27,29 +27,29 @@ def probe(pod: FakePod) -> None:
 
 
 def idle_seconds(pod: FakePod) -> int:
-    done = pod.script("sandbox", "idle", "--pod-uid", POD_UID)
-    (event,) = events(done.stdout)
+    result = pod.script("sandbox", "idle", "--pod-uid", POD_UID)
+    (event,) = events(result.stdout)
     assert event["event"] == "idle"
     return int(event["seconds"])
 
 
-def last_used_long_ago(pod: FakePod) -> None:
-    """Make a sign of use that comes from now on stand out."""
+def age_last_use(pod: FakePod) -> None:
+    """Set the last use to a time long ago, so that any later use can be detected."""
     record = pod.state / "activity"
     last, *rest = record.read_text().split()
     record.write_text(" ".join([str(max(0, int(last) - LONG_AGO)), *rest]) + "\n")
 
 
-def is_seen(pod: FakePod) -> bool:
-    """Tell whether the next probe takes the sandbox for used."""
-    last_used_long_ago(pod)
+def is_used(pod: FakePod) -> bool:
+    """Return whether the next probe detects use of the sandbox."""
+    age_last_use(pod)
     probe(pod)
     return idle_seconds(pod) < LONG_AGO // 200
 
 
 @contextmanager
 def running(pod: FakePod, *command: str) -> Iterator[None]:
-    """Have a command run in the pod that came by exec."""
+    """Run a command in the pod by exec inside the context."""
     process = subprocess.Popen(pod.argv(*command), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
         yield
@@ -70,141 +70,141 @@ CONNECT = f"import sys; {_SOCKET.format('AF_INET')}; s.connect((sys.argv[1], 808
 
 @contextmanager
 def outside(pod: FakePod, script: str, *arguments: str) -> Iterator[None]:
-    """Run a script that has the pod's network, and is none of its processes."""
+    """Run a script in the pod's network namespace, but outside its PID namespace."""
     subprocess.run(["nsenter", f"--target={pod.init}", "--net", "sh", "-c", _NETWORK], check=True)
     command = ["nsenter", f"--target={pod.init}", "--net", sys.executable, "-c", script, *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline(), "it has failed"
+        assert process.stdout.readline(), "the script failed"
         yield
         process.kill()
 
 
-def test_unless_it_is_asked_for_nothing_is_watched(pod: FakePod) -> None:
+def test_activity_is_not_recorded_by_default(pod: FakePod) -> None:
     pod.start()
     probe(pod)
 
     assert not (pod.state / "activity").exists()
 
 
-def test_our_own_probes_and_questions_are_no_use(watched: FakePod) -> None:
-    last_used_long_ago(watched)
+def test_probes_and_idle_queries_are_not_use(watched_pod: FakePod) -> None:
+    age_last_use(watched_pod)
     for _ in range(3):
-        probe(watched)
-        idle_seconds(watched)
-    probe(watched)
+        probe(watched_pod)
+        idle_seconds(watched_pod)
+    probe(watched_pod)
 
-    assert idle_seconds(watched) >= LONG_AGO // 100
-
-
-def test_a_look_of_our_own_at_dockerd_is_no_use(watched: FakePod) -> None:
-    last_used_long_ago(watched)
-    assert watched.start(idle="yes")[-1]["event"] == "ready"
-    probe(watched)
-    probe(watched)
-
-    assert idle_seconds(watched) >= LONG_AGO // 100
+    assert idle_seconds(watched_pod) >= LONG_AGO // 100
 
 
-def test_where_nobody_watched_it_was_in_use_just_now_and_is_watched_from_then_on(pod: FakePod) -> None:
+def test_waiting_for_a_ready_dockerd_is_not_use(watched_pod: FakePod) -> None:
+    age_last_use(watched_pod)
+    assert watched_pod.start(idle="yes")[-1]["event"] == "ready"
+    probe(watched_pod)
+    probe(watched_pod)
+
+    assert idle_seconds(watched_pod) >= LONG_AGO // 100
+
+
+def test_first_idle_query_counts_as_use_and_starts_recording(pod: FakePod) -> None:
     pod.start()
 
     assert idle_seconds(pod) == 0
-    assert not is_seen(pod)
+    assert not is_used(pod)
 
 
-def test_a_record_that_makes_no_sense_is_made_anew(watched: FakePod) -> None:
-    (watched.state / "activity").write_text("no number\n")
+def test_invalid_activity_record_is_replaced(watched_pod: FakePod) -> None:
+    (watched_pod.state / "activity").write_text("no number\n")
 
-    assert idle_seconds(watched) == 0
-    assert not is_seen(watched)
-
-
-def test_a_second_start_does_not_count_as_use(watched: FakePod) -> None:
-    last_used_long_ago(watched)
-    watched.start(1, idle="yes")
-
-    assert idle_seconds(watched) >= LONG_AGO // 100
+    assert idle_seconds(watched_pod) == 0
+    assert not is_used(watched_pod)
 
 
-def test_another_pod_is_not_asked(pod: FakePod) -> None:
-    done = pod.script("sandbox", "idle", "--pod-uid", "another")
+def test_second_start_is_not_use(watched_pod: FakePod) -> None:
+    age_last_use(watched_pod)
+    watched_pod.start(1, idle="yes")
 
-    assert events(done.stdout)[-1]["cause"] == "WrongPod"
-    assert done.returncode == 1
-
-
-def test_a_command_that_came_by_exec_is_use_while_it_runs(watched: FakePod) -> None:
-    with running(watched, "cat"):
-        wait_for(lambda: watched.processes("cat$"))
-        probe(watched)  # which sees that a process was started
-        assert is_seen(watched)
-        last_used_long_ago(watched)
-        assert idle_seconds(watched) == 0
-    probe(watched)
-    assert not is_seen(watched)
+    assert idle_seconds(watched_pod) >= LONG_AGO // 100
 
 
-def test_a_command_that_was_over_between_two_probes_is_use(watched: FakePod) -> None:
-    last_used_long_ago(watched)
-    watched.run("true")
-    probe(watched)
+def test_idle_query_for_another_pod_fails(pod: FakePod) -> None:
+    result = pod.script("sandbox", "idle", "--pod-uid", "another")
 
-    assert idle_seconds(watched) < LONG_AGO // 200
-
-
-def test_a_command_that_was_over_before_the_question_is_use(watched: FakePod) -> None:
-    last_used_long_ago(watched)
-    watched.run("true")
-
-    assert idle_seconds(watched) == 0
+    assert events(result.stdout)[-1]["cause"] == "WrongPod"
+    assert result.returncode == 1
 
 
-def test_what_an_exec_has_left_behind_is_no_use_once_it_only_waits(watched: FakePod) -> None:
-    watched.run("sh", "-c", f"{BUSYBOX} setsid {BUSYBOX} sleep 600 </dev/null >/dev/null 2>&1 &")
-    wait_for(lambda: watched.processes("sleep 600"))
-    probe(watched)
+def test_exec_command_is_use_while_it_runs(watched_pod: FakePod) -> None:
+    with running(watched_pod, "cat"):
+        wait_for(lambda: watched_pod.processes("cat$"))
+        probe(watched_pod)  # detects that a process was started
+        assert is_used(watched_pod)
+        age_last_use(watched_pod)
+        assert idle_seconds(watched_pod) == 0
+    probe(watched_pod)
+    assert not is_used(watched_pod)
 
-    assert not is_seen(watched)
+
+def test_exec_command_between_two_probes_is_use(watched_pod: FakePod) -> None:
+    age_last_use(watched_pod)
+    watched_pod.run("true")
+    probe(watched_pod)
+
+    assert idle_seconds(watched_pod) < LONG_AGO // 200
+
+
+def test_exec_command_before_an_idle_query_is_use(watched_pod: FakePod) -> None:
+    age_last_use(watched_pod)
+    watched_pod.run("true")
+
+    assert idle_seconds(watched_pod) == 0
+
+
+def test_orphaned_exec_process_that_only_waits_is_not_use(watched_pod: FakePod) -> None:
+    watched_pod.run("sh", "-c", f"{BUSYBOX} setsid {BUSYBOX} sleep 600 </dev/null >/dev/null 2>&1 &")
+    wait_for(lambda: watched_pod.processes("sleep 600"))
+    probe(watched_pod)
+
+    assert not is_used(watched_pod)
 
 
 @pytest.mark.parametrize("name", ["containerd-shim-runc-v2", "runc"])
-def test_a_nested_container_is_use_while_it_runs(watched: FakePod, name: str) -> None:
-    (watched.root / "fake" / name).write_bytes((watched.root / "opt/caisson/bin/busybox").read_bytes())
-    (watched.root / "fake" / name).chmod(0o755)
-    # The name that the kernel has of it is what it was started as; busybox goes by the name that it is given.
-    watched.run("sh", "-c", f"{BUSYBOX} setsid {BUSYBOX} sh -c 'exec -a sleep /fake/{name} 600' >/dev/null 2>&1 &")
-    wait_for(lambda: watched.processes("^sleep 600|sleep 600$"))
-    probe(watched)
+def test_nested_container_is_use_while_it_runs(watched_pod: FakePod, name: str) -> None:
+    (watched_pod.root / "fake" / name).write_bytes((watched_pod.root / "opt/caisson/bin/busybox").read_bytes())
+    (watched_pod.root / "fake" / name).chmod(0o755)
+    # The kernel's process name is the name of the executable; busybox selects its applet by argv[0].
+    watched_pod.run("sh", "-c", f"{BUSYBOX} setsid {BUSYBOX} sh -c 'exec -a sleep /fake/{name} 600' >/dev/null 2>&1 &")
+    wait_for(lambda: watched_pod.processes("^sleep 600|sleep 600$"))
+    probe(watched_pod)
 
-    assert is_seen(watched)
+    assert is_used(watched_pod)
 
 
-def test_a_connection_that_was_over_between_two_probes_is_use(watched: FakePod) -> None:
-    with outside(watched, LISTEN):
-        assert not is_seen(watched)
-        last_used_long_ago(watched)
-        with outside(watched, CONNECT, "127.0.0.1"):
+def test_connection_between_two_probes_is_use(watched_pod: FakePod) -> None:
+    with outside(watched_pod, LISTEN):
+        assert not is_used(watched_pod)
+        age_last_use(watched_pod)
+        with outside(watched_pod, CONNECT, "127.0.0.1"):
             pass
-        probe(watched)
+        probe(watched_pod)
 
-        assert idle_seconds(watched) < LONG_AGO // 200
+        assert idle_seconds(watched_pod) < LONG_AGO // 200
 
 
 @pytest.mark.parametrize("listen", [LISTEN, LISTEN6], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize(("address", "is_use"), [("10.9.8.7", True), ("127.0.0.1", False)])
-def test_an_open_connection_is_use_where_it_comes_from_outside(
-    watched: FakePod, listen: str, address: str, is_use: bool
+def test_open_connection_is_use_if_it_comes_from_outside(
+    watched_pod: FakePod, listen: str, address: str, is_use: bool
 ) -> None:
-    with outside(watched, listen), outside(watched, CONNECT, address):
-        probe(watched)  # which sees that it was made
+    with outside(watched_pod, listen), outside(watched_pod, CONNECT, address):
+        probe(watched_pod)  # detects that the connection was accepted
 
-        assert is_seen(watched) is is_use
+        assert is_used(watched_pod) is is_use
 
 
-def test_a_connection_to_a_port_that_nothing_listens_on_any_more_is_no_use(watched: FakePod) -> None:
-    """As those are that the sandbox itself has opened."""
-    with outside(watched, ACCEPT), outside(watched, CONNECT, "10.9.8.7"):
-        probe(watched)
+def test_connection_to_a_port_without_listener_is_not_use(watched_pod: FakePod) -> None:
+    """Connections that the sandbox itself opened look like this."""
+    with outside(watched_pod, ACCEPT), outside(watched_pod, CONNECT, "10.9.8.7"):
+        probe(watched_pod)
 
-        assert not is_seen(watched)
+        assert not is_used(watched_pod)

@@ -1,4 +1,4 @@
-"""What a toolbox says of its dockerd's origin is true, or there is no toolbox."""
+"""The build step that records the origin of a toolbox's dockerd and verifies its major version."""
 
 import subprocess
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.toolbox.fakepod import TOOLBOX
 
 @pytest.fixture
 def system(tmp_path: Path) -> Path:
-    """Make a system with a dockerd in bin, and a toolbox that was gathered from it."""
+    """Create a system with a fake dockerd in bin and a toolbox directory."""
     (tmp_path / "toolbox" / "etc").mkdir(parents=True)
     (tmp_path / "bin").mkdir()
     _fake(tmp_path / "bin" / "dockerd", "Docker version 28.5.2+dfsg4, build 3ef3c07")
@@ -18,8 +18,8 @@ def system(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _fake(path: Path, prints: str) -> None:
-    path.write_text(f"#!/bin/sh\necho '{prints}'\n")
+def _fake(path: Path, output: str) -> None:
+    path.write_text(f"#!/bin/sh\necho '{output}'\n")
     path.chmod(0o755)
 
 
@@ -34,7 +34,7 @@ def _origin(system: Path) -> str:
     return (system / "toolbox" / "etc" / "origin").read_text()
 
 
-def test_a_package_is_told_with_its_release_and_version(system: Path) -> None:
+def test_origin_of_a_package_names_its_release_and_version(system: Path) -> None:
     assert _attest(system, "28").returncode == 0
     origin = _origin(system)
     assert origin.startswith("Debian ")
@@ -42,15 +42,15 @@ def test_a_package_is_told_with_its_release_and_version(system: Path) -> None:
     assert len(origin) <= 200
 
 
-def test_what_was_built_is_told_as_its_build_says(system: Path) -> None:
+def test_origin_of_a_build_is_copied(system: Path) -> None:
     (system / "origin").write_text("pre-release: built\n")
     assert _attest(system, "28", str(system / "origin")).returncode == 0
     assert _origin(system) == "pre-release: built\n"
 
 
 @pytest.mark.parametrize("major", ["2", "27", "29"])
-def test_another_major_version_than_it_is_named_after_is_no_toolbox(system: Path, major: str) -> None:
-    done = _attest(system, major)
-    assert done.returncode == 1
-    assert f"this is to be Docker {major}, and dockerd says: Docker version 28.5.2" in done.stderr
+def test_another_major_version_of_dockerd_is_an_error(system: Path, major: str) -> None:
+    result = _attest(system, major)
+    assert result.returncode == 1
+    assert f"expected Docker {major}, but dockerd reports: Docker version 28.5.2" in result.stderr
     assert not (system / "toolbox" / "etc" / "origin").exists()

@@ -1,4 +1,4 @@
-"""`libexec/log`: all that dockerd said, for whoever may exec into the sandbox."""
+"""`libexec/log`: prints the complete output of dockerd."""
 
 import pytest
 
@@ -8,25 +8,25 @@ LOG = f"{LIBEXEC}/log"
 
 
 @pytest.fixture
-def tried(pod: FakePod) -> FakePod:
-    """A pod after two attempts."""
+def pod_with_attempts(pod: FakePod) -> FakePod:
+    """A pod after two failed attempts."""
     for attempt in (0, 1):
         (pod.fake / "last-words").write_text(f"boom {attempt}\n" * 10000)
         pod.start(attempt, "--fake-crash")
     return pod
 
 
-def test_it_is_run_by_its_name_and_prints_the_latest_attempt_in_full(tried: FakePod) -> None:
-    done = tried.run("env", LOG)
+def test_log_prints_the_latest_attempt_in_full(pod_with_attempts: FakePod) -> None:
+    result = pod_with_attempts.run("env", LOG)
 
-    assert (done.returncode, done.stdout) == (0, "said on stdout\n" + "boom 1\n" * 10000)
-
-
-def test_a_former_attempt_can_be_had_too(tried: FakePod) -> None:
-    assert tried.run("env", LOG, "0").stdout == "said on stdout\n" + "boom 0\n" * 10000
+    assert (result.returncode, result.stdout) == (0, "said on stdout\n" + "boom 1\n" * 10000)
 
 
-def test_what_was_before_a_cut_comes_first(pod: FakePod) -> None:
+def test_log_prints_an_earlier_attempt(pod_with_attempts: FakePod) -> None:
+    assert pod_with_attempts.run("env", LOG, "0").stdout == "said on stdout\n" + "boom 0\n" * 10000
+
+
+def test_log_prints_rotated_output_first(pod: FakePod) -> None:
     pod.start()
     (pod.state / "start-0/stderr").write_bytes(b"x" * (9 << 20) + b"earlier\n")
     pod.script("probe")
@@ -36,31 +36,31 @@ def test_what_was_before_a_cut_comes_first(pod: FakePod) -> None:
 
 
 @pytest.mark.parametrize("attempt", ["7", "", "../lock", "-1"])
-def test_an_attempt_that_there_was_not(tried: FakePod, attempt: str) -> None:
-    done = tried.run("env", LOG, attempt)
+def test_unknown_attempt_is_an_error(pod_with_attempts: FakePod, attempt: str) -> None:
+    result = pod_with_attempts.run("env", LOG, attempt)
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"log: there is no attempt {attempt}; there are: 0 1\n"
-
-
-def test_before_any_attempt(pod: FakePod) -> None:
-    done = pod.run("env", LOG)
-
-    assert (done.returncode, done.stderr) == (1, "log: nobody has tried to start dockerd here yet\n")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"log: there is no attempt {attempt}; there are: 0 1\n"
 
 
-def test_an_attempt_that_did_not_get_to_dockerd_says_why(pod: FakePod) -> None:
+def test_log_before_the_first_attempt_is_an_error(pod: FakePod) -> None:
+    result = pod.run("env", LOG)
+
+    assert (result.returncode, result.stderr) == (1, "log: there has been no attempt to start dockerd\n")
+
+
+def test_log_explains_why_dockerd_was_not_started(pod: FakePod) -> None:
     pod.start(profile="GVisor", drop="net_raw")
 
-    done = pod.run("env", LOG)
+    result = pod.run("env", LOG)
 
-    assert done.returncode == 1
-    assert done.stderr.startswith(
+    assert result.returncode == 1
+    assert result.stderr.startswith(
         "log: attempt 0 has no log, because dockerd was not started. the container has no CAP"
     )
 
 
-def test_a_dockerd_that_runs_may_be_looked_at(pod: FakePod) -> None:
+def test_log_prints_the_output_of_a_running_dockerd(pod: FakePod) -> None:
     pod.start()
     (pod.state / "start-0/stderr").write_text("so far\n")
 

@@ -1,4 +1,4 @@
-"""`--pod-log yes`: what dockerd says on stderr is in the pod's log as well, once, and nobody waits for it."""
+"""`--pod-log yes`: dockerd's stderr is copied once to the pod's log, without blocking dockerd."""
 
 import os
 
@@ -11,13 +11,13 @@ def copiers(pod: FakePod) -> list[int]:
     return pod.processes(COPIER)
 
 
-def say(pod: FakePod, text: str) -> None:
+def append_stderr(pod: FakePod, text: str) -> None:
     with (pod.state / "start-0/stderr").open("a") as stderr:
         stderr.write(text)
 
 
-def collected(pod: FakePod, end: str) -> str:
-    """Return the log up to what it is expected to end with."""
+def read_log(pod: FakePod, end: str) -> str:
+    """Read the log until it ends with `end`, and return it."""
     text = ""
 
     def complete() -> bool:
@@ -29,24 +29,24 @@ def collected(pod: FakePod, end: str) -> str:
     return text
 
 
-def test_only_where_it_is_wanted(pod: FakePod) -> None:
+def test_stderr_is_not_copied_by_default(pod: FakePod) -> None:
     pod.start()
 
     assert not copiers(pod)
     assert not (pod.state / "start-0/copier").exists()
 
 
-def test_it_follows_dockerd(pod: FakePod) -> None:
+def test_copy_follows_dockerd(pod: FakePod) -> None:
     pod.start(pod_log="yes")
     wait_for(lambda: copiers(pod))
 
-    say(pod, "one\n")
-    say(pod, "two\n")
+    append_stderr(pod, "one\n")
+    append_stderr(pod, "two\n")
 
-    assert collected(pod, "two\n") == "one\ntwo\n"
+    assert read_log(pod, "two\n") == "one\ntwo\n"
 
 
-def test_every_attempt_is_there_once_with_its_last_words(pod: FakePod) -> None:
+def test_output_of_every_attempt_is_copied_once(pod: FakePod) -> None:
     for attempt in (0, 1):
         (pod.fake / "last-words").write_text(f"boom {attempt}\n")
         pod.start(attempt, "--fake-crash", pod_log="yes")
@@ -55,18 +55,18 @@ def test_every_attempt_is_there_once_with_its_last_words(pod: FakePod) -> None:
     assert sorted(pod.logged().splitlines()) == ["boom 0", "boom 1"]
 
 
-def test_a_cut_of_the_files_repeats_nothing(pod: FakePod) -> None:
+def test_log_rotation_does_not_repeat_output(pod: FakePod) -> None:
     pod.start(pod_log="yes")
-    say(pod, "before\n")
-    collected(pod, "before\n")
+    append_stderr(pod, "before\n")
+    read_log(pod, "before\n")
     with (pod.state / "start-0/stderr").open("r+b") as stderr:
         stderr.truncate(9 << 20)
     wait_for(lambda: not pod.logged().rstrip("\0") and _is_at_the_end(pod), seconds=60)
 
     pod.script("probe")
-    say(pod, "after\n")
+    append_stderr(pod, "after\n")
 
-    assert collected(pod, "after\n").lstrip("\0") == "after\n"
+    assert read_log(pod, "after\n").lstrip("\0") == "after\n"
 
 
 def _is_at_the_end(pod: FakePod) -> bool:
@@ -75,9 +75,9 @@ def _is_at_the_end(pod: FakePod) -> bool:
     return bool(position) and int(position[1]) == 9 << 20
 
 
-def test_a_log_that_nobody_takes_holds_nobody_up(pod: FakePod) -> None:
+def test_blocked_pod_log_does_not_block_dockerd(pod: FakePod) -> None:
     pod.start(pod_log="yes")
-    say(pod, "x" * (1 << 20))
+    append_stderr(pod, "x" * (1 << 20))
 
     pod.kill(pod.processes("/bin/dockerd")[0])
 
@@ -85,18 +85,18 @@ def test_a_log_that_nobody_takes_holds_nobody_up(pod: FakePod) -> None:
     wait_for(lambda: not copiers(pod))
 
 
-def test_a_closed_log_is_none(pod: FakePod) -> None:
+def test_closed_pod_log_does_not_affect_readiness(pod: FakePod) -> None:
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, pod.log)
     os.close(null)
 
     assert pod.start(pod_log="yes")[-1]["event"] == "ready"
-    say(pod, "lost\n")
+    append_stderr(pod, "lost\n")
     wait_for(lambda: not copiers(pod))
     assert pod.script("probe").returncode == 0
 
 
-def test_it_ends_with_a_former_attempt_whose_supervisor_was_killed(pod: FakePod) -> None:
+def test_next_attempt_ends_the_copy_of_a_killed_supervisor(pod: FakePod) -> None:
     pid = pod.start(pod_log="yes")[-1]["pid"]
     wait_for((pod.state / "start-0/copier").exists)
     assert copiers(pod)

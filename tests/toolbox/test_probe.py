@@ -1,4 +1,4 @@
-"""The readiness probe: what the kubelet is told, and how long the logs may get."""
+"""The readiness probe: its exit code and the rotation of logs."""
 
 from tests.toolbox.fakepod import FakePod, wait_for
 
@@ -7,11 +7,11 @@ def is_ready(pod: FakePod) -> bool:
     return pod.script("probe").returncode == 0
 
 
-def test_not_before_a_start(pod: FakePod) -> None:
+def test_pod_is_not_ready_before_a_start(pod: FakePod) -> None:
     assert not is_ready(pod)
 
 
-def test_from_the_first_good_answer_until_dockerd_dies(pod: FakePod) -> None:
+def test_pod_is_ready_until_dockerd_dies(pod: FakePod) -> None:
     pid = pod.start()[-1]["pid"]
     assert is_ready(pod)
 
@@ -19,14 +19,14 @@ def test_from_the_first_good_answer_until_dockerd_dies(pod: FakePod) -> None:
     wait_for(lambda: not is_ready(pod))
 
 
-def test_not_while_the_next_attempt_is_on_its_way(pod: FakePod) -> None:
+def test_pod_is_not_ready_during_the_next_attempt(pod: FakePod) -> None:
     pod.start()
     (pod.state / "start-1").mkdir()
 
     assert not is_ready(pod)
 
 
-def test_another_process_with_that_pid_is_not_dockerd(pod: FakePod) -> None:
+def test_another_process_with_the_same_pid_is_not_dockerd(pod: FakePod) -> None:
     pod.start()
     record = pod.state / "start-0/daemon"
     pid, start_time, *rest = record.read_text().split()
@@ -35,7 +35,7 @@ def test_another_process_with_that_pid_is_not_dockerd(pod: FakePod) -> None:
     assert not is_ready(pod)
 
 
-def test_long_logs_are_cut_in_place_and_keep_their_end(pod: FakePod) -> None:
+def test_long_log_is_truncated_in_place_and_its_end_saved(pod: FakePod) -> None:
     pod.start()
     log = pod.state / "start-0/stderr"
     inode = log.stat().st_ino
@@ -44,12 +44,12 @@ def test_long_logs_are_cut_in_place_and_keep_their_end(pod: FakePod) -> None:
     assert is_ready(pod)
 
     assert (log.stat().st_size, log.stat().st_ino) == (0, inode)
-    kept = log.with_name("stderr.earlier").read_bytes()
-    assert len(kept) == 1 << 20
-    assert kept.endswith(b"the end\n")
+    earlier = log.with_name("stderr.earlier").read_bytes()
+    assert len(earlier) == 1 << 20
+    assert earlier.endswith(b"the end\n")
 
 
-def test_a_report_does_not_mind_the_cut(pod: FakePod) -> None:
+def test_report_includes_output_from_before_the_rotation(pod: FakePod) -> None:
     pid = pod.start()[-1]["pid"]
     log = pod.state / "start-0/stderr"
     log.write_bytes(b"x" * (9 << 20) + b"before the cut\n")
@@ -58,13 +58,13 @@ def test_a_report_does_not_mind_the_cut(pod: FakePod) -> None:
     pod.kill(pid)
     wait_for((pod.state / "start-0/exit").exists)
 
-    told = pod.start()[-1]["stderr"]
+    stderr = pod.start()[-1]["stderr"]
 
-    assert len(told) == 4096
-    assert told.endswith("xbefore the cut\nafter it\n")
+    assert len(stderr) == 4096
+    assert stderr.endswith("xbefore the cut\nafter it\n")
 
 
-def test_short_logs_are_left_alone(pod: FakePod) -> None:
+def test_short_log_is_not_truncated(pod: FakePod) -> None:
     pod.start()
     log = pod.state / "start-0/stdout"
     log.write_bytes(b"x" * (1 << 20))

@@ -1,4 +1,4 @@
-"""Who is alive: pid and start time, read from a line that a process can write things into."""
+"""Process identification by PID and start time, from /proc/PID/stat, whose name field a process can choose."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from tests.toolbox.fakepod import TOOLBOX
 
 LIBRARY = TOOLBOX / "libexec/lib/process.sh"
 
-_NAMED = """
+_RENAMED = """
 import ctypes, sys, time
 ctypes.CDLL(None).prctl(15, sys.argv[1].encode(), 0, 0, 0)
 print(flush=True)
@@ -22,7 +22,7 @@ time.sleep(1000)
 
 _STUBBORN = """
 import signal, time
-signal.signal(signal.SIGTERM, lambda *_: print("asked", flush=True))
+signal.signal(signal.SIGTERM, lambda *_: print("terminated", flush=True))
 print(flush=True)
 time.sleep(9)
 """
@@ -30,7 +30,7 @@ time.sleep(9)
 
 def shell(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     busybox = shutil.which("busybox")
-    assert busybox, "busybox is needed for these tests (Debian: apt-get install busybox-static)"
+    assert busybox, "these tests require busybox (Debian: apt-get install busybox-static)"
     command = [busybox, "sh", "-uc", f'. "{LIBRARY}"; {code}', "sh", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
 
@@ -41,8 +41,8 @@ def start_time(pid: int) -> str:
 
 
 @pytest.fixture(params=["plain", "a b", "x) Z 1 (", "two\nlines", "((", ") S 1 1"])
-def named(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-c", _NAMED, request.param], stdout=subprocess.PIPE, text=True)
+def renamed_process(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([sys.executable, "-c", _RENAMED, request.param], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     process.stdout.readline()
     yield process
@@ -50,52 +50,52 @@ def named(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
     process.wait()
 
 
-def test_a_process_may_call_itself_what_it_likes(named: subprocess.Popen[str]) -> None:
-    known = start_time(named.pid)
+def test_process_name_does_not_confuse_the_parser(renamed_process: subprocess.Popen[str]) -> None:
+    started_at = start_time(renamed_process.pid)
 
-    seen = shell('read_process "$1" && echo "$process_pid $process_start"', str(named.pid))
+    process_info = shell('read_process "$1" && echo "$process_pid $process_start"', str(renamed_process.pid))
 
-    assert seen.stdout == f"{named.pid} {known}\n"
-    assert shell('is_alive "$1" "$2"', str(named.pid), known).returncode == 0
-    assert shell('is_alive "$1" "$2"', str(named.pid), str(int(known) + 1)).returncode == 1
+    assert process_info.stdout == f"{renamed_process.pid} {started_at}\n"
+    assert shell('is_alive "$1" "$2"', str(renamed_process.pid), started_at).returncode == 0
+    assert shell('is_alive "$1" "$2"', str(renamed_process.pid), str(int(started_at) + 1)).returncode == 1
 
 
-def test_a_zombie_is_dead() -> None:
+def test_zombie_is_not_alive() -> None:
     child = os.fork()
     if child == 0:
         os._exit(0)
-    time.sleep(0.05)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
     try:
         assert shell('is_alive "$1" "$2"', str(child), start_time(child)).returncode == 1
     finally:
         os.waitpid(child, 0)
 
 
-def test_nobody_is_dead() -> None:
+def test_nonexistent_process_is_not_alive() -> None:
     assert shell("is_alive 4194305 1").returncode == 1
 
 
-def test_a_stranger_with_the_pid_is_not_ended(named: subprocess.Popen[str]) -> None:
-    shell('end_process "$1" 1 1', str(named.pid))
+def test_another_process_with_the_same_pid_is_not_ended(renamed_process: subprocess.Popen[str]) -> None:
+    shell('end_process "$1" 1 1', str(renamed_process.pid))
 
-    assert named.poll() is None
+    assert renamed_process.poll() is None
 
 
-def test_ending_begins_gently_and_then_insists() -> None:
+def test_process_is_terminated_then_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", _STUBBORN], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         process.stdout.readline()
         shell('end_process "$1" "$2" 1', str(process.pid), start_time(process.pid))
-        assert process.stdout.read() == "asked\n"
+        assert process.stdout.read() == "terminated\n"
         assert process.wait() == -9
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1a", "1 2", "9" * 19, "0x1", "1\n2"])
-def test_not_a_number(text: str) -> None:
+def test_is_number_rejects(text: str) -> None:
     assert shell('is_number "$1"', text).returncode == 1
 
 
-def test_the_uptime_is_in_hundredths() -> None:
+def test_uptime_is_in_hundredths_of_a_second() -> None:
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     uptime = int(shell("uptime_now; echo $uptime").stdout)
 

@@ -1,4 +1,4 @@
-"""What the kubelet mounts for registries: authorities for dockerd alone, credentials for every docker and no report."""
+"""Registry settings: CAs are trusted by dockerd only; credentials are available to docker and redacted in reports."""
 
 import base64
 import json
@@ -23,8 +23,8 @@ def environment(pod: FakePod, program: str) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in entries)
 
 
-SAID = 'hunter2 "quoted" \\ <&> wörd'
-AUTH = base64.b64encode(f"bob:{SAID}".encode()).decode()
+PHRASE = 'hunter2 "quoted" \\ <&> wörd'
+AUTH = base64.b64encode(f"bob:{PHRASE}".encode()).decode()
 CONFIG = {
     "auths": {
         "a.example": {"username": "bob", "auth": AUTH},
@@ -39,47 +39,47 @@ CONFIG = {
 class TestAuthorities:
     @pytest.fixture
     def private(self, pod: FakePod) -> FakePod:
-        """A pod with two authorities, as a ConfigMap gives them: one text does not end its last line."""
+        """A pod with two CAs, mounted like a ConfigMap. One file does not end with a newline."""
         write(pod, "opt/caisson/etc/ca-certificates.crt", "the toolbox's\n")
         write(pod, f"{AUTHORITIES}/a.crt", "first")
         write(pod, f"{AUTHORITIES}/b.crt", "second\n")
         write(pod, f"{AUTHORITIES}/..data/a.crt", "first")
         return pod
 
-    def trusted(self, pod: FakePod) -> list[str]:
+    def trusted_cas(self, pod: FakePod) -> list[str]:
         bundle = environment(pod, "dockerd")["SSL_CERT_FILE"]
         return (pod.root / bundle.lstrip("/")).read_text().splitlines()
 
-    def test_they_come_on_top_of_the_toolboxs(self, private: FakePod) -> None:
+    def test_cas_are_added_to_those_of_the_toolbox(self, private: FakePod) -> None:
         private.start()
 
-        assert self.trusted(private) == ["first", "second", "the toolbox's"]
+        assert self.trusted_cas(private) == ["first", "second", "the toolbox's"]
 
-    def test_or_of_the_images(self, private: FakePod) -> None:
+    def test_cas_are_added_to_those_of_the_image(self, private: FakePod) -> None:
         write(private, "etc/ssl/cert.pem", "the image's\n")
 
         private.start(profile="GVisor")
 
-        assert self.trusted(private) == ["first", "second", "the image's"]
+        assert self.trusted_cas(private) == ["first", "second", "the image's"]
 
     @pytest.mark.parametrize(("exists", "base"), [(True, ["the user's"]), (False, [])])
-    def test_or_of_those_that_the_container_is_told_of(self, private: FakePod, exists: bool, base: list[str]) -> None:
+    def test_cas_are_added_to_those_of_the_environment(self, private: FakePod, exists: bool, base: list[str]) -> None:
         if exists:
             write(private, "my.pem", "the user's\n")
 
         private.start(env={"SSL_CERT_FILE": "/my.pem"})
 
-        assert self.trusted(private) == ["first", "second", *base]
+        assert self.trusted_cas(private) == ["first", "second", *base]
 
-    def test_the_images_own_dockerd_trusts_them_too(self, private: FakePod) -> None:
+    def test_dockerd_of_the_image_trusts_the_cas(self, private: FakePod) -> None:
         write(private, "usr/bin/dockerd", (private.root / "opt/caisson/bin/dockerd").read_text())
         (private.root / "usr/bin/dockerd").chmod(0o755)
 
         private.start(from_="Image")
 
-        assert self.trusted(private) == ["first", "second", "the toolbox's"]
+        assert self.trusted_cas(private) == ["first", "second", "the toolbox's"]
 
-    def test_nobody_else_is_told(self, private: FakePod) -> None:
+    def test_docker_client_does_not_get_the_cas(self, private: FakePod) -> None:
         private.start()
 
         assert "SSL_CERT_FILE" not in environment(private, "docker")
@@ -91,24 +91,24 @@ class TestCredentials:
         write(pod, CREDENTIALS, json.dumps(CONFIG, indent=2))
         return pod
 
-    def told(self, pod: FakePod, text: bytes) -> str:
+    def crash_report(self, pod: FakePod, text: bytes) -> str:
         (pod.fake / "last-words").write_bytes(text)
         return str(pod.start(0, "--fake-crash")[-1]["stderr"])
 
     @pytest.mark.parametrize(("env", "home"), [({}, "root"), ({"HOME": "/home/me"}, "home/me")])
-    def test_every_docker_finds_them(self, private: FakePod, env: dict[str, str], home: str) -> None:
+    def test_credentials_are_linked_into_the_home(self, private: FakePod, env: dict[str, str], home: str) -> None:
         private.start(env=env)
 
         assert (private.root / home / ".docker/config.json").readlink() == Path(CREDENTIALS)
 
-    def test_a_configuration_of_the_images_stays(self, private: FakePod) -> None:
+    def test_existing_docker_config_is_preserved(self, private: FakePod) -> None:
         write(private, "root/.docker/config.json", "{}")
 
         private.start(profile="GVisor")
 
         assert (private.root / "root/.docker/config.json").read_text() == "{}"
 
-    def test_without_any_nothing_is_made(self, pod: FakePod) -> None:
+    def test_no_link_is_created_without_credentials(self, pod: FakePod) -> None:
         pod.start()
 
         assert not (pod.root / "root").exists()
@@ -116,26 +116,26 @@ class TestCredentials:
     @pytest.mark.parametrize(
         "secret",
         [
-            pytest.param(SAID, id="password inside of auth"),
+            pytest.param(PHRASE, id="password inside auth"),
             pytest.param(AUTH, id="auth"),
             pytest.param("eyJ-identity", id="identitytoken"),
             pytest.param("eyJ-registry", id="registrytoken"),
             pytest.param('  "private_key": "begin\\nend"', id="line of a password"),
-            pytest.param('{\\n  \\"private_key\\": \\"begin\\\\nend\\"\\n}', id="password as JSON and Go write it"),
+            pytest.param('{\\n  \\"private_key\\": \\"begin\\\\nend\\"\\n}', id="password escaped as in JSON and Go"),
         ],
     )
-    def test_no_report_has_them(self, private: FakePod, secret: str) -> None:
-        told = self.told(private, f"said {secret} twice: {secret}.\n".encode())
+    def test_credentials_are_redacted_in_reports(self, private: FakePod, secret: str) -> None:
+        report = self.crash_report(private, f"said {secret} twice: {secret}.\n".encode())
 
-        assert told == "said [redacted] twice: [redacted].\n"
+        assert report == "said [redacted] twice: [redacted].\n"
 
-    def test_everything_else_stays(self, private: FakePod) -> None:
+    def test_other_text_is_not_redacted(self, private: FakePod) -> None:
         text = "harmless bob a.example _json_key auth password identitytoken abc wörd\n" * 3
 
-        assert self.told(private, text.encode()) == text
+        assert self.crash_report(private, text.encode()) == text
 
-    def test_half_a_credential_is_one(self, private: FakePod) -> None:
-        """Nothing is left of one that stands where the text is cut, before it is redacted or after."""
+    def test_truncated_credential_is_redacted(self, private: FakePod) -> None:
+        """Covers credentials at the position where the text is truncated, before and after redaction."""
         for size in range(60000, 66000, 997):
             rest = "x" * (size - 60000) + "\n" + ("eyJ-identity " * 4615)[:60000]
             assert "dentity" not in self.redacted(private, "eyJ-identity" + rest)
@@ -149,20 +149,20 @@ class TestCredentials:
         """
         return pod.run("sh", "-uc", script).stdout
 
-    def test_where_there_are_too_many_to_look_for_nothing_is_told(self, pod: FakePod) -> None:
+    def test_output_is_omitted_if_the_credentials_are_too_large(self, pod: FakePod) -> None:
         auths = {f"{number}.example": {"auth": AUTH} for number in range(1000)}
         write(pod, CREDENTIALS, json.dumps({"auths": auths}))
 
-        assert self.told(pod, f"said {SAID}\n".encode()).startswith("left out: ")
+        assert self.crash_report(pod, f"said {PHRASE}\n".encode()).startswith("omitted: ")
 
-    def test_any_bytes_are_text(self, private: FakePod) -> None:
-        told = self.told(private, b"\x00\xff" * 20000 + b"\neyJ-identity the end")
+    def test_binary_output_is_redacted(self, private: FakePod) -> None:
+        report = self.crash_report(private, b"\x00\xff" * 20000 + b"\neyJ-identity the end")
 
-        assert told.endswith("\n[redacted] the end\n")
-        assert len(told) == 4096
+        assert report.endswith("\n[redacted] the end\n")
+        assert len(report) == 4096
 
     @pytest.mark.parametrize("config", ["", "{", '"', "[]", '{"auth": "%%%"}', '{"auth": 7, "password": null}', "\\\\"])
-    def test_what_is_no_configuration_redacts_nothing(self, pod: FakePod, config: str) -> None:
+    def test_invalid_docker_config_redacts_nothing(self, pod: FakePod, config: str) -> None:
         write(pod, CREDENTIALS, config)
 
-        assert self.told(pod, b"failed: boom\n") == "failed: boom\n"
+        assert self.crash_report(pod, b"failed: boom\n") == "failed: boom\n"

@@ -1,4 +1,4 @@
-"""The pod's preStop hook: dockerd is asked to end and waited for, not longer than was said."""
+"""`libexec/stop`, the pod's preStop hook: terminates dockerd and waits for it with a time limit."""
 
 import time
 
@@ -10,21 +10,21 @@ DOCKERD = r"/bin/dockerd"
 
 
 def stop(pod: FakePod, seconds: int) -> float:
-    """Return how long it took."""
+    """Run the hook and return its duration in seconds."""
     begin = time.monotonic()
-    done = pod.run("env", f"{LIBEXEC}/stop", str(seconds))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    result = pod.run("env", f"{LIBEXEC}/stop", str(seconds))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     return time.monotonic() - begin
 
 
-def test_without_a_dockerd_there_is_nothing_to_wait_for(pod: FakePod) -> None:
+def test_stop_without_dockerd_returns_immediately(pod: FakePod) -> None:
     assert stop(pod, 20) < 2
 
     pod.start(0, "--fake-crash")
     assert stop(pod, 20) < 2
 
 
-def test_dockerd_and_its_containerd_have_ended_afterwards(pod: FakePod) -> None:
+def test_stop_ends_dockerd_and_its_containerd(pod: FakePod) -> None:
     pod.start(profile="GVisor")
     wait_for(lambda: pod.runs("containerd") == 1)
 
@@ -35,7 +35,7 @@ def test_dockerd_and_its_containerd_have_ended_afterwards(pod: FakePod) -> None:
     assert pod.start()[-1]["detail"] == "libexec/stop asked dockerd to end\n"
 
 
-def test_also_where_their_supervisor_was_killed(pod: FakePod) -> None:
+def test_stop_ends_both_after_the_supervisor_was_killed(pod: FakePod) -> None:
     pod.start(profile="GVisor")
     wait_for(lambda: pod.runs("containerd") == 1)
     keeper = int((pod.state / "start-0/containerd").read_text().split()[0])
@@ -49,7 +49,7 @@ def test_also_where_their_supervisor_was_killed(pod: FakePod) -> None:
     assert not pod.processes("containerd")
 
 
-def test_a_dockerd_that_takes_longer_is_not_waited_for(pod: FakePod) -> None:
+def test_stop_returns_at_the_time_limit(pod: FakePod) -> None:
     pod.start(0, "--fake-stubborn")
 
     assert 1 <= stop(pod, 1) < 3
@@ -58,7 +58,7 @@ def test_a_dockerd_that_takes_longer_is_not_waited_for(pod: FakePod) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["soon"], ["-1"]])
-def test_a_wrong_call_stops_nothing(pod: FakePod, arguments: list[str]) -> None:
+def test_invalid_arguments_stop_nothing(pod: FakePod, arguments: list[str]) -> None:
     pod.start()
 
     assert pod.run("env", f"{LIBEXEC}/stop", *arguments).returncode == 2

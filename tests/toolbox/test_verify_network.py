@@ -1,4 +1,4 @@
-"""manifests/verify-network.sh, with a kubectl that answers as clusters of several kinds would."""
+"""manifests/verify-network.sh, with a fake kubectl that simulates several kinds of clusters."""
 
 import subprocess
 import sys
@@ -11,13 +11,13 @@ SCRIPT = Path(__file__).parents[2] / "manifests" / "verify-network.sh"
 SERVER, POD = "10.0.0.1", "10.0.0.3"
 WHEN_OPEN = f"client>{POD}:8080@Open"
 WORKS = {f"pod>{SERVER}:8080", "server>127.0.0.1:8081", WHEN_OPEN}
-"""What is open where policies are enforced, as FROM>ADDRESS:PORT, or only with this egress of the client: @EGRESS."""
+"""Open connections in a cluster that enforces policies: FROM>ADDRESS:PORT, with @EGRESS only for this egress mode."""
 
 KUBECTL = f"""#!{sys.executable}
 import pathlib, re, sys
 here, words = pathlib.Path(__file__).parent, sys.argv[3:]
-with (here / "asked").open("a") as asked:
-    print(*words, file=asked)
+with (here / "commands").open("a") as commands:
+    print(*words, file=commands)
 state = (here / "state").read_text().split()
 role = next((w.rsplit("-", 1)[1] for w in words if re.search(r"verify-network-[0-9]+-[a-z]+$", w)), "")
 if words[0] == "apply":
@@ -42,7 +42,7 @@ elif words[0] == "exec":
 
 
 def verify(tmp_path: Path, *state: str) -> tuple[int, list[str]]:
-    """Run the script; return its exit code and what it printed."""
+    """Run the script, and return its exit code and its output lines."""
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     (bin_ / "kubectl").write_text(KUBECTL)
@@ -51,53 +51,53 @@ def verify(tmp_path: Path, *state: str) -> tuple[int, list[str]]:
     (bin_ / "state").write_text(" ".join(state))
     environment = {"PATH": f"{bin_}:/usr/bin:/bin"}
     command = ["sh", str(SCRIPT), "team-a"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    last = (bin_ / "asked").read_text().splitlines()[-1]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    last = (bin_ / "commands").read_text().splitlines()[-1]
     assert last.startswith("delete sandboxes.caisson.dev/verify-network-")
-    return done.returncode, done.stdout.splitlines()
+    return result.returncode, result.stdout.splitlines()
 
 
-def test_where_all_is_enforced_it_says_so_and_ends_with_0(tmp_path: Path) -> None:
+def test_enforced_policies_are_reported_with_exit_code_0(tmp_path: Path) -> None:
     code, lines = verify(tmp_path, *WORKS)
     assert code == 0, lines
     assert [line.split(":")[0] for line in lines] == ["enforced", "enforced", *["not there"] * 6, "enforced"]
 
 
 @pytest.mark.parametrize(
-    ("open_", "said"),
+    ("connection", "expected"),
     [
         (f"pod>{SERVER}:8081", "a sandbox's other port, to a pod of the namespace,"),
         (f"client>{SERVER}:8080", "a port of spec.ports, to another sandbox,"),
         (f"client>{POD}:8080", "a pod of the namespace, to a sandbox with egress: Closed,"),
     ],
 )
-def test_what_is_open_and_should_not_be_is_named(tmp_path: Path, open_: str, said: str) -> None:
-    code, lines = verify(tmp_path, *WORKS, open_)
+def test_unexpectedly_open_connection_is_reported(tmp_path: Path, connection: str, expected: str) -> None:
+    code, lines = verify(tmp_path, *WORKS, connection)
     assert code == 1
-    assert [line for line in lines if "NOT" in line] == [f"NOT ENFORCED: {said} is open"]
+    assert [line for line in lines if "NOT" in line] == [f"NOT ENFORCED: {expected} is open"]
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254"])
-def test_a_metadata_address_is_judged_where_there_is_one(tmp_path: Path, address: str) -> None:
+def test_existing_metadata_address_is_checked(tmp_path: Path, address: str) -> None:
     code, lines = verify(tmp_path, *WORKS, f"pod>{address}:80")
     assert code == 0
     assert f"enforced: the metadata address {address}, to a sandbox, is closed" in lines
 
 
-def test_a_metadata_address_that_a_sandbox_reaches_is_told(tmp_path: Path) -> None:
+def test_reachable_metadata_address_is_reported(tmp_path: Path) -> None:
     code, lines = verify(tmp_path, *WORKS, "pod>169.254.169.254:80", "client>169.254.169.254:80")
     assert code == 1
     assert "NOT ENFORCED: the metadata address 169.254.169.254, to a sandbox, is open" in lines
 
 
-def test_where_no_policies_are_made_nothing_is_enforced(tmp_path: Path) -> None:
+def test_absence_of_policies_is_reported(tmp_path: Path) -> None:
     code, lines = verify(tmp_path, *WORKS, "no-policies")
     assert code == 1
     assert "config.sandboxes.network.enabled" in lines[-1]
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("state", "expected"),
     [
         ((), "another policy, or a network that does not work"),
         (WORKS - {WHEN_OPEN}, "to a sandbox with egress: Open, is closed, and should be open"),
@@ -106,8 +106,8 @@ def test_where_no_policies_are_made_nothing_is_enforced(tmp_path: Path) -> None:
     ],
     ids=["closed-altogether", "closed-by-something-else", "not-ready", "no-exec"],
 )
-def test_what_keeps_it_from_telling_is_not_taken_for_an_answer(tmp_path: Path, state: Iterable[str], said: str) -> None:
+def test_inconclusive_check_exits_with_2(tmp_path: Path, state: Iterable[str], expected: str) -> None:
     code, lines = verify(tmp_path, *state)
     assert code == 2
     assert lines[-1].startswith("could not tell: ")
-    assert said in lines[-1]
+    assert expected in lines[-1]

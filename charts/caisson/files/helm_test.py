@@ -1,4 +1,4 @@
-"""What `helm test` runs: apply a Sandbox, wait until it is Ready, ask its Docker, delete it."""
+"""The program of `helm test`: creates a Sandbox, waits until it is Ready, queries its Docker, and deletes it."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from kubernetes.stream import stream
 
 GROUP, VERSION, PLURAL = "caisson.dev", "v1alpha1", "sandboxes"
 NAME, NAMESPACE, IMAGE = os.environ["SANDBOX_NAME"], os.environ["SANDBOX_NAMESPACE"], os.environ["SANDBOX_IMAGE"]
-LOOK_AT_OPERATOR = os.environ["LOOK_AT_OPERATOR"]
+OPERATOR_LOGS_COMMAND = os.environ["OPERATOR_LOGS_COMMAND"]
 TIMEOUT_SECONDS = float(os.environ["TIMEOUT_SECONDS"])
 END_SECONDS = 30.0
 
@@ -19,15 +19,15 @@ Json = dict[str, Any]
 
 
 class Sandboxes:
-    """The one Sandbox of the test."""
+    """The Sandbox of the test."""
 
     def __init__(self) -> None:
-        """Speak as the service account of this pod."""
+        """Use the ServiceAccount of this pod."""
         config.load_incluster_config()
         self._api = client.CustomObjectsApi()
 
     def create(self) -> None:
-        """Create it."""
+        """Create the Sandbox."""
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "Sandbox",
@@ -37,7 +37,7 @@ class Sandboxes:
         self._api.create_namespaced_custom_object(GROUP, VERSION, NAMESPACE, PLURAL, body)
 
     def get(self) -> Json | None:
-        """Return it, or nothing when it is not there."""
+        """Return the Sandbox, or None if it does not exist."""
         try:
             return dict(self._api.get_namespaced_custom_object(GROUP, VERSION, NAMESPACE, PLURAL, NAME))
         except ApiException as error:
@@ -46,51 +46,54 @@ class Sandboxes:
             raise
 
     def delete(self) -> None:
-        """Delete it, and wait until it is gone."""
+        """Delete the Sandbox and wait until it is gone."""
         if self.get() is None:
             return
         self._api.delete_namespaced_custom_object(GROUP, VERSION, NAMESPACE, PLURAL, NAME)
         deadline = time.monotonic() + END_SECONDS
         while self.get() is not None:
             if time.monotonic() > deadline:
-                fail(f"sbx/{NAME} does not go away", f"kubectl get sbx {NAME} --namespace {NAMESPACE} --output yaml")
+                fail(
+                    f"sbx/{NAME} was not deleted after {END_SECONDS:.0f} seconds",
+                    f"kubectl get sbx {NAME} --namespace {NAMESPACE} --output yaml",
+                )
             time.sleep(1)
 
 
 def say(text: str) -> None:
-    """Print a line at once."""
+    """Print a line and flush it."""
     print(text, flush=True)
 
 
-def fail(what: str, *look_at: str) -> NoReturn:
-    """End the test, with where to look."""
-    say(f"FAILED: {what}")
-    for command in look_at:
-        say(f"  look at: {command}")
+def fail(problem: str, *commands: str) -> NoReturn:
+    """End the test with the problem and commands to investigate it."""
+    say(f"FAILED: {problem}")
+    for command in commands:
+        say(f"  next step: {command}")
     sys.exit(1)
 
 
 def wait_until_ready(sandboxes: Sandboxes) -> Json:
-    """Return the status of the Sandbox once it is Ready, and say what keeps it until then."""
-    deadline, said = time.monotonic() + TIMEOUT_SECONDS, ""
+    """Wait until the Sandbox is Ready and return its status. Prints every change of the reason."""
+    deadline, progress = time.monotonic() + TIMEOUT_SECONDS, ""
     while time.monotonic() < deadline:
         status = (sandboxes.get() or {}).get("status", {})
         ready: Json = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
         if ready.get("status") == "True":
             return dict(status)
         now = f"{ready['reason']}: {ready.get('message', '')}" if ready else "no status yet"
-        if now != said:
+        if now != progress:
             say(now)
-            said = now
+            progress = now
         time.sleep(1)
-    if said == "no status yet":
-        fail(f"the operator has not looked at sbx/{NAME}: is {NAMESPACE} in config.namespaces?", LOOK_AT_OPERATOR)
+    if progress == "no status yet":
+        fail(f"sbx/{NAME} has no status: is {NAMESPACE} in config.namespaces?", OPERATOR_LOGS_COMMAND)
     describe = f"kubectl describe sbx {NAME} --namespace {NAMESPACE}"
-    fail(f"sbx/{NAME} is not Ready after {TIMEOUT_SECONDS:.0f} seconds: {said}", describe, LOOK_AT_OPERATOR)
+    fail(f"sbx/{NAME} is not Ready after {TIMEOUT_SECONDS:.0f} seconds: {progress}", describe, OPERATOR_LOGS_COMMAND)
 
 
 def docker_version() -> str:
-    """Return what the sandbox's own docker says about its daemon."""
+    """Return the server version that docker in the sandbox reports."""
     command = ["docker", "version", "--format", "{{.Server.Version}}"]
     api = client.CoreV1Api()
     options: Json = {"container": "sandbox", "command": command, "stdout": True, "stderr": True}
@@ -105,11 +108,11 @@ def main() -> None:
     say(f"created sbx/{NAME} in {NAMESPACE} with image {IMAGE}")
     reported = wait_until_ready(sandboxes)["docker"]
     say(f"Ready: Docker {reported['version']} after {reported['readyAfterMilliseconds']} ms")
-    answer = docker_version()
-    if answer != reported["version"]:
-        shown = f"kubectl exec {NAME} --namespace {NAMESPACE} -- docker version"
-        fail(f"`docker version` says {answer!r}, the status {reported['version']!r}", shown)
-    say(f"`docker version` in it says the same: {answer}")
+    version = docker_version()
+    if version != reported["version"]:
+        command = f"kubectl exec {NAME} --namespace {NAMESPACE} -- docker version"
+        fail(f"`docker version` reports {version!r}, but the status {reported['version']!r}", command)
+    say(f"`docker version` in the sandbox reports the same version: {version}")
     sandboxes.delete()
     say("deleted")
 
@@ -118,4 +121,4 @@ if __name__ == "__main__":
     try:
         main()
     except ApiException as error:
-        fail(f"the API server says {error.status} {error.reason}: {error.body}", LOOK_AT_OPERATOR)
+        fail(f"the API server responded {error.status} {error.reason}: {error.body}", OPERATOR_LOGS_COMMAND)

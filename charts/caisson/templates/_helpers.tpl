@@ -31,7 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
 
-{{- /* The operator's configuration: the values', with the Lease named as everything else is. */ -}}
+{{- /* The operator's configuration: the values, with the name of the Lease derived from the release. */ -}}
 {{- define "caisson.config" -}}
 {{- $lease := dict "leaderElection" (dict "leaseName" (include "caisson.fullname" .)) -}}
 {{- toYaml (mergeOverwrite $lease (deepCopy .Values.config)) -}}
@@ -47,7 +47,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{- /* What the operator may do where Sandboxes are. */ -}}
+{{- /* The operator's rules in the namespaces for Sandboxes. */ -}}
 {{- define "caisson.sandboxRules" -}}
 - apiGroups: [caisson.dev]
   resources: [sandboxes, sandboxpools]
@@ -79,7 +79,7 @@ seccompProfile:
 {{- printf "system:serviceaccount:%s:%s" .Release.Namespace (include "caisson.serviceAccount" .) -}}
 {{- end -}}
 
-{{- /* Namespaces that are never guarded as a whole: nothing of the cluster's own would start there. */ -}}
+{{- /* Namespaces that are never guarded, because the policies would reject the cluster's own pods. */ -}}
 {{- define "caisson.systemNamespaces" -}}
 {{- list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace | uniq | toJson -}}
 {{- end -}}
@@ -94,7 +94,7 @@ seccompProfile:
 {{- if eq (dig "isolation" "Tripwire" .Values.config) "Tripwire" }}true{{ end -}}
 {{- end -}}
 
-{{- /* The namespaces for sandboxes, as the matchConstraints of a policy select them. */ -}}
+{{- /* The matchConstraints of a policy that select the namespaces for sandboxes. */ -}}
 {{- define "caisson.guardedNamespaces" -}}
 {{- if eq .Values.admissionPolicies.guard "AllNamespaces" -}}
 matchExpressions:
@@ -107,23 +107,23 @@ matchLabels:
 {{- end -}}
 {{- end -}}
 
-{{- /* CEL: whether the request comes from a controller of the cluster itself, such as the garbage collector or the volume binder. */ -}}
+{{- /* CEL: whether the request comes from a controller of the cluster, such as the garbage collector or the volume binder. */ -}}
 {{- define "caisson.byTheCluster" -}}
 ('system:serviceaccounts:kube-system' in request.userInfo.?groups.orValue([]) || request.userInfo.username in ['system:kube-controller-manager', 'system:kube-scheduler'])
 {{- end -}}
 
-{{- /* A CEL expression: does a name match the administrator's pattern for objects of this kind? Without one it does not. */ -}}
+{{- /* CEL: whether a name matches the administrator's pattern for objects of this kind. Without a pattern, no name matches. */ -}}
 {{- define "caisson.nameMatches" -}}
 {{- $pattern := dig "sandboxes" .pattern "" .config -}}
 {{- if $pattern }}{{ .name }}.matches({{ printf "^(?:%s)$" $pattern | toJson }}){{ else }}false{{ end -}}
 {{- end -}}
 
-{{- /* Where `helm test` applies its Sandbox, and where the notes tell to apply the first one. */ -}}
+{{- /* The namespace of the Sandbox of `helm test`, and of the first Sandbox in the notes. */ -}}
 {{- define "caisson.testNamespace" -}}
 {{- .Values.test.namespace | default (first .Values.config.namespaces) | default "default" -}}
 {{- end -}}
 
-{{- /* Not the operator's: its Deployment and its policies would take the pod for one of theirs. */ -}}
+{{- /* Other labels than the operator's, so that its Deployment and policies do not select the pod. */ -}}
 {{- define "caisson.testLabels" -}}
 app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}-helm-test
 app.kubernetes.io/instance: {{ .Release.Name }}

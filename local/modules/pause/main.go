@@ -1,4 +1,4 @@
-// Command pause is the process of a pod's sandbox container: it holds the pod's namespaces open and does nothing else.
+// Command pause is the process of a pod's sandbox container. It holds the pod's namespaces open.
 package main
 
 import (
@@ -8,9 +8,9 @@ import (
 )
 
 func main() {
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGINT, syscall.SIGTERM)
-	// A pod that shares its PID namespace has this process as its first one, which inherits orphans.
+	termination := make(chan os.Signal, 1)
+	signal.Notify(termination, syscall.SIGINT, syscall.SIGTERM)
+	// If a pod shares its PID namespace, this process is PID 1 and inherits orphans.
 	signal.Ignore(syscall.SIGCHLD)
-	<-ended
+	<-termination
 }

@@ -1,4 +1,4 @@
-# A registry (Debian's docker-registry) for the tests. With a user and a password in its environment it asks for them.
+# A registry (Debian's docker-registry) for the tests. WITH_USER and WITH_PASSWORD enable authentication.
 FROM debian:trixie-slim AS registry
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends apache2-utils ca-certificates docker-registry \

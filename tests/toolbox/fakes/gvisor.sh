@@ -1,5 +1,5 @@
 # shellcheck shell=busybox disable=SC2034
-# In place of lib/kernel.sh: a kernel that passes.
+# Replaces lib/kernel.sh: reports a gVisor kernel.
 kernel_is_gvisor() {
 	kernel_name='4.19.0-gvisor #1 SMP Sun Jan 10 15:06:54 PST 2016'
 }

@@ -1,4 +1,4 @@
-"""The cache by content: complete or absent, and made once."""
+"""The content-addressed cache: an entry is complete or absent, and is built once."""
 
 import multiprocessing
 import time
@@ -10,18 +10,18 @@ import pytest
 from local.cache import cached, digest, digest_files, discard
 
 
-def writing(text: str) -> Callable[[Path], None]:
+def write(text: str) -> Callable[[Path], None]:
     def produce(path: Path) -> None:
         path.write_text(text)
 
     return produce
 
 
-def test_moving_a_byte_between_parts_changes_the_key() -> None:
+def test_digest_depends_on_the_boundaries_of_parts() -> None:
     assert digest(["ab", "c"]) != digest(["a", "bc"])
 
 
-def test_text_and_its_bytes_have_the_same_key() -> None:
+def test_digest_is_the_same_for_text_and_its_bytes() -> None:
     assert digest(["é"]) == digest(["é".encode()])
 
 
@@ -34,7 +34,7 @@ def test_text_and_its_bytes_have_the_same_key() -> None:
         pytest.param(lambda root: (root / "sub" / "new").write_text(""), id="new file"),
     ],
 )
-def test_key_of_files_follows(tmp_path: Path, change: Callable[[Path], object]) -> None:
+def test_digest_of_files_depends_on(tmp_path: Path, change: Callable[[Path], object]) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a").write_text("text")
     (tmp_path / "a").chmod(0o644)
@@ -43,7 +43,7 @@ def test_key_of_files_follows(tmp_path: Path, change: Callable[[Path], object]) 
     assert digest_files(tmp_path, [tmp_path]) != before
 
 
-def test_key_of_files_ignores_where_they_are_and_compiled_python(tmp_path: Path) -> None:
+def test_digest_of_files_ignores_location_and_compiled_python(tmp_path: Path) -> None:
     for checkout in ("one", "two"):
         (tmp_path / checkout).mkdir()
         (tmp_path / checkout / "a").write_text("text")
@@ -53,34 +53,34 @@ def test_key_of_files_ignores_where_they_are_and_compiled_python(tmp_path: Path)
     assert len(keys) == 1
 
 
-def test_an_entry_is_made_only_when_it_is_missing(tmp_path: Path) -> None:
-    entry = tmp_path / "parts" / "thing"
-    assert not cached(entry, tmp_path / "locks", writing("made"))
-    assert cached(entry, tmp_path / "locks", lambda _: pytest.fail("made twice"))
+def test_cached_builds_only_a_missing_entry(tmp_path: Path) -> None:
+    entry = tmp_path / "parts" / "entry"
+    assert not cached(entry, tmp_path / "locks", write("made"))
+    assert cached(entry, tmp_path / "locks", lambda _: pytest.fail("built twice"))
     assert entry.read_text() == "made"
 
 
-def test_a_failed_production_leaves_nothing(tmp_path: Path) -> None:
+def test_cached_removes_the_output_of_a_failed_build(tmp_path: Path) -> None:
     def fail(path: Path) -> None:
         path.write_text("half")
         raise ValueError
 
-    entry = tmp_path / "parts" / "thing"
-    with pytest.raises(ValueError):  # noqa: PT011 - it is our own, three lines above
+    entry = tmp_path / "parts" / "entry"
+    with pytest.raises(ValueError):  # noqa: PT011 - raised by `fail` above
         cached(entry, tmp_path / "locks", fail)
     assert list(entry.parent.iterdir()) == []
 
 
-def test_what_a_killed_production_left_is_not_taken_for_the_entry(tmp_path: Path) -> None:
-    entry = tmp_path / "parts" / "thing"
+def test_cached_ignores_the_output_of_a_killed_build(tmp_path: Path) -> None:
+    entry = tmp_path / "parts" / "entry"
     entry.parent.mkdir()
-    (entry.parent / ".unfinished-thing-1").write_text("half")
-    cached(entry, tmp_path / "locks", writing("whole"))
-    assert [path.name for path in entry.parent.iterdir()] == ["thing"]
+    (entry.parent / ".unfinished-entry-1").write_text("half")
+    cached(entry, tmp_path / "locks", write("whole"))
+    assert [path.name for path in entry.parent.iterdir()] == ["entry"]
     assert entry.read_text() == "whole"
 
 
-def _make_slowly(entry: Path, locks: Path, log: Path) -> None:
+def _build_slowly(entry: Path, locks: Path, log: Path) -> None:
     def produce(path: Path) -> None:
         with log.open("a") as file:
             file.write("x")
@@ -90,9 +90,9 @@ def _make_slowly(entry: Path, locks: Path, log: Path) -> None:
     cached(entry, locks, produce)
 
 
-def test_two_processes_that_miss_an_entry_make_it_once(tmp_path: Path) -> None:
-    arguments = (tmp_path / "parts" / "thing", tmp_path / "locks", tmp_path / "log")
-    processes = [multiprocessing.Process(target=_make_slowly, args=arguments) for _ in range(2)]
+def test_cached_builds_once_for_concurrent_processes(tmp_path: Path) -> None:
+    arguments = (tmp_path / "parts" / "entry", tmp_path / "locks", tmp_path / "log")
+    processes = [multiprocessing.Process(target=_build_slowly, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
@@ -100,7 +100,7 @@ def test_two_processes_that_miss_an_entry_make_it_once(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "x"
 
 
-def test_discard_takes_files_directories_links_and_nothing(tmp_path: Path) -> None:
+def test_discard_removes_files_directories_and_links(tmp_path: Path) -> None:
     (tmp_path / "directory" / "sub").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "directory")
     (tmp_path / "file").touch()

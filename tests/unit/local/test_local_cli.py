@@ -1,4 +1,4 @@
-"""The command line: what it refuses, and how it says so."""
+"""The command line: invalid arguments and error messages."""
 
 import sys
 
@@ -13,17 +13,17 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return cli.main()
 
 
-def test_an_unknown_image_is_refused_with_the_known_ones(
+def test_unknown_image_is_an_error_that_lists_the_images(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "images", "nonsense") == 1
     message = capsys.readouterr().err
-    assert "no such image: nonsense" in message
+    assert "unknown image: nonsense" in message
     assert "toolbox" in message
 
 
 @pytest.mark.parametrize("arguments", [("kubeconfig",), ("status",), ("exec", "--", "true"), ("operator", "status")])
-def test_what_needs_a_cluster_says_how_to_get_one(
+def test_command_without_a_cluster_explains_how_to_start_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(namespaces, "find_init", lambda _: None)
@@ -33,6 +33,8 @@ def test_what_needs_a_cluster_says_how_to_get_one(
     assert "fix: make up" in captured.err
 
 
-def test_exec_without_a_command_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exec_without_a_command_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(monkeypatch, "exec", "--") == 1
-    assert "no command" in capsys.readouterr().err
+    assert "the command is missing" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The table of binaries, and what decides whether one is built again."""
+"""The table of binaries, and their cache keys."""
 
 import shutil
 from pathlib import Path
@@ -26,14 +26,14 @@ def modules(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("component", [*COMPONENTS, *TOOLS], ids=lambda component: component.name)
-def test_every_component_is_pinned_by_a_module_with_checksums(component: Component) -> None:
+def test_component_is_pinned_by_a_module_with_checksums(component: Component) -> None:
     directory = MODULES / component.module
     assert component.package.startswith("caisson.dev/") or component.package in (directory / "go.mod").read_text()
     assert (directory / "go.sum").exists()
 
 
 @pytest.mark.parametrize("component", [c for c in COMPONENTS if c.stamp], ids=lambda component: component.name)
-def test_the_stamped_version_is_the_pinned_one(component: Component) -> None:
+def test_stamped_version_is_the_pinned_version(component: Component) -> None:
     flags = linker_flags(component, (MODULES / component.module / "go.mod").read_text())
     assert flags.startswith(f"-s -w -X {component.stamp}=v")
 
@@ -50,18 +50,18 @@ def test_required_version(text: str) -> None:
     assert required_version(text, "example.com/a") == "v1.2.3"
 
 
-def test_a_module_that_is_not_required_has_no_version() -> None:
+def test_required_version_of_an_absent_module_is_an_error() -> None:
     with pytest.raises(KeyError, match=r"example\.com/b"):
         required_version("require example.com/a v1.2.3\n", "example.com/b")
 
 
-def test_the_key_does_not_depend_on_where_the_checkout_is(modules: Path) -> None:
+def test_key_does_not_depend_on_the_path_of_the_checkout(modules: Path) -> None:
     for component in COMPONENTS:
         assert cache_key(component, modules, GO, restricted=True) == cache_key(component, MODULES, GO, restricted=True)
 
 
 @pytest.mark.parametrize("file", ["go.mod", "go.sum"])
-def test_the_key_follows_the_pins(modules: Path, file: str) -> None:
+def test_key_depends_on_the_pins(modules: Path, file: str) -> None:
     component = NAMED["kubelet"]
     before = cache_key(component, modules, GO, restricted=False)
     with (modules / component.module / file).open("a") as pins:
@@ -69,12 +69,12 @@ def test_the_key_follows_the_pins(modules: Path, file: str) -> None:
     assert cache_key(component, modules, GO, restricted=False) != before
 
 
-def test_the_key_follows_the_version_of_go(modules: Path) -> None:
+def test_key_depends_on_the_version_of_go(modules: Path) -> None:
     keys = {cache_key(NAMED["etcd"], modules, go, restricted=False) for go in (GO, GO.replace("1.26.8", "1.26.9"))}
     assert len(keys) == 2
 
 
-def test_binaries_of_one_module_have_different_keys() -> None:
+def test_all_binaries_have_different_keys() -> None:
     assert len({cache_key(component, MODULES, GO, restricted=False) for component in COMPONENTS}) == len(COMPONENTS)
 
 
@@ -87,7 +87,7 @@ def test_only_the_gvisor_shim_differs_on_a_restricted_machine() -> None:
     assert different == ["containerd-shim-runsc-v1"]
 
 
-def test_the_key_of_a_restricted_build_follows_the_stand_in(modules: Path) -> None:
+def test_key_of_a_restricted_build_depends_on_the_stand_in(modules: Path) -> None:
     component = NAMED["containerd-shim-runsc-v1"]
     before = cache_key(component, modules, GO, restricted=True)
     stand_in = replacement_directory(component, modules)

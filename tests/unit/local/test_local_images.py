@@ -1,4 +1,4 @@
-"""The table of images, and what decides whether one is built again."""
+"""The table of images, and their cache keys."""
 
 import os
 from dataclasses import replace
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local.image_build import outdated
-from local.images import BASE, EVERY, Base, Image, Use, base_key, image_key, select
+from local.image_build import outdated_archives
+from local.images import ALL_IMAGES, BASE, Base, Image, Use, base_key, image_key, select
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -25,7 +25,7 @@ def _key(image: Image, checkout: Path, binary: str = "b-1", base: str = "base") 
     return image_key(image, checkout, {"b": Path("/cache") / binary}, base)
 
 
-def test_the_key_follows_everything_that_goes_in(image: Image, tmp_path: Path) -> None:
+def test_key_depends_on_every_input(image: Image, tmp_path: Path) -> None:
     keys = [
         _key(image, tmp_path),
         _key(image, tmp_path, binary="b-2"),
@@ -40,40 +40,42 @@ def test_the_key_follows_everything_that_goes_in(image: Image, tmp_path: Path) -
     assert len(set(keys)) == len(keys)
 
 
-def test_the_key_ignores_files_that_can_t_get_in(image: Image, tmp_path: Path) -> None:
+def test_key_ignores_files_outside_the_build_context(image: Image, tmp_path: Path) -> None:
     before = _key(image, tmp_path)
     (tmp_path / "README.md").write_text("text")
     assert _key(image, tmp_path) == before
 
 
-def test_the_base_is_made_again_when_its_recipe_changes() -> None:
+def test_key_of_the_base_depends_on_its_recipe() -> None:
     assert base_key(BASE, "1") != base_key(BASE, "2")
 
 
-def test_the_archives_that_were_used_last_are_kept(tmp_path: Path) -> None:
+def test_recently_used_archives_are_not_outdated(tmp_path: Path) -> None:
     archives = [tmp_path / f"toolbox-{number}.tar" for number in range(6)]
     for age, archive in enumerate(archives):
         archive.touch()
         os.utime(archive, (1000 - age, 1000 - age))
-    assert outdated(reversed(archives)) == archives[4:]
+    assert outdated_archives(reversed(archives)) == archives[4:]
 
 
-def test_without_names_test_images_are_left_out() -> None:
+def test_select_without_names_excludes_test_images() -> None:
     assert all(image.use is not Use.NAMED for image in select([]))
     assert BASE in select([])
 
 
 @pytest.mark.parametrize(
-    ("values", "images"), [("local/values.yaml", select([])), ("tests/e2e/values.yaml", EVERY)], ids=["demo", "tests"]
+    ("values", "images"),
+    [("local/values.yaml", select([])), ("tests/e2e/values.yaml", ALL_IMAGES)],
+    ids=["demo", "tests"],
 )
-def test_every_toolbox_that_is_built_is_offered(values: str, images: tuple[Image | Base, ...]) -> None:
-    offered = yaml.safe_load((CHECKOUT / values).read_text())["config"]["toolboxes"]
+def test_values_list_every_toolbox_image(values: str, images: tuple[Image | Base, ...]) -> None:
+    configured = yaml.safe_load((CHECKOUT / values).read_text())["config"]["toolboxes"]
     built = [image.reference for image in images if image.name.startswith("toolbox-")]
-    assert [toolbox["image"] for toolbox in offered] == built
-    assert all(toolbox["image"].endswith(f":{toolbox['version']}") for toolbox in offered)
+    assert [toolbox["image"] for toolbox in configured] == built
+    assert all(toolbox["image"].endswith(f":{toolbox['version']}") for toolbox in configured)
 
 
-def test_names_are_unique_and_select_their_image() -> None:
-    names = [image.name for image in EVERY]
+def test_image_names_are_unique_and_selectable() -> None:
+    names = [image.name for image in ALL_IMAGES]
     assert len(set(names)) == len(names)
     assert [image.name for image in select(["toolbox-26"])] == ["toolbox-26"]

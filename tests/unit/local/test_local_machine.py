@@ -1,4 +1,4 @@
-"""What is read from the machine."""
+"""Properties of the machine: capabilities, Go, cgroups and programs."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_go_version(text: str, version: tuple[int, ...], usable: bool) -> None:
     assert is_usable(version) is usable
 
 
-def test_hierarchies_of_version_1() -> None:
+def test_hierarchies_of_cgroup_v1() -> None:
     mounts = """\
 tmpfs /sys/fs/cgroup tmpfs rw,relatime,mode=755 0 0
 cgroup /sys/fs/cgroup/cpuset cgroup rw,relatime,cpuset 0 0
@@ -54,14 +54,12 @@ cgroup /elsewhere/memory cgroup rw,relatime,memory 0 0
     )
 
 
-def test_hierarchy_of_version_2() -> None:
+def test_hierarchy_of_cgroup_v2() -> None:
     mounts = "/dev/vda / ext4 rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nsdelegate 0 0\n"
     assert [(each.mount, each.version) for each in hierarchies(mounts)] == [(Path("/sys/fs/cgroup"), 2)]
 
 
-def test_a_cgroup_of_version_1_gets_the_processors_and_memory_nodes_of_its_parent(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_cgroup_v1_inherits_cpus_and_memory_nodes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "cpuset.cpus").write_text("0-1\n")
     (tmp_path / "cpuset.mems").write_text("0\n")
     monkeypatch.setattr(cgroups, "hierarchies", lambda: (Hierarchy(tmp_path, 1, frozenset({"cpuset"})),))
@@ -70,7 +68,7 @@ def test_a_cgroup_of_version_1_gets_the_processors_and_memory_nodes_of_its_paren
     assert (tmp_path / "caisson-x" / "cpuset.mems").read_text() == "0\n"
 
 
-def test_a_cgroup_of_version_2_hands_all_controllers_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cgroup_v2_enables_all_controllers_for_its_children(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     group = tmp_path / "caisson-x"
     group.mkdir()
     for directory in (tmp_path, group):
@@ -81,15 +79,15 @@ def test_a_cgroup_of_version_2_hands_all_controllers_down(monkeypatch: pytest.Mo
         assert (directory / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
 
 
-def test_a_cgroup_goes_with_all_below_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_remove_deletes_a_cgroup_and_its_descendants(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "caisson-x" / "kubepods" / "pod").mkdir(parents=True)
     monkeypatch.setattr(cgroups, "hierarchies", lambda: (Hierarchy(tmp_path, 1, frozenset()),))
     cgroups.remove("caisson-x")
-    cgroups.remove("caisson-x")  # once more does no harm
+    cgroups.remove("caisson-x")  # a second removal succeeds
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_program_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_program_is_reported_as_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for program in prerequisites.PROGRAMS:
         if program != "nft":
             (tmp_path / program).touch(mode=0o755)

@@ -1,4 +1,4 @@
-"""What the user reads."""
+"""Error messages and progress."""
 
 import io
 
@@ -9,22 +9,22 @@ from local.errors import LocalError
 from local.progress import Progress
 
 
-def test_an_error_names_its_fix() -> None:
+def test_error_message_contains_the_fix() -> None:
     assert str(LocalError("no disk", "buy one")) == "no disk\n  fix: buy one"
     assert str(LocalError("no disk")) == "no disk"
 
 
-def test_a_failed_command_shows_the_end_of_its_output() -> None:
-    with pytest.raises(LocalError, match=r"`sh -c 'echo why >&2; exit 4'` ended with 4:\nwhy"):
+def test_failed_command_shows_the_end_of_its_output() -> None:
+    with pytest.raises(LocalError, match=r"`sh -c 'echo why >&2; exit 4'` exited with 4:\nwhy"):
         run(["sh", "-c", "echo why >&2; exit 4"])
 
 
-def test_a_missing_program_is_named() -> None:
+def test_missing_program_is_named() -> None:
     with pytest.raises(LocalError, match="no-such-program"):
         run(["no-such-program"])
 
 
-def test_tail_keeps_the_end() -> None:
+def test_tail_returns_the_end() -> None:
     assert tail("1\n2\n3\n", 2) == "2\n3"
 
 

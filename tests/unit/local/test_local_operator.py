@@ -1,4 +1,4 @@
-"""The operator on the local cluster: the image that helm installs is the one that the node has."""
+"""Installation of the operator on the local cluster: the node has the image that Helm installs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ ARCHIVE = Path("/cache/images/operator-0123.tar")
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Record what is loaded and what is run, on a cluster that is up, with an image that is in the cache."""
+    """Record loaded images and commands, on a cluster that is up, with an image in the cache."""
     recorded: list[Any] = []
 
     def build(_: Paths, images: Any, __: Mapping[str, Path]) -> dict[str, Path]:
@@ -42,7 +42,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def paths_of(tmp_path: Path) -> Paths:
-    """Return the paths of a checkout that is not this one: its lock is nobody else's."""
+    """Return the paths of another checkout, whose lock no other process holds."""
     return Paths.of(tmp_path, {"HOME": str(tmp_path)})
 
 
@@ -54,7 +54,7 @@ def test_install_loads_the_image_before_helm_upgrades(steps: list[Any], tmp_path
     assert "podAnnotations.caisson\\.dev/image=operator-0123" in helm[1]
 
 
-def test_install_does_not_upgrade_when_the_image_can_not_be_loaded(
+def test_install_does_not_upgrade_if_loading_the_image_fails(
     steps: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
@@ -66,7 +66,7 @@ def test_install_does_not_upgrade_when_the_image_can_not_be_loaded(
     assert steps == []
 
 
-def test_images_are_only_built_when_the_cluster_is_down(
+def test_images_are_only_built_if_the_cluster_is_down(
     steps: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(namespaces, "find_init", lambda _: None)
@@ -75,6 +75,6 @@ def test_images_are_only_built_when_the_cluster_is_down(
     assert steps == []
 
 
-def test_a_new_build_is_a_new_pod(tmp_path: Path) -> None:
+def test_new_build_replaces_the_pod(tmp_path: Path) -> None:
     commands = [operator.install_command(tmp_path / f"operator-{key}.tar", []) for key in ("0", "1")]
     assert commands[0] != commands[1]

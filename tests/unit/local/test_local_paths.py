@@ -1,4 +1,4 @@
-"""Where things live."""
+"""The directories of the local cluster."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ def test_cache_directory(environment: dict[str, str], expected: str) -> None:
     assert cache_directory(environment) == Path(expected)
 
 
-def test_two_checkouts_share_the_cache_and_nothing_else(tmp_path: Path) -> None:
+def test_two_checkouts_share_only_the_cache(tmp_path: Path) -> None:
     one, two = (Paths.of(tmp_path / name, {"HOME": "/home/u"}) for name in ("one", "two"))
     assert one.cache == two.cache
     assert one.state != two.state
     assert one.cgroup != two.cgroup
 
 
-def test_a_checkout_is_the_same_through_a_link(tmp_path: Path) -> None:
+def test_symbolic_link_identifies_the_same_checkout(tmp_path: Path) -> None:
     (tmp_path / "checkout").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "checkout")
     assert Paths.of(tmp_path / "link", {}) == Paths.of(tmp_path / "checkout", {})

@@ -1,17 +1,17 @@
-"""Volumes of the local cluster: what is made for a claim, and what is taken back."""
+"""The provisioner of the local cluster's volumes."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.provisioner import CLASS, is_left, volume_for
+from local.provisioner import CLASS, is_released, volume_for
 
 DIRECTORY = Path("/volumes")
 
 
-def claim(metadata: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
-    """Make a claim of the class that waits for its volume, but for what is given."""
+def pvc(metadata: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    """Return a PVC of the class that waits for its volume. `metadata` and `spec` override its fields."""
     return {
         "metadata": {"name": "data", "namespace": "team", "uid": "u-1", **(metadata or {})},
         "spec": {
@@ -23,8 +23,8 @@ def claim(metadata: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]
     }
 
 
-def test_a_claim_gets_a_directory_of_its_own_and_nobody_else_does() -> None:
-    volume = volume_for(claim(), DIRECTORY)
+def test_pvc_gets_its_own_directory() -> None:
+    volume = volume_for(pvc(), DIRECTORY)
     assert volume is not None
     assert volume["spec"]["hostPath"]["path"] == "/volumes/local-u-1"
     assert volume["spec"]["claimRef"]["uid"] == "u-1"
@@ -34,19 +34,19 @@ def test_a_claim_gets_a_directory_of_its_own_and_nobody_else_does() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        claim(storageClassName="fast"),
-        claim(storageClassName=None),
-        claim(volumeName="local-u-1"),
-        claim({"deletionTimestamp": "2026-03-01T12:00:00Z"}),
+        pvc(storageClassName="fast"),
+        pvc(storageClassName=None),
+        pvc(volumeName="local-u-1"),
+        pvc({"deletionTimestamp": "2026-03-01T12:00:00Z"}),
     ],
-    ids=["of-another-class", "of-no-class", "served-already", "on-its-way-out"],
+    ids=["other-class", "no-class", "has-volume", "being-deleted"],
 )
-def test_other_claims_are_left_alone(other: dict[str, Any]) -> None:
+def test_other_pvcs_get_no_volume(other: dict[str, Any]) -> None:
     assert volume_for(other, DIRECTORY) is None
 
 
 @pytest.mark.parametrize(
-    ("volume", "left"),
+    ("volume", "released"),
     [
         ({"spec": {"storageClassName": CLASS}, "status": {"phase": "Released"}}, True),
         ({"spec": {"storageClassName": CLASS}, "status": {"phase": "Bound"}}, False),
@@ -54,5 +54,5 @@ def test_other_claims_are_left_alone(other: dict[str, Any]) -> None:
         ({"spec": {"storageClassName": "fast"}, "status": {"phase": "Released"}}, False),
     ],
 )
-def test_a_volume_is_taken_back_when_its_claim_is_gone(volume: dict[str, Any], left: bool) -> None:
-    assert is_left(volume) is left
+def test_only_released_volumes_of_the_class_are_reclaimed(volume: dict[str, Any], released: bool) -> None:
+    assert is_released(volume) is released

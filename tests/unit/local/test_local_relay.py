@@ -1,4 +1,4 @@
-"""The relay, between real sockets on the loopback."""
+"""The relay, between real sockets on the loopback interface."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @asynccontextmanager
 async def relayed(handler: Handler) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A client's connection, through the relay, to a server that runs `handler`."""
+    """Connect a client through the relay to a server that runs `handler`."""
     server = await asyncio.start_server(handler, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -31,13 +31,13 @@ async def relayed(handler: Handler) -> AsyncIterator[tuple[asyncio.StreamReader,
             server.close()
 
 
-async def test_a_half_closed_connection_still_carries_the_answer() -> None:
-    async def answer_at_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = await reader.read()
-        writer.write(asked.upper())
+async def test_half_closed_connection_still_carries_the_response() -> None:
+    async def respond_at_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.read()
+        writer.write(request.upper())
         writer.close()
 
-    async with relayed(answer_at_the_end) as (reader, writer):
+    async with relayed(respond_at_the_end) as (reader, writer):
         writer.write(b"question")
         writer.write_eof()
         assert await asyncio.wait_for(reader.read(), 5) == b"QUESTION"
@@ -55,7 +55,7 @@ async def test_bytes_flow_both_ways_while_both_sides_are_open() -> None:
             assert await asyncio.wait_for(reader.readexactly(3), 5) == message
 
 
-async def test_much_data_arrives_unchanged() -> None:
+async def test_large_transfer_arrives_unchanged() -> None:
     content = bytes(range(256)) * 32768
 
     async def send(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,7 +67,7 @@ async def test_much_data_arrives_unchanged() -> None:
         assert await asyncio.wait_for(reader.read(), 10) == content
 
 
-async def test_a_server_that_breaks_off_is_seen_by_the_client() -> None:
+async def test_client_sees_that_the_server_aborted() -> None:
     async def abort(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
@@ -76,13 +76,13 @@ async def test_a_server_that_breaks_off_is_seen_by_the_client() -> None:
             assert await asyncio.wait_for(reader.read(), 5) == b""
 
 
-async def test_a_client_that_breaks_off_is_seen_by_the_server() -> None:
-    gone = asyncio.Event()
+async def test_server_sees_that_the_client_aborted() -> None:
+    client_aborted = asyncio.Event()
 
     async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionResetError):
             await reader.read()
-        gone.set()
+        client_aborted.set()
         writer.close()
 
     async with relayed(wait) as (_, writer):
@@ -90,10 +90,10 @@ async def test_a_client_that_breaks_off_is_seen_by_the_server() -> None:
         await writer.drain()
         await asyncio.sleep(0.05)
         writer.transport.abort()
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(client_aborted.wait(), 5)
 
 
-async def test_without_a_server_the_client_sees_a_closed_connection() -> None:
+async def test_client_sees_a_closed_connection_without_a_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -21,7 +21,7 @@ def _runtimes(can_lower_oom_score: bool = True) -> dict[str, object]:
     return runtime
 
 
-def test_every_runtime_class_has_its_handler() -> None:
+def test_every_runtime_class_has_a_handler() -> None:
     manifest = (Path(__file__).parents[3] / "local" / "manifests" / "runtimeclasses.yaml").read_text()
     handlers = {line.split()[1] for line in manifest.splitlines() if line.startswith("handler:")}
     containerd = _runtimes()["containerd"]
@@ -29,7 +29,7 @@ def test_every_runtime_class_has_its_handler() -> None:
     assert set(containerd["runtimes"]) == handlers
 
 
-def test_gvisor_handlers_read_their_own_flags() -> None:
+def test_each_gvisor_handler_reads_its_own_flags() -> None:
     containerd = _runtimes()["containerd"]
     assert isinstance(containerd, dict)
     files = {name: runtime["options"].get("ConfigPath") for name, runtime in containerd["runtimes"].items()}
@@ -41,7 +41,7 @@ def test_gvisor_handlers_read_their_own_flags() -> None:
     }
 
 
-def test_docker_needs_raw_and_packet_sockets_and_plain_gvisor_has_neither() -> None:
+def test_handlers_differ_in_raw_and_packet_sockets() -> None:
     rendered = render.render(PATHS, render.Machine(runc=Path("/runc"), can_lower_oom_score=True))
     assert tomllib.loads(rendered["runsc.toml"]) == {
         "runsc_config": {"net-raw": "true", "allow-packet-socket-write": "true"}
@@ -51,15 +51,15 @@ def test_docker_needs_raw_and_packet_sockets_and_plain_gvisor_has_neither() -> N
 
 
 @pytest.mark.parametrize("capable", [True, False])
-def test_oom_scores_are_left_alone_only_where_they_must_be(capable: bool) -> None:
+def test_oom_scores_are_restricted_only_without_the_capability(capable: bool) -> None:
     assert _runtimes(can_lower_oom_score=capable)["restrict_oom_score_adj"] is not capable
 
 
-def test_the_kubelet_keeps_to_the_cgroup_of_its_cluster() -> None:
+def test_kubelet_uses_the_cgroup_of_its_cluster() -> None:
     assert render.kubelet(PATHS)["cgroupRoot"] == "/caisson-0123456789"
 
 
-def test_a_kubeconfig_carries_its_credentials() -> None:
+def test_kubeconfig_contains_its_credentials() -> None:
     document = json.loads(render.kubeconfig("https://127.0.0.1:1", b"authority", b"certificate", b"key"))
     assert document["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:1"
     user = document["users"][0]["user"]
@@ -67,17 +67,17 @@ def test_a_kubeconfig_carries_its_credentials() -> None:
     assert document["current-context"] == document["contexts"][0]["name"]
 
 
-def test_only_the_relay_has_the_socket_of_the_machine() -> None:
+def test_only_the_relay_inherits_the_listening_socket() -> None:
     assert [part.name for part in parts(PATHS, listener=7) if part.owns_listener] == ["relay"]
     relay = next(part for part in parts(PATHS, listener=7) if part.owns_listener)
     assert relay.argv[-3:] == ("7", "127.0.0.1", str(network.API_PORT))
 
 
-def test_no_part_writes_its_data_outside_of_the_state() -> None:
+def test_data_of_etcd_is_inside_the_state_directory() -> None:
     etcd = next(part for part in parts(PATHS, listener=0) if part.name == "etcd")
     assert "--data-dir=/var/lib/caisson/0123456789/etcd" in etcd.argv
 
 
-def test_the_caller_s_proxy_does_not_reach_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_excludes_the_proxy_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     assert not [name for name in environment(PATHS, "/usr/bin") if name.lower().endswith("_proxy")]

@@ -1,4 +1,4 @@
-"""The supervisor, in a process of its own because it reaps whatever ends."""
+"""The supervisor. It runs in a separate process, because it reaps every child process."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ PROGRAM = textwrap.dedent(
         Part("later", ("/bin/sh", "-c", "exec sleep 60"), after_api=True),
     ]
     answers = iter([False, False, True])
-    signal.setitimer(signal.ITIMER_REAL, 60)  # the end, should the test hang
+    signal.setitimer(signal.ITIMER_REAL, 60)  # ends the process if the test hangs
     if os.fork() == 0:
         import time
         time.sleep(1.2)
@@ -38,20 +38,20 @@ PROGRAM = textwrap.dedent(
 
 
 @pytest.mark.parametrize(("failures", "delay"), [(1, 0.5), (2, 1.0), (3, 2.0), (6, 10.0), (5000, 10.0)])
-def test_restart_delay_doubles_up_to_a_bound(failures: int, delay: float) -> None:
+def test_restart_delay_doubles_up_to_a_limit(failures: int, delay: float) -> None:
     assert restart_delay(failures) == delay
 
 
-def test_parts_are_started_in_order_restarted_and_logged(tmp_path: Path) -> None:
-    done = subprocess.run(
+def test_parts_start_in_order_restart_and_log(tmp_path: Path) -> None:
+    result = subprocess.run(
         [sys.executable, "-c", PROGRAM, tmp_path], cwd=CHECKOUT, capture_output=True, text=True, timeout=30, check=True
     )
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    told = [(event["event"], event.get("part")) for event in events]
-    assert told[:2] == [("started", "steady"), ("started", "crashing")]
-    assert told.index(("API server ready", None)) < told.index(("started", "later"))
-    assert told.count(("started", "steady")) == 1
-    assert told.count(("started", "crashing")) == 2
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    reported = [(event["event"], event.get("part")) for event in events]
+    assert reported[:2] == [("started", "steady"), ("started", "crashing")]
+    assert reported.index(("API server ready", None)) < reported.index(("started", "later"))
+    assert reported.count(("started", "steady")) == 1
+    assert reported.count(("started", "crashing")) == 2
     assert {event["code"] for event in events if event["event"] == "ended"} == {3}
-    assert told[-1] == ("ending", None)
+    assert reported[-1] == ("ending", None)
     assert (tmp_path / "steady.log").read_text() == "up\n"

@@ -1,4 +1,4 @@
-"""What the dashboard and the alerts ask for is what the operator tells."""
+"""The dashboard and the alerts use only metrics that the operator exports."""
 
 import re
 from pathlib import Path
@@ -12,32 +12,32 @@ SUFFIXES = re.compile(r"_(bucket|sum|count|total)$")
 
 
 def names(text: str) -> set[str]:
-    """Return the metrics that an expression names, as their families are called."""
+    """Return the metric families of an expression."""
     return {SUFFIXES.sub("", name) for name in NAME.findall(text)}
 
 
-def served() -> set[str]:
-    """Return the families that an operator serves."""
+def exported() -> set[str]:
+    """Return the metric families that the operator exports."""
     metrics = Metrics()
     metrics.counts(tuple)
     return {SUFFIXES.sub("", family.name) for family in metrics.registry.collect()}
 
 
-def test_every_panel_asks_for_metrics_that_there_are() -> None:
+def test_every_panel_uses_exported_metrics() -> None:
     for panel in PANELS:
         for expression, _ in panel.queries:
             assert names(expression), expression
-            assert names(expression) <= served(), expression
+            assert names(expression) <= exported(), expression
 
 
-def test_every_metric_of_ours_has_a_panel() -> None:
-    shown = {name for panel in PANELS for expression, _ in panel.queries for name in names(expression)}
-    ours = {name for name in served() if name.startswith("caisson_")}
-    assert ours - shown == {"caisson_build_info"}
+def test_every_caisson_metric_has_a_panel() -> None:
+    in_panels = {name for panel in PANELS for expression, _ in panel.queries for name in names(expression)}
+    ours = {name for name in exported() if name.startswith("caisson_")}
+    assert ours - in_panels == {"caisson_build_info"}
 
 
-def test_every_alert_asks_for_metrics_that_there_are() -> None:
+def test_every_alert_uses_exported_metrics() -> None:
     lines = [line for line in RULES.read_text().splitlines() if NAME.search(line)]
-    asked = set().union(*map(names, lines))
-    assert len(asked) >= 5
-    assert asked <= served()
+    used = set().union(*map(names, lines))
+    assert len(used) >= 5
+    assert used <= exported()

@@ -1,4 +1,4 @@
-"""The chart's values: the file with the defaults, and the model that becomes helm's schema, say the same."""
+"""The chart's values: the defaults match the model from which the JSON schema for helm is generated."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from tools.values import Values, values_schema
 CHART = Path(__file__).parents[3] / "charts" / "caisson"
 DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 
-PASSED_ON = {
+EXTERNAL_OBJECTS = {
     "affinity": "core/v1",
     "topologySpreadConstraints[]": "core/v1",
     "extraEnv[]": "core/v1",
@@ -24,9 +24,9 @@ PASSED_ON = {
     "resources.limits": "names of resources",
     "prePull.resources.requests": "names of resources",
     "prePull.resources.limits": "names of resources",
-    "global": "a parent chart's",
+    "global": "values of a parent chart",
 }
-"""Objects whose fields are not ours to list."""
+"""Objects whose fields another API defines."""
 
 
 def objects(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -39,35 +39,37 @@ def objects(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[
         yield from objects(schema["items"], f"{path}[]")
 
 
-def test_the_defaults_are_what_the_model_says() -> None:
+def test_default_values_match_the_model() -> None:
     values = Values.model_validate(DEFAULTS)
     assert values.config == Config.model_validate(DEFAULTS["config"])
-    # Coerced values, and fields that one of them lacks, would differ here.
+    # Detects coerced values, and fields that are missing on one side.
     dumped = values.model_dump(mode="json", by_alias=True, exclude_unset=True)
     assert dumped == DEFAULTS
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
-def test_a_value_that_is_set_to_null_is_missing(name: str) -> None:
-    """Helm removes it then, and a template would read nothing."""
+def test_null_value_is_rejected_as_missing(name: str) -> None:
+    """Helm removes a null value, so a template would read an empty value."""
     assert name in values_schema()["required"]
     with pytest.raises(ValidationError, match=name):
         Values.model_validate({key: value for key, value in DEFAULTS.items() if key != name})
 
 
-def test_an_unknown_value_is_refused_wherever_it_is_but_in_parts_of_kubernetes_objects() -> None:
-    found = dict(objects(values_schema()))
-    assert {path for path, schema in found.items() if schema.get("additionalProperties") is not False} == set(PASSED_ON)
-    assert "config.sandboxes.resources.default.limits" in found
+def test_unknown_values_are_rejected_outside_external_objects() -> None:
+    schemas = dict(objects(values_schema()))
+    assert {path for path, schema in schemas.items() if schema.get("additionalProperties") is not False} == set(
+        EXTERNAL_OBJECTS
+    )
+    assert "config.sandboxes.resources.default.limits" in schemas
 
 
-def test_every_value_is_described() -> None:
+def test_every_value_has_a_description() -> None:
     for path, schema in objects(values_schema()):
         for name, field in schema.get("properties", {}).items():
             assert field.get("description") or name == "global", f"{path}.{name}"
 
 
-def test_a_null_in_the_configuration_is_told_apart_from_a_wrong_value() -> None:
+def test_schema_allows_null_for_optional_configuration() -> None:
     sandboxes = values_schema()["properties"]["config"]["properties"]["sandboxes"]["properties"]
     assert sandboxes["lifetime"]["properties"]["maximumSeconds"]["type"] == ["integer", "null"]
     assert {"type": "null"} in sandboxes["storage"]["properties"]["maximum"]["properties"]["disk"]["anyOf"]

@@ -1,18 +1,18 @@
-# When somebody last made use of the sandbox. Watched only where that was asked for (`sandbox start --idle yes`, `sandbox idle`): then
-# there is
+# Idle detection: when the sandbox was last used. If it is enabled (`sandbox start --idle yes`, `sandbox idle`), the record is
 #
-#   /run/caisson/activity      uptime in 1/100 s of the last sign of use; how many connections were accepted until the last look, and the
-#                              pid that the next process gets if nobody starts one before; - for not known
+#   /run/caisson/activity      uptime in 1/100 s of the last use; the number of connections accepted until the last check; and the pid that
+#                              the next process gets if no other process starts before; - if unknown
 #
-# A sign of use is a process that came by exec and is not ours, a nested container that runs, or a connection from outside to a port of
-# the sandbox. What was over between two looks shows as a pid or a connection more than expected. Root in the sandbox can forge any of it.
+# Use is a process started by exec that is not one of these scripts, a running nested container, or a connection from outside to a port of
+# the sandbox. Use that ended between two checks is detected by a higher pid or number of connections than expected. Root in the sandbox
+# can forge all of this.
 #
-# The probe looks every few seconds, so a look is one fork, which reads all there is to read: a shell would do so byte by byte.
+# The probe checks every few seconds, so a check uses only one fork, of cat, because a shell reads files byte by byte.
 
 ACTIVITY=$STATE/activity
 MOST_SOCKETS=256
 
-# Begins, unless somebody has begun already.
+# Creates the record, unless it exists.
 watch_activity() {
 	local last_used last_opened next_pid
 	read_activity && return
@@ -20,8 +20,8 @@ watch_activity() {
 	write_activity "$uptime" - -
 }
 
-# Looks once. `pids` is how many this script uses from its beginning to its end, but for this. Sets last_used, or fails where nothing
-# is on record.
+# Checks once for use. PIDS is the number of pids that the calling script uses, without this check. Sets last_used, or fails if there is no
+# record.
 note_activity() { # PIDS
 	local last_opened next_pid
 	read_activity || return
@@ -33,14 +33,14 @@ note_activity() { # PIDS
 	write_activity "$last_used" "$opened" $(($$ + $1 + 1))
 }
 
-# After a session that had processes of its own, nobody knows how many.
+# A session starts an unknown number of processes, so the next pid is unknown.
 forget_pids() {
 	local last_opened next_pid last_used
 	read_activity || return 0
 	write_activity "$last_used" "$last_opened" -
 }
 
-# Sets last_used, last_opened and next_pid, or fails: nobody has asked for it, or another look is being written down.
+# Sets last_used, last_opened and next_pid. Fails if idle detection is disabled or another check is writing the record.
 read_activity() {
 	{ read -r last_used last_opened next_pid <"$ACTIVITY"; } 2>/dev/null && is_number "$last_used" && [ -n "$next_pid" ]
 }
@@ -49,7 +49,7 @@ write_activity() { # LAST_USED OPENED NEXT_PID
 	echo "$*" >"$ACTIVITY"
 }
 
-# A pid lower than expected tells nothing: they begin anew some day, and a probe may be killed before it has used all of its own.
+# A lower pid than expected does not indicate use: pids wrap around, and a probe may be killed before it has used all its pids.
 was_started() { # NEXT_PID
 	is_number "$1" && [ "$$" -gt "$1" ]
 }
@@ -58,13 +58,13 @@ was_connected() { # LAST_OPENED
 	is_number "$1" && [ "$opened" != "$1" ]
 }
 
-# Sets opened to the number of connections that were ever accepted here, established to that of all that are open now, and inhabited
-# where somebody is here.
+# Sets opened to the total number of accepted connections, established to the number of open connections, and inhabited if there is a
+# process that counts as use.
 look() {
 	local line IFS='
 '
 	opened=- established=0 inhabited=''
-	# A process may end before it is read. Its name may be a pattern.
+	# A process may end before its file is read. Its name may contain glob characters.
 	set -- /proc/[0-9]*/stat
 	set -f
 	# shellcheck disable=SC2013
@@ -84,12 +84,12 @@ read_counters() { # LINE
 	opened=${7-} established=${10-0}
 }
 
-# An exec's process has no parent that can be seen from here. Nested containers have each a shim; a step of a build has runc alone.
+# The parent of a process started by exec is outside the PID namespace. Each nested container has a shim; a build step has only runc.
 is_somebody() { # LINE of /proc/PID/stat
 	local name=${1#*\(}
 	name=${name%)*}
 	case $name in containerd-shim* | runc | runc:*) return 0 ;; esac
-	# Its state and its parent follow the name.
+	# The state and the parent's pid follow the name.
 	case ${1##*) } in
 	[ZX]' '*) return 1 ;;
 	?' 0 '*) ! is_ours "${1%% *}" ;;
@@ -103,12 +103,12 @@ is_ours() { # PID
 	{ { read -r -d '' _ && read -r -d '' _ && read -r -d '' script; } <"/proc/$1/cmdline"; } 2>/dev/null
 	case $script in
 	"$TOOLBOX/libexec/"*) ;;
-	'') [ ! -e "/proc/$1" ] ;; # it has ended meanwhile
+	'') [ ! -e "/proc/$1" ] ;; # the process has ended
 	*) return 1 ;;
 	esac
 }
 
-# Is anybody from outside connected to a port that something listens on? So many sockets that they take long to read are somebody's.
+# Returns whether there is a connection from outside to a listening port. A number of sockets that is too large to read counts as use.
 is_connected() { # uses established
 	local file local_address remote status listening=' ' connected='' sockets=0 port
 	[ "$established" != 0 ] || return 1
@@ -129,7 +129,7 @@ is_connected() { # uses established
 	return 1
 }
 
-# As the kernel writes them: in words of four bytes, each of them backwards.
+# The kernel prints addresses as words of four bytes in reverse byte order.
 is_loopback() { # ADDRESS
 	case $1 in
 	??????7F | 0000000000000000FFFF0000??????7F | 00000000000000000000000001000000) ;;

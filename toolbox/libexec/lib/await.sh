@@ -1,23 +1,23 @@
-# Waiting for a dockerd until it is of use, or isn't any more. A fork costs 5 to 10 ms in gVisor and an exec twice that, so the loop has
-# none: it sleeps in `read -t` on a FIFO, which also wakes it at once when `docker info` has an answer.
+# Waits until dockerd is ready or has failed. A fork takes 5 to 10 ms in gVisor and an exec twice as long, so the loop uses neither: it
+# sleeps with `read -t` on a FIFO, which also wakes it immediately when `docker info` has a result.
 
 DOCKER_SOCKET=/var/run/docker.sock
 
-# A tick costs 2 ms of CPU, which on a busy node dockerd waits for. So it is a twentieth of the wait so far, within these bounds.
+# A tick uses 2 ms of CPU, which delays dockerd on a busy node. So the interval is a twentieth of the elapsed time, within these limits.
 SHORTEST_TICK_CENTISECONDS=2
 LONGEST_TICK_CENTISECONDS=25
 
-# A look at /proc/PID/stat is the dearest of all, and only says something new when dockerd's supervisor was killed as well.
+# Reading /proc/PID/stat is the most expensive check, and only necessary if dockerd's supervisor was killed as well.
 LIFE_CHECK_CENTISECONDS=50
 
-# What a session that comes late, after an operator was away, waits at least: dockerd may be there by now.
+# The minimum wait of a late session, for example after a restart of the operator, because dockerd may be ready by now.
 LATE_SECONDS=5
 
-# The version stands first, for docker_major.
+# The version must be the first field, for read_docker_major.
 INFO_FORMAT='{"serverVersion":{{json .ServerVersion}},"driver":{{json .Driver}},"operatingSystem":{{json (truncate .OperatingSystem 200)}},"kernelVersion":{{json .KernelVersion}},"cgroupVersion":{{json .CgroupVersion}},"containers":{{.Containers}},"images":{{.Images}}}'
 
-# Reports how the attempt goes; returns 0 when it is ready, 1 when it failed. Waits TIMEOUT_SECONDS, counted from dockerd's launch
-# whoever waited before. One that was ready before is not waited for.
+# Reports the progress of the attempt. Returns 0 when dockerd is ready, 1 when it has failed. The timeout starts when dockerd is launched,
+# also for a later session. It does not wait for a dockerd that was ready before.
 await_docker() { # ATTEMPT TIMEOUT_SECONDS
 	local started='' asking='' answered='' retries=0 answer began deadline grace next_look outcome tick
 	open_session
@@ -42,7 +42,7 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 				attend "$1"
 				return
 			fi
-			read_origin # now, that there is nothing to do but wait
+			read_origin # now, because dockerd needs time to start anyway
 			deadline=$((daemon_launched + $2 * 100))
 			[ "$deadline" -ge "$grace" ] || deadline=$grace
 		fi
@@ -53,7 +53,7 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 			ask_docker &
 		fi
 		set_tick $(((uptime - began) / 20))
-		# One byte: of a longer word the tick may end in the middle.
+		# The result is one byte, because the tick could end in the middle of a longer word.
 		if read -r -n 1 -t "$tick" answer <&3; then
 			asking=
 			if [ "$answer" = y ]; then
@@ -78,7 +78,7 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 	done
 }
 
-# Sets tick to a number of seconds.
+# Sets tick to the interval in seconds.
 set_tick() { # CENTISECONDS
 	local centiseconds=$1
 	[ "$centiseconds" -ge "$SHORTEST_TICK_CENTISECONDS" ] || centiseconds=$SHORTEST_TICK_CENTISECONDS
@@ -97,7 +97,7 @@ last_answer() {
 	fi 2>/dev/null
 }
 
-# A daemon that was of use once only has to live: to end it because a busy node makes it slow would cost all that runs in it.
+# A daemon that was ready before must only be alive: ending a daemon that is slow on a busy node would end all its containers.
 attend() { # ATTEMPT; uses daemon_pid, daemon_start
 	if is_alive "$daemon_pid" "$daemon_start"; then
 		report_ready "$1"
@@ -107,7 +107,7 @@ attend() { # ATTEMPT; uses daemon_pid, daemon_start
 	fi
 }
 
-# Its supervisor needs a moment to write down the exit code, on a busy node a long one; unless it is dead too.
+# The supervisor needs some time to record the exit code, especially on a busy node, unless it was killed as well.
 report_death() { # ATTEMPT
 	local looks=0
 	until read_exit "$1" || [ "$looks" -ge 20 ]; do
@@ -117,7 +117,7 @@ report_death() { # ATTEMPT
 	report_failed "$1" Exited
 }
 
-# A place for this session's own files, and the FIFO on descriptor 3.
+# Creates a directory for this session's files, and opens the FIFO on descriptor 3.
 open_session() {
 	session=$STATE/session-$$
 	trap 'rm -rf "$session"' EXIT
@@ -126,31 +126,31 @@ open_session() {
 	exec 3<>"$session/answers"
 }
 
-# Nothing that the user or the image says to docker counts here. No output of it may be this session's stdout: that would hold the
-# exec session open for as long as docker runs.
+# The settings of the user and the image for docker must not apply here. docker must not inherit this session's stdout, because that would
+# keep the exec session open while docker runs.
 ask_docker() {
 	shed_client_settings
 	export DOCKER_CONFIG="$session/no-config"
-	# With a format docker succeeds where nobody answers, too: what it prints then has no version in it.
+	# With --format, docker succeeds even if dockerd does not respond. Then its output contains no version.
 	if timeout -s KILL 10 docker -H "unix://$DOCKER_SOCKET" info --format "$INFO_FORMAT" >"$session/info" 2>"$session/said" &&
 		has_version; then
 		printf y
 	else
-		# Of the time limit too, which may fall into the next question.
+		# Keep the error message of this query, because the timeout may occur during the next query.
 		mv -f "$session/said" "$session/complaint"
 		usleep 50000
 		printf n
 	fi >&3
 } >/dev/null 2>&1
 
-# After a good `docker info`: was it this dockerd that answered, and is what surrounds it there too? Fails while that isn't so yet, else
-# sets outcome to what await_docker returns.
+# After a successful `docker info`: checks that this dockerd is alive and that the preparation is complete. Fails if it must be called again,
+# otherwise sets outcome to the return value of await_docker.
 conclude() { # ATTEMPT RETRIES; uses answered
 	outcome=1
 	is_alive "$daemon_pid" "$daemon_start" || return
 	if ! { read_ready "$1" && read_facts "$1"; }; then
 		read_prepared "$1" || return
-		# Of the image's docker it is only known now what it needs.
+		# The version of the image's dockerd, and thus its needs, are known only now.
 		if [ "$from" = Image ]; then
 			read_docker_major
 			if [ "$docker_major" -ge 28 ] && find_uplink && ! complaint=$(write_packet); then
@@ -165,7 +165,7 @@ conclude() { # ATTEMPT RETRIES; uses answered
 	outcome=0
 }
 
-# What it writes it also sets, as read_ready and read_facts do.
+# Also sets the variables that it writes, like read_ready and read_facts.
 record_ready() { # ATTEMPT RETRIES; uses answered
 	find_bridge
 	ready_after=$(((answered - daemon_launched) * 10)) ready_retries=$2 ready_mtu=$prepared_mtu ready_bridge_mtu=$bridge_mtu
@@ -189,7 +189,7 @@ read_docker_major() {
 	is_number "$docker_major" || docker_major=0
 }
 
-# Sets origin to where the toolbox's dockerd came from, as base64; to - for the image's own, and for a toolbox that doesn't tell.
+# Sets origin to the origin of the toolbox's dockerd in base64, or to - for the image's dockerd and for a toolbox without an origin.
 read_origin() {
 	local line=
 	origin=-
@@ -203,12 +203,12 @@ read_origin() {
 	)
 }
 
-# An attempt that failed leaves no daemon behind.
+# Records the failure and ends dockerd.
 give_up() { # ATTEMPT CAUSE DETAIL
 	record_failed "$1" "$2" "$3"
 	if read_daemon "$1"; then
 		end_process "$daemon_pid" "$daemon_start" 5
-		usleep 100000 # for its supervisor to write down the exit code
+		usleep 100000 # until its supervisor has recorded the exit code
 	fi
 	read_failed "$1"
 	report_failed "$1" "$failed_cause"

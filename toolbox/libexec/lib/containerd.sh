@@ -1,20 +1,19 @@
-# dockerd would start a containerd of its own, find that it doesn't listen yet, and look again a second later. Started here, at the
-# same time as dockerd, it listens before dockerd asks: that is half of the time from dockerd's start until it is ready.
+# dockerd would start its own containerd, find that it does not listen yet, and retry after a second. A containerd that is started here, at
+# the same time as dockerd, listens before dockerd connects, which halves the time until dockerd is ready.
 
 CONTAINERD_SOCKET=$STATE/containerd.sock
 
-# The directories are those of dockerd's own containerd, so that either finds what the other has left.
+# The directories are those of dockerd's own containerd, so that both find each other's data.
 configure_containerd() {
 	printf '%s\n' 'version = 2' 'root = "/var/lib/docker/containerd/daemon"' 'state = "/run/docker/containerd/daemon"' \
 		'disabled_plugins = ["io.containerd.grpc.v1.cri"]' '[grpc]' "address = \"$CONTAINERD_SOCKET\"" >"$STATE/containerd.toml"
 }
 
-# Runs until it is told to end; the containerd that it keeps then ends as well. What containerd says belongs to dockerd's stderr,
-# where it would be if dockerd had started it; less its
-# account of every plugin, which would leave no room for the error in what the operator is shown.
+# Restarts containerd until SIGTERM, then ends it. containerd's output is appended to dockerd's stderr, as if dockerd had started it. The log
+# level omits its messages about every plugin, which would displace the error in the report.
 keep_containerd() { # ATTEMPT
 	local keeper
-	exec 9>&- # the lock is for launching only
+	exec 9>&- # the lock is only for launching dockerd
 	trap '[ -z "${!-}" ] || kill "$!"; exit' TERM
 	read_process self
 	keeper="$process_pid $process_start"
@@ -29,7 +28,7 @@ keep_containerd() { # ATTEMPT
 	done
 }
 
-# Also where its keeper is dead: two containerds wait for each other's database.
+# Also ends a containerd without a keeper, because a second containerd would wait for its database.
 end_containerd() { # ATTEMPT
 	local keeper keeper_start containerd containerd_start
 	read_containerd "$1" || return 0

@@ -1,16 +1,16 @@
-# The registry credentials that the kubelet has mounted, if the Sandbox asked for some.
+# The registry credentials that the kubelet mounts if the Sandbox has any.
 
 CREDENTIALS=/etc/caisson/registry/credentials/config.json
 MOST_CREDENTIALS_BYTES=32768
 
-# Copies lines, without any part of them that is a credential: a value in the file, a password inside of one, or a line of either,
-# as they are and as JSON writes them. What is shorter than four bytes is in too many words to be looked for. Given BYTES or more, the
-# first line may lack its beginning, and is left out.
+# Copies lines and redacts credentials: values in the file, passwords inside values, and lines of both, unescaped and escaped as in JSON.
+# Values shorter than four bytes are not redacted, because they occur in too many words. If the input has BYTES bytes or more, its first
+# line may be incomplete and is omitted.
 redact() { # BYTES
-	# What it takes grows with the square of the file.
+	# The run time grows with the square of the file size.
 	if [ "$(stat -L -c %s "$CREDENTIALS")" -gt "$MOST_CREDENTIALS_BYTES" ]; then
 		cat >/dev/null
-		echo "left out: it may have credentials in it, and $CREDENTIALS is too large to look for them"
+		echo "omitted: the output may contain credentials, and $CREDENTIALS is too large to redact them"
 		return
 	fi
 	tr '\000' ' ' | LC_ALL=C awk -v file="$CREDENTIALS" -v bytes="$1" '

@@ -1,13 +1,13 @@
-# The environment of dockerd: that of the container (it may hold a proxy, say), less what is meant for others.
+# The environment of dockerd: the container's environment (which may contain proxy settings) without the variables for other programs.
 
-# What the image preloads is built for the image's libc, and would be loaded into the toolbox's programs.
+# Libraries that the image preloads are built for its libc, and must not be loaded into the toolbox's programs.
 shed_preloads() {
 	unset LD_PRELOAD LD_LIBRARY_PATH
 }
 
 AUTHORITIES=/etc/caisson/registry/authorities
 
-# These tell docker, the client, where to go and how; dockerd and our own docker would listen to some of them.
+# These variables configure the docker client. dockerd and the toolbox's docker would read some of them.
 shed_client_settings() {
 	unset DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG DOCKER_TLS DOCKER_TLS_VERIFY DOCKER_CERT_PATH DOCKER_API_VERSION
 }
@@ -23,13 +23,13 @@ image_environment() { # IMAGE_PATH
 	PATH=$1
 }
 
-# Where Go looks for CA certificates. An image that has them, or says where they are, is believed.
+# Provides the toolbox's CA certificates to Go programs, unless the image contains or configures CA certificates.
 offer_certificates() {
 	[ -z "${SSL_CERT_FILE-}${SSL_CERT_DIR-}" ] || return 0
 	find_certificates || export SSL_CERT_FILE="$TOOLBOX/etc/ca-certificates.crt"
 }
 
-# Sets certificates to the file that Go takes them from when it isn't told, or fails.
+# Sets certificates to the file that Go uses by default, or fails if there is none.
 find_certificates() {
 	for certificates in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/pki/tls/cacert.pem \
 		/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem /etc/ssl/cert.pem; do
@@ -38,8 +38,7 @@ find_certificates() {
 	return 1
 }
 
-# The authorities that the Sandbox names, on top of those that there are. They hold for dockerd, which Go tells of them by the same
-# variable as of all others, and for nothing else in the sandbox.
+# Adds the CAs of the Sandbox to the existing CAs, only for dockerd. Go reads all CAs from the file in SSL_CERT_FILE.
 trust_authorities() {
 	set -- "$AUTHORITIES"/*
 	[ -e "$1" ] || return 0
@@ -48,7 +47,7 @@ trust_authorities() {
 	elif ! find_certificates && [ -z "${SSL_CERT_DIR-}" ]; then
 		certificates=$TOOLBOX/etc/ca-certificates.crt
 	fi
-	# Unlike cat, awk ends a last line that has no end. It would take 300 ms for a whole bundle.
+	# Unlike cat, awk adds a missing newline at the end of a file. It would take 300 ms for the complete bundle.
 	{
 		awk 1 "$@"
 		[ ! -e "$certificates" ] || cat "$certificates"

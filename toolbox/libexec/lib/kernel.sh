@@ -1,8 +1,8 @@
-# Is the kernel gVisor's? By system calls, not by files: a volume can be mounted over a file. No PATH plays a part: the toolbox's busybox
-# looks for a command among its own applets first, and only then elsewhere.
+# Checks whether the kernel is gVisor's, by system calls instead of files, because a volume can be mounted over a file. PATH does not
+# matter, because the toolbox's busybox prefers its own applets.
 
-# Sets kernel_name to the kernel's release and version. Its log must begin as gVisor's does, and its name, its build date (the one that gVisor has always given)
-# or its marker file must be gVisor's as well. Any one of these could turn up on another kernel by accident, not two.
+# Sets kernel_name to the kernel's release and version. The kernel log must begin like gVisor's, and the name, the build date (which is
+# constant in gVisor) or the marker file must be gVisor's too. Another kernel could match one of these by accident, but not two.
 kernel_is_gvisor() {
 	kernel_name=$(uname -rv)
 	case $(dmesg 2>/dev/null) in

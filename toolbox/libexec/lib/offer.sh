@@ -1,12 +1,12 @@
-# Offers the toolbox's commands to whoever works in the sandbox. A pod can't extend the PATH of an image, so there are links in a
-# directory that is on it. What the image brings itself always stays what is found.
+# Makes the toolbox's commands available in the sandbox. A pod can't extend the PATH of an image, so it creates links in a directory that
+# is on the PATH. The image's own commands take precedence.
 
 make_offers() { # IMAGE_PATH
 	offer_commands "$1"
 	offer_credentials
 }
 
-# The path of a command on a PATH that is not this shell's. Unlike `command -v` this knows no builtins and no applets.
+# Prints the path of a command on another PATH than this shell's. Unlike `command -v`, it ignores builtins and applets.
 find_command() { # NAME PATH
 	local name=$1 directory IFS=:
 	set -f
@@ -22,7 +22,7 @@ find_command() { # NAME PATH
 	return 1
 }
 
-# /usr/local/bin where that is on the PATH, as nearly everywhere; else the first directory of it.
+# Uses /usr/local/bin if it is on the PATH, as in most images, otherwise the first directory of the PATH.
 offer_commands() { # IMAGE_PATH
 	local directory name
 	case :$1: in
@@ -40,8 +40,8 @@ offer_commands() { # IMAGE_PATH
 	done
 }
 
-# `docker compose` and `docker buildx`, for every user of docker in the sandbox. docker runs each plugin it finds to ask for its name,
-# whatever it was told to do: before the first `docker info` they would cost it 150 ms.
+# Makes `docker compose` and `docker buildx` available to every user of docker in the sandbox. docker runs each plugin at every command to
+# query its name, which would delay the first `docker info` by 150 ms, so the links are created after it.
 offer_plugins() {
 	local plugins=/usr/local/lib/docker/cli-plugins directory
 	for directory in /usr/local/lib /usr/local/libexec /usr/lib /usr/libexec; do
@@ -51,8 +51,8 @@ offer_plugins() {
 	ln -s "$TOOLBOX/libexec/docker/cli-plugins/docker-buildx" "$TOOLBOX/libexec/docker/cli-plugins/docker-compose" "$plugins/"
 }
 
-# The registry credentials that the kubelet has mounted, for every `docker` in the sandbox. It is mounted read-only: who wants to
-# `docker login` besides has a config.json, which stays.
+# Makes the mounted registry credentials available to docker in the sandbox. They are read-only, so an existing config.json, for example
+# of `docker login`, is not replaced.
 offer_credentials() {
 	[ -e "$CREDENTIALS" ] || return 0
 	local directory=${HOME:-/root}/.docker

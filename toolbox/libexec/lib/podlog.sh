@@ -1,13 +1,13 @@
-# The pod's own log, where `kubectl logs` looks: a copy of what dockerd and its containerd say. They write to their files whatever
-# becomes of it; a log that nobody takes any more holds up this copy only.
+# Copies the output of dockerd and its containerd to the pod's log, for `kubectl logs`. They write to files, so a blocked log delays only
+# the copy.
 
-# Starts the copy of an attempt's stderr, from its beginning. It goes where PID 1's output goes, unless that is no pipe: the image's
-# entrypoint may have sent it to a file.
+# Starts the copy of an attempt's stderr from its beginning, to the output of PID 1. The image's entrypoint may have redirected its output
+# to a file, so only a pipe is used.
 copy_to_pod_log() { # ATTEMPT
 	local log
 	for log in /proc/1/fd/2 /proc/1/fd/1; do
 		if [ -p "$log" ]; then
-			# There from the first moment on: tail would not wait for it.
+			# Create the file, because tail does not wait for it.
 			: >>"$STATE/start-$1/stderr"
 			tail -c +1 -f "$STATE/start-$1/stderr" >"$log" 2>/dev/null &
 			read_process "$!" && echo "$process_pid $process_start" >"$STATE/start-$1/copier"
@@ -16,7 +16,7 @@ copy_to_pod_log() { # ATTEMPT
 	done
 }
 
-# It looks once a second.
+# tail checks the file once per second.
 end_copy() { # ATTEMPT
 	local pid start
 	{ read -r pid start <"$STATE/start-$1/copier"; } 2>/dev/null || return 0

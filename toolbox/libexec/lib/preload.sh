@@ -1,4 +1,4 @@
-# Pulls images before anybody wants them. One that is there already is left as it is, so that this can be asked for again.
+# Pulls images before they are needed. Existing images are not pulled again, so that the verb can be repeated.
 
 PRELOAD_SECONDS=600
 

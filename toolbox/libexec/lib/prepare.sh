@@ -1,6 +1,6 @@
-# What dockerd needs around it and doesn't get from gVisor by itself. Everything may be done again: what is there stays.
+# Prepares what dockerd needs and gVisor does not provide. All steps can be repeated.
 
-# In an image with nothing in it, not even these are there.
+# An image without an operating system does not contain these directories.
 make_directories() {
 	local directory
 	for directory in /run /var /var/lib /tmp; do
@@ -10,22 +10,22 @@ make_directories() {
 	[ "$(stat -c %a /tmp)" = 1777 ] || chmod 1777 /tmp
 }
 
-# Remembers what it did: reading /proc/mounts byte by byte, as a shell does, takes longer than the mount.
+# Records the mount in a file, because reading /proc/mounts byte by byte in a shell takes longer than the mount.
 mount_storage() { # SIZE_IN_BYTES
 	[ ! -e "$STATE/mounted" ] || return 0
 	[ -d /var/lib/docker ] || mkdir -p /var/lib/docker || return
 	mount -t tmpfs -o "size=$1,mode=0711" caisson-docker /var/lib/docker && echo "$1" >"$STATE/mounted"
 }
 
-# dockerd can't do this here (--iptables=false). Once for each pod, all by one command: every further one would take its 30 ms from
-# dockerd, which is starting.
+# dockerd can't add these rules in gVisor (--iptables=false). They are added once per pod, with a single command, because each command
+# delays dockerd by 30 ms.
 #
-# gVisor knows SNAT, not MASQUERADE, and wants one rule of it for each protocol.
+# gVisor supports SNAT but not MASQUERADE, and requires a separate rule for each protocol.
 #
-# A bridge of gVisor gives the pod's own stack a copy of every packet that passes between two containers. Forwarded, it arrives twice:
-# connections between containers crawl, or are reset. So the pod forwards to and from its uplink only, which keeps bridges apart as
-# Docker's own rules would. Other bridges may still get to docker0, because host.docker.internal is an address there; what answers from
-# a container on it does not get back.
+# gVisor's bridge also delivers each packet between two containers to the pod's own network stack. If the pod forwarded it, the packet would
+# arrive twice, and connections between containers would be slow or reset. So the pod forwards only to and from its uplink, which isolates
+# bridges like Docker's own rules. Other bridges may send to docker0, because host.docker.internal is an address there, but responses of
+# containers on docker0 are dropped.
 forward_packets() {
 	echo 1 >/proc/sys/net/ipv4/ip_forward || return
 	[ -n "$uplink_device" ] && [ ! -e "$STATE/forwards" ] || return 0
@@ -44,7 +44,7 @@ forward_packets() {
 	END
 }
 
-# Bit 13. The runtime takes it away from everybody where the node says net-raw = false, whatever the pod asks for.
+# CAP_NET_RAW is bit 13. The runtime removes it from all containers if the node has net-raw = false.
 has_net_raw() {
 	read_capabilities
 	[ $((0x$cap_eff >> 13 & 1)) = 1 ]

@@ -1,4 +1,4 @@
-# Processes are known by pid and start time together: a pid alone may belong to somebody else by now.
+# Processes are identified by pid and start time, because a pid can be reused.
 
 is_number() {
 	case $1 in
@@ -7,7 +7,7 @@ is_number() {
 }
 
 # Sets process_pid, process_state and process_start (field 22: clock ticks since boot) from /proc/PID/stat, or fails.
-# The name in it is the process's own choice, spaces, parentheses and newlines included: what counts follows the last parenthesis.
+# A process can choose its name, including spaces, parentheses and newlines, so the fields are those after the last parenthesis.
 read_process() { # PID or "self"
 	local line text=
 	{
@@ -18,7 +18,7 @@ read_process() { # PID or "self"
 	[ -n "$text" ] || return 1
 	process_pid=${text# }
 	process_pid=${process_pid%% *}
-	# Word splitting is what takes the fields apart; none of them can hold a glob.
+	# Word splitting separates the fields. None of them can contain glob characters.
 	# shellcheck disable=SC2086
 	set -- ${text##*) }
 	process_state=${1-}
@@ -26,21 +26,21 @@ read_process() { # PID or "self"
 	is_number "$process_pid" && is_number "$process_start"
 }
 
-is_alive() { # PID START_TIME; a zombie is dead
+is_alive() { # PID START_TIME; a zombie is not alive
 	read_process "$1" && [ "$process_start" = "$2" ] || return 1
 	case $process_state in
 	Z | X) return 1 ;;
 	esac
 }
 
-# Hundredths of a second since boot: a clock that nobody can set, read without a fork.
+# Sets uptime to hundredths of a second since boot: a monotonic clock that can be read without a fork.
 uptime_now() {
 	local seconds fraction
 	IFS='. ' read -r seconds fraction _ </proc/uptime
 	uptime=$((seconds * 100 + ${fraction#0}))
 }
 
-# TERM, then KILL. Looks before each signal, so that it never hits a stranger.
+# Sends SIGTERM, then SIGKILL. Checks the identity before each signal, so that it never affects another process.
 end_process() { # PID START_TIME GRACE_SECONDS
 	is_alive "$1" "$2" || return 0
 	kill -TERM "$1" 2>/dev/null

@@ -1,5 +1,5 @@
-# What the operator reads: one JSON object a line. Every text of unknown content travels as base64 in a field that ends in 64, and
-# everything else is a word or a number that was checked where it was read: nothing here needs to be escaped.
+# The reports that the operator reads: one JSON object per line. Every text of unknown content is base64 in a field whose name ends in 64.
+# All other values are words or numbers that were checked when they were read, so no value needs to be escaped.
 
 REPORT_TAIL_BYTES=4096
 REDACTED_BYTES=65536
@@ -8,15 +8,15 @@ emit() {
 	printf '%s\n' "$1"
 }
 
-# The text on standard input as base64, on one line.
+# Encodes standard input as base64 on one line.
 to_base64() {
 	base64 -w 0
 }
 
-# The end of a file that may have been cut meanwhile.
+# Prints the end of a log, including the part before it was truncated, as base64.
 tail64() { # FILE
 	if [ -e "$CREDENTIALS" ]; then
-		# More than is kept, so that what is kept begins after the place where the cut may have left half of a credential.
+		# Redacts more than the reported tail, so that the tail starts after a credential that the limit may have cut in half.
 		log_end "$1" "$REDACTED_BYTES" | redact "$REDACTED_BYTES" | tail -c "$REPORT_TAIL_BYTES" | to_base64
 	else
 		log_end "$1" "$REPORT_TAIL_BYTES" | to_base64
@@ -43,7 +43,7 @@ read_capabilities() {
 	done </proc/self/status
 }
 
-# A failure before there is any attempt to speak of.
+# Reports a failure before there is an attempt.
 report_refusal() { # CAUSE DETAIL
 	read_capabilities
 	emit "{\"event\":\"failed\",\"cause\":\"$1\",\"capEff\":\"$cap_eff\",\"detail64\":\"$(printf '%s' "$2" | to_base64)\"}"

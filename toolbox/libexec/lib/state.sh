@@ -1,32 +1,32 @@
-# What is known about the attempts to start dockerd, in files: any later exec session, of any operator, goes on from here.
+# The state of the attempts to start dockerd, in files, so that any later exec session of any operator can continue.
 #
-#   /run/caisson/lock            held from the decision to start until dockerd's pid is on record
+#   /run/caisson/lock            held from the decision to start until dockerd's pid is recorded
 #   /run/caisson/start-N/        attempt N, counted by the operator
-#     daemon                     pid, start time, uptime in 1/100 s, Unix time; written by the process that becomes dockerd
-#     copier                     pid and start time of what copies stderr to the pod's log; where that is wanted
-#     containerd                 pid and start time of the keeper of dockerd's containerd, then containerd's own; where there is one
-#     stdout stderr              dockerd's, appended to; what was before a cut is in stdout.earlier and stderr.earlier
-#     prepared                   everything around dockerd is in place; holds the uplink's MTU, or -
-#     facts                      where this dockerd came from and what `docker info` said first, both as base64
-#     ready                      milliseconds until the first good `docker info`, how many failed before, the MTUs of uplink and
-#                                bridge; the last to be written
+#     daemon                     pid, start time, uptime in 1/100 s, Unix time; written by the process that executes dockerd
+#     copier                     pid and start time of the process that copies stderr to the pod's log, if enabled
+#     containerd                 pid and start time of the keeper of containerd, then those of containerd, if it is started here
+#     stdout stderr              dockerd's output; stdout.earlier and stderr.earlier contain the end of the part before a truncation
+#     prepared                   exists if the preparation is complete; contains the uplink's MTU, or -
+#     facts                      the origin of this dockerd and the first output of `docker info`, both as base64
+#     ready                      milliseconds until the first successful `docker info`, the number of failures before it, and the MTUs
+#                                of uplink and bridge; written last
 #     exit                       dockerd's exit code; 128+n for signal n
-#     failed detail              why this attempt is over, and in whose words
+#     failed detail              the cause of the failure of this attempt, and its message
 #
-# Most are one line, written at once. A reader takes only a line that has its newline, so nobody sees half of one and no rename,
-# which would cost a fork, is needed. A shell reads byte by byte, at some microseconds each: what is read often is short. Where there
-# is nothing to tell, a word is -.
+# Most files are one line, written with one call. A reader ignores a line without a newline, so it never uses an incomplete line, and no
+# rename is needed, which would cost a fork. A shell reads byte by byte, with some microseconds per byte, so files that are read often are
+# short. A missing value is -.
 
 STATE=/run/caisson
 
-# An image may have no /run. Another session may be making the same, just now.
+# An image may not have /run. Another session may create the same directories at the same time.
 make_state() {
 	[ -d "$STATE" ] && return
 	[ -d /run ] || mkdir -p /run || return
 	mkdir -m 0700 "$STATE" || [ -d "$STATE" ]
 }
 
-# Sets attempt to the highest number there is, or fails.
+# Sets attempt to the highest number, or fails if there is none.
 latest_attempt() {
 	local directory number
 	attempt=
@@ -40,7 +40,7 @@ latest_attempt() {
 	[ -n "$attempt" ]
 }
 
-# Sets attempt to one whose dockerd is alive, or fails.
+# Sets attempt to an attempt whose dockerd is alive, or fails.
 living_attempt() {
 	local directory
 	for directory in "$STATE"/start-*; do
@@ -86,7 +86,7 @@ read_failed() { # ATTEMPT
 	esac
 }
 
-# The first cause stays: what follows (our own kill, say) is its consequence.
+# Keeps the first cause, because later failures, such as the end of dockerd, are its consequences.
 record_failed() { # ATTEMPT CAUSE DETAIL
 	read_failed "$1" && return
 	printf '%s' "${3:+$3
@@ -94,7 +94,7 @@ record_failed() { # ATTEMPT CAUSE DETAIL
 	echo "$2" >"$STATE/start-$1/failed"
 }
 
-# Takes the lock on descriptor 9. It is free again when the last process that inherited the descriptor has closed it, or died.
+# Takes the lock on descriptor 9. It is released when the last process that inherited the descriptor has closed it or ended.
 take_lock() { # SECONDS
 	exec 9<>"$STATE/lock" && flock -w "$1" 9
 }

@@ -1,9 +1,9 @@
-# The pod's way out, and the bridge that nested containers reach it by.
+# The uplink of the pod, and the bridge of nested containers.
 
-# Sets uplink_device, uplink_address and uplink_mtu to those of the default route; all empty in a pod without one.
+# Sets uplink_device, uplink_address and uplink_mtu from the default route. They are empty in a pod without a default route.
 find_uplink() {
 	uplink_device='' uplink_address='' uplink_mtu=''
-	# gVisor lists more routes than it was asked for.
+	# gVisor lists all routes.
 	# shellcheck disable=SC2046
 	set -- $(ip -4 route show default)
 	while [ $# -gt 1 ] && [ "$1" != default ]; do
@@ -26,7 +26,7 @@ find_uplink() {
 	is_number "$uplink_mtu"
 }
 
-# Sets bridge_mtu to that of docker0, or to - where there is none.
+# Sets bridge_mtu to the MTU of docker0, or to - if it does not exist.
 find_bridge() {
 	bridge_mtu=-
 	# shellcheck disable=SC2046
@@ -41,9 +41,9 @@ find_bridge() {
 	is_number "$bridge_mtu" || bridge_mtu=-
 }
 
-# Docker 28 and later announces the address of every container by a packet socket, and fails where the node allows no writes to one.
-# This announces the pod's own address, which is no news to anybody. arping says how many packets it could send, not that it couldn't.
-# Fails with what arping said on standard output.
+# Docker 28 and later announces the address of every container with a packet socket, and fails if the node does not allow writes to it.
+# This check announces the pod's own address, which has no effect. arping reports the number of sent packets, but no error. Fails with the
+# output of arping.
 write_packet() { # after find_uplink
 	[ -n "$uplink_device" ] || return 0
 	local said
