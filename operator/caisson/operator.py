@@ -28,6 +28,7 @@ from caisson.handlers.crd_check import compare_crds
 from caisson.handlers.relist import Relister
 from caisson.handlers.sandbox_watch import SandboxWatch
 from caisson.handlers.sandboxes import watch_sandboxes
+from caisson.handlers.sources import make_informers, make_relisters, sources_of
 from caisson.handlers.toolbox_delivery import resolve_delivery
 from caisson.kube.budget import Budget
 from caisson.kube.client import KubeClient
@@ -36,8 +37,6 @@ from caisson.kube.errors import LeaseLost
 from caisson.kube.exec import Executor
 from caisson.kube.informer import Informer
 from caisson.kube.leader_election import LeaderElector
-from caisson.kube.resources import CHILD_RESOURCES, PODS, POOLS, SANDBOXES, ApiResource
-from caisson.kube.store import Store
 from caisson.kube.workqueue import Reconcile, WorkQueue
 from caisson.model.errors import ConfigError
 from caisson.status.patch import StatusSchemas
@@ -177,9 +176,9 @@ def build_operator(
     caches.pods.subscribe(dropped=router.pod_changed, unindexed=sessions.forget)
     for store in caches.children.values():
         store.subscribe(dropped=router.child_changed)
-    sources = _sources(caches, router)
-    relisters = _relisters(config, kube, sources[:2])
-    lists: tuple[Informer | Relister, ...] = (*_informers(config, kube, sources[2:], telemetry), *relisters)
+    sources = sources_of(caches, router)
+    relisters = make_relisters(config, kube, sources[:2])
+    lists: tuple[Informer | Relister, ...] = (*make_informers(config, kube, sources[2:], telemetry), *relisters)
 
     def relist(after_seconds: float) -> None:
         for relister in relisters:
@@ -270,46 +269,6 @@ def build_operator(
         elector=elector,
         close_connections=close_connections,
     )
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A kind of object, where it is cached, and what is called with each object that changed."""
-
-    kind: ApiResource
-    store: Store
-    changed: Callable[[Json], None]
-
-
-def _sources(caches: Caches, router: EventRouter) -> list[_Source]:
-    """Return the sources of changes, those that kopf watches first."""
-    return [
-        _Source(SANDBOXES, caches.sandboxes, router.sandbox_changed),
-        _Source(POOLS, caches.pools, router.pool_changed),
-        _Source(PODS, caches.pods, router.pod_changed),
-        *(_Source(CHILD_RESOURCES[kind], store, router.child_changed) for kind, store in caches.children.items()),
-    ]
-
-
-def _relisters(config: Config, kube: KubeClient, sources: list[_Source]) -> list[Relister]:
-    return [
-        Relister(kube=kube, kind=source.kind, namespace=scope, store=source.store, changed=source.changed)
-        for source in sources
-        for scope in _scopes(config)
-    ]
-
-
-def _informers(config: Config, kube: KubeClient, sources: list[_Source], telemetry: Telemetry) -> list[Informer]:
-    health, metrics, period = telemetry.health, telemetry.metrics, config.resync_period_seconds
-    return [
-        Informer(kube, source.kind, scope, source.store, source.changed, health, metrics, period)
-        for source in sources
-        for scope in _scopes(config)
-    ]
-
-
-def _scopes(config: Config) -> tuple[str | None, ...]:
-    return config.namespaces or (None,)
 
 
 def _measure(

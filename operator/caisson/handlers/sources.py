@@ -1,0 +1,59 @@
+"""The sources of changes: every kind of object, where it is cached, and what watches and lists it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from caisson.config.model import Config
+from caisson.controllers.caches import Caches
+from caisson.controllers.routing import EventRouter
+from caisson.handlers.relist import Relister
+from caisson.kube.client import KubeClient
+from caisson.kube.informer import Informer
+from caisson.kube.resources import CHILD_RESOURCES, PODS, POOLS, SANDBOXES, ApiResource
+from caisson.kube.store import Store
+from caisson.telemetry.telemetry import Telemetry
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of object, where it is cached, and what is called with each object that changed."""
+
+    kind: ApiResource
+    store: Store
+    changed: Callable[[Json], None]
+
+
+def sources_of(caches: Caches, router: EventRouter) -> list[Source]:
+    """Return the sources of changes, those that kopf watches first."""
+    return [
+        Source(SANDBOXES, caches.sandboxes, router.sandbox_changed),
+        Source(POOLS, caches.pools, router.pool_changed),
+        Source(PODS, caches.pods, router.pod_changed),
+        *(Source(CHILD_RESOURCES[kind], store, router.child_changed) for kind, store in caches.children.items()),
+    ]
+
+
+def make_relisters(config: Config, kube: KubeClient, sources: list[Source]) -> list[Relister]:
+    """Return what lists these kinds beside kopf's watch, in each namespace."""
+    return [
+        Relister(kube=kube, kind=source.kind, namespace=scope, store=source.store, changed=source.changed)
+        for source in sources
+        for scope in _scopes(config)
+    ]
+
+
+def make_informers(config: Config, kube: KubeClient, sources: list[Source], telemetry: Telemetry) -> list[Informer]:
+    """Return what lists and watches these kinds, in each namespace."""
+    health, metrics, period = telemetry.health, telemetry.metrics, config.resync_period_seconds
+    return [
+        Informer(kube, source.kind, scope, source.store, source.changed, health, metrics, period)
+        for source in sources
+        for scope in _scopes(config)
+    ]
+
+
+def _scopes(config: Config) -> tuple[str | None, ...]:
+    return config.namespaces or (None,)
