@@ -1,4 +1,4 @@
-# Every target is one command; `make help` lists them from the `##` after their names.
+# Each target is one command. `make help` lists the targets with the text after `##`.
 # The logic lives in `python3 -m local` (the local cluster) and in the tools that pyproject.toml configures.
 
 PYTHON ?= python3
@@ -8,44 +8,44 @@ LOCAL := PYTHONPATH=$(CURDIR) $(PYTHON) -m local
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## From nothing to a container inside a sandbox: cluster, images, operator, sample
+demo: ## Start a cluster, install Caisson, and run a container in a sandbox
 	@$(LOCAL) demo
 
 .PHONY: prerequisites
-prerequisites: ## Check the machine, install missing system packages (others do it too)
+prerequisites: ## Check the machine and install missing system packages (other targets do this, too)
 	@$(LOCAL) prerequisites
 
 .PHONY: up
-up: ## Start the local cluster (builds what is missing, repairs what is half done)
+up: ## Start or repair the local cluster, and build missing components
 	@$(LOCAL) up
 
 .PHONY: down
-down: ## Stop the local cluster and remove all of it but the build cache
+down: ## Stop and remove the local cluster, except the build cache
 	@$(LOCAL) down
 
 .PHONY: images
-images: ## Build the images and load them into the cluster when it is up
+images: ## Build the images, and load them into the cluster if it is up
 	@$(LOCAL) images
 
 .PHONY: kubeconfig
 kubeconfig: ## Print the path of a kubeconfig (use: make -s kubeconfig)
 	@$(LOCAL) kubeconfig
 
-# Evaluated once, and only by the targets that need the development tools.
+# Evaluated once, and only by targets that need the development tools.
 VENV = $(eval VENV := $$(shell $(LOCAL) venv))$(VENV)
-# kubectl is the machine's, or else the pinned one of the cache.
+# The kubectl of the machine, or the pinned version from the cache.
 KUBECTL = $(eval KUBECTL := $$(shell $(LOCAL) kubectl))$(KUBECTL)
 RUN = PYTHONPATH=$(CURDIR)/operator:$(CURDIR) $(VENV)/bin/
 WITH_KUBECTL = PATH="$(dir $(KUBECTL)):$$PATH" $(RUN)
 
 .PHONY: test
-test: prerequisites lint unit chart e2e ## Everything that must hold: lint, types, unit, chart and end-to-end tests
+test: prerequisites lint unit chart e2e ## Run all checks: lint, types, unit, chart and end-to-end tests
 
 .PHONY: lint
-lint: ## Style, types, import contracts, shell scripts
+lint: ## Check style, types, import contracts and shell scripts
 	@$(RUN)ruff check
 	@$(RUN)ruff format --check
 	@$(RUN)mypy operator local tests benchmarks tools charts
@@ -55,68 +55,68 @@ lint: ## Style, types, import contracts, shell scripts
 	@$(RUN)shellcheck manifests/verify-network.sh
 
 .PHONY: unit
-unit: ## The tests that need no cluster, in seconds
+unit: ## Run the tests that need no cluster
 	@$(RUN)pytest --numprocesses=2 tests/unit tests/toolbox
 
 .PHONY: chart
-chart: ## The chart's tests that need no cluster, in seconds: helm lint, helm-unittest, kubeconform, drift
+chart: ## Run the chart's tests, without a cluster: helm lint, helm-unittest, kubeconform, drift
 	@$(RUN)pytest tests/chart
 
-# Most of a test is waiting: two at a time take little more than one.
+# Tests mostly wait, so two at a time take little longer than one.
 BESIDE = $(WITH_KUBECTL)pytest --numprocesses=2 --dist=loadfile --durations=10
 ALONE = $(WITH_KUBECTL)pytest --durations=10
 TEST_IMAGES = non-root own-docker hanging-docker lying-docker over-toolbox musl distroless exits
 
 .PHONY: e2e
-e2e: up ## The end-to-end tests, on the local cluster
+e2e: up ## Run the end-to-end tests on the local cluster
 	@$(LOCAL) images
 	@$(LOCAL) images $(TEST_IMAGES)
 	@$(BESIDE) tests/e2e tests/docker -m "not campaign and not alone"
 	@$(ALONE) tests/e2e tests/docker tests/hostile tests/faults tests/audit -m "not campaign and alone"
 
 .PHONY: test-faults
-test-faults: up ## Every fault that we know to provoke, with the operator killed at each of its writes (25 min)
+test-faults: up ## Test all faults, including a kill of the operator at each of its writes (25 min)
 	@$(LOCAL) images
 	@$(ALONE) tests/faults
 
 .PHONY: test-chart
-test-chart: up ## Every way to install, upgrade and remove the chart, and every moment to kill its operator (9 min)
+test-chart: up ## Test all ways to install, upgrade and remove the chart, with kills of its operator (9 min)
 	@$(LOCAL) images
 	@$(LOCAL) images toolbox-29
 	@$(ALONE) tests/e2e/test_chart.py tests/e2e/test_recovery.py
 
 .PHONY: test-hostile
-test-hostile: up ## Every hostile Sandbox and every attack from inside one (15 min)
+test-hostile: up ## Test all hostile Sandboxes and all attacks from inside a sandbox (15 min)
 	@$(LOCAL) images
 	@$(LOCAL) images $(TEST_IMAGES)
 	@$(ALONE) tests/hostile
 
 .PHONY: test-docker
-test-docker: up ## Docker in earnest: every version, storage, registry and workload (30 min)
+test-docker: up ## Test Docker with all versions, storage types, registries and workloads (30 min)
 	@$(LOCAL) images
 	@$(LOCAL) images toolbox-29 $(TEST_IMAGES)
 	@$(BESIDE) tests/docker -m "not alone"
 	@$(ALONE) tests/docker -m alone
 
 .PHONY: generate
-generate: ## Write what is generated: CRD, reference, schema of the values, manifests/install.yaml
+generate: ## Write generated files: CRDs, reference, values schema, manifests/install.yaml
 	@$(RUN)python -m tools.generate
 	@$(RUN)python -m tools.manifest
 
 MEASURE = KUBECONFIG=$$($(LOCAL) kubeconfig) $(WITH_KUBECTL)python -m benchmarks
 
 .PHONY: bench
-bench: up ## Measure cold, warm and many starts, and sandboxes at rest, each next to a floor; tables, JSON, plots (45 min)
+bench: up ## Measure cold, warm and many starts, and sandboxes at rest, next to a floor (45 min)
 	@$(LOCAL) images
 	@$(MEASURE)
 
 .PHONY: bench-scale
-bench-scale: up ## Measure the operator with 5,000 Sandboxes on simulated nodes (15 min, and 3 to build the simulator once)
+bench-scale: up ## Measure the operator with 5,000 Sandboxes on simulated nodes (15 min, and 3 min for the first build)
 	@$(LOCAL) images
 	@$(MEASURE).scale
 
 .PHONY: bench-storage
-bench-storage: up ## Measure what each storage costs: start, pull, build, run, write
+bench-storage: up ## Measure the cost of each storage type: start, pull, build, run, write
 	@$(LOCAL) images
 	@$(LOCAL) images registry
 	@$(MEASURE).storage

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Tells whether the cluster's network plugin enforces the NetworkPolicies that Caisson makes.
+# Verifies that the cluster's network plugin enforces the NetworkPolicies that Caisson creates.
 #
 #   usage: verify-network.sh NAMESPACE [IMAGE]
 #
-# NAMESPACE is one for sandboxes, IMAGE any image that its nodes can pull. Two Sandboxes and a pod are made there and removed
-# at the end; the pod, which no policy of Caisson's holds for, shows what can be reached without one. A line is printed for
-# each thing that was tried.
+# NAMESPACE is a namespace for sandboxes, IMAGE any image that its nodes can pull. The script creates two Sandboxes and a pod in
+# this namespace, and deletes them at the end. No policy of Caisson applies to the pod, so it shows the connections that work
+# without a policy. The script prints one line for each test.
 #
-# Ends with 0 where all of it is enforced, 1 where something is not, 2 where that could not be told.
+# The exit code is 0 if all rules are enforced, 1 if at least one is not, and 2 if the result can't be determined.
 set -u
 
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
@@ -19,7 +19,7 @@ image=${2:-debian:trixie-slim}
 server=verify-network-$$-server
 client=verify-network-$$-client
 pod=verify-network-$$-pod
-# What gives credentials away in some clouds; in which this cluster is shows by what answers.
+# The addresses at which some clouds give away credentials. The address that answers shows the cloud of this cluster.
 metadata_addresses="169.254.169.254 169.254.170.23 168.63.129.16 100.100.100.200 fd00:ec2::254 fd20:ce::254"
 result=0
 
@@ -27,7 +27,7 @@ kube() {
     kubectl --namespace "$namespace" "$@"
 }
 
-# shellcheck disable=SC2329  # the trap calls it
+# shellcheck disable=SC2329  # The trap calls this function.
 clean_up() {
     kube delete "sandboxes.caisson.dev/$server" "sandboxes.caisson.dev/$client" "pod/$pod" \
         --ignore-not-found --wait=false >/dev/null 2>&1
@@ -47,7 +47,7 @@ sandbox() { # NAME; the rest of the spec comes on stdin
         printf 'apiVersion: caisson.dev/v1alpha1\nkind: Sandbox\nmetadata: {name: %s}\n' "$1"
         printf 'spec:\n  image: "%s"\n  docker: {enabled: false}\n' "$image"
         cat
-    } | kube apply --filename - >/dev/null || could_not_tell "the Sandbox $1 was not taken"
+    } | kube apply --filename - >/dev/null || could_not_tell "the API server rejected the Sandbox $1"
 }
 
 until_ready() { # KIND NAME
@@ -56,20 +56,20 @@ until_ready() { # KIND NAME
     could_not_tell "$1/$2 is not Ready, see above"
 }
 
-answers() { # FROM ADDRESS PORT: does a web server answer there, with an error if need be?
+answers() { # FROM ADDRESS PORT; succeeds if a web server answers there, even with an error
     busybox=/opt/caisson/bin/busybox
     [ "$1" = "$pod" ] && busybox=/bin/busybox
     case $2 in
     *:*) url="http://[$2]:$3/" ;;
     *) url="http://$2:$3/" ;;
     esac
-    # shellcheck disable=SC2016  # it is the shell in the pod that expands it
+    # shellcheck disable=SC2016  # The shell in the pod expands it.
     said=$(kube exec "$1" -- "$busybox" sh -c \
         '"$0" timeout 5 "$0" wget -q -T 3 -O /dev/null "$1" 2>&1; echo "ended: $?"' "$busybox" "$url" 2>&1)
     case $said in
     *"ended: 0" | *"server returned error"*"ended: "*) return 0 ;;
     *"ended: "*) return 1 ;;
-    *) could_not_tell "no command can be run in $1: $said" ;;
+    *) could_not_tell "exec into $1 failed: $said" ;;
     esac
 }
 
@@ -82,7 +82,7 @@ must_be_open() { # WHAT FROM ADDRESS PORT
 }
 
 must_be_closed() { # WHAT FROM ADDRESS PORT
-    # A plugin may take a moment to learn of a policy.
+    # A plugin can take a moment to apply a policy.
     for _ in 1 2 3 4 5; do
         if ! answers "$2" "$3" "$4"; then
             printf 'enforced: %s is closed\n' "$1"
@@ -96,7 +96,7 @@ must_be_closed() { # WHAT FROM ADDRESS PORT
 
 change_egress() { # EGRESS
     kube patch sandboxes.caisson.dev "$client" --type=merge --patch "{\"spec\":{\"network\":{\"egress\":\"$1\"}}}" >/dev/null ||
-        could_not_tell "the Sandbox $client was not changed"
+        could_not_tell "the API server rejected a change of the Sandbox $client"
 }
 
 trap clean_up EXIT
@@ -119,14 +119,14 @@ until_ready sandboxes.caisson.dev "$server"
 until_ready sandboxes.caisson.dev "$client"
 
 if ! kube get networkpolicy "$server" "$client" >/dev/null 2>&1; then
-    echo "NOT ENFORCED: no NetworkPolicies are made; is config.sandboxes.network.enabled false?"
+    echo "NOT ENFORCED: Caisson creates no NetworkPolicies; is config.sandboxes.network.enabled false?"
     exit 1
 fi
 
-# The toolbox's image is one that the nodes have, with a busybox in it: an image volume, or what an init container copies.
+# The nodes have the toolbox image, which contains a busybox. It is an image volume, or the image of an init container.
 toolbox_image=$(field "$server" '.spec.volumes[?(@.name=="caisson-toolbox")].image.reference')
 [ -n "$toolbox_image" ] || toolbox_image=$(field "$server" '.spec.initContainers[0].image')
-kube apply --filename - >/dev/null <<POD || could_not_tell "the pod $pod was not taken"
+kube apply --filename - >/dev/null <<POD || could_not_tell "the API server rejected the pod $pod"
 apiVersion: v1
 kind: Pod
 metadata: {name: $pod}
@@ -159,7 +159,8 @@ for address in $metadata_addresses; do
     fi
 done
 
-# In place. First open, or it would not be known what closes it; Restricted would do where pods have private addresses.
+# This changes the policy in place. It starts with Open, to prove that Closed closes the connection. Restricted would be sufficient
+# only if pods have private addresses.
 change_egress Open
 must_be_open "a pod of the namespace, to a sandbox with egress: Open," "$client" "$pod_address" 8080
 change_egress Closed

@@ -3,6 +3,7 @@
 import pytest
 
 from caisson import timing
+from tools.generate import ROOT, hand_written
 from tools.quotes import QuoteError, refresh, sources, unmarked
 
 
@@ -50,3 +51,22 @@ def test_an_unmarked_number_is_reported() -> None:
 
 def test_every_timing_constant_is_a_source() -> None:
     assert {name for name in vars(timing) if name.isupper()} <= set(sources())
+
+
+MEASUREMENTS = {"docs/benchmarks.md"}
+"""Pages whose numbers were measured, so that equality with a constant has no meaning."""
+
+COINCIDENCES = {
+    "docs/lifecycle.md": ["5 minutes"],  # Kubernetes evicts pods of an unreachable node after this time
+    "docs/pools.md": ["1 second"],  # the first back-off, which every back-off has
+}
+"""Numbers that equal a constant or a default, but do not quote it."""
+
+
+PAGES = [name for path in hand_written(ROOT) if (name := path.relative_to(ROOT).as_posix()).endswith(".md")]
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - MEASUREMENTS))
+def test_a_page_marks_each_number_that_it_quotes(page: str) -> None:
+    numbers = [report.split(" (the value")[0] for report in unmarked((ROOT / page).read_text(encoding="utf-8"))]
+    assert numbers == COINCIDENCES.get(page, []), "append <!-- NAME_OF_THE_CONSTANT --> to the number"

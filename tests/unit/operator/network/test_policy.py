@@ -196,7 +196,7 @@ TARGETS: dict[str, list[tuple[Party, int, str]]] = {
 SOURCES: dict[str, Party] = {
     "a pod of the same namespace": ORDINARY,
     "a pod of another namespace, such as an ingress controller's": ELSEWHERE,
-    "an address that is no pod's: of a load balancer, of another node": Party("192.168.7.7"),
+    "an address that does not belong to a pod: a load balancer, another node": Party("192.168.7.7"),
 }
 
 
