@@ -53,6 +53,7 @@ def _add_operator(parser: argparse.ArgumentParser) -> None:
         "install", help="build and load its image, install it or upgrade it by the chart, and wait until it is ready"
     )
     install.add_argument("--values", type=Path, action="append", help=f"a file of values; default: {_VALUES}")
+    install.add_argument("--source", type=Path, help="install the operator and the chart of this directory instead")
     actions.add_parser("stop", help="scale it to nothing, and wait until it has ended")
     actions.add_parser("kill", help="end it by SIGKILL, and keep it from being restarted")
     actions.add_parser("status", help="its processes and their memory")
@@ -63,7 +64,7 @@ def _add_operator(parser: argparse.ArgumentParser) -> None:
 def _operator(paths: Paths, arguments: argparse.Namespace) -> None:
     match arguments.action:
         case "install":
-            operator.install(paths, arguments.values or [_VALUES])
+            operator.install(paths, arguments.values or [_VALUES], arguments.source)
         case "stop":
             operator.stop(paths)
         case "kill":

@@ -1,10 +1,11 @@
-"""The operator on the local cluster: installed by the chart, as anywhere else, from the image of this checkout."""
+"""The operator on the local cluster: installed by the chart, as anywhere else, from the image of a checkout."""
 
 import os
 import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from local.cluster import images, kubectl
@@ -36,9 +37,14 @@ def install_command(image: Path, values: Sequence[Path]) -> list[str]:
     ]
 
 
-def install(paths: Paths, values: Sequence[Path]) -> None:
-    """Build and load the operator's image, install or upgrade by the chart, and wait until the operator is ready."""
+def install(paths: Paths, values: Sequence[Path], source: Path | None = None) -> None:
+    """Build and load the operator's image, install or upgrade by the chart, and wait until the operator is ready.
+
+    `source` is the directory with the operator and the chart: another revision of this checkout for a test of upgrades.
+    """
     require_init(paths)
+    if source is not None:
+        paths = replace(paths, checkout=source.resolve())
     # Without the new image on the node, the new pod would run the image that was loaded before, under the same tag.
     image = images(paths, (OPERATOR,))[OPERATOR.reference]
     helm = find_tool(paths, "helm")
