@@ -32,6 +32,10 @@ class LocalCluster:
         files = (word for file in values or (VALUES,) for word in ("--values", str(file)))
         self.local("operator", "install", *files)
 
+    def start_previous_operator(self, source: Path) -> None:
+        """Install the operator of another revision, whose files are in `source`, with that revision's test values."""
+        self.local("operator", "install", "--source", str(source), "--values", str(source / "tests/e2e/values.yaml"))
+
     def stop_operator(self) -> None:
         """Scale the operator to zero and wait until its processes have ended."""
         self.local("operator", "stop")
