@@ -56,22 +56,13 @@ def _add_operator(parser: argparse.ArgumentParser) -> None:
     install = actions.add_parser(
         "install", help="build and load its image, install or upgrade the Helm chart, and wait until it is ready"
     )
-<<<<<<< HEAD
     install.add_argument("--values", type=Path, action="append", help=f"a values file; default: {_VALUES}")
+    install.add_argument("--source", type=Path, help="install the operator and the chart of this directory instead")
     actions.add_parser("stop", help="scale it to zero and wait until its processes have ended")
     actions.add_parser("kill", help="kill its processes with SIGKILL and prevent a restart")
     actions.add_parser("status", help="show its processes and their memory")
     logs = actions.add_parser("logs", help="print its log, as JSON lines")
     logs.add_argument("-f", "--follow", action="store_true", help="follow the log")
-=======
-    install.add_argument("--values", type=Path, action="append", help=f"a file of values; default: {_VALUES}")
-    install.add_argument("--source", type=Path, help="install the operator and the chart of this directory instead")
-    actions.add_parser("stop", help="scale it to nothing, and wait until it has ended")
-    actions.add_parser("kill", help="end it by SIGKILL, and keep it from being restarted")
-    actions.add_parser("status", help="its processes and their memory")
-    logs = actions.add_parser("logs", help="print what it said, as JSON lines")
-    logs.add_argument("-f", "--follow", action="store_true", help="and go on")
->>>>>>> upgrade
 
 
 def _operator(paths: Paths, arguments: argparse.Namespace) -> None:

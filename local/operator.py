@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Install and control the operator on the local cluster, with the Helm chart and the image of this checkout."""
-=======
-"""The operator on the local cluster: installed by the chart, as anywhere else, from the image of a checkout."""
->>>>>>> upgrade
 
 import os
 import signal
@@ -41,12 +37,6 @@ def install_command(image: Path, values: Sequence[Path]) -> list[str]:
     ]
 
 
-<<<<<<< HEAD
-def install(paths: Paths, values: Sequence[Path]) -> None:
-    """Build and load the operator's image, install or upgrade the Helm chart, and wait until the operator is ready."""
-    require_init(paths)
-    # The image must be loaded first: otherwise the new pod would run the previous image of the same tag.
-=======
 def install(paths: Paths, values: Sequence[Path], source: Path | None = None) -> None:
     """Build and load the operator's image, install or upgrade by the chart, and wait until the operator is ready.
 
@@ -56,7 +46,6 @@ def install(paths: Paths, values: Sequence[Path], source: Path | None = None) ->
     if source is not None:
         paths = replace(paths, checkout=source.resolve())
     # Without the new image on the node, the new pod would run the image that was loaded before, under the same tag.
->>>>>>> upgrade
     image = images(paths, (OPERATOR,))[OPERATOR.reference]
     helm = find_tool(paths, "helm")
     with Progress("operator", 1).step("helm upgrade --install") as step:
