@@ -34,6 +34,7 @@ from caisson.kube.resources import CHILD_RESOURCES, PODS, POOLS, SANDBOXES
 from caisson.kube.resync import Resync
 from caisson.kube.store import Store
 from caisson.kube.toolbox_delivery import resolve_delivery
+from caisson.kube.transport import HttpTransport
 from caisson.kube.workqueue import WorkQueue
 from caisson.model.actions import ChildKind
 from caisson.model.errors import ConfigError
@@ -58,9 +59,10 @@ class Operator:
         self._api = client.ApiClient(connection)
         self._executor = Executor(connection)
         self.health, self.metrics = Health(), Metrics()
-        self._lease = _lease(config, KubeClient(self._api, self.metrics))
+        transport = HttpTransport(self._api)
+        self._lease = _lease(config, KubeClient(transport, self.metrics))
         leading = self._lease.is_leader if self._lease is not None else _always
-        self._kube = KubeClient(self._api, self.metrics, leading)
+        self._kube = KubeClient(transport, self.metrics, leading)
         budget = Budget(config.bytes_per_namespace, config.bytes_in_all)
         self._sandboxes = Store(claimed_pod, kind=KIND, budget=budget, dropped=self._sandbox_changed)
         self._pods = Store(owner_key, kind=PODS.kind, budget=budget, dropped=self._pod_changed)
