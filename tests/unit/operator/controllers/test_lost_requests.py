@@ -111,3 +111,20 @@ async def test_ready_has_one_event_if_its_write_is_lost(cluster: Cluster) -> Non
     await cluster.advance(60)
     assert cluster.event_reasons() == ["Ready"]
     assert cluster.status_writes() == 2
+
+
+async def test_the_back_off_starts_again_after_a_success(cluster: Cluster) -> None:
+    async def fail_three_times() -> None:
+        cluster.faults.fail("POST", "pods", times=3)
+        await cluster.settle()
+        # The queue tries again after 0.25, 0.5 and 1 s.
+        await cluster.advance(1.7)
+        assert cluster.pods() == {}
+        await cluster.advance(0.1)
+        assert list(cluster.pods()) == ["demo"]
+
+    cluster.watches.hold("networkpolicies")
+    cluster.apply_sandbox()
+    await fail_three_times()
+    cluster.server.delete("pods", "default", "demo")
+    await fail_three_times()

@@ -171,3 +171,12 @@ async def test_a_pool_does_not_delete_a_version_it_has_not_read(cluster: Cluster
     await cluster.settle()
     assert cluster.requests("DELETE", f"pods/{name}")
     assert name in cluster.pods()
+
+
+async def test_two_sandboxes_at_once_take_different_pods(cluster: Cluster) -> None:
+    await cluster.fill_pool(replicas=2)
+    for name in ("first", "second"):
+        cluster.apply_sandbox(name, poolRef=POOL_REF)
+    await cluster.settle()
+    assert {"Sandbox/first", "Sandbox/second"} <= set(cluster.owners().values())
+    assert (cluster.status_writes("first"), cluster.status_writes("second")) == (2, 2)
