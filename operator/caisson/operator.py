@@ -37,6 +37,7 @@ from caisson.kube.resources import CHILD_RESOURCES, PODS, POOLS, SANDBOXES, ApiR
 from caisson.kube.resync import Resync
 from caisson.kube.store import Store
 from caisson.kube.toolbox_delivery import resolve_delivery
+from caisson.kube.transport import HttpTransport, Transport
 from caisson.kube.workqueue import Reconcile, WorkQueue
 from caisson.model.errors import ConfigError
 from caisson.telemetry.telemetry import Telemetry
@@ -120,7 +121,7 @@ async def resolve_config(config: Config, connection: client.Configuration, telem
     """Return the configuration with everything decided that depends on the cluster; waits for the API server."""
     api = client.ApiClient(connection)
     try:
-        return await resolve_delivery(config, KubeClient(api, telemetry.metrics))
+        return await resolve_delivery(config, KubeClient(HttpTransport(api), telemetry.metrics))
     finally:
         await api.close()
 
@@ -132,6 +133,7 @@ def build_operator(
     telemetry: Telemetry | None = None,
     clock: Clock | None = None,
     kube: KubeClient | None = None,
+    transport: Transport | None = None,
     executor: Executor | None = None,
     watch: WatchSandboxes = watch_sandboxes,
 ) -> Operator:
@@ -141,9 +143,10 @@ def build_operator(
     """
     telemetry, clock = telemetry or Telemetry(), clock or SystemClock()
     api, executor = client.ApiClient(connection), executor or Executor(connection)
-    elector = _elector(config, KubeClient(api, telemetry.metrics), clock)
+    transport = transport or HttpTransport(api)
+    elector = _elector(config, KubeClient(transport, telemetry.metrics), clock)
     is_leader = elector.is_leader if elector is not None else _always
-    kube = kube or KubeClient(api, telemetry.metrics, is_leader)
+    kube = kube or KubeClient(transport, telemetry.metrics, is_leader)
 
     # What is known of the cluster, and the sources of its changes
     budget = Budget(config.bytes_per_namespace, config.bytes_in_all)

@@ -6,9 +6,13 @@ import pytest
 
 from caisson.kube.store import HistoryChanged, Store
 from caisson.model.key import Key
-from tests.unit.operator.controllers.test_controllers import thing
 
 Json = dict[str, Any]
+
+
+def make_object(version: int, uid: str = "u", name: str = "x", namespace: str = "n") -> Json:
+    """Return an object with only its metadata."""
+    return {"metadata": {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": str(version)}}
 
 
 def take_list(store: Store, objs: list[Json], version: str, within: str | None) -> list[Json]:
@@ -20,34 +24,39 @@ def take_list(store: Store, objs: list[Json], version: str, within: str | None) 
 
 def test_the_newest_version_wins_and_versions_are_numbers() -> None:
     store = Store()
-    assert store.put(thing(9))
-    assert store.put(thing(10))
-    assert not store.put(thing(9))
-    assert not store.put(thing(10))
-    assert store.get(Key("n", "x")) == thing(10)
+    assert store.put(make_object(9))
+    assert store.put(make_object(10))
+    assert not store.put(make_object(9))
+    assert not store.put(make_object(10))
+    assert store.get(Key("n", "x")) == make_object(10)
 
 
 def test_what_was_deleted_is_not_brought_back_by_a_late_answer() -> None:
     store = Store()
-    store.put(thing(5))
-    assert store.remove(thing(6))
-    assert not store.put(thing(5))
-    assert store.put(thing(7, uid="another"))
-    assert not store.remove(thing(6))
-    assert store.get(Key("n", "x")) == thing(7, uid="another")
+    store.put(make_object(5))
+    assert store.remove(make_object(6))
+    assert not store.put(make_object(5))
+    assert store.put(make_object(7, uid="another"))
+    assert not store.remove(make_object(6))
+    assert store.get(Key("n", "x")) == make_object(7, uid="another")
 
 
 def test_the_answer_to_a_write_brings_nothing_back() -> None:
     store = Store()
-    store.refresh(thing(5))
+    store.refresh(make_object(5))
     assert store.get(Key("n", "x")) is None
 
 
 def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
     store = Store()
-    for old in (thing(1, "a", "a"), thing(2, "b", "b"), thing(30, "c", "c"), thing(3, "d", "d", "other")):
+    for old in (
+        make_object(1, "a", "a"),
+        make_object(2, "b", "b"),
+        make_object(30, "c", "c"),
+        make_object(3, "d", "d", "other"),
+    ):
         store.put(old)
-    changed = take_list(store, [thing(9, "b", "b")], "20", "n")
+    changed = take_list(store, [make_object(9, "b", "b")], "20", "n")
     assert {obj["metadata"]["name"] for obj in changed} == {"a", "b"}
     assert store.get(Key("n", "a")) is None
     assert store.get(Key("n", "c")) is not None
@@ -56,11 +65,11 @@ def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
 
 def test_what_is_read_is_the_readers_own() -> None:
     store = Store()
-    store.put(thing(1))
+    store.put(make_object(1))
     read = store.get(Key("n", "x"))
     assert read is not None
     read["metadata"]["name"] = "y"
-    assert store.get(Key("n", "x")) == thing(1)
+    assert store.get(Key("n", "x")) == make_object(1)
 
 
 def test_lists_of_two_namespaces_that_arrive_out_of_order_leave_each_other_alone() -> None:
@@ -88,3 +97,10 @@ def test_versions_that_went_backwards_are_of_another_history() -> None:
     assert store.get(Key("a", "gone")) == gone
     assert take_list(store, [restored], "501", None) == [restored, gone]
     assert store.get(Key("a", "demo")) == restored
+
+
+def test_an_object_that_left_the_watch_comes_back_with_a_newer_version() -> None:
+    store = Store()
+    store.put(make_object(5))
+    store.remove(make_object(6))
+    assert store.put(make_object(7))
