@@ -37,6 +37,7 @@ from caisson.kube.errors import LeaseLost
 from caisson.kube.exec import Executor
 from caisson.kube.informer import Informer
 from caisson.kube.leader_election import LeaderElector
+from caisson.kube.transport import HttpTransport, Transport
 from caisson.kube.workqueue import Reconcile, WorkQueue
 from caisson.model.errors import ConfigError
 from caisson.status.patch import StatusSchemas
@@ -121,7 +122,7 @@ async def read_status_schemas(connection: client.Configuration, telemetry: Telem
     """Compare the CRDs with those of this version; waits for the API server."""
     api = client.ApiClient(connection)
     try:
-        return await compare_crds(KubeClient(api, telemetry.metrics))
+        return await compare_crds(KubeClient(HttpTransport(api), telemetry.metrics))
     finally:
         await api.close()
 
@@ -130,7 +131,7 @@ async def resolve_config(config: Config, connection: client.Configuration, telem
     """Return the configuration with everything decided that depends on the cluster; waits for the API server."""
     api = client.ApiClient(connection)
     try:
-        return await resolve_delivery(config, KubeClient(api, telemetry.metrics))
+        return await resolve_delivery(config, KubeClient(HttpTransport(api), telemetry.metrics))
     finally:
         await api.close()
 
@@ -142,6 +143,7 @@ def build_operator(
     telemetry: Telemetry | None = None,
     clock: Clock | None = None,
     kube: KubeClient | None = None,
+    transport: Transport | None = None,
     executor: Executor | None = None,
     watch: WatchSandboxes = watch_sandboxes,
     schemas: StatusSchemas | None = None,
@@ -150,13 +152,14 @@ def build_operator(
 
     `schemas` is what `read_status_schemas` returned; without it, the CRDs have every field.
 
-    Tests replace the clock, the client, the exec sessions and the watch of Sandboxes.
+    Tests replace the clock, the transport, the exec sessions and the watch of Sandboxes.
     """
     telemetry, clock, schemas = telemetry or Telemetry(), clock or SystemClock(), schemas or StatusSchemas()
     api, executor = client.ApiClient(connection), executor or Executor(connection)
-    elector = _elector(config, KubeClient(api, telemetry.metrics), clock)
+    transport = transport or HttpTransport(api)
+    elector = _elector(config, KubeClient(transport, telemetry.metrics), clock)
     is_leader = elector.is_leader if elector is not None else _always
-    kube = kube or KubeClient(api, telemetry.metrics, is_leader)
+    kube = kube or KubeClient(transport, telemetry.metrics, is_leader)
 
     # What is known of the cluster, and the sources of its changes
     budget = Budget(config.bytes_per_namespace, config.bytes_in_all)

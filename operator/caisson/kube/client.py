@@ -1,26 +1,21 @@
 """The API server, as far as Caisson needs it. Objects are plain JSON: the core reads the few fields that matter.
 
-The transport is the official client's (connection pool, TLS, credentials and their renewal); its generated models
-are passed by, because validating a whole Pod to read ten fields costs more than all of a reconcile.
+The official client's generated models are not used, because validating a whole Pod to read ten fields costs more than
+the rest of a reconcile. `kube.transport` sends the requests.
 """
 
-import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
-from urllib.parse import urlsplit
 
-import aiohttp
 import structlog
-from kubernetes.aio import client
 
 from caisson.api.reasons import Reason
 from caisson.api.types import GROUP, VERSION
-from caisson.kube.errors import AnswerTooLarge, KubeError, KubeUnreachable, NotFound, NotLeading, kube_error
+from caisson.kube.errors import AnswerTooLarge, KubeError, KubeUnreachable, NotFound
 from caisson.kube.resources import ApiResource
+from caisson.kube.transport import JSON, MERGE_PATCH, METADATA_LIST, Request, Requests, Transport
 from caisson.kube.watch_lines import bounded_lines, watch_event
 from caisson.model.errors import CaissonError
 from caisson.model.unreadable import completed, has_unknown_owner, is_identified, stub_of
@@ -28,11 +23,8 @@ from caisson.telemetry.metrics import Metrics
 from caisson.timing import (
     LIST_PAGE_SIZE,
     LIST_TIMEOUT_SECONDS,
-    MAX_ERROR_BYTES,
     MAX_METADATA_BYTES,
     MAX_OBJECT_BYTES,
-    MAX_REQUEST_ATTEMPTS,
-    MAX_RETRY_AFTER_SECONDS,
     METADATA_PAGE_SIZE,
     OBJECT_PREFIX_BYTES,
     REQUEST_TIMEOUT_SECONDS,
@@ -42,7 +34,6 @@ from caisson.timing import (
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
-_AS_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -68,97 +59,93 @@ class _NoWatchList(Exception):  # noqa: N818
 class KubeClient:
     """A connection to the API server. Methods raise KubeError or KubeUnreachable (`kube.errors`)."""
 
-    def __init__(
-        self, api_client: client.ApiClient, metrics: Metrics, may_write: Callable[[], bool] = lambda: True
-    ) -> None:
-        """Use a client of the official library, which the caller closes.
+    def __init__(self, transport: Transport, metrics: Metrics, may_write: Callable[[], bool] = lambda: True) -> None:
+        """Send requests through `transport`.
 
-        Writes ask `may_write` right before the request and raise NotLeading where it says no; those to a Lease don't.
+        Calls `may_write` right before each write; if it returns False, the write raises NotLeading. Writes to a Lease
+        don't call it.
         """
-        self._api, self._metrics, self._may_write = api_client, metrics, may_write
-        self._host = urlsplit(api_client.configuration.host).netloc
+        self._requests = Requests(transport, metrics, may_write)
         self._has_watch_lists = True
 
     @property
     def has_watch_lists(self) -> bool:
-        """Whether the API server sends initial events; known after the first list."""
+        """Whether the API server sends initial events. It is certain after the first list."""
         return self._has_watch_lists
 
     async def version(self) -> Json:
         """Return the API server's answer about its version."""
-        return await self._call("GET", "/version")
+        return await self._requests.call(Request("GET", "/version"))
 
     async def open_api(self, api_version: str) -> Json:
         """Return the OpenAPI document (version 3) of an API group and version, which has the schemas of its CRDs."""
-        return await self._call("GET", f"/openapi/v3/apis/{api_version}", limit_bytes=MAX_METADATA_BYTES)
+        request = Request("GET", f"/openapi/v3/apis/{api_version}")
+        return await self._requests.call(request, limit_bytes=MAX_METADATA_BYTES)
 
     async def create(self, kind: ApiResource, namespace: str, manifest: Json, *, dry_run: bool = False) -> Json:
-        """Create an object and return it. A dry run goes through admission, and makes nothing."""
-        query = {"dryRun": "All"} if dry_run else None
-        return await self._call("POST", kind.path(namespace), query=query, body=manifest)
+        """Create an object and return it. A dry run passes admission and creates nothing."""
+        query = {"dryRun": "All"} if dry_run else {}
+        return await self._requests.call(Request("POST", kind.path(namespace), query, manifest))
 
     async def get_runtime_class(self, name: str) -> Json:
         """Return a RuntimeClass."""
-        return await self._call("GET", f"/apis/node.k8s.io/v1/runtimeclasses/{name}")
+        return await self._requests.call(Request("GET", f"/apis/node.k8s.io/v1/runtimeclasses/{name}"))
 
     async def get(self, kind: ApiResource, namespace: str, name: str) -> Json:
         """Return an object, whoever owns it."""
-        return await self._call("GET", kind.path(namespace, name))
+        return await self._requests.call(Request("GET", kind.path(namespace, name)))
 
     async def find(self, kind: ApiResource, namespace: str, name: str) -> Json | None:
-        """Return an object, whoever owns it, or None if there is none. It is a list of one, as the roles allow it."""
-        page = await self._call("GET", kind.path(namespace), query={"fieldSelector": f"metadata.name={name}"})
-        return next(iter(page.get("items") or ()), None)
+        """Return an object, whoever owns it, or None if there is none. The roles allow lists, but not every GET."""
+        return next(iter(await self._list_name(kind, namespace, name)), None)
 
     async def patch(self, kind: ApiResource, namespace: str, name: str, patch: Json) -> Json:
-        """Apply a JSON merge patch and return the object. A `metadata.uid` in it is a precondition."""
-        path = kind.path(namespace, name)
-        return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
+        """Apply a JSON merge patch and return the object. A `metadata.uid` in the patch is a precondition."""
+        return await self._patch(kind.path(namespace, name), patch)
 
     async def replace(self, kind: ApiResource, namespace: str, obj: Json) -> Json:
         """Replace an object (PUT) and return it. UID and resource version in its metadata are preconditions."""
-        return await self._call("PUT", kind.path(namespace, obj["metadata"]["name"]), body=obj)
+        return await self._requests.call(Request("PUT", kind.path(namespace, obj["metadata"]["name"]), body=obj))
 
     async def delete(
         self, kind: ApiResource, namespace: str, name: str, uid: str, resource_version: str | None = None
     ) -> None:
-        """Delete an object, a pod with its usual grace period, if it still has this UID, and this version if given."""
+        """Delete an object if it still has this UID, and this version if given. A pod gets its usual grace period."""
         preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
-        await self._call("DELETE", kind.path(namespace, name), body=body)
+        await self._requests.call(Request("DELETE", kind.path(namespace, name), body=body))
 
     async def pod_events(self, namespace: str, pod_uid: str) -> list[Json]:
-        """Return the Events about a pod; none if they are too large to read, which only a forged one can be."""
+        """Return the Events about a pod; none if they are too large to read, which only forged Events can be."""
         query = {"fieldSelector": f"involvedObject.uid={pod_uid}", "limit": "100"}
         try:
-            answer = await self._call("GET", f"/api/v1/namespaces/{namespace}/events", query=query)
+            answer = await self._requests.call(Request("GET", f"/api/v1/namespaces/{namespace}/events", query))
         except AnswerTooLarge as error:
             log.warning("events not read", namespace=namespace, pod_uid=pod_uid, error=str(error))
             return []
         return [event for event in answer.get("items") or () if isinstance(event, dict)]
 
     async def patch_status(self, plural: str, namespace: str, name: str, patch: Json) -> Json:
-        """Apply a JSON merge patch to the status of a Sandbox, or a SandboxPool, and return the whole."""
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{plural}/{name}/status"
-        return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
+        """Apply a JSON merge patch to the status of a Sandbox or a SandboxPool and return the whole object."""
+        return await self._patch(f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{plural}/{name}/status", patch)
 
     async def create_event(self, namespace: str, event: Json) -> None:
         """Record an Event (core/v1)."""
-        await self._call("POST", f"/api/v1/namespaces/{namespace}/events", body=event)
+        await self._requests.call(Request("POST", f"/api/v1/namespaces/{namespace}/events", body=event))
 
     async def get_lease(self, namespace: str, name: str) -> Json:
         """Return a Lease."""
-        return await self._call("GET", f"{_leases(namespace)}/{name}")
+        return await self._requests.call(Request("GET", f"{_leases(namespace)}/{name}"))
 
     async def create_lease(self, namespace: str, lease: Json) -> Json:
         """Create a Lease and return it."""
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **lease}
-        return await self._call("POST", _leases(namespace), body=body, leading_only=False)
+        return await self._requests.call(Request("POST", _leases(namespace), body=body), needs_lease=False)
 
     async def update_lease(self, namespace: str, lease: Json) -> Json:
-        """Replace a Lease, if it is still of this resource version, and return it."""
+        """Replace a Lease, if it still has this resource version, and return it."""
         path = f"{_leases(namespace)}/{lease['metadata']['name']}"
-        return await self._call("PUT", path, body=lease, leading_only=False)
+        return await self._requests.call(Request("PUT", path, body=lease), needs_lease=False)
 
     async def list_all(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[ListItem]:
         """Yield the watch events of a list, one object at a time, and its end; `namespace` None means all.
@@ -194,14 +181,15 @@ class KubeClient:
         path, query, limit = kind.path(namespace), _selecting(kind), METADATA_PAGE_SIZE
         while True:
             query["limit"] = str(limit)
+            request = Request("GET", path, query, accept=METADATA_LIST)
             try:
-                page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=MAX_METADATA_BYTES)
+                page = await self._requests.call(request, limit_bytes=MAX_METADATA_BYTES)
             except AnswerTooLarge:
                 if limit == 1:
                     raise
                 limit //= 2
                 continue
-            for item in _items(page, path):
+            for item in _items(page, request):
                 yield item
             more = page["metadata"].get("continue")
             if not more:
@@ -254,25 +242,22 @@ class KubeClient:
         raise KubeUnreachable(f"list {kind.plural}: the stream ended before the list did")
 
     async def _stream(
-        self, kind: ApiResource, namespace: str | None, query: dict[str, str], quiet_seconds: int
+        self, kind: ApiResource, namespace: str | None, query: dict[str, str], quiet_seconds: float
     ) -> AsyncGenerator[Json]:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS, sock_read=quiet_seconds)
-        path = kind.path(namespace)
-        response = await self._send("GET", path, query, None, None, timeout)
+        request = Request("GET", kind.path(namespace), query, quiet_seconds=quiet_seconds)
+        chunks = self._requests.stream(request)
         try:
-            if response.status != 200:
-                await _raise_for(f"watch {path}", response)
-            lines = bounded_lines(response.content.iter_any(), MAX_OBJECT_BYTES, OBJECT_PREFIX_BYTES)
-            async with aclosing(lines):
+            async with (
+                aclosing(chunks),
+                aclosing(bounded_lines(chunks, MAX_OBJECT_BYTES, OBJECT_PREFIX_BYTES)) as lines,
+            ):
                 async for line in lines:
                     yield await self._with_owner(kind, watch_event(kind, line))
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise KubeUnreachable(f"watch {path}: {error or type(error).__name__}") from error
-        finally:
-            response.close()
+        except ValueError as error:
+            raise KubeUnreachable(f"watch {request.path}: {error}") from error
 
     async def _with_owner(self, kind: ApiResource, event: Json) -> Json:
-        """Return a watch event; read the owner of its object if that stands too far back in a line that is too long.
+        """Return a watch event; read the owner of its object if it is too far back in a line that is too long.
 
         Otherwise large annotations would hide from the operator whose object it is. If the request fails, the owner
         stays unknown until the next event or list.
@@ -280,16 +265,23 @@ class KubeClient:
         stub = event["object"]
         if event["type"] not in {"ADDED", "MODIFIED"} or not has_unknown_owner(stub) or not is_identified(stub):
             return event
-        own = stub["metadata"]
-        path, query = kind.path(own["namespace"]), {"fieldSelector": f"metadata.name={own['name']}"}
+        namespace, name = stub["metadata"]["namespace"], stub["metadata"]["name"]
         try:
-            page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=MAX_METADATA_BYTES)
-            return event | {"object": completed(stub, _items(page, path))}
+            objects = await self._list_name(kind, namespace, name, METADATA_LIST, MAX_METADATA_BYTES)
+            return event | {"object": completed(stub, objects)}
         except CaissonError as error:
-            log.warning(
-                "owner not read", kind=kind.kind, namespace=own["namespace"], name=own["name"], error=str(error)
-            )
+            log.warning("owner not read", kind=kind.kind, namespace=namespace, name=name, error=str(error))
             return event
+
+    async def _list_name(
+        self, kind: ApiResource, namespace: str, name: str, accept: str = JSON, limit_bytes: int = MAX_OBJECT_BYTES
+    ) -> list[Json]:
+        """List the objects with this name, of which there is at most one."""
+        request = Request("GET", kind.path(namespace), {"fieldSelector": f"metadata.name={name}"}, accept=accept)
+        return _items(await self._requests.call(request, limit_bytes=limit_bytes), request)
+
+    async def _patch(self, path: str, patch: Json) -> Json:
+        return await self._requests.call(Request("PATCH", path, body=patch, content_type=MERGE_PATCH))
 
     async def _pages(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
         """Yield a list by the page. A page that is too large is asked for again with half as many objects."""
@@ -297,15 +289,16 @@ class KubeClient:
         while True:
             query["limit"] = str(limit)
             try:
-                page = await self._call("GET", path, query=query)
-                result = _items(page, path)
+                page = await self._requests.call(request := Request("GET", path, query))
+                result = _items(page, request)
             except AnswerTooLarge:
                 if limit > 1:
                     limit //= 2
                     continue
-                page = await self._call("GET", path, query=query, accept=_AS_METADATA, limit_bytes=MAX_METADATA_BYTES)
+                request = Request("GET", path, query, accept=METADATA_LIST)
+                page = await self._requests.call(request, limit_bytes=MAX_METADATA_BYTES)
                 size = MAX_OBJECT_BYTES  # and more
-                result = [stub_of(item, kind.kind, Reason.OBJECT_TOO_LARGE, size) for item in _items(page, path)]
+                result = [stub_of(item, kind.kind, Reason.OBJECT_TOO_LARGE, size) for item in _items(page, request)]
             for item in result:
                 yield {"type": "ADDED", "object": item}
             more = page["metadata"].get("continue")
@@ -315,132 +308,17 @@ class KubeClient:
             query["continue"] = more
             limit = min(2 * limit, LIST_PAGE_SIZE)
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: dict[str, str] | None = None,
-        body: Json | None = None,
-        content_type: str | None = None,
-        accept: str = "application/json",
-        limit_bytes: int = MAX_OBJECT_BYTES,
-        leading_only: bool = True,
-    ) -> Json:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
-        response = await self._send(
-            method, path, query, body, content_type, timeout, accept=accept, leading_only=leading_only
-        )
-        try:
-            if response.status >= 300:
-                await _raise_for(f"{method} {path}", response)
-            answer = await _read(response, limit_bytes)
-            if len(answer) > limit_bytes:
-                raise AnswerTooLarge(f"{method} {path}: the answer exceeds {limit_bytes} bytes")
-            result = json.loads(answer)
-            if not isinstance(result, dict):
-                raise ValueError("the answer is not an object")
-            return result
-        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
-            raise KubeUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
-        finally:
-            response.release()
-
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str] | None,
-        body: Json | None,
-        content_type: str | None,
-        limits: aiohttp.ClientTimeout,
-        *,
-        accept: str = "application/json",
-        leading_only: bool = True,
-    ) -> aiohttp.ClientResponse:
-        headers = {
-            "Accept": accept,
-            # A megabyte of one character compresses to nothing: what is bounded is what arrives.
-            "Accept-Encoding": "identity",
-            "Content-Type": content_type or "application/json",
-        }
-        serialized = await self._api.param_serialize(
-            method=method,
-            resource_path=path,
-            query_params=list((query or {}).items()),
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
-        )
-        # As client-go does: the server knows when. One that was processed after all does no harm when it is made again.
-        for _ in range(MAX_REQUEST_ATTEMPTS):
-            if leading_only and method != "GET" and not self._may_write():
-                raise NotLeading(f"{method} {path}: this operator does not hold the lease")
-            answer = await self._send_once(method, path, serialized, limits)
-            seconds = _retry_after(answer)
-            if seconds is None:
-                return answer
-            answer.release()
-            await asyncio.sleep(seconds)
-        raise KubeUnreachable(
-            f"{method} {path}: put off {MAX_REQUEST_ATTEMPTS} times (HTTP {answer.status}, Retry-After)"
-        )
-
-    async def _send_once(
-        self, method: str, path: str, serialized: tuple[Any, ...], limits: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
-        began, code = perf_counter(), None
-        try:
-            response = await self._api.call_api(*serialized, _request_timeout=limits)
-            answer = response.response
-            assert isinstance(answer, aiohttp.ClientResponse)  # noqa: S101
-            code = answer.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise KubeUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
-        finally:
-            self._metrics.requested(method, self._host, code, perf_counter() - began)
-        return answer
-
-
-def _retry_after(answer: aiohttp.ClientResponse) -> int | None:
-    """Return in how many seconds the request may be made again, None where it was not put off."""
-    after = answer.headers.get("Retry-After", "")
-    if (answer.status != 429 and answer.status < 500) or not after.isdecimal():
-        return None
-    return min(int(after), MAX_RETRY_AFTER_SECONDS)
-
 
 def _leases(namespace: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
 
-def _items(page: Json, path: str) -> list[Json]:
-    """Return what is on a page of a list. Raises KubeUnreachable for an answer that is none."""
+def _items(page: Json, request: Request) -> list[Json]:
+    """Return the objects of a page of a list. Raises KubeUnreachable if the response is not a list."""
     if not isinstance(page.get("metadata"), dict) or not isinstance(page.get("items") or [], list):
-        raise KubeUnreachable(f"list {path}: the answer is not a list")
+        raise KubeUnreachable(f"{request}: the response is not a list")
     return page.get("items") or []
 
 
 def _selecting(kind: ApiResource) -> dict[str, str]:
     return {"labelSelector": kind.selector} if kind.selector else {}
-
-
-async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    """Return the body of a response, or a little more than `limit_bytes` of a longer one."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit_bytes:
-            break
-    return bytes(body)
-
-
-async def _raise_for(request: str, response: aiohttp.ClientResponse) -> None:
-    text = (await _read(response, MAX_ERROR_BYTES)).decode(errors="replace")
-    try:
-        status = json.loads(text)
-        reason, message = str(status.get("reason", "")), str(status.get("message", ""))
-    except (ValueError, AttributeError, RecursionError):
-        # A proxy in between answers in its own words.
-        reason, message = response.reason or "", text[:256]
-    raise kube_error(request, response.status, reason, message)

@@ -1,100 +1,103 @@
 """The NetworkPolicy of a Sandbox as the controller keeps it."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from caisson.api.reasons import Reason
 from caisson.config.model import Config
-from caisson.kube.errors import kube_error
-from caisson.kube.resources import NETWORK_POLICIES
-from tests.unit.operator.builders import CONFIG, make_sandbox, make_spec, policy_of, raw_sandbox
-from tests.unit.operator.fakes import World, becomes_ready
+from tests.unit.operator.builders import make_sandbox, make_spec, policy_of
+from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.cluster.objects import Review, rejects
+from tests.unit.operator.cluster.responses import ApiError
 from tests.unit.operator.network.test_policy import with_network
 
 Json = dict[str, Any]
-
-# That it is there, and stays what it is
-
-
-def world_of(config: Config = CONFIG, **spec: Any) -> World:
-    """Make a cluster with a Sandbox of this spec."""
-    return World(raw_sandbox(make_sandbox(make_spec(**spec))), config)
+POLICIES = "networkpolicies"
 
 
-def edit(world: World, **network: Any) -> None:
-    """Change the Sandbox's network, as a user does."""
-    world.kube.sandbox["spec"]["network"] = network
-    world.kube.sandbox["metadata"] |= {"generation": 2, "resourceVersion": str(world.kube.version + 1)}
-    world.watches_deliver()
+def policy(cluster: Cluster) -> Json:
+    """Return the NetworkPolicy demo."""
+    return cluster.server.get(POLICIES, "default", "demo")
 
 
-async def test_it_comes_before_the_pod_without_a_write_in_between() -> None:
-    world = world_of()
-    world.kube.create_errors = [kube_error("POST", 403, "Forbidden", "exceeded quota")]
-    await world.reconcile()
-    assert world.kube.pods_created == 0
-    assert world.kube.beside[NETWORK_POLICIES]["spec"] == policy_of(make_sandbox())["spec"]
-    assert len(world.kube.status_writes) == 1
+def desired_spec(**spec: Any) -> Any:
+    """Return the spec of the NetworkPolicy of a Sandbox with this spec."""
+    return policy_of(make_sandbox(make_spec(**spec)))["spec"]
 
 
-async def test_without_it_there_is_no_pod_and_the_api_servers_words_are_told() -> None:
-    world = world_of()
-    quota = "networkpolicies.networking.k8s.io is forbidden: exceeded quota"
-    world.kube.errors_beside = {NETWORK_POLICIES: [kube_error("POST", 403, "Forbidden", quota)]}
-    await world.reconcile(3)
-    assert world.condition() == ("False", Reason.NETWORK_POLICY_REJECTED)
-    assert world.condition("PodRunning") == ("False", Reason.NETWORK_POLICY_REJECTED)
-    assert "exceeded quota" in world.kube.sandbox["status"]["conditions"][0]["message"]
-    assert world.kube.pods_created == 0
-    delays = [result.requeue_after for result in world.results if result.requeue_after]
-    assert timedelta(0) < min(delays) <= timedelta(seconds=1)
-    world.operator_restarts()
-    await becomes_ready(world)
-    assert world.condition() == ("True", Reason.READY)
+def message(cluster: Cluster) -> str:
+    """Return the message of the condition Ready."""
+    return str(next(c["message"] for c in cluster.sandbox()["status"]["conditions"] if c["type"] == "Ready"))
 
 
-async def test_a_namespace_that_is_not_guarded_is_told_as_such() -> None:
-    world = world_of()
-    external_message = "denied request: caisson: the namespace is not guarded: an administrator labels it"
-    world.kube.errors_beside = {NETWORK_POLICIES: [kube_error("POST", 422, "Invalid", external_message)]}
-    await world.reconcile()
-    assert world.condition() == ("False", Reason.NAMESPACE_NOT_GUARDED)
+async def test_the_policy_exists_before_the_pod(cluster: Cluster) -> None:
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert policy(cluster)["spec"] == desired_spec()
+    pod = cluster.pods()["demo"]
+    assert int(policy(cluster)["metadata"]["resourceVersion"]) < int(pod["metadata"]["resourceVersion"])
+    assert cluster.status_writes() == 1
 
 
-async def test_one_that_something_changes_on_its_way_in_is_told_and_gets_no_pod() -> None:
-    world = world_of()
-    world.kube.mutations = {NETWORK_POLICIES: {"spec": {"egress": [{}]}}}
-    await world.reconcile(3)
-    assert world.condition() == ("False", Reason.NETWORK_POLICY_REJECTED)
-    assert "changed the NetworkPolicy demo" in world.kube.sandbox["status"]["conditions"][0]["message"]
-    assert world.kube.pods_created == 0
+async def test_there_is_no_pod_without_the_policy(cluster: Cluster) -> None:
+    quota = rejects(POLICIES, ApiError(403, "Forbidden", f"{POLICIES}.networking.k8s.io is forbidden: exceeded quota"))
+    cluster.server.admission.append(quota)
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert cluster.condition() == ("False", Reason.NETWORK_POLICY_REJECTED)
+    assert cluster.condition("PodRunning") == ("False", Reason.NETWORK_POLICY_REJECTED)
+    assert "exceeded quota" in message(cluster)
+    assert cluster.pods_created() == 0
+    cluster.server.admission.remove(quota)
+    await cluster.advance(1)
+    assert list(cluster.pods()) == ["demo"]
+
+
+async def test_a_namespace_that_is_not_guarded_is_reported(cluster: Cluster) -> None:
+    problem = "denied request: caisson: the namespace is not guarded: an administrator labels it"
+    cluster.server.admission.append(rejects(POLICIES, ApiError(422, "Invalid", problem)))
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert cluster.condition() == ("False", Reason.NAMESPACE_NOT_GUARDED)
+
+
+async def test_a_policy_that_a_webhook_changes_gets_no_pod(cluster: Cluster) -> None:
+    def open_egress(review: Review) -> None:
+        if review.plural == POLICIES:
+            review.obj["spec"]["egress"] = [{}]
+
+    cluster.server.admission.append(open_egress)
+    cluster.apply_sandbox()
+    await cluster.advance(60)
+    assert cluster.condition() == ("False", Reason.NETWORK_POLICY_REJECTED)
+    assert "changed the NetworkPolicy demo" in message(cluster)
+    assert cluster.pods_created() == 0
 
 
 @pytest.mark.parametrize("labels", [{}, {"app.kubernetes.io/managed-by": "caisson"}])
-async def test_somebody_elses_of_that_name_is_told_and_left_alone(labels: Json) -> None:
-    world = world_of()
-    foreign = {
-        "metadata": {"name": "demo", "namespace": "default", "uid": "f", "resourceVersion": "1", "labels": labels}
-    }
-    world.kube.beside[NETWORK_POLICIES] = foreign
-    world.watches_deliver()
-    await world.reconcile(3)
-    assert world.condition() == ("False", Reason.NETWORK_POLICY_REJECTED)
-    assert world.kube.beside[NETWORK_POLICIES] == foreign
-    assert world.kube.pods_created == 0
+async def test_a_foreign_policy_of_the_name_is_reported_and_kept(cluster: Cluster, labels: Json) -> None:
+    metadata = {"name": "demo", "namespace": "default", "labels": labels}
+    foreign = cluster.server.create(POLICIES, {"metadata": metadata, "spec": {}})
+    cluster.apply_sandbox()
+    await cluster.advance(60)
+    assert cluster.condition() == ("False", Reason.NETWORK_POLICY_REJECTED)
+    assert policy(cluster) == foreign
+    assert cluster.pods_created() == 0
 
 
-async def test_that_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
-    world = world_of()
-    earlier = make_sandbox(uid="earlier")
-    world.kube.beside[NETWORK_POLICIES] = policy_of(earlier)
-    world.kube.beside[NETWORK_POLICIES]["metadata"] |= {"uid": "u", "resourceVersion": "1"}
-    world.watches_deliver()
-    await world.reconcile(2)
-    assert world.condition() == ("False", Reason.POD_TERMINATING)
-    assert world.kube.pods_created == 0
+async def test_the_policy_of_a_predecessor_is_waited_for(cluster: Cluster) -> None:
+    earlier = policy_of(make_sandbox(uid="earlier"))
+    earlier["metadata"]["finalizers"] = ["example.com/archive"]
+    cluster.server.create(POLICIES, earlier)
+    cluster.server.delete(POLICIES, "default", "demo")
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert cluster.condition() == ("False", Reason.POD_TERMINATING)
+    assert cluster.pods_created() == 0
+    cluster.server.patch(POLICIES, "default", "demo", {"metadata": {"finalizers": None}})
+    await cluster.settle()
+    assert cluster.pods_created() == 1
 
 
 @pytest.mark.parametrize(
@@ -105,73 +108,67 @@ async def test_that_of_an_earlier_sandbox_of_this_name_is_waited_for() -> None:
         {"podSelector": {"matchLabels": {"app": "other"}, "matchExpressions": [{"key": "a", "operator": "Exists"}]}},
     ],
 )
-async def test_one_that_somebody_changed_is_put_right(change: Json) -> None:
-    world = world_of()
-    await becomes_ready(world)
-    world.kube.beside[NETWORK_POLICIES]["spec"] |= change
-    world.kube._stamp(world.kube.beside[NETWORK_POLICIES])
-    world.watches_deliver()
-    await world.reconcile()
-    assert world.kube.beside[NETWORK_POLICIES]["spec"] == policy_of(make_sandbox())["spec"]
-    assert world.condition() == ("True", Reason.READY)
+async def test_a_changed_policy_is_repaired(cluster: Cluster, change: Json) -> None:
+    await cluster.start_sandbox()
+    cluster.server.patch(POLICIES, "default", "demo", {"spec": change})
+    await cluster.settle()
+    assert policy(cluster)["spec"] == desired_spec()
+    assert cluster.condition() == ("True", Reason.READY)
 
 
-async def test_one_that_was_deleted_comes_back() -> None:
-    world = world_of()
-    await becomes_ready(world)
-    gone = world.kube.beside.pop(NETWORK_POLICIES)
-    gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
-    for store in world.children.values():
-        store.remove(gone)
-    await world.reconcile()
-    assert NETWORK_POLICIES in world.kube.beside
-    assert world.kube.pods_created == 1
+async def test_a_deleted_policy_is_created_again(cluster: Cluster) -> None:
+    await cluster.start_sandbox()
+    cluster.server.delete(POLICIES, "default", "demo")
+    await cluster.settle()
+    assert policy(cluster)["spec"] == desired_spec()
+    assert cluster.pods_created() == 1
 
 
-async def test_a_change_applies_in_place() -> None:
-    world = world_of()
-    await becomes_ready(world)
-    edit(world, egress="Closed")
-    await world.reconcile(2)
-    changed = policy_of(make_sandbox(make_spec(network={"egress": "Closed"})))
-    assert world.kube.beside[NETWORK_POLICIES]["spec"] == changed["spec"]
-    assert world.kube.pods_created == 1
-    assert world.kube.pod is not None
+async def test_a_change_of_the_network_keeps_the_pod(cluster: Cluster) -> None:
+    await cluster.start_sandbox()
+    cluster.apply_sandbox(network={"egress": "Closed"})
+    await cluster.settle()
+    assert policy(cluster)["spec"] == desired_spec(network={"egress": "Closed"})
+    assert cluster.pods_created() == 1
+    assert "demo" in cluster.pods()
 
 
-async def test_an_allow_over_a_metadata_address_gets_no_pod_and_opens_nothing() -> None:
-    world = world_of(network={"allow": [{"cidr": "169.254.0.0/16"}]})
-    await world.reconcile(2)
-    assert world.condition() == ("False", Reason.EGRESS_NOT_ALLOWED)
-    message = world.kube.sandbox["status"]["conditions"][0]["message"]
-    assert "spec.network.allow[0].cidr: 169.254.0.0/16 contains the metadata address 169.254.169.254" in message
-    assert world.kube.beside[NETWORK_POLICIES]["spec"] == policy_of(make_sandbox())["spec"]
-    assert world.kube.pods_created == 0
+async def test_an_allow_over_a_metadata_address_opens_nothing(cluster: Cluster) -> None:
+    cluster.apply_sandbox(network={"allow": [{"cidr": "169.254.0.0/16"}]})
+    await cluster.settle()
+    assert cluster.condition() == ("False", Reason.EGRESS_NOT_ALLOWED)
+    problem = "spec.network.allow[0].cidr: 169.254.0.0/16 contains the metadata address 169.254.169.254"
+    assert problem in message(cluster)
+    assert policy(cluster)["spec"] == desired_spec()
+    assert cluster.pods_created() == 0
 
 
-async def test_a_sandbox_that_runs_keeps_its_pod_when_its_allow_is_refused() -> None:
-    world = world_of()
-    await becomes_ready(world)
-    edit(world, allow=[{"cidr": "0.0.0.0/0"}])
-    await world.reconcile(2)
-    assert world.condition() == ("False", Reason.EGRESS_NOT_ALLOWED)
-    assert world.condition("DockerReady") == ("True", Reason.DOCKER_READY)
-    assert world.kube.pod is not None
-    edit(world)
-    world.kube.sandbox["metadata"] |= {"generation": 3}
-    world.watches_deliver()
-    await world.reconcile(2)
-    assert world.condition() == ("True", Reason.READY)
+async def test_a_running_sandbox_keeps_its_pod_if_its_allow_is_rejected(cluster: Cluster) -> None:
+    await cluster.start_sandbox()
+    cluster.apply_sandbox(network={"allow": [{"cidr": "0.0.0.0/0"}]})
+    await cluster.settle()
+    assert cluster.condition() == ("False", Reason.EGRESS_NOT_ALLOWED)
+    assert cluster.condition("DockerReady") == ("True", Reason.DOCKER_READY)
+    assert "demo" in cluster.pods()
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert cluster.condition() == ("True", Reason.READY)
 
 
-async def test_where_it_is_turned_off_none_is_made_and_ours_goes() -> None:
-    world = world_of()
-    await becomes_ready(world)
-    world.config = with_network(enabled=False)
-    world.operator_restarts()
-    await world.reconcile(2)
-    assert NETWORK_POLICIES not in world.kube.beside
-    assert world.condition() == ("True", Reason.READY)
-    off = world_of(with_network(enabled=False), network={"allow": [{"cidr": "0.0.0.0/0"}]})
-    await becomes_ready(off)
-    assert off.condition() == ("True", Reason.READY)
+async def test_policies_go_when_they_are_turned_off(cluster: Cluster) -> None:
+    await cluster.start_sandbox()
+    cluster.config = with_network(enabled=False)
+    await cluster.restart_operator()
+    assert list(cluster.server.storage.objects(POLICIES)) == []
+    assert cluster.condition() == ("True", Reason.READY)
+
+
+class TestTurnedOff:
+    @pytest.fixture
+    def config(self) -> Config:
+        return with_network(enabled=False)
+
+    async def test_no_policy_is_created(self, cluster: Cluster) -> None:
+        await cluster.start_sandbox(network={"allow": [{"cidr": "0.0.0.0/0"}]})
+        assert list(cluster.server.storage.objects(POLICIES)) == []
+        assert cluster.condition() == ("True", Reason.READY)

@@ -1,82 +1,105 @@
-"""No pod is made where the guard does not hold, or of a handler that is not gVisor's."""
+"""No pod is created in a namespace without the guard, or with a handler that is not gVisor's."""
 
 import pytest
 
 from caisson.api.reasons import Reason
-from caisson.kube.errors import KubeError, KubeUnreachable, kube_error
-from caisson.kube.informer import Listing
 from caisson.kube.rejection import rejection_reason
 from caisson.pod.status import pod_running_condition
-from tests.unit.operator.builders import make_pod, make_sandbox, raw_sandbox
-from tests.unit.operator.fakes import GUARDED, UNREACHABLE, World
+from tests.unit.operator.builders import make_pod
+from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.cluster.faults import UNREACHABLE, Error
+from tests.unit.operator.cluster.manifests import runtime_class_manifest
+from tests.unit.operator.cluster.objects import rejects, sandbox_pods
+from tests.unit.operator.cluster.responses import ApiError, internal_error
+
+GUARD = "pods?dryRun"
 
 
-async def test_the_guard_is_proven_before_the_first_pod_and_remembered() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    await world.reconcile(2)
-    world.kube.pod = None
-    list(Listing(world.pods, None).end("1000"))
-    await world.reconcile(2)
-    assert world.kube.pods_created == 2
-    assert world.kube.guard_asked == 1
+async def test_the_guard_is_verified_once_for_many_pods(cluster: Cluster) -> None:
+    for name in ("first", "second"):
+        cluster.apply_sandbox(name)
+        await cluster.settle()
+    assert cluster.pods_created() == 2
+    assert len(cluster.requests("POST", GUARD)) == 1
 
 
-async def test_a_namespace_that_takes_any_pod_gets_none() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    world.kube.guard_answer = None
-    await world.reconcile(2)
-    assert world.kube.pods_created == 0
-    assert world.condition() == ("False", "NamespaceNotGuarded")
+async def test_a_namespace_without_the_guard_gets_no_pods(cluster: Cluster) -> None:
+    cluster.server.admission.remove(sandbox_pods)
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert cluster.pods_created() == 0
+    assert cluster.condition() == ("False", Reason.NAMESPACE_NOT_GUARDED)
 
 
-async def test_a_refusal_by_somebody_else_proves_nothing() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    world.kube.guard_answer = kube_error("POST pods", 403, "Forbidden", 'exceeded quota; it said "caisson: no"')
-    await world.reconcile(2)
-    assert world.kube.pods_created == 0
-    assert world.condition() == ("False", "NamespaceNotGuarded")
+async def test_a_namespace_is_verified_again_after_it_was_guarded(cluster: Cluster) -> None:
+    cluster.server.admission.remove(sandbox_pods)
+    cluster.apply_sandbox()
+    await cluster.settle()
+    cluster.server.admission.append(sandbox_pods)
+    await cluster.advance(10)
+    assert list(cluster.pods()) == ["demo"]
 
 
-@pytest.mark.parametrize("error", [UNREACHABLE, kube_error("POST pods", 500, "InternalError", "etcd is away")])
-async def test_nothing_is_said_where_it_could_not_be_looked_at(error: KubeError | KubeUnreachable) -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    world.kube.guard_answer = error
-    with pytest.raises(type(error)):
-        await world.reconcile()
-    assert world.kube.pods_created == 0
-    assert world.condition() is None
+async def test_a_rejection_by_another_policy_proves_nothing(cluster: Cluster) -> None:
+    quota = ApiError(403, "Forbidden", 'exceeded quota; it said "caisson: no"')
+    cluster.server.admission[:] = [rejects("pods", quota)]
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert cluster.pods_created() == 0
+    assert cluster.condition() == ("False", Reason.NAMESPACE_NOT_GUARDED)
 
 
-async def test_a_handler_that_is_not_gvisors_gets_no_pod_and_isolated_says_why() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    world.kube.handler = "runc"
-    await world.reconcile(2)
-    assert world.kube.pods_created == 0
-    assert world.condition("Isolated") == ("False", "RuntimeHandlerNotAllowed")
-    assert world.condition() == ("False", "RuntimeHandlerNotAllowed")
+@pytest.mark.parametrize("error", [UNREACHABLE, internal_error("etcd is away")], ids=["reset", "500"])
+async def test_nothing_is_reported_while_the_guard_is_unknown(cluster: Cluster, error: Error) -> None:
+    cluster.faults.fail("POST", GUARD, error, times=3)
+    cluster.watches.hold("networkpolicies")
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert cluster.pods_created() == 0
+    assert cluster.condition() is None
+    await cluster.advance(2)
+    assert cluster.condition() == ("False", Reason.POD_PENDING)
 
 
-async def test_a_runtime_class_that_comes_later_is_looked_at_then() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    world.kube.handler = None
-    await world.reconcile(2)
-    assert world.kube.pods_created == 0
-    assert world.condition() == ("False", "RuntimeClassNotFound")
+async def test_a_handler_that_is_not_gvisors_gets_no_pod(cluster: Cluster) -> None:
+    cluster.server.patch("runtimeclasses", "", "gvisor", {"handler": "runc"})
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert cluster.pods_created() == 0
+    assert cluster.condition("Isolated") == ("False", Reason.RUNTIME_HANDLER_NOT_ALLOWED)
+    assert cluster.condition() == ("False", Reason.RUNTIME_HANDLER_NOT_ALLOWED)
 
 
-async def test_the_guard_is_asked_with_what_a_limit_range_lets_pass() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    await world.reconcile(2)
-    assert world.kube.pod is not None
-    asked, made = world.kube.guard_asked_with["spec"], world.kube.pod["spec"]
-    assert asked["containers"][0]["resources"] == made["containers"][0]["resources"]
-    assert "runtimeClassName" not in asked
+async def test_a_missing_runtime_class_is_reported_until_it_exists(cluster: Cluster) -> None:
+    cluster.server.delete("runtimeclasses", "", "gvisor")
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert cluster.pods_created() == 0
+    assert cluster.condition() == ("False", Reason.RUNTIME_CLASS_NOT_FOUND)
+    cluster.server.create("runtimeclasses", runtime_class_manifest())
+    await cluster.advance(10)
+    assert list(cluster.pods()) == ["demo"]
+
+
+async def test_the_guards_pod_has_the_resources_of_the_real_one(cluster: Cluster) -> None:
+    """A limit range is checked before the policy."""
+    cluster.apply_sandbox(resources={"limits": {"memory": "2Gi"}})
+    await cluster.settle()
+    (guard,) = cluster.requests("POST", GUARD)
+    assert guard.body is not None
+    created = cluster.pods()["demo"]["spec"]
+    assert guard.body["spec"]["containers"][0]["resources"] == created["containers"][0]["resources"]
+    assert "runtimeClassName" not in guard.body["spec"]
 
 
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (GUARDED, Reason.POD_MUTATED),
+        (
+            "ValidatingAdmissionPolicy 'caisson-sandbox-pods' with binding 'caisson-sandbox-pods' denied request:"
+            " caisson: spec.runtimeClassName: set one of gvisor",
+            Reason.POD_MUTATED,
+        ),
         (
             "ValidatingAdmissionPolicy 'c-operator' with binding 'c-operator' denied request: caisson: the namespace is"
             " not guarded: label it",
@@ -86,11 +109,11 @@ async def test_the_guard_is_asked_with_what_a_limit_range_lets_pass() -> None:
         ("exceeded quota", Reason.POD_REJECTED),
     ],
 )
-def test_what_a_refusal_of_our_own_pod_means(message: str, reason: Reason) -> None:
+def test_the_reason_for_a_rejected_pod(message: str, reason: Reason) -> None:
     assert rejection_reason(message) is reason
 
 
-def test_a_container_that_somebody_put_beside_ours_is_told() -> None:
+def test_an_injected_container_is_reported() -> None:
     result = pod_running_condition(make_pod(containers=("istio-init", "sandbox", "istio-proxy")))
     assert result.reason is Reason.POD_MUTATED
     assert "istio-init, istio-proxy" in result.message

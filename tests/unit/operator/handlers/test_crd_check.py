@@ -1,6 +1,5 @@
 """The comparison of the cluster's CRDs with those of this version."""
 
-import copy
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -14,19 +13,9 @@ from caisson.handlers.crd_check import compare_crds
 from caisson.kube.client import KubeClient
 from caisson.kube.errors import AnswerTooLarge, KubeUnreachable, kube_error
 from caisson.status.patch import StatusSchemas
+from tests.unit.operator.cluster.manifests import open_api_document
 
 Json = dict[str, Any]
-
-
-def document(*crds: Json) -> Json:
-    """Return the OpenAPI document that an API server makes of CRDs."""
-    schemas: Json = {"dev.caisson.v1alpha1.SandboxList": {"type": "object"}}
-    for crd in crds:
-        kind = crd["spec"]["names"]["kind"]
-        schema = copy.deepcopy(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
-        schema["x-kubernetes-group-version-kind"] = [{"group": "caisson.dev", "version": "v1alpha1", "kind": kind}]
-        schemas[f"dev.caisson.v1alpha1.{kind}"] = schema
-    return {"openapi": "3.0.0", "components": {"schemas": schemas}}
 
 
 class Server:
@@ -58,7 +47,7 @@ def older(*paths: tuple[str, ...]) -> Json:
         for step in path:
             schema = schema["items"] if step == "[]" else schema["properties"][step]
         del schema["properties"][name]
-    return document(*crds.values())
+    return open_api_document(*crds.values())
 
 
 async def test_nothing_is_reported_if_the_crds_have_every_field() -> None:

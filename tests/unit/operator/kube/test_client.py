@@ -26,6 +26,7 @@ from caisson.kube.errors import (
 from caisson.kube.informer import replace_from_list
 from caisson.kube.resources import PODS
 from caisson.kube.store import Store
+from caisson.kube.transport import HttpTransport
 from caisson.model.errors import CaissonError
 from caisson.model.key import OwnerKey, owner_key
 from caisson.model.unreadable import has_unknown_owner, is_unreadable, size_of
@@ -49,7 +50,7 @@ async def served(handler: Handler) -> AsyncIterator[KubeClient]:
     configuration.host = f"http://{host}:{port}"
     api = client.ApiClient(configuration)
     try:
-        yield KubeClient(api, Metrics())
+        yield KubeClient(HttpTransport(api), Metrics())
     finally:
         await api.close()
         await runner.cleanup()
@@ -480,7 +481,7 @@ async def test_one_object_is_found_by_its_name() -> None:
 
     async def handle(request: web.Request) -> web.Response:
         asked.append(request.query["fieldSelector"])
-        return web.json_response({"items": [pod("a")] if len(asked) == 1 else None})
+        return web.json_response({"metadata": {}, "items": [pod("a")] if len(asked) == 1 else None})
 
     async with served(handle) as kube:
         assert await kube.find(PODS, "ns", "a") == pod("a")

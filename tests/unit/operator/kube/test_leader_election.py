@@ -17,6 +17,7 @@ from caisson.kube.errors import (
     kube_error,
 )
 from caisson.kube.leader_election import LeaderElector
+from caisson.kube.transport import HttpTransport
 from caisson.model.errors import CaissonError
 from caisson.telemetry.metrics import Metrics
 
@@ -163,6 +164,6 @@ async def test_a_renewal_that_fails_for_a_while_is_tried_again(time: Time) -> No
 
 
 async def test_nothing_is_written_without_the_lease() -> None:
-    kube = KubeClient(client.ApiClient(), Metrics(), lambda: False)
+    kube = KubeClient(HttpTransport(client.ApiClient()), Metrics(), lambda: False)
     with pytest.raises(NotLeading):
         await kube.create_event("default", {})

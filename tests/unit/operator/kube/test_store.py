@@ -10,9 +10,13 @@ from caisson.kube.informer import Listing
 from caisson.kube.store import HistoryChanged, Store
 from caisson.model.key import Key
 from caisson.model.unreadable import is_unreadable, stub_of
-from tests.unit.operator.controllers.test_controllers import thing
 
 Json = dict[str, Any]
+
+
+def make_object(version: int, uid: str = "u", name: str = "x", namespace: str = "n") -> Json:
+    """Return an object with only its metadata."""
+    return {"metadata": {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": str(version)}}
 
 
 def take_list(store: Store, objs: list[Json], version: str, within: str | None) -> list[Json]:
@@ -24,52 +28,57 @@ def take_list(store: Store, objs: list[Json], version: str, within: str | None) 
 
 def test_the_newest_version_wins_and_versions_are_numbers() -> None:
     store = Store()
-    assert store.put(thing(9))
-    assert store.put(thing(10))
-    assert not store.put(thing(9))
-    assert not store.put(thing(10))
-    assert store.get(Key("n", "x")) == thing(10)
+    assert store.put(make_object(9))
+    assert store.put(make_object(10))
+    assert not store.put(make_object(9))
+    assert not store.put(make_object(10))
+    assert store.get(Key("n", "x")) == make_object(10)
 
 
 def test_what_was_deleted_is_not_brought_back_by_a_late_answer() -> None:
     store = Store()
-    store.put(thing(5))
-    assert store.remove(thing(6))
-    assert not store.put(thing(5))
-    assert store.put(thing(7, uid="another"))
-    assert not store.remove(thing(6))
-    assert store.get(Key("n", "x")) == thing(7, uid="another")
+    store.put(make_object(5))
+    assert store.remove(make_object(6))
+    assert not store.put(make_object(5))
+    assert store.put(make_object(7, uid="another"))
+    assert not store.remove(make_object(6))
+    assert store.get(Key("n", "x")) == make_object(7, uid="another")
 
 
 def test_an_older_version_of_a_deleted_object_is_rejected() -> None:
     store = Store()
-    assert not store.remove(thing(6)), "the deletion may arrive first"
-    assert not store.put(thing(5))
-    assert not store.put(thing(6))
+    assert not store.remove(make_object(6)), "the deletion may arrive first"
+    assert not store.put(make_object(5))
+    assert not store.put(make_object(6))
     assert store.get(Key("n", "x")) is None
     # An object that only lost its label comes back with a newer version.
-    assert store.put(thing(7))
+    assert store.put(make_object(7))
 
 
 def test_a_list_leaves_a_tombstone() -> None:
     store = Store()
-    store.put(thing(5))
-    assert take_list(store, [], "20", None) == [thing(5)]
-    assert not store.put(thing(20))
+    store.put(make_object(5))
+    assert take_list(store, [], "20", None) == [make_object(5)]
+    assert not store.put(make_object(20))
     assert store.get(Key("n", "x")) is None
 
 
 def test_the_answer_to_a_write_brings_nothing_back() -> None:
     store = Store()
-    store.refresh(thing(5))
+    store.refresh(make_object(5))
     assert store.get(Key("n", "x")) is None
 
 
 def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
     store = Store()
-    for old in (thing(1, "a", "a"), thing(2, "b", "b"), thing(30, "c", "c"), thing(3, "d", "d", "other")):
+    for old in (
+        make_object(1, "a", "a"),
+        make_object(2, "b", "b"),
+        make_object(30, "c", "c"),
+        make_object(3, "d", "d", "other"),
+    ):
         store.put(old)
-    changed = take_list(store, [thing(9, "b", "b")], "20", "n")
+    changed = take_list(store, [make_object(9, "b", "b")], "20", "n")
     assert {obj["metadata"]["name"] for obj in changed} == {"a", "b"}
     assert store.get(Key("n", "a")) is None
     assert store.get(Key("n", "c")) is not None
@@ -78,11 +87,11 @@ def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
 
 def test_what_is_read_is_the_readers_own() -> None:
     store = Store()
-    store.put(thing(1))
+    store.put(make_object(1))
     read = store.get(Key("n", "x"))
     assert read is not None
     read["metadata"]["name"] = "y"
-    assert store.get(Key("n", "x")) == thing(1)
+    assert store.get(Key("n", "x")) == make_object(1)
 
 
 def test_lists_of_two_namespaces_that_arrive_out_of_order_leave_each_other_alone() -> None:
@@ -122,19 +131,19 @@ class TestProjection:
     def test_it_is_of_the_newest_version(self) -> None:
         store = Store(lambda _: "all", project=self.version_of)
         assert (store.projection(Key("n", "x")), store.projections("all")) == (None, [])
-        store.put(thing(9))
-        store.put(thing(10))
-        store.put(thing(9))
+        store.put(make_object(9))
+        store.put(make_object(10))
+        store.put(make_object(9))
         assert (store.projection(Key("n", "x")), store.projections("all")) == ("10, whole", ["10, whole"])
-        store.remove(thing(10))
+        store.remove(make_object(10))
         assert (store.projection(Key("n", "x")), store.projections("all")) == (None, [])
 
     def test_it_is_of_the_stub_if_the_object_is_dropped(self) -> None:
         store = Store(project=self.version_of, budget=Budget(10, 10))
-        store.put(thing(9))
+        store.put(make_object(9))
         assert store.projection(Key("n", "x")) == "9, stub"
 
     def test_it_is_of_the_stub_if_the_object_is_too_large(self) -> None:
         store = Store(project=self.version_of)
-        store.put(stub_of(thing(9), "Pod", Reason.OBJECT_TOO_LARGE, 6 * 2**20))
+        store.put(stub_of(make_object(9), "Pod", Reason.OBJECT_TOO_LARGE, 6 * 2**20))
         assert store.projection(Key("n", "x")) == "9, stub"

@@ -1,119 +1,136 @@
 """Sandboxes that start cold because their pool has no pod for them."""
 
-import copy
-from datetime import timedelta
+import json
+from typing import Any
 
 import pytest
 
-from caisson.api.status.sandbox import Origin
-from caisson.kube.resources import SERVICES
-from tests.unit.operator.fakes import KEY, READY_ANSWER
-from tests.unit.operator.pools import PoolWorld
+from tests.unit.operator.cluster.cluster import Cluster
+
+Json = dict[str, Any]
+
+POOL_REF = {"name": "warm"}
+COLD_POOL: Json = {"replicas": 0}
 
 
-class TestColdStart:
-    async def test_the_pod_of_an_earlier_sandbox_does_not_delay_a_cold_start(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
-        await world.reconcile(3)
-        assert world.owners() == {name: "Sandbox/demo"}
-        world.kube.policies.clear()
-        raw = copy.deepcopy(world.kube.sandbox) | {"status": {}}
-        raw["metadata"]["uid"] = "44444444-4444-4444-4444-444444444444"
-        world.kube.sandbox = raw
-        world.kube._stamp(raw)
-        world.operator_restarts()
-        await world.reconcile(3)
-        assert world.owners() == {name: "Sandbox/demo", "demo": "Sandbox/demo"}
+async def start_cold(cluster: Cluster, **pool: Any) -> None:
+    """Apply a pool without pods, and start a Sandbox that refers to it."""
+    cluster.apply_pool(**COLD_POOL, **pool)
+    await cluster.settle()
+    await cluster.start_sandbox(poolRef=POOL_REF)
+    assert cluster.condition() == ("True", "Ready")
 
-    async def test_an_empty_pool_causes_a_cold_start_and_an_event(self, world: PoolWorld) -> None:
-        await world.reconcile(3)
-        assert world.owners() == {"demo": "Sandbox/demo"}
-        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
-        assert [event["reason"] for event in world.kube.events] == ["PoolEmpty"]
 
-    async def test_a_recorded_cold_start_claims_no_pod_later(self, world: PoolWorld) -> None:
-        await world.reconcile()
-        assert world.kube.sandbox["status"]["pool"]["origin"] == Origin.COLD
-        names = await world.fill()
-        await world.reconcile(3)
-        assert world.owners() == {names[0]: "SandboxPool/warm", "demo": "Sandbox/demo"}
+def damage_template(cluster: Cluster, name: str) -> None:
+    """Write a template on a pod that this version can't read."""
+    template = json.loads(cluster.pods()[name]["metadata"]["annotations"]["caisson.dev/pool-template"])
+    template["spec"]["entrypoint"] = "OfANewerVersion"
+    annotations = {"caisson.dev/pool-template": json.dumps(template)}
+    cluster.server.patch("pods", "default", name, {"metadata": {"annotations": annotations}})
 
-    async def test_a_change_of_the_template_does_not_replace_a_cold_pod(self, world: PoolWorld) -> None:
-        await world.reconcile(3)
-        world.kube.pool["spec"]["template"]["spec"]["image"] = "other"
-        world.kube._stamp(world.kube.pool)
-        world.kube.run("demo")
-        world.watches_deliver()
-        await world.reconcile(3)
-        assert "demo" in world.kube.all_pods
-        assert world.condition() != ("False", "PodTerminating")
 
-    @pytest.mark.parametrize("pool_is_there", [True, False], ids=["pool", "no-pool"])
-    @pytest.mark.parametrize("origin", [Origin.COLD, Origin.WARM])
-    async def test_a_pod_with_an_unreadable_template_is_kept(self, origin: Origin, pool_is_there: bool) -> None:
-        """For example after a rollback of the operator."""
-        world = PoolWorld(replicas=int(origin is Origin.WARM), template={"image": "debian:trixie"})
-        if origin is Origin.WARM:
-            await world.fill()
-        await world.reconcile(3)
-        (name,) = (pod for pod, owner in world.owners().items() if owner == "Sandbox/demo")
-        world.kube.run(name)
-        world.watches_deliver()
-        world.executor.answers = [READY_ANSWER]
-        await world.reconcile(5)
-        assert world.condition() == ("True", "Ready")
-        world.damage_template(name)
-        world.kube.pool["spec"]["template"]["spec"]["image"] = "other"
-        world.kube._stamp(world.kube.pool)
-        policy = copy.deepcopy(world.kube.policies["demo"])
-        world.operator_restarts()
-        if not pool_is_there:
-            world.pool_store.remove(world.kube.pool)
-        sessions = len(world.executor.commands)
-        await world.reconcile(3)
-        assert world.owners()[name] == "Sandbox/demo"
-        assert world.condition() == ("True", "Ready")
-        running = next(c for c in world.kube.sandbox["status"]["conditions"] if c["type"] == "PodRunning")
-        assert "can't read which template" in running["message"]
-        # dockerd dies. No session restarts it with the settings of another template.
-        world.kube.turns_unready(name, 60)
-        world.watches_deliver()
-        await world.reconcile(3)
-        assert world.condition() == ("Unknown", "PodTemplateUnreadable")
-        assert (world.owners()[name], len(world.executor.commands)) == ("Sandbox/demo", sessions)
-        assert world.kube.policies["demo"] == policy
+async def test_an_empty_pool_causes_a_cold_start_and_an_event(cluster: Cluster) -> None:
+    cluster.apply_pool()
+    cluster.apply_sandbox(poolRef=POOL_REF)
+    await cluster.settle()
+    assert cluster.owners()["demo"] == "Sandbox/demo"
+    assert cluster.sandbox()["status"]["pool"]["origin"] == "Cold"
+    assert cluster.event_reasons() == ["PoolEmpty"]
 
-    async def test_a_pod_with_another_spec_hash_is_kept(self) -> None:
-        world = PoolWorld(replicas=0)
-        await world.reconcile(3)
-        pod = world.kube.all_pods["demo"]
-        pod["metadata"]["annotations"]["caisson.dev/spec-hash"] = "0123456789abcdef"
-        world.kube.run("demo")
-        world.operator_restarts()
-        await world.reconcile(3)
-        assert "demo" in world.kube.all_pods
 
-    async def test_the_service_of_a_suspended_sandbox_outlives_its_pool(self) -> None:
-        world = PoolWorld(replicas=0, template={"ports": [{"name": "web", "containerPort": 8080}]})
-        await world.reconcile(3)
-        made = copy.deepcopy((world.kube.beside[SERVICES], world.kube.policies["demo"]))
-        world.kube.sandbox["spec"]["suspend"] = True
-        world.kube._stamp(world.kube.sandbox)
-        world.kube.all_pods.clear()
-        world.watches_deliver()
-        world.pool_store.remove(world.kube.pool)
-        await world.reconcile(3)
-        assert world.condition() == ("False", "Suspended")
-        assert (world.kube.beside[SERVICES], world.kube.policies["demo"]) == made
+async def test_the_pod_of_an_earlier_sandbox_does_not_delay_a_cold_start(cluster: Cluster) -> None:
+    """A claimed pod has another name than the Sandbox."""
+    (name,) = await cluster.fill_pool()
+    cluster.apply_sandbox(poolRef=POOL_REF)
+    await cluster.settle()
+    cluster.kubelet.stops_pods = False
+    cluster.server.delete("sandboxes", "default", "demo")
+    cluster.apply_pool(replicas=0)
+    await cluster.settle()
+    cluster.apply_sandbox(poolRef=POOL_REF)
+    await cluster.settle()
+    assert (cluster.owners()[name], cluster.owners()["demo"]) == ("Sandbox/demo", "Sandbox/demo")
 
-    async def test_a_missing_pool_is_reported(self, world: PoolWorld) -> None:
-        world.pool_store.remove(world.kube.pool)
-        await world.reconcile(2)
-        assert world.condition() == ("False", "PoolNotFound")
-        assert world.owners() == {}
-        # It does not poll: the pool requeues it.
-        requeue_after = world.results[-1].requeue_after
-        assert requeue_after is not None
-        assert requeue_after > timedelta(minutes=1)
-        world.operator.router.pool_changed(world.kube.pool)
-        assert KEY in world.operator.queues.sandboxes.waiting
+
+async def test_a_recorded_cold_start_claims_no_pod_later(cluster: Cluster) -> None:
+    cluster.apply_pool(replicas=0)
+    await cluster.settle()
+    cluster.faults.lose_response("POST", "pods")
+    cluster.apply_sandbox(poolRef=POOL_REF)
+    await cluster.settle()
+    (name,) = set(await cluster.fill_pool()) - {"demo"}
+    await cluster.advance(60)
+    assert (cluster.owners()[name], cluster.owners()["demo"]) == ("SandboxPool/warm", "Sandbox/demo")
+
+
+async def test_a_change_of_the_template_does_not_replace_a_cold_pod(cluster: Cluster) -> None:
+    await start_cold(cluster)
+    uid = cluster.pods()["demo"]["metadata"]["uid"]
+    cluster.apply_pool(**COLD_POOL, template={"image": "other"})
+    await cluster.advance(60)
+    assert cluster.pods()["demo"]["metadata"]["uid"] == uid
+    assert cluster.condition() == ("True", "Ready")
+
+
+async def test_a_pod_with_another_spec_hash_is_kept(cluster: Cluster) -> None:
+    """Another version of the operator may compute another hash."""
+    await start_cold(cluster)
+    uid = cluster.pods()["demo"]["metadata"]["uid"]
+    annotations = {"caisson.dev/spec-hash": "0123456789abcdef"}
+    cluster.server.patch("pods", "default", "demo", {"metadata": {"annotations": annotations}})
+    await cluster.restart_operator()
+    assert cluster.pods()["demo"]["metadata"]["uid"] == uid
+
+
+@pytest.mark.parametrize("has_pool", [True, False], ids=["pool", "no-pool"])
+@pytest.mark.parametrize("is_warm", [True, False], ids=["warm", "cold"])
+async def test_a_pod_with_an_unreadable_template_is_kept(cluster: Cluster, *, is_warm: bool, has_pool: bool) -> None:
+    """As after a rollback of the operator."""
+    name = "demo"
+    if is_warm:
+        (name,) = await cluster.fill_pool()
+        cluster.apply_sandbox(poolRef=POOL_REF)
+        await cluster.settle()
+    else:
+        await start_cold(cluster)
+    await cluster.stop_operator()
+    damage_template(cluster, name)
+    cluster.apply_pool(**COLD_POOL, template={"image": "other"})
+    if not has_pool:
+        cluster.server.delete("sandboxpools", "default", "warm")
+    cluster.start_operator()
+    policy = cluster.server.get("networkpolicies", "default", "demo")
+    sessions = len(cluster.executor.sessions)
+    await cluster.advance(60)
+    assert cluster.owners()[name] == "Sandbox/demo"
+    assert cluster.condition() == ("True", "Ready")
+    running = next(c for c in cluster.sandbox()["status"]["conditions"] if c["type"] == "PodRunning")
+    assert "can't read which template" in running["message"]
+    # dockerd dies: no session starts it with the settings of another template.
+    cluster.kubelet.becomes_unready(name)
+    await cluster.advance(60)
+    assert cluster.condition() == ("Unknown", "PodTemplateUnreadable")
+    assert cluster.owners()[name] == "Sandbox/demo"
+    assert len(cluster.executor.sessions) == sessions
+    assert cluster.server.get("networkpolicies", "default", "demo") == policy
+
+
+async def test_the_service_of_a_suspended_sandbox_outlives_its_pool(cluster: Cluster) -> None:
+    await start_cold(cluster, template={"ports": [{"name": "web", "containerPort": 8080}]})
+    children = [cluster.server.get(plural, "default", "demo") for plural in ("services", "networkpolicies")]
+    cluster.apply_sandbox(poolRef=POOL_REF, suspend=True)
+    await cluster.settle()
+    cluster.server.delete("sandboxpools", "default", "warm")
+    await cluster.advance(60)
+    assert cluster.condition() == ("False", "Suspended")
+    assert [cluster.server.get(plural, "default", "demo") for plural in ("services", "networkpolicies")] == children
+
+
+async def test_a_missing_pool_is_reported_and_waited_for(cluster: Cluster) -> None:
+    cluster.apply_sandbox(poolRef=POOL_REF)
+    await cluster.settle()
+    assert cluster.condition() == ("False", "PoolNotFound")
+    assert cluster.owners() == {}
+    cluster.apply_pool(**COLD_POOL)
+    await cluster.advance(5)
+    assert cluster.owners() == {"demo": "Sandbox/demo"}

@@ -1,21 +1,24 @@
 """Scaling a pool."""
 
-from caisson.model.key import Key
-from tests.unit.operator.pools import POOL_KEY, PoolWorld
+from tests.unit.operator.cluster.cluster import Cluster
 
 
-class TestScaling:
-    async def test_a_pod_that_ends_during_its_deletion_is_no_failure(self) -> None:
-        world = PoolWorld(replicas=2)
-        names = await world.fill()
-        for name in names:
-            pod = world.kube.all_pods[name]
-            pod["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
-            pod["status"]["phase"] = "Failed"
-            world.kube._stamp(pod)
-        world.watches_deliver()
-        for name in names:
-            await world.warm_pods.reconcile(Key("default", name))
-        await world.pools.reconcile(POOL_KEY)
-        assert len(set(world.kube.all_pods) - set(names)) == 2
-        assert "lastFailure" not in world.kube.pool.get("status", {})
+async def test_a_pool_is_scaled_up_and_down(cluster: Cluster) -> None:
+    await cluster.fill_pool(replicas=1)
+    cluster.apply_pool(replicas=3)
+    await cluster.settle()
+    assert len(cluster.pods()) == 3
+    cluster.apply_pool(replicas=0)
+    await cluster.settle()
+    assert cluster.pods() == {}
+
+
+async def test_a_pod_that_ends_during_its_deletion_is_no_failure(cluster: Cluster) -> None:
+    names = await cluster.fill_pool(replicas=2)
+    cluster.kubelet.stops_pods = False
+    for name in names:
+        cluster.server.delete("pods", "default", name)
+        cluster.kubelet.container_exits(name, 137)
+    await cluster.advance(5)
+    assert len(set(cluster.pods()) - set(names)) == 2
+    assert "lastFailure" not in cluster.pool()["status"]
