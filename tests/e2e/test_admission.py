@@ -487,7 +487,9 @@ def test_operator_may_not_change_foreign_policies(kubectl: Kubectl) -> None:
     with pytest.raises(KubectlError, match="may change and delete only objects of Sandboxes"):
         kubectl("delete", OPERATOR, "networkpolicy", "demo")
     with pytest.raises(KubectlError, match="may change and delete only objects of Sandboxes"):
-        kubectl("patch", OPERATOR, "networkpolicy", "demo", "--type=merge", "-p", '{"spec": {"egress": [{}]}}')
+        policy = kubectl.get("networkpolicy", "demo")
+        policy["spec"]["egress"] = [{}]
+        kubectl("replace", OPERATOR, "-f", "-", stdin=json.dumps(policy))
 
 
 OBJECTS: dict[str, tuple[str, Json]] = {
