@@ -486,9 +486,9 @@ def test_operator_may_not_change_foreign_policies(kubectl: Kubectl) -> None:
     kubectl.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": POLICY})
     with pytest.raises(KubectlError, match="may change and delete only objects of Sandboxes"):
         kubectl("delete", OPERATOR, "networkpolicy", "demo")
+    policy = kubectl.get("networkpolicy", "demo")
+    policy["spec"]["egress"] = [{}]
     with pytest.raises(KubectlError, match="may change and delete only objects of Sandboxes"):
-        policy = kubectl.get("networkpolicy", "demo")
-        policy["spec"]["egress"] = [{}]
         kubectl("replace", OPERATOR, "-f", "-", stdin=json.dumps(policy))
 
 
