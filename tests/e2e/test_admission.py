@@ -486,8 +486,10 @@ def test_operator_may_not_change_foreign_policies(kubectl: Kubectl) -> None:
     kubectl.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": POLICY})
     with pytest.raises(KubectlError, match="may change and delete only objects of Sandboxes"):
         kubectl("delete", OPERATOR, "networkpolicy", "demo")
+    policy = kubectl.get("networkpolicy", "demo")
+    policy["spec"]["egress"] = [{}]
     with pytest.raises(KubectlError, match="may change and delete only objects of Sandboxes"):
-        kubectl("patch", OPERATOR, "networkpolicy", "demo", "--type=merge", "-p", '{"spec": {"egress": [{}]}}')
+        kubectl("replace", OPERATOR, "-f", "-", stdin=json.dumps(policy))
 
 
 OBJECTS: dict[str, tuple[str, Json]] = {

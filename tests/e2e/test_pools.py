@@ -104,7 +104,7 @@ def test_second_of_two_claims_starts_cold_and_reports_it(pool: Kubectl) -> None:
 def test_pool_ref_excludes_fields_of_the_template(pool: Kubectl) -> None:
     conflicts: list[Json] = [{"image": "debian:trixie-slim"}, {"docker": {"enabled": True}}, {"resources": {}}]
     for fields in conflicts:
-        with pytest.raises(KubectlError, match="the template of the pool says"):
+        with pytest.raises(KubectlError, match="the template of the pool defines"):
             claim(pool, "both", **fields)
     with pytest.raises(KubectlError, match="set image or poolRef"):
         pool.apply(

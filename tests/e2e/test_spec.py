@@ -85,4 +85,4 @@ def test_spec_change_in_place_keeps_pod_and_dockerd(kubectl: Kubectl) -> None:
 
 def test_kubectl_explain_describes_the_fields(kubectl: Kubectl) -> None:
     text = " ".join(kubectl("explain", "sandbox.spec.docker", "--api-version=caisson.dev/v1alpha1").split())
-    assert "GVisor: the preparation (NAT, storage, MTU)" in text
+    assert "GVisor: Caisson prepares NAT, storage and MTU" in text

@@ -11,7 +11,7 @@ from caisson.model.tripwire import tripwire
 from tests.e2e.cluster import CHECKOUT, VALUES, LocalCluster
 from tests.e2e.kubectl import Json, Kubectl, KubectlError, eventually
 
-PREVIOUS_REVISION = "398eb24f"
+PREVIOUS_REVISION = "398eb247"
 """The operator to upgrade from: the last revision before the operator was composed anew."""
 
 PLAIN: Json = {"image": "debian:trixie-slim", "docker": {"enabled": False}}
