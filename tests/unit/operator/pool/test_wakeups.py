@@ -22,6 +22,19 @@ async def test_a_claimed_pod_is_replaced_if_the_watch_is_late(cluster: Cluster) 
     assert sorted(cluster.owners().values()) == ["Sandbox/demo", "SandboxPool/warm"]
 
 
+async def test_a_pod_that_a_claim_finds_deleted_is_replaced(cluster: Cluster) -> None:
+    (name,) = await cluster.fill_pool()
+
+    def delete() -> None:
+        cluster.watches.hold("pods")
+        cluster.server.delete("pods", "default", name, grace_seconds=0)
+
+    cluster.faults.before("PATCH", f"pods/{name}", delete)
+    cluster.apply_sandbox(poolRef={"name": "warm"})
+    await cluster.advance(POOL_REFILL_DELAY_SECONDS)
+    assert sorted(cluster.owners().values()) == ["Sandbox/demo", "SandboxPool/warm"]
+
+
 async def test_a_pod_counts_as_ready_once_its_session_reports(cluster: Cluster) -> None:
     """Before the first probe nothing else changes the pod."""
     cluster.apply_pool()
