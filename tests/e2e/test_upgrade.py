@@ -50,10 +50,15 @@ def unclaimed_pods(kubectl: Kubectl) -> list[Json]:
 
 
 def assert_unchanged(kubectl: Kubectl, statuses: dict[str, Json]) -> None:
-    """Assert that the Sandboxes have the pods, and Docker the start time, that they had."""
+    """Assert that the Sandboxes have the pods and the dockerd processes that they had; messages may be reworded."""
+
+    def process(status: Json) -> tuple[object, ...]:
+        docker = status.get("docker", {})
+        return status["podUID"], docker.get("pid"), docker.get("startedAt"), docker.get("restarts")
+
     for name, status in statuses.items():
         after = kubectl.until_ready(name)
-        assert (after["podUID"], after.get("docker")) == (status["podUID"], status.get("docker"))
+        assert process(after) == process(status)
         assert kubectl.get("pod", after["podName"])["metadata"]["uid"] == status["podUID"]
 
 
