@@ -17,7 +17,7 @@ from caisson.config.model import Config
 from caisson.kube.connection import configuration
 from caisson.kube.errors import LeaseLost
 from caisson.model.errors import ConfigError
-from caisson.operator import Operator, build_operator, read_status_schemas, resolve_config
+from caisson.operator import Operator, build_operator, inspect_cluster
 from caisson.telemetry.http import serve_metrics, serve_probes
 from caisson.telemetry.logging import configure_logging
 from caisson.telemetry.telemetry import Telemetry
@@ -42,8 +42,7 @@ async def _run(config: Config, probe_port: int, metrics_port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, main.cancel)
     try:
-        config = await resolve_config(config, connection, telemetry)
-        schemas = await read_status_schemas(connection, telemetry)
+        config, schemas = await inspect_cluster(config, connection, telemetry)
         operator = build_operator(config, connection, telemetry=telemetry, schemas=schemas)
         await operator.run()
     finally:

@@ -118,20 +118,17 @@ class Operator:
             await self.close_connections()
 
 
-async def read_status_schemas(connection: client.Configuration, telemetry: Telemetry) -> StatusSchemas:
-    """Compare the CRDs with those of this version; waits for the API server."""
+async def inspect_cluster(
+    config: Config, connection: client.Configuration, telemetry: Telemetry
+) -> tuple[Config, StatusSchemas]:
+    """Return the configuration with everything decided that depends on the cluster, and what its CRDs lack.
+
+    Waits for the API server.
+    """
     api = client.ApiClient(connection)
     try:
-        return await compare_crds(KubeClient(HttpTransport(api), telemetry.metrics))
-    finally:
-        await api.close()
-
-
-async def resolve_config(config: Config, connection: client.Configuration, telemetry: Telemetry) -> Config:
-    """Return the configuration with everything decided that depends on the cluster; waits for the API server."""
-    api = client.ApiClient(connection)
-    try:
-        return await resolve_delivery(config, KubeClient(HttpTransport(api), telemetry.metrics))
+        kube = KubeClient(HttpTransport(api), telemetry.metrics)
+        return await resolve_delivery(config, kube), await compare_crds(kube)
     finally:
         await api.close()
 
@@ -148,9 +145,9 @@ def build_operator(
     watch: WatchSandboxes = watch_sandboxes,
     schemas: StatusSchemas | None = None,
 ) -> Operator:
-    """Wire an operator. `config` is one that `resolve_config` returned. Raises ConfigError.
+    """Wire an operator. Raises ConfigError.
 
-    `schemas` is what `read_status_schemas` returned; without it, the CRDs have every field.
+    `config` and `schemas` are what `inspect_cluster` returned; without `schemas`, the CRDs have every field.
 
     Tests replace the clock, the transport, the exec sessions and the watch of Sandboxes.
     """

@@ -1,6 +1,5 @@
 """Compares the CRDs of the cluster with those of this version, once at startup."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,12 +9,11 @@ from caisson.api.crd.comparison import missing_fields
 from caisson.api.crd.definitions import pool_crd, sandbox_crd
 from caisson.api.crd.structural_schema import Schema
 from caisson.api.types import API_VERSION, GROUP, VERSION
+from caisson.handlers.startup import retry_until_answered
 from caisson.kube.client import KubeClient
 from caisson.kube.errors import KubeUnreachable, NotFound
 from caisson.model.errors import CaissonError
 from caisson.status.patch import StatusSchemas
-from caisson.timing import VERSION_RETRY_CEILING_SECONDS
-from caisson.util.backoff import exponential
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -29,22 +27,15 @@ async def compare_crds(kube: KubeClient) -> StatusSchemas:
     Reads the OpenAPI document of the group, which every authenticated user may read. Retries until the API server
     answers. If it does not serve the document, the CRDs count as complete.
     """
-    failures = 0
-    while True:
-        try:
-            document = await kube.open_api(API_VERSION)
-            return _compare(document)
-        except NotFound:
-            # The CRDs are not installed; the first list reports that.
-            return StatusSchemas()
-        except KubeUnreachable as error:
-            failures += 1
-            pause = exponential(failures, ceiling=VERSION_RETRY_CEILING_SECONDS).total_seconds()
-            log.warning("CRDs not compared", error=str(error), retry_in_seconds=pause)
-            await asyncio.sleep(pause)
-        except (CaissonError, AttributeError, KeyError, TypeError) as error:
-            log.warning("CRDs not compared: they count as up to date", error=repr(error))
-            return StatusSchemas()
+    try:
+        document = await retry_until_answered(lambda: kube.open_api(API_VERSION), KubeUnreachable, "CRDs not compared")
+        return _compare(document)
+    except NotFound:
+        # The CRDs are not installed; the first list reports that.
+        return StatusSchemas()
+    except (CaissonError, AttributeError, KeyError, TypeError) as error:
+        log.warning("CRDs not compared: they count as up to date", error=repr(error))
+        return StatusSchemas()
 
 
 def _compare(document: Json) -> StatusSchemas:

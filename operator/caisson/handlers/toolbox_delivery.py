@@ -1,16 +1,14 @@
 """How toolboxes get into sandboxes on this cluster, if the configuration leaves the choice to the operator."""
 
-import asyncio
 import re
 from typing import Any
 
 import structlog
 
 from caisson.config.model import Config, ToolboxDelivery
+from caisson.handlers.startup import retry_until_answered
 from caisson.kube.client import KubeClient
 from caisson.model.errors import CaissonError
-from caisson.timing import VERSION_RETRY_CEILING_SECONDS
-from caisson.util.backoff import exponential
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +26,7 @@ async def resolve_delivery(config: Config, kube: KubeClient) -> Config:
     """
     if config.toolbox_delivery is not ToolboxDelivery.AUTO:
         return config
-    answer = await _version(kube)
+    answer = await retry_until_answered(kube.version, CaissonError, "API server's version not read")
     version = read_version(answer)
     if version is None:
         delivery = ToolboxDelivery.COPY
@@ -42,18 +40,6 @@ async def resolve_delivery(config: Config, kube: KubeClient) -> Config:
         delivery = ToolboxDelivery.IMAGE_VOLUME if version >= _IMAGE_VOLUMES_SINCE else ToolboxDelivery.COPY
         log.info("toolbox delivery chosen", delivery=delivery.value, version=f"{version[0]}.{version[1]}")
     return config.model_copy(update={"toolbox_delivery": delivery})
-
-
-async def _version(kube: KubeClient) -> dict[str, Any]:
-    failures = 0
-    while True:
-        try:
-            return await kube.version()
-        except CaissonError as error:
-            failures += 1
-            pause = exponential(failures, ceiling=VERSION_RETRY_CEILING_SECONDS).total_seconds()
-            log.warning("API server's version not read", error=str(error), retry_in_seconds=pause)
-            await asyncio.sleep(pause)
 
 
 def read_version(answer: dict[str, Any]) -> tuple[int, int] | None:

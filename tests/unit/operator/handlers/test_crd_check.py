@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from caisson.api.crd.comparison import without_missing_fields
 from caisson.api.crd.definitions import pool_crd, sandbox_crd
-from caisson.handlers import crd_check
+from caisson.handlers import startup
 from caisson.handlers.crd_check import compare_crds
 from caisson.kube.client import KubeClient
 from caisson.kube.errors import AnswerTooLarge, KubeUnreachable, kube_error
@@ -128,6 +128,6 @@ async def test_crds_that_are_not_installed_are_not_compared() -> None:
 
 
 async def test_the_comparison_waits_for_the_api_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crd_check, "VERSION_RETRY_CEILING_SECONDS", 0.01)
+    monkeypatch.setattr(startup, "VERSION_RETRY_CEILING_SECONDS", 0.01)
     _, logs = await compare(KubeUnreachable("not yet"), older(("Sandbox", "status", "startup")))
     assert [entry["event"] for entry in logs] == ["CRDs not compared", "the CRD is older than the operator"]
