@@ -33,6 +33,11 @@ async def scrape(api: Api) -> Series:
     return {series: float(value) for series, value in lines}
 
 
+def reconciles(series: Series) -> float:
+    """Return the number of reconciles of all controllers since the operator started."""
+    return sum(value for name, value in series.items() if name.startswith("controller_runtime_reconcile_total{"))
+
+
 def waits(before: Series, after: Series) -> dict[str, tuple[float, float]]:
     """Return the mean and the 99th percentile of each wait of the operator between two scrapes, in seconds.
 

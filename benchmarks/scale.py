@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import audit, plots
-from benchmarks.attribution import cpu_by_process, scrape, waits
+from benchmarks.attribution import cpu_by_process, reconciles, scrape, waits
 from benchmarks.client import Api, ConditionTimes, Name, connected, eventually
 from benchmarks.cluster import (
     SANDBOXES,
@@ -64,6 +64,9 @@ class Figures:
     """Tuples of time, memory in MiB, and total CPU seconds of the operator."""
 
     waits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    reconciles: float = 0.0
+    """Reconciles of all controllers while the Sandboxes started."""
+
     cpu: dict[str, float] = field(default_factory=dict)
     """CPU seconds by program while the Sandboxes started."""
 
@@ -156,7 +159,9 @@ async def _create(api: Api, figures: Figures, count: int, rate: float) -> None:
         await pods.until("running", names)
     figures.cpu = {program: total - cpu.get(program, 0.0) for program, total in cpu_by_process().items()}
     figures.cpu["the operator"] = figures.usage[-1][2]
-    figures.waits = waits(metrics, await scrape(api))
+    metrics_after = await scrape(api)
+    figures.waits = waits(metrics, metrics_after)
+    figures.reconciles = reconciles(metrics_after) - reconciles(metrics)
     await asyncio.sleep(5)
     figures.requests = audit.requests(begin, audit.now())
     figures.created = {name: at - start for name, at in figures.created.items()}
@@ -211,9 +216,8 @@ async def _has_settled(api: Api, count: int, *, own_core: bool) -> bool:
     if own_core:
         pin_operator()
     series = await scrape(api)
-    reconciles = sum(n for kind, n in series.items() if kind.startswith("controller_runtime_reconcile_total{"))
     busy = ('workqueue_depth{name="sandbox"}', 'controller_runtime_active_workers{controller="sandbox"}')
-    return reconciles >= count and all(series.get(kind) == 0 for kind in busy)
+    return reconciles(series) >= count and all(series.get(kind) == 0 for kind in busy)
 
 
 async def _rest(figures: Figures, seconds: int) -> None:
@@ -256,6 +260,7 @@ def _report(figures: Figures, arguments: argparse.Namespace) -> None:
     rows = [[name, f"{s.median:.3f}", f"{s.p99:.3f}", f"{s.high:.3f}"] for name, s in spreads.items()]
     print(table(["latency [s]", "median", "p99", "max"], rows))
     print(table(["", "measured", "goal"], [[name, f"{n:.2f}", f"<= {_GOALS[name]:g}"] for name, n in measured.items()]))
+    print(f"reconciles per Sandbox until Ready: {figures.reconciles / arguments.sandboxes:.1f}")
     print("operator CPU per Sandbox, for each quarter of the Sandboxes [ms]: " + _milliseconds(quarters))
     rows = [[name, f"{mean * 1000:.1f}", f"<= {p99 * 1000:.0f}"] for name, (mean, p99) in figures.waits.items()]
     print(table(["the operator's waits [ms]", "mean", "p99"], rows))
@@ -286,6 +291,7 @@ def _report(figures: Figures, arguments: argparse.Namespace) -> None:
             "requests": figures.requests,
             "restartRequests": figures.restart_requests,
             "waits": figures.waits,
+            "reconciles": figures.reconciles,
             "cpu": figures.cpu,
             "restartCpu": figures.restart_cpu,
             "restCores": figures.rest_cores,
