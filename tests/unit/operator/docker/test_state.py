@@ -1,8 +1,10 @@
 """The state of dockerd: starts, crashes, checks of a ready daemon, and lost sessions."""
 
+from typing import Any
+
 import pytest
 
-from caisson.api.reasons import ConditionType, Reason, guidance
+from caisson.api.reasons import EXPLANATIONS, ConditionType, Reason, guidance
 from caisson.api.spec.sandbox import SandboxSpec
 from caisson.model.actions import DeletePod
 from caisson.model.report import FailureCause, Report, StartFailed
@@ -25,7 +27,9 @@ from tests.unit.operator.builders import (
     with_restart,
     written,
 )
-from tests.unit.operator.decisions import _crash_restart, _failed_times, attempt, reason, settled
+from tests.unit.operator.decisions import _crash_restart, _failed_times, attempt, message, reason, settled
+
+NO_IDEA = ": failed to start daemon: no idea"
 
 
 class TestStart:
@@ -96,6 +100,50 @@ class TestCrash:
         assert crash.stderr == "failed to start daemon: no idea\n"
         assert crash.hint == guidance(Reason.DOCKERD_EXITED)
         assert reason(decision) == reason(decision, ConditionType.DOCKER_READY) == ("False", Reason.DOCKERD_EXITED)
+
+    @pytest.mark.parametrize(
+        ("spec", "report", "quote", "detail"),
+        [
+            (None, {}, NO_IDEA, "Exit code 1. Restart 1 of 5 follows after a back-off."),
+            (None, KILLED, "", "Exit code 137. Restart 1 of 5 follows after a back-off."),
+            (None, KILLED | {"stderr": "unrelated"}, "", "Exit code 137. Restart 1 of 5 follows after a back-off."),
+            (None, {"exit_code": None, "stderr": ""}, "", "Restart 1 of 5 follows after a back-off."),
+            (
+                with_restart("Never"),
+                {},
+                NO_IDEA,
+                "Exit code 1. No restart follows: spec.docker.restart.policy is Never.",
+            ),
+            (
+                with_restart(max_retries=0),
+                {},
+                NO_IDEA,
+                "Exit code 1. No restart follows: spec.docker.restart.maxRetries is 0.",
+            ),
+            (None, {"stderr": "unknown flag: --nonsense"}, ": unknown flag: --nonsense", "Exit code 1."),
+            (
+                None,
+                {"stderr": "", "stdout": "a wrapper"},
+                ": a wrapper",
+                "Exit code 1. Restart 1 of 5 follows after a back-off.",
+            ),
+        ],
+        ids=["restart", "killed", "killed-with-stderr", "no-exit-code", "never", "no-retries", "permanent", "stdout"],
+    )
+    def test_message_reports_what_failed_and_what_follows(
+        self, spec: SandboxSpec | None, report: dict[str, Any], quote: str, detail: str
+    ) -> None:
+        decision = choose(make_sandbox(spec), make_pod(spec), session=reported(failed_report(**report)))
+        explanation = EXPLANATIONS[Reason(reason(decision, ConditionType.DOCKER_READY)[1])]
+        expected = f"{explanation.meaning.removesuffix('.')}{quote}. {detail} {explanation.next_step}"
+        assert message(decision, ConditionType.DOCKER_READY) == expected.strip()
+
+    def test_restart_in_progress_reports_its_number(self) -> None:
+        decision = choose(crashed_sandbox(), make_pod(), after(1), session=RUNNING)
+        assert "After" not in message(decision, ConditionType.DOCKER_READY)
+        second = choose(crashed_sandbox(), make_pod(), after(2), session=reported(failed_report(1, **KILLED), after(2)))
+        running = choose(written(crashed_sandbox(), second), make_pod(), after(5), session=RUNNING)
+        assert "After 1 restarts." in message(running, ConditionType.DOCKER_READY)
 
     def test_same_report_counts_once(self) -> None:
         observed = reported(failed_report())
@@ -205,6 +253,12 @@ class TestAfterReady:
         assert attempt(decision) == 0
         assert reason(decision) == ("True", Reason.READY)
 
+    @pytest.mark.parametrize(("changed", "delay"), [(100, 5), (-3, 15), (None, 15)])
+    def test_unready_pod_is_checked_sooner_after_a_failed_probe(self, changed: int | None, delay: int) -> None:
+        pod = make_pod(ready=False, ready_changed_at=after(changed) if changed is not None else None)
+        decision = choose(ready_sandbox(), pod, after(91), looked_at=after(90))
+        assert (decision.plan.action, decision.plan.requeue_at) == (None, after(90 + delay))
+
     def test_unready_pod_is_not_checked_in_a_loop(self) -> None:
         """The node's clock may be ahead, so the transition may be in the future."""
         sandbox = ready_sandbox()
@@ -251,6 +305,7 @@ class TestLostSessions:
     def test_third_lost_session_makes_docker_unknown(self) -> None:
         decision = choose(ready_sandbox(), make_pod(), after(100), session=lost(3, after(100)))
         assert reason(decision) == ("Unknown", Reason.EXEC_FAILED)
+        assert "the session broke" in message(decision, ConditionType.DOCKER_READY)
 
     @pytest.mark.parametrize(("minutes", "failures"), [(9, 2), (11, 1)])
     def test_ready_minutes_count_while_docker_is_unknown(self, minutes: int, failures: int) -> None:
@@ -260,6 +315,8 @@ class TestLostSessions:
         unknown = choose(sandbox, make_pod(), at, session=lost(3, at))
         assert reason(unknown) == ("Unknown", Reason.EXEC_FAILED)
         sandbox = written(sandbox, unknown)
+        assert sandbox.status.docker is not None
+        assert sandbox.status.docker.restarts == 1
         decision = choose(sandbox, make_pod(), at, session=reported(failed_report(1, **KILLED), at))
         assert decision.status.docker is not None
         assert decision.status.docker.failures == failures
