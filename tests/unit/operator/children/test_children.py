@@ -1,7 +1,6 @@
 """Child objects of a Sandbox other than the pod: the PersistentVolumeClaim and the Service."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,31 +9,36 @@ from caisson.api.reasons import Reason
 from caisson.children.drift import plan_child
 from caisson.children.service import render_service
 from caisson.config.model import ToolboxDelivery
-from caisson.kube.errors import KubeError, kube_error
-from caisson.kube.resources import PVCS, SERVICES
 from caisson.model.actions import ChildKind, CreatePod
 from caisson.model.failure import FailureStreak
+from caisson.model.ownership import MANAGED_BY_LABEL
 from caisson.model.pod_snapshot import pod_snapshot
 from caisson.pod.manifest import render_pod
-from tests.unit.operator.builders import CONFIG, NOW, UID, after, choose, make_sandbox, make_spec, raw_sandbox
-from tests.unit.operator.fakes import KEY, World, becomes_ready
+from tests.unit.operator.builders import CONFIG, NOW, after, choose, make_sandbox, make_spec
+from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.cluster.objects import Review
+from tests.unit.operator.cluster.responses import ApiError
 
 Json = dict[str, Any]
 
-CLAIM = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "5Gi", "storageClassName": "fast"}}
-
-
+PVC = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "5Gi", "storageClassName": "fast"}}
 PORTS = [{"name": "web", "containerPort": 8080}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}]
+PREDECESSOR = {"kind": "Sandbox", "name": "demo", "uid": "earlier", "controller": True}
 
 
-def world_of(**spec: Any) -> World:
-    """Make a cluster with a Sandbox that has this spec."""
-    return World(raw_sandbox(make_sandbox(make_spec(**spec))))
+def foreign(name: str = "demo", **metadata: Any) -> Json:
+    """Return an object that Caisson does not own, with this metadata."""
+    return {"metadata": {"name": name, "namespace": "default"} | metadata, "spec": {}}
 
 
-def foreign(name: str) -> Json:
-    """Return an object that Caisson does not own."""
-    return {"metadata": {"name": name, "namespace": "default", "uid": "foreign", "resourceVersion": "1"}}
+def service(cluster: Cluster) -> Json:
+    """Return the Service of the Sandbox."""
+    return cluster.server.get("services", "default", "demo")
+
+
+def has_service(cluster: Cluster) -> bool:
+    """Return whether the Service of the Sandbox exists."""
+    return bool(list(cluster.server.storage.objects("services")))
 
 
 def test_service_selects_only_the_pod_of_its_sandbox() -> None:
@@ -50,51 +54,41 @@ def test_service_selects_only_the_pod_of_its_sandbox() -> None:
     ]
 
 
-NAMESAKE = {"kind": "Sandbox", "name": "demo", "uid": "earlier", "controller": True}
-
-
-async def test_deletion_of_an_earlier_sandboxs_service_is_awaited() -> None:
-    world = world_of(ports=PORTS)
-    labels = {"app.kubernetes.io/managed-by": "caisson"}
-    world.kube.beside[SERVICES] = foreign("demo")
-    world.kube.beside[SERVICES]["metadata"] |= {"ownerReferences": [NAMESAKE], "labels": labels}
-    await world.reconcile(3)
-    gone = world.kube.beside.pop(SERVICES)
-    assert gone["metadata"]["uid"] == "foreign"
-    gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
-    world.children[ChildKind.SERVICE].remove(gone)
-    await world.reconcile()
-    assert world.kube.beside[SERVICES]["metadata"]["ownerReferences"][0]["uid"] == UID
+async def test_deletion_of_an_earlier_sandboxs_service_is_awaited(cluster: Cluster) -> None:
+    labels = {MANAGED_BY_LABEL: "caisson"}
+    former = cluster.server.create("services", foreign(ownerReferences=[PREDECESSOR], labels=labels))
+    cluster.apply_sandbox(ports=PORTS)
+    await cluster.settle()
+    assert service(cluster) == former
+    cluster.server.delete("services", "default", "demo")
+    await cluster.settle()
+    assert service(cluster)["metadata"]["ownerReferences"][0]["uid"] == cluster.sandbox()["metadata"]["uid"]
 
 
 @pytest.mark.parametrize("owner", [None, {"kind": "Deployment", "name": "web", "uid": "d", "controller": True}])
-async def test_foreign_service_with_caissons_label_is_not_changed(owner: Json | None) -> None:
-    world = world_of(ports=PORTS)
-    service = foreign("demo")
-    service["metadata"] |= {"labels": {"app.kubernetes.io/managed-by": "caisson"}}
-    service["metadata"] |= {"ownerReferences": [owner]} if owner else {}
-    world.kube.beside[SERVICES] = service
-    world.watches_deliver()
-    await becomes_ready(world)
-    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
-    assert world.kube.beside[SERVICES] == service
+async def test_foreign_service_with_caissons_label_is_not_changed(cluster: Cluster, owner: Json | None) -> None:
+    owners = [owner] if owner else []
+    other = cluster.server.create("services", foreign(labels={MANAGED_BY_LABEL: "caisson"}, ownerReferences=owners))
+    await cluster.start_sandbox(ports=PORTS)
+    assert cluster.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert service(cluster) == other
 
 
 ALLOCATED = {"clusterIPs": ["None"], "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
 DEFAULTED = {"type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster"}
 
 
-async def with_service() -> tuple[World, Json]:
-    """Return a cluster with a ready Sandbox, and its Service with the fields that the API server adds."""
-    world = world_of(ports=PORTS)
-    await becomes_ready(world)
-    service = world.kube.beside[SERVICES]
-    service["spec"] |= ALLOCATED | DEFAULTED
-    world.kube._stamp(service)
-    world.watches_deliver()
-    await world.reconcile()
-    assert world.kube.replaced == []
-    return world, service
+async def start_with_service(cluster: Cluster) -> None:
+    """Start a Sandbox, and add the fields to its Service that the API server adds."""
+    await cluster.start_sandbox(ports=PORTS)
+    cluster.server.patch("services", "default", "demo", {"spec": ALLOCATED | DEFAULTED})
+    await cluster.settle()
+    assert not replacements(cluster)
+
+
+def replacements(cluster: Cluster) -> int:
+    """Return how many times the operator replaced the Service, or tried to."""
+    return len(cluster.requests("PUT", "services/demo"))
 
 
 @pytest.mark.parametrize(
@@ -106,121 +100,122 @@ async def with_service() -> tuple[World, Json]:
     ],
     ids=str,
 )
-async def test_a_changed_service_is_replaced(change: Json) -> None:
-    world, service = await with_service()
+async def test_a_changed_service_is_replaced(cluster: Cluster, change: Json) -> None:
+    await start_with_service(cluster)
     desired = render_service(make_sandbox(make_spec(ports=PORTS)))
     assert desired is not None
-    service["spec"] |= change
-    service["metadata"] |= {"annotations": {"example.com/theirs": "x"}, "managedFields": [{"manager": "kubectl"}]}
-    world.kube._stamp(service)
-    world.watches_deliver()
-    await world.reconcile()
-    written = world.kube.beside[SERVICES]
-    assert written["spec"] == ALLOCATED | desired["spec"], "the API server rejects other allocated fields"
-    assert written["metadata"]["annotations"] == {"example.com/theirs": "x"}
-    assert written["metadata"]["uid"] == service["metadata"]["uid"]
-    assert written["metadata"]["ownerReferences"][0]["uid"] == UID
-    assert "managedFields" not in written["metadata"]
+    before = service(cluster)
+    metadata = {"annotations": {"example.com/theirs": "x"}, "managedFields": [{"manager": "kubectl"}]}
+    cluster.server.patch("services", "default", "demo", {"spec": change, "metadata": metadata})
+    await cluster.settle()
+    after_ = service(cluster)
+    assert after_["spec"] == ALLOCATED | desired["spec"], "the API server rejects other allocated fields"
+    assert after_["metadata"]["annotations"] == {"example.com/theirs": "x"}
+    assert after_["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after_["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"]
+    (request,) = cluster.requests("PUT", "services/demo")
+    assert request.body is not None
+    assert "managedFields" not in request.body["metadata"]
 
 
-async def test_a_conflict_waits_for_the_informer() -> None:
-    world, service = await with_service()
-    service["spec"]["ports"] = []
-    world.kube._stamp(service)
-    world.watches_deliver()
-
-    def write_first() -> None:
-        world.kube._stamp(world.kube.beside[SERVICES])
-
-    world.kube.before_replace = write_first
-    await world.reconcile(3)
-    assert world.kube.replaced == []
-    assert world.condition() == ("True", Reason.READY)
-    assert world.reconciler._records[KEY].streaks[ChildKind.SERVICE].count == 0
-    world.kube.before_replace = lambda: None
-    world.watches_deliver()
-    await world.reconcile()
-    assert world.kube.replaced == [SERVICES]
+async def test_a_conflict_waits_for_the_informer(cluster: Cluster) -> None:
+    await start_with_service(cluster)
+    cluster.watches.hold("services")
+    cluster.server.patch("services", "default", "demo", {"spec": {"ports": []}})
+    cluster.watches.release("services")
+    cluster.faults.before("PUT", "services/demo", lambda: change_annotation_behind_the_watch(cluster))
+    await cluster.settle()
+    assert replacements(cluster) == 1
+    assert service(cluster)["spec"]["ports"] == []
+    # A conflict is no failure: it is not reported and has no back-off.
+    assert cluster.condition() == ("True", Reason.READY)
+    cluster.watches.release("services")
+    await cluster.settle()
+    assert replacements(cluster) == 2
+    assert service(cluster)["spec"]["ports"]
 
 
-@pytest.mark.parametrize("change", [{"uid": "foreign"}, {"ownerReferences": []}], ids=str)
-async def test_a_foreign_object_is_not_replaced(change: Json) -> None:
-    world, service = await with_service()
-    service["spec"]["ports"] = []
-    world.kube._stamp(service)
-    world.watches_deliver()
-    # The store does not have this version yet.
-    service["metadata"] |= change
-    await world.reconcile(2)
-    assert world.kube.replaced == []
+def change_annotation_behind_the_watch(cluster: Cluster) -> None:
+    """Change the Service, and do not deliver the change yet."""
+    cluster.watches.hold("services")
+    cluster.server.patch("services", "default", "demo", {"metadata": {"annotations": {"example.com/theirs": "x"}}})
 
 
-async def test_conflict_of_a_quota_is_retried() -> None:
-    world = world_of(docker={"storage": CLAIM})
-    conflict = kube_error("POST", 409, "Conflict", "Operation cannot be fulfilled on resourcequotas")
-    world.kube.errors_beside = {PVCS: [conflict]}
-    with pytest.raises(KubeError):
-        await world.reconcile()
-    await world.reconcile()
-    assert world.kube.pods_created == 1
+@pytest.mark.parametrize("change", ["another-object", "no-owner"])
+async def test_a_foreign_object_is_not_replaced(cluster: Cluster, change: str) -> None:
+    await start_with_service(cluster)
+
+    def take_the_name() -> None:
+        """Another client is faster, and the watch has not delivered it yet."""
+        cluster.watches.hold("services")
+        if change == "another-object":
+            cluster.server.delete("services", "default", "demo")
+            cluster.server.create("services", foreign())
+        else:
+            cluster.server.patch("services", "default", "demo", {"metadata": {"ownerReferences": []}})
+
+    cluster.faults.before("PUT", "services/demo", take_the_name)
+    cluster.server.patch("services", "default", "demo", {"spec": {"ports": []}})
+    await cluster.settle()
+    await cluster.advance(60)
+    assert replacements(cluster) >= 1
+    assert not service(cluster)["spec"].get("ports")
 
 
-async def test_service_is_created_before_the_pod() -> None:
-    world = world_of(ports=PORTS)
-    await world.reconcile()
-    assert SERVICES in world.kube.beside
-    assert world.kube.pods_created == 1
-    await becomes_ready(world)
-    assert world.condition() == ("True", Reason.READY)
+async def test_conflict_of_a_quota_is_retried(cluster: Cluster) -> None:
+    conflict = ApiError(409, "Conflict", "Operation cannot be fulfilled on resourcequotas")
+    cluster.faults.fail("POST", "persistentvolumeclaims", conflict)
+    cluster.apply_sandbox(docker={"storage": PVC})
+    await cluster.advance(1)
+    assert len(cluster.requests("POST", "persistentvolumeclaims")) == 2
+    assert cluster.pods_created() == 1
+    assert Reason.VOLUME_CLAIM_REJECTED not in cluster.event_reasons()
 
 
-async def test_changed_ports_update_the_service_and_keep_the_pod() -> None:
-    world = world_of(ports=PORTS)
-    await becomes_ready(world)
-    world.kube.sandbox["spec"]["ports"] = PORTS[:1]
-    world.kube.sandbox["metadata"] |= {"generation": 2, "resourceVersion": str(world.kube.version + 1)}
-    world.watches_deliver()
-    await world.reconcile(2)
-    assert [p["name"] for p in world.kube.beside[SERVICES]["spec"]["ports"]] == ["web"]
-    assert world.kube.pods_created == 1
+async def test_service_is_created_before_the_pod(cluster: Cluster) -> None:
+    await cluster.start_sandbox(ports=PORTS)
+    posts = [r.path.rsplit("/", 1)[1] for r in cluster.requests("POST", "*") if "dryRun" not in r.query]
+    assert posts.index("services") < posts.index("pods")
+    assert cluster.condition() == ("True", Reason.READY)
 
 
-async def test_service_is_deleted_without_ports() -> None:
-    world = world_of(ports=PORTS)
-    await becomes_ready(world)
-    world.kube.sandbox["spec"]["ports"] = []
-    world.kube.sandbox["metadata"] |= {"generation": 2, "resourceVersion": str(world.kube.version + 1)}
-    world.watches_deliver()
-    await world.reconcile(2)
-    assert SERVICES not in world.kube.beside
+async def test_changed_ports_update_the_service_and_keep_the_pod(cluster: Cluster) -> None:
+    await cluster.start_sandbox(ports=PORTS)
+    cluster.apply_sandbox(ports=PORTS[:1])
+    await cluster.settle()
+    assert [port["name"] for port in service(cluster)["spec"]["ports"]] == ["web"]
+    assert cluster.pods_created() == 1
+    assert list(cluster.pods()) == ["demo"]
 
 
-async def test_deleted_service_is_created_again() -> None:
-    world = world_of(ports=PORTS)
-    await becomes_ready(world)
-    gone = world.kube.beside.pop(SERVICES)
-    gone["metadata"]["resourceVersion"] = str(world.kube.version + 1)
-    world.children[ChildKind.SERVICE].remove(gone)
-    await world.reconcile()
-    assert SERVICES in world.kube.beside
+async def test_service_is_deleted_without_ports(cluster: Cluster) -> None:
+    await cluster.start_sandbox(ports=PORTS)
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert not has_service(cluster)
 
 
-async def test_foreign_service_is_reported_and_not_changed() -> None:
-    world = world_of(ports=PORTS)
-    world.kube.beside[SERVICES] = foreign("demo")
-    await becomes_ready(world)
-    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
-    assert world.condition("DockerReady") == ("True", Reason.DOCKER_READY)
-    assert world.kube.beside[SERVICES] == foreign("demo")
+async def test_deleted_service_is_created_again(cluster: Cluster) -> None:
+    await cluster.start_sandbox(ports=PORTS)
+    cluster.server.delete("services", "default", "demo")
+    await cluster.settle()
+    assert has_service(cluster)
 
 
-async def test_settled_sandbox_makes_no_request() -> None:
-    world = world_of(ports=PORTS)
-    await becomes_ready(world)
-    before = world.kube.version
-    world.watches_deliver()
-    await world.reconcile(3)
-    assert world.kube.version == before
+async def test_foreign_service_is_reported_and_not_changed(cluster: Cluster) -> None:
+    other = cluster.server.create("services", foreign())
+    await cluster.start_sandbox(ports=PORTS)
+    assert cluster.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert cluster.condition("DockerReady") == ("True", Reason.DOCKER_READY)
+    assert service(cluster) == other
+
+
+async def test_settled_sandbox_makes_no_request(cluster: Cluster) -> None:
+    await cluster.start_sandbox(ports=PORTS)
+    before = cluster.server.storage.version
+    cluster.server.patch("sandboxes", "default", "demo", {"metadata": {"annotations": {"example.com/theirs": "x"}}})
+    await cluster.advance(1)
+    assert cluster.server.storage.version == before + 1
 
 
 def test_copied_toolbox_needs_the_gate() -> None:
@@ -234,29 +229,33 @@ def test_copied_toolbox_needs_the_gate() -> None:
     assert pod_snapshot(raw).toolbox_image == CONFIG.toolboxes[0].image
 
 
-async def test_repeated_changes_are_repaired_with_back_off_and_reported() -> None:
-    world = world_of(ports=PORTS)
-    await becomes_ready(world)
-    patches = 0
+async def test_repeated_changes_are_repaired_with_back_off_and_reported(cluster: Cluster) -> None:
+    await cluster.start_sandbox(ports=PORTS)
+    changes = 0
     for _ in range(20):
-        service = world.kube.beside[SERVICES]
-        if service["spec"]["ports"]:
-            patches += 1
-            service["spec"]["ports"] = []
-            world.kube._stamp(service)
-        world.watches_deliver()
-        await world.reconcile()
+        if service(cluster)["spec"]["ports"]:
+            changes += 1
+            cluster.server.patch("services", "default", "demo", {"spec": {"ports": []}})
+        await cluster.settle()
     # The first repair is immediate, the next one waits for the back-off.
-    assert patches == 2
-    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
-    assert "something else keeps changing or deleting the Service demo" in str(world.kube.sandbox["status"])
-    record = world.reconciler._records[KEY]
-    previous = record.streaks[ChildKind.SERVICE]
-    record.streaks = {**record.streaks, ChildKind.SERVICE: replace(previous, at=previous.at - timedelta(minutes=11))}
-    await world.reconcile()
-    assert world.kube.beside[SERVICES]["spec"]["ports"]
-    assert world.condition() == ("True", Reason.READY)
-    assert world.reconciler._records[KEY].streaks[ChildKind.SERVICE].count == 0
+    assert (changes, replacements(cluster)) == (2, 1)
+    assert cluster.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert "something else keeps changing or deleting the Service demo" in str(cluster.sandbox()["status"])
+    await cluster.advance(5)
+    assert service(cluster)["spec"]["ports"]
+    assert cluster.condition() == ("True", Reason.READY)
+
+
+async def test_change_after_a_quiet_time_is_repaired_immediately(cluster: Cluster) -> None:
+    await cluster.start_sandbox(ports=PORTS)
+    for _ in range(3):
+        cluster.server.patch("services", "default", "demo", {"spec": {"ports": []}})
+        await cluster.advance(5)
+    await cluster.advance(700)
+    cluster.server.patch("services", "default", "demo", {"spec": {"ports": []}})
+    await cluster.settle()
+    assert service(cluster)["spec"]["ports"]
+    assert cluster.condition() == ("True", Reason.READY)
 
 
 @pytest.mark.parametrize(
@@ -287,44 +286,36 @@ def test_repeated_policy_changes_do_not_block_the_pod() -> None:
     assert isinstance(decision.plan.action, CreatePod)
 
 
-async def test_expiry_does_not_wait_for_a_service_with_a_finalizer() -> None:
-    world = world_of(ports=PORTS, lifetime={"ttlSeconds": 60})
-    await becomes_ready(world)
-    world.kube.has_finalizer = {SERVICES}
-    world.kube.sandbox["metadata"]["creationTimestamp"] = "2026-03-01T12:00:00Z"
-    world.kube._stamp(world.kube.sandbox)
-    world.watches_deliver()
-    await world.reconcile(4)
-    assert world.condition() == ("False", Reason.EXPIRED)
-    assert world.kube.pod is None
+async def test_expiry_does_not_wait_for_a_service_with_a_finalizer(cluster: Cluster) -> None:
+    await cluster.start_sandbox(ports=PORTS, lifetime={"ttlSeconds": 60})
+    cluster.server.patch("services", "default", "demo", {"metadata": {"finalizers": ["example.com/theirs"]}})
+    await cluster.advance(60)
+    assert cluster.condition() == ("False", Reason.EXPIRED)
+    assert cluster.pods() == {}
+    assert "deletionTimestamp" in service(cluster)["metadata"]
 
 
-async def test_rejected_deletion_is_reported_and_backs_off() -> None:
-    world = world_of(ports=PORTS)
-    await becomes_ready(world)
-    attempts = 0
+async def test_rejected_deletion_is_reported_and_backs_off(cluster: Cluster) -> None:
+    await cluster.start_sandbox(ports=PORTS)
 
-    async def reject(*_: Any, **__: Any) -> None:
-        nonlocal attempts
-        attempts += 1
-        raise kube_error("DELETE services", 403, "Forbidden", "admission webhook: not this one")
+    def reject(review: Review) -> None:
+        if (review.operation, review.plural) == ("DELETE", "services"):
+            raise ApiError(403, "Forbidden", "admission webhook: not this one")
 
-    world.kube.delete = reject  # type: ignore[method-assign]
-    world.kube.sandbox["spec"]["ports"] = []
-    world.kube._stamp(world.kube.sandbox)
-    world.watches_deliver()
-    await world.reconcile(10)
-    assert attempts == 1
-    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
-    assert "not this one" in str(world.kube.sandbox["status"])
+    cluster.server.admission.append(reject)
+    cluster.apply_sandbox()
+    await cluster.settle()
+    assert len(cluster.requests("DELETE", "services/demo")) == 1
+    assert cluster.condition() == ("False", Reason.SERVICE_REJECTED)
+    assert "not this one" in str(cluster.sandbox()["status"])
+    await cluster.advance(10)
+    assert 2 <= len(cluster.requests("DELETE", "services/demo")) <= 4
 
 
-async def test_removed_label_is_reported_with_the_fix() -> None:
-    world = world_of(ports=PORTS)
-    await becomes_ready(world)
-    service = world.kube.beside[SERVICES]
-    del service["metadata"]["labels"]["app.kubernetes.io/managed-by"]
-    world.children[ChildKind.SERVICE].remove(world.kube._stamp(service))
-    await world.reconcile(2)
-    assert world.condition() == ("False", Reason.SERVICE_REJECTED)
-    assert "has lost the label app.kubernetes.io/managed-by=caisson: put it back" in str(world.kube.sandbox["status"])
+async def test_removed_label_is_reported_with_the_fix(cluster: Cluster) -> None:
+    await cluster.start_sandbox(ports=PORTS)
+    cluster.server.patch("services", "default", "demo", {"metadata": {"labels": {MANAGED_BY_LABEL: None}}})
+    await cluster.settle()
+    assert cluster.condition() == ("False", Reason.SERVICE_REJECTED)
+    expected = "has lost the label app.kubernetes.io/managed-by=caisson: put it back"
+    assert expected in str(cluster.sandbox()["status"])

@@ -6,17 +6,24 @@ import pytest
 
 from caisson.api.reasons import Reason
 from caisson.children.pvc import render_pvc
-from caisson.kube.errors import kube_error
-from caisson.kube.resources import PVCS
 from caisson.pod.spec_hash import spec_hash
 from tests.unit.operator.builders import UID, make_sandbox, make_spec
-from tests.unit.operator.children.test_children import CLAIM, NAMESAKE, foreign, world_of
+from tests.unit.operator.children.test_children import PREDECESSOR, PVC, foreign
+from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.cluster.responses import ApiError
 
 Json = dict[str, Any]
 
+STORAGE = {"storage": PVC}
+
+
+def pvc(cluster: Cluster) -> Json:
+    """Return the PersistentVolumeClaim of the Sandbox."""
+    return cluster.server.get("persistentvolumeclaims", "default", "demo-docker")
+
 
 def test_pvc_is_owned_by_the_sandbox_and_matches_the_spec() -> None:
-    claim = render_pvc(make_sandbox(make_spec(docker={"storage": CLAIM})))
+    claim = render_pvc(make_sandbox(make_spec(docker={"storage": PVC})))
     assert claim is not None
     assert claim["metadata"]["name"] == "demo-docker"
     assert claim["metadata"]["ownerReferences"][0]["uid"] == UID
@@ -27,51 +34,51 @@ def test_pvc_is_owned_by_the_sandbox_and_matches_the_spec() -> None:
     }
 
 
-@pytest.mark.parametrize("docker", [{}, {"storage": {"type": "Disk"}}, {"enabled": False, "storage": CLAIM}])
+@pytest.mark.parametrize("docker", [{}, {"storage": {"type": "Disk"}}, {"enabled": False, "storage": PVC}])
 def test_other_storage_types_need_no_pvc(docker: Json) -> None:
     assert render_pvc(make_sandbox(make_spec(docker=docker))) is None
 
 
-async def test_pvc_is_created_before_the_pod() -> None:
-    world = world_of(docker={"storage": CLAIM})
-    world.kube.create_errors = [kube_error("POST", 403, "Forbidden", "exceeded quota")]
-    await world.reconcile()
-    assert PVCS in world.kube.beside
-    assert world.kube.pods_created == 0
+async def test_pvc_is_created_before_the_pod(cluster: Cluster) -> None:
+    cluster.faults.fail("POST", "pods", ApiError(403, "Forbidden", "exceeded quota"))
+    cluster.apply_sandbox(docker=STORAGE)
+    await cluster.settle()
+    assert pvc(cluster)["metadata"]["ownerReferences"][0]["uid"] == cluster.sandbox()["metadata"]["uid"]
+    assert cluster.pods() == {}
 
 
-async def test_next_pod_uses_the_same_pvc() -> None:
-    world = world_of(docker={"storage": CLAIM})
-    await world.reconcile()
-    world.kube.pod = None
-    world.operator_restarts()
-    await world.reconcile()
-    assert world.kube.pods_created == 2
+async def test_next_pod_uses_the_same_pvc(cluster: Cluster) -> None:
+    await cluster.start_sandbox(docker=STORAGE)
+    before = pvc(cluster)
+    cluster.server.delete("pods", "default", "demo")
+    await cluster.settle()
+    assert cluster.pods_created() == 2
+    assert pvc(cluster) == before
 
 
-@pytest.mark.parametrize(
-    ("existing", "error"),
-    [(foreign("demo-docker"), None), (None, kube_error("POST", 403, "Forbidden", "exceeded quota: storage"))],
-    ids=["foreign", "quota"],
-)
-async def test_rejected_pvc_is_reported_and_prevents_the_pod(existing: Json | None, error: Any) -> None:
-    world = world_of(docker={"storage": CLAIM})
-    if existing is not None:
-        world.kube.beside[PVCS] = existing
-    world.kube.errors_beside = {PVCS: [error] if error else []}
-    await world.reconcile(2)
-    assert world.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
-    assert world.kube.pods_created == 0
+@pytest.mark.parametrize("is_foreign", [True, False], ids=["foreign", "quota"])
+async def test_rejected_pvc_is_reported_and_prevents_the_pod(cluster: Cluster, *, is_foreign: bool) -> None:
+    if is_foreign:
+        cluster.server.create("persistentvolumeclaims", foreign("demo-docker"))
+    else:
+        error = ApiError(403, "Forbidden", "exceeded quota: storage")
+        cluster.faults.fail("POST", "persistentvolumeclaims", error, times=100)
+    cluster.apply_sandbox(docker=STORAGE)
+    await cluster.settle()
+    assert cluster.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
+    assert cluster.pods_created() == 0
 
 
-async def test_deletion_of_an_earlier_sandboxs_pvc_is_awaited() -> None:
-    world = world_of(docker={"storage": CLAIM})
-    world.kube.beside[PVCS] = foreign("demo-docker")
-    world.kube.beside[PVCS]["metadata"]["ownerReferences"] = [NAMESAKE]
-    await world.reconcile(2)
-    assert world.condition() == ("False", Reason.POD_TERMINATING)
-    assert world.kube.pods_created == 0
-    assert world.results[-1].requeue_after is not None
+async def test_deletion_of_an_earlier_sandboxs_pvc_is_awaited(cluster: Cluster) -> None:
+    cluster.server.create("persistentvolumeclaims", foreign("demo-docker", ownerReferences=[PREDECESSOR]))
+    cluster.apply_sandbox(docker=STORAGE)
+    await cluster.settle()
+    assert cluster.condition() == ("False", Reason.POD_TERMINATING)
+    assert cluster.pods_created() == 0
+    # No informer watches PersistentVolumeClaims: the Sandbox is looked at again.
+    cluster.server.delete("persistentvolumeclaims", "default", "demo-docker")
+    await cluster.advance(60)
+    assert cluster.pods_created() == 1
 
 
 @pytest.mark.parametrize(
@@ -84,20 +91,20 @@ async def test_deletion_of_an_earlier_sandboxs_pvc_is_awaited() -> None:
         ({"size": "5Gi", "storageClassName": "gold"}, "has the class fast, but the spec requires gold"),
     ],
 )
-async def test_different_pvc_is_reported_before_the_next_pod(storage: Json, difference: str) -> None:
-    world = world_of(docker={"storage": CLAIM})
-    await world.reconcile()
-    world.kube.pod = None
-    world.kube.sandbox["spec"]["docker"]["storage"]["persistentVolumeClaim"] = storage
-    world.operator_restarts()
-    await world.reconcile(2)
-    assert world.kube.pods_created == (1 if difference else 2)
-    is_rejected = world.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
+async def test_different_pvc_is_reported_before_the_next_pod(cluster: Cluster, storage: Json, difference: str) -> None:
+    await cluster.start_sandbox(docker=STORAGE)
+    cluster.apply_sandbox(docker={"storage": PVC | {"persistentVolumeClaim": storage}})
+    await cluster.settle()
+    assert cluster.pods_created() == 1
+    cluster.server.delete("pods", "default", "demo")
+    await cluster.settle()
+    assert cluster.pods_created() == (1 if difference else 2)
+    is_rejected = cluster.condition() == ("False", Reason.VOLUME_CLAIM_REJECTED)
     assert is_rejected is bool(difference)
-    assert difference in str(world.kube.sandbox["status"]["conditions"])
+    assert difference in str(cluster.sandbox()["status"]["conditions"])
 
 
 def test_changed_pvc_size_keeps_the_pod() -> None:
-    sizes = [make_spec(docker={"storage": CLAIM | {"persistentVolumeClaim": {"size": s}}}) for s in ("5Gi", "6Gi")]
+    sizes = [make_spec(docker={"storage": PVC | {"persistentVolumeClaim": {"size": s}}}) for s in ("5Gi", "6Gi")]
     assert spec_hash(sizes[0]) == spec_hash(sizes[1])
     assert spec_hash(sizes[0]) != spec_hash(make_spec())
