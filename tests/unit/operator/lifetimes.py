@@ -5,7 +5,6 @@ from typing import Any
 from caisson.api.reasons import ConditionType
 from caisson.api.resources import Sandbox
 from caisson.api.status.sandbox import SandboxStatus
-from caisson.kube.exec import ExecResult
 from caisson.model.actions import ChildKind
 from caisson.model.session import IdleAnswer
 from caisson.sandbox.state import Decision
@@ -22,13 +21,10 @@ from tests.unit.operator.builders import (
     make_spec,
     pending_pod,
     policy_of,
-    raw_sandbox,
     ready_report,
     reported,
     written,
 )
-from tests.unit.operator.fakes import World, becomes_ready
-from tests.unit.operator.model.test_report import line
 
 PORTS = [{"name": "web", "containerPort": 80}]
 
@@ -87,21 +83,3 @@ def both(sandbox: Sandbox, service: dict[str, Any] | None) -> dict[ChildKind, di
     """Return the child objects of a Sandbox with a Service."""
     assert service is not None
     return {ChildKind.NETWORK_POLICY: policy_of(sandbox), ChildKind.SERVICE: service}
-
-
-def idle_answer(seconds: int) -> ExecResult:
-    """Return the in-pod script's report of the idle time."""
-    return ExecResult(0, line("idle", seconds=seconds), b"")
-
-
-async def idle_world() -> World:
-    """Make a cluster with a Sandbox that has idleSeconds and has been ready for years."""
-    sandbox = make_sandbox(make_spec(lifetime={"idleSeconds": 60, "onExpiry": "Suspend"}))
-    world = World(raw_sandbox(sandbox))
-    await becomes_ready(world)
-    for condition in world.kube.sandbox["status"]["conditions"]:
-        condition["lastTransitionTime"] = "2020-01-01T00:00:00Z"
-    assert world.kube.pod is not None
-    world.kube.pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
-    world.operator_restarts()
-    return world

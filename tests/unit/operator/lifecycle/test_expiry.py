@@ -1,6 +1,5 @@
 """Expiry of Sandboxes, and the warning before it."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from caisson.api.reasons import ConditionType, Reason
 from caisson.api.resources import Sandbox
 from caisson.children.service import render_service
 from caisson.config.model import Config
-from caisson.kube.errors import KubeUnreachable
 from caisson.lifecycle.expiry import expires_at
 from caisson.model.actions import ChildKind, CreatePod, DeleteObject, DeletePod
 from caisson.model.condition import condition_result, unread_status
@@ -22,12 +20,9 @@ from tests.unit.operator.builders import (
     choose,
     choose_by,
     make_pod,
-    make_sandbox,
-    make_spec,
-    raw_sandbox,
     written,
 )
-from tests.unit.operator.fakes import UNREACHABLE, World
+from tests.unit.operator.cluster.cluster import Cluster
 from tests.unit.operator.lifetimes import PORTS, both, edited, message, ready, reason, sandbox_of, settles
 
 
@@ -196,19 +191,15 @@ class TestExpiryWarning:
             assert (expiry_warning(sandbox.status, decision.status) is not None) is expects_warning
 
 
-async def test_warning_is_recorded_once_before_the_status_is_written() -> None:
-    world = World(raw_sandbox(make_sandbox(make_spec(lifetime={"ttlSeconds": 1050}))))
-    created = datetime.now(UTC) - timedelta(seconds=1000)
-    world.kube.sandbox["metadata"]["creationTimestamp"] = f"{created:%Y-%m-%dT%H:%M:%SZ}"
-    world.operator_restarts()
-    world.kube.patch_errors = [UNREACHABLE]
-    with pytest.raises(KubeUnreachable):
-        await world.reconcile()
-    assert [event["reason"] for event in world.kube.events] == [Reason.EXPIRES_SOON]
-    world.operator_restarts()
-    await world.reconcile(3)
-    assert "expiryAnnounced" in world.kube.sandbox["status"]
-    assert [event["reason"] for event in world.kube.events] == [Reason.EXPIRES_SOON]
+async def test_warning_is_recorded_once_before_the_status_is_written(cluster: Cluster) -> None:
+    await cluster.start_sandbox(lifetime={"ttlSeconds": 1050})
+    cluster.faults.hang("PATCH", "sandboxes/demo/status")
+    await cluster.advance(950)
+    assert "expiryAnnounced" not in cluster.sandbox()["status"]
+    assert cluster.event_reasons().count(Reason.EXPIRES_SOON) == 1
+    await cluster.restart_operator()
+    assert "expiryAnnounced" in cluster.sandbox()["status"]
+    assert cluster.event_reasons().count(Reason.EXPIRES_SOON) == 1
 
 
 @pytest.mark.parametrize(

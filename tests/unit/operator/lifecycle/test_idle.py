@@ -9,6 +9,7 @@ from caisson.kube.exec import ExecError, ExecResult
 from caisson.model.actions import CreatePod, DeletePod, OpenSession, QueryIdleTime
 from caisson.model.pod_snapshot import PodSnapshot
 from caisson.model.session import IdleAnswer
+from caisson.timing import IDLE_QUERY_DELAY
 from tests.unit.operator.builders import (
     POD_UID,
     RUNNING,
@@ -21,11 +22,11 @@ from tests.unit.operator.builders import (
     reported,
     written,
 )
+from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.cluster.executor import Session, idle_answer
 from tests.unit.operator.lifetimes import (
     answer,
     edited,
-    idle_answer,
-    idle_world,
     message,
     ready,
     reason,
@@ -147,31 +148,47 @@ class TestIdle:
         assert not isinstance(choose(ready(**self.SPEC), pod, after(999)).plan.action, QueryIdleTime)
 
 
-async def test_idle_sandbox_is_stopped_after_an_operator_restart() -> None:
-    world = await idle_world()
-    world.executor.answers = [idle_answer(10**6)]
-    await world.reconcile()
-    assert world.executor.commands[-1][-3:] == ("idle", "--pod-uid", POD_UID)
-    await world.reconcile()
-    assert world.kube.sandbox["status"]["suspension"]["reason"] == "Idle"
-    assert world.kube.pod is not None
-    world.operator_restarts()
-    await world.reconcile()
-    assert world.kube.pod is None
-    world.operator_restarts()
-    await world.reconcile(3)
-    assert world.kube.pod is None
-    assert world.kube.pods_created == 1
-    assert world.condition() == ("False", Reason.SUSPENDED)
+IDLE_SECONDS = 60
+QUERY_DUE_SECONDS = IDLE_SECONDS + IDLE_QUERY_DELAY.total_seconds()
 
 
-async def test_used_sandbox_is_queried_once_and_not_written() -> None:
-    world = await idle_world()
-    writes = len(world.kube.status_writes)
-    world.executor.answers = [idle_answer(0)]
-    await world.reconcile(5)
-    assert len([c for c in world.executor.commands if "idle" in c]) == 1
-    assert len(world.kube.status_writes) == writes
+async def start_with_idle_time(cluster: Cluster) -> None:
+    """Start a Sandbox with idleSeconds."""
+    await cluster.start_sandbox(lifetime={"idleSeconds": IDLE_SECONDS, "onExpiry": "Suspend"})
+    assert cluster.condition() == ("True", Reason.READY)
+
+
+def queries(cluster: Cluster) -> list[Session]:
+    """Return the queries of the idle time."""
+    return [session for session in cluster.executor.sessions if session.verb == "idle"]
+
+
+async def test_idle_sandbox_is_stopped_after_an_operator_restart(cluster: Cluster) -> None:
+    await start_with_idle_time(cluster)
+    await cluster.restart_operator()
+    uid = cluster.pods()["demo"]["metadata"]["uid"]
+    cluster.executor.answer("demo", idle_answer(10**6))
+    # The next operator deletes the pod of a suspension that is recorded.
+    cluster.faults.hang("DELETE", "pods/demo")
+    await cluster.advance(QUERY_DUE_SECONDS)
+    assert queries(cluster)[-1].command[-3:] == ("idle", "--pod-uid", uid)
+    assert cluster.sandbox()["status"]["suspension"]["reason"] == "Idle"
+    assert list(cluster.pods()) == ["demo"]
+    await cluster.restart_operator()
+    assert cluster.pods() == {}
+    await cluster.restart_operator()
+    assert cluster.pods_created() == 1
+    assert cluster.condition() == ("False", Reason.SUSPENDED)
+
+
+async def test_used_sandbox_is_queried_once_and_not_written(cluster: Cluster) -> None:
+    await start_with_idle_time(cluster)
+    writes = cluster.status_writes()
+    await cluster.advance(QUERY_DUE_SECONDS - 1)
+    assert not queries(cluster)
+    await cluster.advance(5)
+    assert len(queries(cluster)) == 1
+    assert cluster.status_writes() == writes
 
 
 @pytest.mark.parametrize(
@@ -187,12 +204,12 @@ async def test_used_sandbox_is_queried_once_and_not_written() -> None:
     ids=["older toolbox", "forged", "another verb", "another pod", "broken", "bug"],
 )
 async def test_failed_query_keeps_docker_ready_without_a_loop(
-    external_message: ExecResult | Exception,
+    cluster: Cluster, external_message: ExecResult | Exception
 ) -> None:
-    world = await idle_world()
-    world.executor.answers = [external_message]
-    writes, sessions = len(world.kube.status_writes), len(world.executor.commands)
-    await world.reconcile(5)
-    assert len(world.executor.commands) == sessions + 1
-    assert len(world.kube.status_writes) == writes
-    assert world.condition() == ("True", Reason.READY)
+    await start_with_idle_time(cluster)
+    cluster.executor.answer("demo", external_message)
+    writes = cluster.status_writes()
+    await cluster.advance(QUERY_DUE_SECONDS + 20)
+    assert len(queries(cluster)) == 1
+    assert cluster.status_writes() == writes
+    assert cluster.condition() == ("True", Reason.READY)
