@@ -171,7 +171,9 @@ def build_operator(
         changed=router.session_changed,
         may_open=is_leader,
     )
-    caches.sandboxes.subscribe(dropped=router.sandbox_changed, unindexed=router.sandbox_unindexed)
+    caches.sandboxes.subscribe(
+        removed=telemetry.health.gone, dropped=router.sandbox_changed, unindexed=router.sandbox_unindexed
+    )
     caches.pools.subscribe(dropped=router.pool_changed)
     caches.pods.subscribe(dropped=router.pod_changed, unindexed=sessions.forget)
     for store in caches.children.values():

@@ -14,6 +14,7 @@ from caisson.model.actions import ChildKind
 from caisson.model.key import Key, claimed_pod, owner_key
 from caisson.pool.pooled_pod import pooled_pod
 from caisson.telemetry.metrics import ready_reason
+from caisson.util.raw_object import as_mapping, raw_condition
 
 Json = dict[str, Any]
 
@@ -73,33 +74,25 @@ def pod_uid(pod: Json) -> str:
 
 def waits_for_pool(sandbox: Json) -> WaitsForPool | None:
     """Return the pool that a Sandbox without a pod refers to; None if it refers to none, or is to have no pod."""
-    spec, status = _table(sandbox.get("spec")), _table(sandbox.get("status"))
-    name = _table(spec.get("poolRef")).get("name")
+    spec, status = as_mapping(sandbox.get("spec")), as_mapping(sandbox.get("status"))
+    name = as_mapping(spec.get("poolRef")).get("name")
     if not isinstance(name, str) or "podUID" in status or spec.get("suspend") is True:
         return None
-    if "deletionTimestamp" in sandbox["metadata"] or _pod_reason(status) in _WITHOUT_POD:
+    if "deletionTimestamp" in sandbox["metadata"] or _pod_reason(sandbox) in _WITHOUT_POD:
         return None
     return WaitsForPool(Key(sandbox["metadata"]["namespace"], name))
 
 
 def waits_for_warm_pod(sandbox: Json) -> WaitsForWarmPod | None:
     """Return the pool if a pod of it is all that a Sandbox waits for."""
-    waits, status = waits_for_pool(sandbox), _table(sandbox.get("status"))
-    is_cold = _table(status.get("pool")).get("origin") == Origin.COLD
-    if waits is None or is_cold or _pod_reason(status) not in {None, Reason.POD_PENDING}:
+    waits, status = waits_for_pool(sandbox), as_mapping(sandbox.get("status"))
+    is_cold = as_mapping(status.get("pool")).get("origin") == Origin.COLD
+    if waits is None or is_cold or _pod_reason(sandbox) not in {None, Reason.POD_PENDING}:
         return None
     return WaitsForWarmPod(waits.pool)
 
 
-def _pod_reason(status: Json) -> str | None:
-    """Return the reason of the condition PodRunning. A status may hold anything."""
-    conditions = status.get("conditions")
-    for condition in conditions if isinstance(conditions, list) else ():
-        if _table(condition).get("type") == ConditionType.POD_RUNNING:
-            reason = _table(condition).get("reason")
-            return reason if isinstance(reason, str) else None
-    return None
-
-
-def _table(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
+def _pod_reason(sandbox: Json) -> str | None:
+    """Return the reason of the condition PodRunning."""
+    reason = raw_condition(sandbox, ConditionType.POD_RUNNING).get("reason")
+    return reason if isinstance(reason, str) else None

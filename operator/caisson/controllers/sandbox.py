@@ -83,6 +83,7 @@ class SandboxController:
             # The garbage collector deletes its pod; nothing is done for a Sandbox that is being deleted.
             self._drop(key)
             if raw is None:
+                # The response to a write may have come after the deletion.
                 self._health.gone(key)
             return Result(forget=True)
         record = self._record(key, raw)

@@ -72,7 +72,8 @@ class SandboxWatch:
         store: Store = self._caches.pools
         changed: Callable[[Json], None] = self._router.pool_changed
         if plural == PLURAL:
-            self._health.delivered(obj)
+            if event["type"] != "DELETED":
+                self._health.delivered(obj)
             store, changed = self._caches.sandboxes, self._router.sandbox_changed
         if store.remove(obj) if event["type"] == "DELETED" else store.put(obj):
             changed(obj)

@@ -66,19 +66,24 @@ class Store:
         self._listed_at: dict[str | None, int] = {}
         self._kind, self._budget = kind, budget or Budget()
         self._project = project
+        self._removed: Callable[[Key], None] = _ignore
         self._dropped: Callable[[Json], None] = _ignore
         self._unindexed: Callable[[Hashable], None] = _ignore
         self._reported: OrderedDict[str, None] = OrderedDict()
 
     def subscribe(
-        self, *, dropped: Callable[[Json], None] = _ignore, unindexed: Callable[[Hashable], None] = _ignore
+        self,
+        *,
+        removed: Callable[[Key], None] = _ignore,
+        dropped: Callable[[Json], None] = _ignore,
+        unindexed: Callable[[Hashable], None] = _ignore,
     ) -> None:
-        """Call these on changes that no watch reports.
+        """Call these functions on changes.
 
-        `dropped` is called with the stub of an object that is dropped to make room for another one, `unindexed` with
-        a value under which an object is not found any more.
+        `removed` is called with the key of an object that was removed, `dropped` with the stub of an object that
+        is dropped to make room for another one, `unindexed` with a value under which an object is not found any more.
         """
-        self._dropped, self._unindexed = dropped, unindexed
+        self._removed, self._dropped, self._unindexed = removed, dropped, unindexed
 
     def get(self, key: Key) -> Json | None:
         """Return the object, None where there is none."""
@@ -265,6 +270,7 @@ class Store:
         if entry is None or entry.uid != uid:
             return False
         self._drop(key, entry)
+        self._removed(key)
         self._report_unindexed(entry)
         self._budget.settle(key.namespace)
         return True

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from caisson.api.spec import pool, sandbox
 from caisson.model.ownership import POOL_LABEL, SANDBOX_LABEL, controller_of
 from caisson.model.unreadable import has_unknown_owner
+from caisson.util.raw_object import as_mapping
 
 Json = dict[str, Any]
 
@@ -50,5 +51,5 @@ def owner_key(obj: Json) -> OwnerKey | None:
 
 def claimed_pod(obj: Json) -> str | None:
     """Return the UID of the pod in the status of a Sandbox."""
-    uid = (obj.get("status") or {}).get("podUID")
+    uid = as_mapping(obj.get("status")).get("podUID")
     return uid if isinstance(uid, str) else None

@@ -10,6 +10,7 @@ from caisson.api.reasons import Reason
 from caisson.model.condition import ConditionResult, condition_result
 from caisson.model.ownership import MANAGED_BY_LABEL, POOL_LABEL, SANDBOX_LABEL, controller_of
 from caisson.timing import MAX_STUB_TEXT_LENGTH
+from caisson.util.raw_object import as_mapping, raw_condition
 
 Json = dict[str, Any]
 
@@ -26,12 +27,12 @@ def stub_of(obj: Json, kind: str, reason: Reason, size: int, *, is_complete: boo
 
     `is_complete` says whether `obj` has all of its metadata. If not, a missing owner reference means an unknown owner.
     """
-    value = _table(obj.get("metadata"))
+    value = as_mapping(obj.get("metadata"))
     metadata: Json = {name: value[name] for name in _TEXTS if _is_text(value.get(name))}
     metadata.setdefault("creationTimestamp", _NO_TIME)
     if isinstance(value.get("generation"), int):
         metadata["generation"] = value["generation"]
-    labels = _table(value.get("labels"))
+    labels = as_mapping(value.get("labels"))
     metadata["labels"] = {name: labels[name] for name in _LABELS if _is_text(labels.get(name))}
     if is_complete or "ownerReferences" in value:
         owner = controller_of({"metadata": value})
@@ -48,7 +49,7 @@ def completed(stub: Json, objects: list[Any]) -> Json:
     The stub keeps its resourceVersion: the object may be newer than the last event of the watch.
     """
     for obj in objects:
-        metadata = _table(_table(obj).get("metadata"))
+        metadata = as_mapping(as_mapping(obj).get("metadata"))
         if metadata.get("uid") == stub["metadata"]["uid"]:
             metadata = metadata | {"resourceVersion": stub["metadata"].get("resourceVersion")}
             return stub_of({"metadata": metadata}, stub["kind"], reason_of(stub), size_of(stub))
@@ -97,20 +98,14 @@ def unreadable_condition(stub: Json) -> ConditionResult:
 
 def _ready(obj: Json) -> Json | None:
     """Return the fields of the condition Ready that identify it."""
-    conditions = _table(obj.get("status")).get("conditions")
-    for condition in conditions if isinstance(conditions, list) else ():
-        result = _table(condition)
-        if result.get("type") == "Ready" and _is_text(result.get("reason")):
-            return {name: result.get(name) for name in ("type", "reason", "observedGeneration")}
-    return None
+    result = raw_condition(obj, "Ready")
+    if not _is_text(result.get("reason")):
+        return None
+    return {name: result.get(name) for name in ("type", "reason", "observedGeneration")}
 
 
 def _bounded(owner: Json) -> Json:
     return {name: value[:MAX_STUB_TEXT_LENGTH] if isinstance(value, str) else value for name, value in owner.items()}
-
-
-def _table(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
 
 
 def _is_text(value: object) -> bool:

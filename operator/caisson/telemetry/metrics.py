@@ -18,6 +18,7 @@ from caisson import __version__
 from caisson.api.reasons import ConditionType, Reason
 from caisson.api.status.sandbox import Origin
 from caisson.status.startup import StartupPhase
+from caisson.util.raw_object import raw_condition
 
 Json = dict[str, Any]
 
@@ -252,10 +253,7 @@ class _SandboxCounts(Collector):
 
 def ready_reason(sandbox: Json) -> str:
     """Return the reason of a Sandbox's condition Ready as the value of a label, None as a word if there is none."""
-    for condition in (sandbox.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == ConditionType.READY:
-            return _as_label(condition.get("reason"))
-    return _NO_REASON
+    return _as_label(raw_condition(sandbox, ConditionType.READY).get("reason"))
 
 
 def _as_label(reason: object) -> str:
