@@ -203,12 +203,12 @@ class TestCrash:
         assert decision.status.docker is not None
         assert (decision.status.docker.restarts, decision.status.docker.failures) == (1, 1)
 
-    @pytest.mark.parametrize(("minutes", "failures"), [(9, 2), (11, 1)])
-    def test_ten_ready_minutes_reset_the_count(self, minutes: int, failures: int) -> None:
+    @pytest.mark.parametrize(("seconds", "failures"), [(540, 2), (600, 2), (601, 1)])
+    def test_more_than_ten_ready_minutes_reset_the_count(self, seconds: int, failures: int) -> None:
         sandbox = crashed_sandbox()
         recovered = ready_report(1, started_at_epoch_seconds=int(after(1).timestamp()))
         sandbox = written(sandbox, choose(sandbox, make_pod(), after(2), session=reported(recovered, after(2))))
-        failed_at = after(60 * minutes)
+        failed_at = after(2 + seconds)
         decision = choose(sandbox, make_pod(), failed_at, session=reported(failed_report(1, **KILLED), failed_at))
         assert decision.status.docker is not None
         assert decision.status.docker.failures == failures
@@ -235,6 +235,13 @@ class TestCrash:
     def test_lost_session_retries_a_restart_with_its_number(self) -> None:
         sandbox = crashed_sandbox()
         decision = choose(sandbox, make_pod(), after(10), session=lost(1, after(5)))
+        assert attempt(decision) == 1
+
+    def test_start_of_a_restarted_daemon_has_its_own_number(self) -> None:
+        """The daemon that became ready was the restart: a later check is about this one, not about another."""
+        sandbox = crashed_sandbox()
+        sandbox = written(sandbox, choose(sandbox, make_pod(), after(5), session=reported(ready_report(1), after(5))))
+        decision = choose(sandbox, make_pod(ready=False, ready_changed_at=after(100)), after(110))
         assert attempt(decision) == 1
 
     def test_crash_is_written_before_the_restart(self) -> None:

@@ -172,6 +172,14 @@ STATES: dict[str, tuple[Json, str, Reason]] = {
         pod("Failed", ended(3), conditions=disruption("DeletionByTaintManager", "2026-03-01T14:00:00Z")),
         "False", Reason.CONTAINER_EXITED,
     ),
+    "evicted-in-the-second-of-its-end": (
+        pod("Failed", ended(143), conditions=disruption("EvictionByEvictionAPI", "2026-03-01T13:00:00Z")),
+        "False", Reason.POD_LOST,
+    ),
+    "evicted-with-an-unobserved-end": (
+        pod("Failed", ended(143, at=None), conditions=disruption("EvictionByEvictionAPI", "2026-03-01T14:00:00Z")),
+        "False", Reason.POD_LOST,
+    ),
     "exited-after-a-cancelled-disruption": (
         pod("Failed", ended(3), conditions=disruption("PreemptionByScheduler", status="False")),
         "False", Reason.CONTAINER_EXITED,

@@ -330,6 +330,33 @@ class TestVersionSkew:
         reverted = with_spec(written(changed, choose(changed, SKEWED)), generation=3)
         assert not isinstance(choose(reverted, SKEWED).plan.action, DeletePod)
 
+    @pytest.mark.parametrize(
+        ("stored_reason", "is_replaced"),
+        [
+            (Reason.POD_TERMINATING, True),
+            (Reason.RUNTIME_CLASS_NOT_ALLOWED, True),
+            (Reason.POD_PENDING, False),
+            ("OfANewerVersion", False),
+        ],
+    )
+    def test_a_condition_about_a_replacement_replaces_the_pod(self, stored_reason: str, *, is_replaced: bool) -> None:
+        """The status of this generation was written before the earlier pod was gone."""
+        sandbox = ready_sandbox()
+        conditions = [
+            c.model_copy(update={"status": "False", "reason": stored_reason}) if c.type == "PodRunning" else c
+            for c in sandbox.status.conditions
+        ]
+        status = sandbox.status.model_copy(update={"conditions": tuple(conditions)})
+        decision = choose(sandbox.model_copy(update={"status": status}), SKEWED)
+        assert isinstance(decision.plan.action, DeletePod) is is_replaced
+
+    def test_a_pod_with_the_same_problem_is_not_replaced(self) -> None:
+        """The condition describes the state of the pod, not a replacement."""
+        sandbox = written(ready_sandbox(), choose(ready_sandbox(), ended_pod()))
+        assert reason(choose(sandbox, ended_pod())) == ("False", Reason.CONTAINER_EXITED)
+        decision = choose(sandbox, replace(ended_pod(), spec_hash=SKEWED.spec_hash))
+        assert not isinstance(decision.plan.action, DeletePod)
+
     def test_third_version_keeps_the_pod(self) -> None:
         status = skewed_sandbox().status.model_copy(update={"spec_hash": "fedcba9876543210"})
         decision = choose(make_sandbox(status=status), SKEWED)
