@@ -13,7 +13,7 @@ from caisson import __version__
 from caisson.config.model import Config
 from caisson.controllers.actions import ActionExecutor
 from caisson.controllers.caches import Caches
-from caisson.controllers.children import ChildObjects
+from caisson.controllers.child_objects import ChildObjects
 from caisson.controllers.exec_sessions import ExecSessions, SessionLimits
 from caisson.controllers.pod_claims import PodClaimer, Reservations
 from caisson.controllers.pool import PoolController

@@ -5,7 +5,7 @@ from typing import Any
 from caisson.api.reasons import Reason
 from caisson.api.resources import Sandbox
 from caisson.children.pvc import pvc_difference
-from caisson.controllers.children import ChildObjects
+from caisson.controllers.child_objects import ChildObjects
 from caisson.controllers.exec_sessions import ExecSessions
 from caisson.controllers.pod_claims import PodClaimer, Reservations
 from caisson.controllers.preconditions import Preconditions

@@ -17,7 +17,7 @@ from caisson.api.resources import Sandbox
 from caisson.api.spec.sandbox import PLURAL
 from caisson.config.model import Config
 from caisson.controllers.caches import Caches
-from caisson.controllers.children import ChildObjects
+from caisson.controllers.child_objects import ChildObjects
 from caisson.controllers.status_writer import write_status
 from caisson.kube.client import KubeClient
 from caisson.kube.clock import Clock
