@@ -81,7 +81,7 @@ class Operator:
     close_connections: Callable[[], Awaitable[None]]
 
     def is_ready(self) -> bool:
-        """Tell whether every watch has delivered its first list."""
+        """Report whether every watch has delivered its first list."""
         return all(part.synced.is_set() for part in self.lists)
 
     async def run(self) -> None:
@@ -158,7 +158,7 @@ def build_operator(
     is_leader = elector.is_leader if elector is not None else _always
     kube = kube or KubeClient(transport, telemetry.metrics, is_leader)
 
-    # What is known of the cluster, and the sources of its changes
+    # The caches, and the sources of their changes
     budget = Budget(config.bytes_per_namespace, config.bytes_in_all)
     caches, queues = Caches.create(budget), Queues.create(telemetry.metrics)
     router = EventRouter(caches=caches, queues=queues)

@@ -92,7 +92,7 @@ def matches_desired(desired: Json, actual: Json) -> bool:
 def replacement(desired: Json, actual: Json) -> Json:
     """Return the object to replace `actual` with: its metadata, the desired labels and the desired spec.
 
-    Of the rest of the spec, only what the API server allocated and does not let anybody change is carried over. Fields
+    From the rest of the spec, only fields that the API server allocated and that are immutable are carried over. Fields
     that somebody else set go back to their defaults. The UID and the resource version are preconditions of the write.
     """
     metadata = {name: value for name, value in actual["metadata"].items() if name != "managedFields"}

@@ -45,7 +45,7 @@ class DockerState:
 
 
 def docker_state(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> DockerState:
-    """Return the state of the daemon of a running pod that is not known to run on another kernel than gVisor's."""
+    """Return the state of the daemon of a running pod whose kernel is gVisor's or not verified yet."""
     state = _from_status(observed, pod)
     session = observed.session
     if isinstance(session, SessionReported) and session.report.outcome is not None:

@@ -22,7 +22,7 @@ _REPLACED_GRADUALLY = frozenset({Revision.OUTDATED, Revision.UNREADABLE})
 
 @dataclass(frozen=True)
 class ObservedPool:
-    """Everything known about a pool at one moment."""
+    """The state of a pool at one moment."""
 
     pool: SandboxPool
     warm_pods: tuple[WarmPod, ...]
@@ -100,7 +100,7 @@ class _Pods:
 
 
 def _is_available(warm_pod: WarmPod) -> bool:
-    """Tell whether a Sandbox can claim a pod."""
+    """Report whether a Sandbox can claim a pod."""
     return warm_pod.phase is WarmPodPhase.AVAILABLE and warm_pod.revision.has_pool_template
 
 
@@ -127,7 +127,7 @@ def _room_for_outdated(observed: ObservedPool, current: list[WarmPod], outdated:
 
 
 def _lacks_room(observed: ObservedPool, current: list[WarmPod]) -> bool:
-    """Tell whether a quota or the nodes prevent another pod."""
+    """Report whether a quota or the nodes prevent another pod."""
     rejection = _rejection(observed)
     is_rejected = rejection is not None and rejection.reason is Reason.POD_REJECTED
     return is_rejected or _is_unschedulable(current)

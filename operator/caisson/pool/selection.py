@@ -72,17 +72,17 @@ def select_warm_pod(
 
 
 def _is_available(candidate: Candidate) -> bool:
-    """Tell whether a Sandbox can claim the pod. The kubelet may have reported it unready since the last reconcile."""
+    """Report whether a Sandbox can claim the pod. The kubelet may have reported it unready since the last reconcile."""
     return candidate.warm_pod.phase is WarmPodPhase.AVAILABLE and _may_be_ready(candidate.pod)
 
 
 def _can_complete_claim(candidate: Candidate) -> bool:
-    """Tell whether a pod can still go to the Sandbox whose status names it."""
+    """Report whether a pod can still go to the Sandbox whose status names it."""
     return candidate.warm_pod.phase is not WarmPodPhase.FAILED and _may_be_ready(candidate.pod)
 
 
 def _is_being_verified(candidate: Candidate, leader_since: datetime, now: datetime) -> bool:
-    """Tell whether a pod that is older than this process may prove to be available in a moment.
+    """Report whether a pod that is older than this process may prove to be available in a moment.
 
     Only the process that looked knows whether dockerd answers and whether the images are there. Its successor asks
     again, which changes nothing in the pod.

@@ -84,7 +84,7 @@ def decide_warm_pod(
 
 
 def _is_available(observed: ObservedState, pod: PodSnapshot) -> bool:
-    """Tell whether a pod whose dockerd answered can be claimed.
+    """Report whether a pod whose dockerd answered can be claimed.
 
     The kubelet's first probe comes a whole probe period after the start of the container. Until then, the operator's
     own check counts and is repeated, as for a Sandbox without a pool. A lost check does not count.
