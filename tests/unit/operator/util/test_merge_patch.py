@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caisson.util.merge_patch import merge_patch
-from tests.unit.operator.fakes import merged
+from tests.unit.operator.cluster.objects import merge
 
 Json = dict[str, Any]
 
@@ -41,5 +41,5 @@ _OBJECTS = st.dictionaries(st.sampled_from("abc"), _JSON, max_size=3)
 
 @given(_OBJECTS, _OBJECTS)
 def test_merge_patch_turns_old_into_new(old: Json, new: Json) -> None:
-    assert merged(old, merge_patch(old, new)) == new
+    assert merge(old, merge_patch(old, new)) == new
     assert merge_patch(new, new) == {}
