@@ -10,6 +10,17 @@ from caisson.kube.clock import SystemClock
 from caisson.kube.exec import Executor
 from caisson.model.key import Key
 from caisson.telemetry.metrics import Metrics
+from tests.unit.operator.cluster.api_server import MemoryApiServer
+from tests.unit.operator.cluster.executor import ScriptedExecutor
+
+
+def make_executor(*pods: str) -> ScriptedExecutor:
+    """Make an executor for pods that run. All of their sessions succeed, unless the test gives other answers."""
+    server = MemoryApiServer(SystemClock().now)
+    for pod in pods:
+        metadata = {"namespace": "default", "name": pod}
+        server.create("pods", {"metadata": metadata, "spec": {}, "status": {"phase": "Running"}})
+    return ScriptedExecutor(server)
 
 
 def make_sessions(

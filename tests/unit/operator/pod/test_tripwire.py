@@ -41,9 +41,8 @@ from tests.unit.operator.builders import (
     reported,
     written,
 )
-from tests.unit.operator.fakes import FakeExecutor
 from tests.unit.operator.model.test_report import b64, line
-from tests.unit.operator.sessions import make_sessions, settled
+from tests.unit.operator.sessions import make_executor, make_sessions, settled
 
 CHECKOUT = Path(__file__).parents[4]
 
@@ -140,8 +139,8 @@ def test_session_states_whether_the_kernel_was_verified() -> None:
 
 @pytest.mark.parametrize(("is_verified", "expected"), [(False, SessionReported), (True, SessionLost)])
 async def test_report_of_a_different_kernel_is_a_lost_session(is_verified: bool, expected: type) -> None:
-    executor = FakeExecutor()
-    executor.answers = [ExecResult(1, line("failed", cause="NotGVisor", detail64=b64("Linux")), b"")]
+    executor = make_executor("demo")
+    executor.answer("demo", ExecResult(1, line("failed", cause="NotGVisor", detail64=b64("Linux")), b""))
     sessions = make_sessions(executor)
     action = OpenSession("demo", POD_UID, "node", ("start",), 1, SessionPurpose.START, is_verified=is_verified)
     sessions.open("default", action)
