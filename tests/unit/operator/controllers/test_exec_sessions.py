@@ -1,9 +1,6 @@
 """Exec sessions into pods."""
 
-# ruff: noqa: ARG002  the methods are those of what they stand for
-
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,48 +11,33 @@ from caisson.controllers.start_limiter import NodeStartLimiter
 from caisson.kube.exec import ExecError, ExecResult
 from caisson.model.actions import OpenSession, QueryIdleTime, SessionPurpose
 from caisson.model.key import Key
+from caisson.model.pod_shape import InPodVerb, in_pod_command
 from caisson.model.session import SessionLost, SessionReported, SessionRunning
-from tests.unit.operator.fakes import READY_ANSWER, FakeExecutor
-from tests.unit.operator.lifetimes import idle_answer
-from tests.unit.operator.sessions import make_sessions, settled
+from tests.unit.operator.cluster.event_loop import VirtualTimeLoop
+from tests.unit.operator.cluster.executor import READY_ANSWER, ScriptedExecutor, idle_answer
+from tests.unit.operator.model.test_report import READY, b64, line
+from tests.unit.operator.sessions import make_executor, make_sessions, settled
 
-
-class HangingExecutor:
-    """Runs each session until it is told to end, or closed."""
-
-    def __init__(self) -> None:
-        self.opened: list[str] = []
-        self.ends: dict[str, asyncio.Event] = {}
-
-    async def run(
-        self,
-        namespace: str,
-        pod: str,
-        command: tuple[str, ...],
-        timeout_seconds: float,
-        printed: Callable[[bytes], None],
-    ) -> ExecResult:
-        self.opened.append(pod)
-        await self.ends.setdefault(pod, asyncio.Event()).wait()
-        raise ExecError("the session broke")
-
-    def close(self) -> None:
-        for end in self.ends.values():
-            end.set()
+BROKEN = ExecError("the session broke")
 
 
 def start(pod: str, purpose: SessionPurpose = SessionPurpose.START, node: str = "node") -> OpenSession:
-    return OpenSession(pod, f"uid of {pod}", node, (purpose.name,), 60.0, purpose)
+    command = tuple(in_pod_command("sandbox", InPodVerb.START))
+    return OpenSession(pod, f"uid of {pod}", node, command, 60.0, purpose)
 
 
-async def turns(number: int = 10) -> None:
-    for _ in range(number):
-        await asyncio.sleep(0)
+def query(pod: str) -> QueryIdleTime:
+    return QueryIdleTime(pod, f"uid of {pod}", "node", tuple(in_pod_command("sandbox", InPodVerb.IDLE)))
+
+
+def opened(executor: ScriptedExecutor) -> list[str]:
+    """Return the pods into which sessions were opened."""
+    return [session.pod for session in executor.sessions]
 
 
 async def test_the_kernel_is_reported_while_dockerd_still_starts() -> None:
-    executor = FakeExecutor()
-    executor.answers = [ExecResult(0, b'{"event":"isolated","kernel64":"Z1Zpc29y"}\n', b"")]
+    executor = make_executor("demo")
+    executor.answer("demo", ExecResult(0, line("isolated", kernel64=b64("gVisor")), b""))
     observed: list[object] = []
     sessions = make_sessions(executor, lambda pod: observed.append((pod, sessions.of("uid of demo").session)))
     sessions.open("default", start("demo"))
@@ -64,10 +46,19 @@ async def test_the_kernel_is_reported_while_dockerd_still_starts() -> None:
     assert isinstance(sessions.of("uid of demo").session, SessionLost)
 
 
+async def test_a_first_line_without_a_kernel_loses_no_session() -> None:
+    executor = make_executor("demo")
+    executor.answer("demo", ExecResult(0, line("starting") + line("ready", **READY), b""))
+    sessions = make_sessions(executor)
+    sessions.open("default", start("demo"))
+    await settled(sessions)
+    assert isinstance(sessions.of("uid of demo").session, SessionReported)
+
+
 @pytest.mark.parametrize(("cause", "expected"), [("NotGVisor", SessionReported), ("Exited", SessionLost)])
 async def test_a_kernel_session_accepts_no_other_failure_as_report(cause: str, expected: type) -> None:
-    executor = FakeExecutor()
-    executor.answers = [ExecResult(1, f'{{"event":"failed","cause":"{cause}"}}\n'.encode(), b"")]
+    executor = make_executor("demo")
+    executor.answer("demo", ExecResult(1, line("failed", cause=cause), b""))
     sessions = make_sessions(executor)
     sessions.open("default", start("demo", SessionPurpose.KERNEL))
     await settled(sessions)
@@ -75,9 +66,7 @@ async def test_a_kernel_session_accepts_no_other_failure_as_report(cause: str, e
 
 
 async def test_a_report_stays_until_it_is_consumed() -> None:
-    executor = FakeExecutor()
-    executor.answers = [READY_ANSWER]
-    sessions = make_sessions(executor)
+    sessions = make_sessions(make_executor("demo"))
     sessions.open("default", start("demo"))
     await settled(sessions)
     known = sessions.of("uid of demo")
@@ -90,10 +79,10 @@ async def test_a_report_stays_until_it_is_consumed() -> None:
 
 
 async def test_lost_sessions_are_counted_until_one_reports() -> None:
-    executor, counts = FakeExecutor(), []
+    executor, counts = make_executor("demo"), []
     sessions = make_sessions(executor)
-    for answers in ([], [], [READY_ANSWER], []):
-        executor.answers = [*answers]
+    for answer in (BROKEN, BROKEN, READY_ANSWER, BROKEN):
+        executor.answer("demo", answer)
         sessions.open("default", start("demo"))
         await settled(sessions)
         session = sessions.of("uid of demo").session
@@ -101,104 +90,120 @@ async def test_lost_sessions_are_counted_until_one_reports() -> None:
     assert counts == [1, 2, 0, 1]
 
 
-async def test_a_pod_has_one_session_at_a_time() -> None:
-    executor = HangingExecutor()
+async def test_a_pod_has_one_session_at_a_time(virtual_loop: VirtualTimeLoop) -> None:
+    executor = make_executor("demo")
+    executor.hold("demo")
     sessions = make_sessions(executor)
     sessions.open("default", start("demo"))
-    await turns()
+    await virtual_loop.idle()
     sessions.open("default", start("demo"))
-    sessions.query_idle_time("default", QueryIdleTime("demo", "uid of demo", "node", ("idle",)))
-    await turns()
-    assert executor.opened == ["demo"]
+    sessions.query_idle_time("default", query("demo"))
+    await virtual_loop.idle()
+    assert opened(executor) == ["demo"]
     await sessions.close()
 
 
 async def test_an_idle_query_leaves_an_answer_and_no_session() -> None:
-    executor = FakeExecutor()
-    executor.answers = [idle_answer(7)]
+    executor = make_executor("demo")
+    executor.answer("demo", idle_answer(7), BROKEN, BROKEN)
     sessions = make_sessions(executor)
     for failures in (0, 1, 2):
-        sessions.query_idle_time("default", QueryIdleTime("demo", "uid of demo", "node", ("idle",)))
+        sessions.query_idle_time("default", query("demo"))
         await settled(sessions)
         known = sessions.of("uid of demo")
         assert known.idle is not None
         assert (known.session, known.idle.failures) == (None, failures)
 
 
-async def test_a_pod_that_is_gone_leaves_nothing_behind() -> None:
-    executor = HangingExecutor()
+async def test_a_pod_that_is_gone_leaves_nothing_behind(virtual_loop: VirtualTimeLoop) -> None:
+    executor = make_executor("demo")
+    executor.hold("demo")
     sessions = make_sessions(executor)
     sessions.open("default", start("demo"))
-    await turns()
+    await virtual_loop.idle()
     task = sessions._tasks["uid of demo"]
     sessions.forget("uid of demo")
-    await turns()
+    await virtual_loop.idle()
     assert task.cancelled()
     assert (sessions._pods, sessions._tasks) == ({}, {})
 
 
-async def test_sessions_that_run_at_shutdown_are_not_logged_as_lost() -> None:
-    executor = HangingExecutor()
+async def test_sessions_that_run_at_shutdown_are_not_logged_as_lost(virtual_loop: VirtualTimeLoop) -> None:
+    pods = ("one", "two")
+    executor = make_executor(*pods)
     sessions = make_sessions(executor)
     with capture_logs() as logs:
-        for pod in ("one", "two"):
+        for pod in pods:
+            executor.hold(pod)
+            # What is left of a session when its connection is closed.
+            executor.answer(pod, ExecResult(137, b"", b""))
             sessions.open("default", start(pod))
-        await turns()
-        assert executor.opened == ["one", "two"]
+        await virtual_loop.idle()
+        assert opened(executor) == ["one", "two"]
         await asyncio.wait_for(sessions.close(), 10)
-        executor.close()
-        await turns()
+        for pod in pods:
+            executor.release(pod)
+        await virtual_loop.idle()
     assert logs == []
 
 
 @pytest.mark.parametrize("is_shutdown", [True, False], ids=["shutdown", "pod-gone"])
-async def test_a_connection_that_breaks_while_it_closes_is_no_lost_session(*, is_shutdown: bool) -> None:
-    class BreakingExecutor(HangingExecutor):
-        async def run(self, *arguments: Any) -> ExecResult:
-            try:
-                return await super().run(*arguments)
-            except asyncio.CancelledError:
-                raise ExecError("the session broke") from None
+async def test_a_connection_that_breaks_while_it_closes_is_no_lost_session(
+    virtual_loop: VirtualTimeLoop, monkeypatch: pytest.MonkeyPatch, *, is_shutdown: bool
+) -> None:
+    executor = make_executor("started", "idle")
+    run = executor.run
 
-    sessions = make_sessions(BreakingExecutor())
+    async def run_and_break(*arguments: Any) -> ExecResult:
+        try:
+            return await run(*arguments)
+        except asyncio.CancelledError:
+            raise BROKEN from None
+
+    monkeypatch.setattr(executor, "run", run_and_break)
+    for pod in ("started", "idle"):
+        executor.hold(pod)
+    sessions = make_sessions(executor)
     with capture_logs() as logs:
         sessions.open("default", start("started"))
-        sessions.query_idle_time("default", QueryIdleTime("idle", "uid of idle", "node", ("idle",)))
-        await turns()
+        sessions.query_idle_time("default", query("idle"))
+        await virtual_loop.idle()
+        assert opened(executor) == ["started", "idle"]
         if is_shutdown:
             await asyncio.wait_for(sessions.close(), 10)
         else:
             for pod in ("started", "idle"):
                 sessions.forget(f"uid of {pod}")
-            await turns()
+            await virtual_loop.idle()
     assert (logs, sessions._pods) == ([], {})
 
 
-async def test_a_start_slot_is_not_used_up_before_the_session_opens() -> None:
-    executor = HangingExecutor()
-    limiter = NodeStartLimiter(1, slot_seconds=0.05)
+async def test_a_start_slot_is_not_used_up_before_the_session_opens(virtual_loop: VirtualTimeLoop) -> None:
+    executor = make_executor("busy", "first")
+    for pod in ("busy", "first"):
+        executor.hold(pod)
+    limiter = NodeStartLimiter(1, slot_seconds=5)
     sessions = make_sessions(executor, limits=SessionLimits(1, 4), start_limiter=limiter)
-    sessions.open("other", start("busy", node="other"))
-    await turns()
+    sessions.open("default", start("busy", node="other"))
+    await virtual_loop.idle()
     # It has the slot of its node, and waits for the only session.
     sessions.open("default", start("first"))
-    await asyncio.sleep(0.1)
-    executor.ends["busy"].set()
-    await turns()
-    assert executor.opened == ["busy", "first"]
+    await asyncio.sleep(10)
+    executor.release("busy")
+    await virtual_loop.idle()
+    assert opened(executor) == ["busy", "first"]
     # Its start began just now: the node must not get another one.
     waiting = asyncio.create_task(limiter.slot("node", "third").__aenter__())
-    await turns()
+    await virtual_loop.idle()
     assert not waiting.done()
     await asyncio.wait_for(waiting, 10)
     await sessions.close()
 
 
 async def test_a_session_without_the_lease_is_lost() -> None:
-    executor = FakeExecutor()
-    executor.answers = [READY_ANSWER]
+    executor = make_executor("demo")
     sessions = make_sessions(executor, may_open=lambda: False)
     sessions.open("default", start("demo"))
     await settled(sessions)
     assert isinstance(sessions.of("uid of demo").session, SessionLost)
-    assert executor.commands == []
+    assert executor.sessions == []
