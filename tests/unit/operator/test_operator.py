@@ -14,14 +14,15 @@ from caisson.model.errors import ConfigError
 from caisson.model.key import Key
 from caisson.operator import Operator, build_operator
 from tests.unit.operator.builders import CONFIG, make_sandbox, raw_sandbox
-from tests.unit.operator.fakes import FakeExecutor
+from tests.unit.operator.cluster.event_loop import VirtualTimeLoop
+from tests.unit.operator.sessions import make_executor
 
 Json = dict[str, Any]
 
 
 @pytest.fixture
 async def operator() -> Operator:
-    return build_operator(CONFIG, client.Configuration(), executor=cast("Executor", FakeExecutor()))
+    return build_operator(CONFIG, client.Configuration(), executor=cast("Executor", make_executor()))
 
 
 def obj(name: str, owner: str | None = None, labels: dict[str, str] | None = None, version: int = 1) -> Json:
@@ -170,7 +171,7 @@ class TestWaitingForAPool:
 
     @pytest.mark.parametrize(("pods", "reconciles"), [(1, 2), (3, 4), (0, 1)])
     async def test_a_pod_costs_two_reconciles_however_many_sandboxes_wait(
-        self, operator: Operator, pods: int, reconciles: int
+        self, virtual_loop: VirtualTimeLoop, operator: Operator, pods: int, reconciles: int
     ) -> None:
         self.wait(operator, *(sandbox(f"demo-{n}", n % 60) for n in range(500)))
         reconciled: list[Key] = []
@@ -184,7 +185,7 @@ class TestWaitingForAPool:
         running = asyncio.create_task(operator.queues.sandboxes.run(claim, workers=4))
         for _ in range(max(pods, 1)):
             operator.router.warm_pod_changed(Key("default", "warm"))
-        await asyncio.sleep(0.1)
+        await virtual_loop.idle()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert len(reconciled) == reconciles
