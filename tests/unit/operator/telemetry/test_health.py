@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from caisson.api.reasons import Reason
 from caisson.model.key import Key
 from caisson.telemetry import health
 from caisson.telemetry.health import Health
-from tests.unit.operator.builders import make_sandbox, raw_sandbox
-from tests.unit.operator.fakes import World
+from caisson.timing import UNDELIVERED_WRITE_SECONDS
+from tests.unit.operator.cluster.cluster import Cluster
 
 
 class Clock:
@@ -112,11 +113,17 @@ def test_a_delivery_of_another_object_is_no_delivery(clock: Clock) -> None:
     assert "default/demo" in str(result.problem())
 
 
-async def test_the_controller_records_each_status_write(clock: Clock) -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    await world.reconcile(2)
-    assert world.kube.status_writes
-    clock.now += 61
-    assert "default/demo" in str(world.health.problem())
-    world.health.delivered(world.kube.sandbox)
-    assert world.health.problem() is None
+async def test_the_controller_records_each_status_write(cluster: Cluster) -> None:
+    cluster.apply_sandbox()
+    await cluster.settle()
+    cluster.watches.hold("sandboxes")
+    cluster.kubelet.runs("demo")
+    await cluster.settle()
+    assert cluster.condition() == ("True", Reason.READY)
+    await cluster.advance(UNDELIVERED_WRITE_SECONDS - 1)
+    assert cluster.health.problem() is None
+    await cluster.advance(2)
+    assert "default/demo" in str(cluster.health.problem())
+    cluster.watches.release("sandboxes")
+    await cluster.settle()
+    assert cluster.health.problem() is None
