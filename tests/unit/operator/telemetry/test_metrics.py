@@ -9,11 +9,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from caisson.api.reasons import Reason
 from caisson.kube.store import Store
 from caisson.telemetry.http import serve_metrics
 from caisson.telemetry.metrics import Metrics, ready_reason
-from tests.unit.operator.builders import make_sandbox, raw_sandbox
-from tests.unit.operator.fakes import KILLED_ANSWER, World, becomes_ready
+from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.cluster.executor import KILLED_ANSWER
 
 
 def value(metrics: Metrics, metric: str, /, **labels: str) -> float | None:
@@ -21,29 +22,35 @@ def value(metrics: Metrics, metric: str, /, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(metric, labels)
 
 
-async def test_a_start_is_measured_phase_by_phase() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    await becomes_ready(world)
-    for phase in ("schedule", "pod", "exec", "dockerd", "ready"):
-        assert value(world.metrics, "caisson_phase_duration_seconds_count", phase=phase) == 1.0, phase
+async def test_a_start_is_measured_phase_by_phase(cluster: Cluster) -> None:
+    cluster.executor.first_line_seconds = 4
+    cluster.executor.hold("demo")
+    cluster.apply_sandbox()
+    await cluster.advance(2)
+    cluster.kubelet.runs("demo")
+    await cluster.advance(10)
+    cluster.executor.release("demo")
+    await cluster.settle()
+    assert cluster.condition() == ("True", Reason.READY)
+    for phase, seconds in {"schedule": 2, "pod": 0, "exec": 4, "dockerd": 6, "ready": 0}.items():
+        assert cluster.metric("caisson_phase_duration_seconds_count", phase=phase) == 1, phase
+        assert cluster.metric("caisson_phase_duration_seconds_sum", phase=phase) == pytest.approx(seconds), phase
 
 
-async def test_a_start_that_another_process_began_is_not_measured() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    await world.reconcile(1)
-    world.operator_restarts()
-    await becomes_ready(world)
-    assert world.condition() == ("True", "Ready")
-    assert value(world.metrics, "caisson_phase_duration_seconds_count", phase="pod") == 0.0
+async def test_a_start_that_another_process_began_is_not_measured(cluster: Cluster) -> None:
+    cluster.apply_sandbox()
+    await cluster.settle()
+    await cluster.restart_operator()
+    cluster.kubelet.runs("demo")
+    await cluster.settle()
+    assert cluster.condition() == ("True", Reason.READY)
+    assert cluster.metric("caisson_phase_duration_seconds_count", phase="pod") == 0
 
 
-async def test_a_crash_is_counted_by_its_reason() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    await world.reconcile(2)
-    world.pods.put(world.kube.pod_runs())
-    world.executor.answers = [KILLED_ANSWER]
-    await world.reconcile(4)
-    assert value(world.metrics, "caisson_crashes_total", reason="DockerdKilled") == 1.0
+async def test_a_crash_is_counted_by_its_reason(cluster: Cluster) -> None:
+    cluster.executor.answer("demo", KILLED_ANSWER)
+    await cluster.start_sandbox()
+    assert cluster.metric("caisson_crashes_total", reason="DockerdKilled") == 1
 
 
 def sandbox_with(reason: object, name: str = "demo", version: int = 1) -> dict[str, Any]:
