@@ -25,13 +25,12 @@ from tests.unit.operator.builders import (
     make_sandbox,
     pending_pod,
     plain,
-    raw_sandbox,
     ready_report,
     ready_sandbox,
     reported,
     written,
 )
-from tests.unit.operator.fakes import World, becomes_ready
+from tests.unit.operator.cluster.cluster import Cluster
 
 NAMES = tuple(Startup.model_fields)
 
@@ -42,26 +41,45 @@ def moments(startup: Startup | None) -> list[datetime]:
     return [moment for name in NAMES if (moment := getattr(startup, name)) is not None]
 
 
-async def test_two_writes_contain_the_timeline_of_a_normal_start() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    await becomes_ready(world)
-    first, second = world.kube.status_writes
-    assert list(first["startup"]) == ["podCreatedAt", "scheduledAt"]
-    assert set(second["startup"]) == {"runningAt", "scriptAnsweredAt", "dockerAnsweredAt", "readyAt"}
-    startup = Startup.model_validate(world.kube.sandbox["status"]["startup"])
-    assert moments(startup) == sorted(moments(startup))
-    assert len(moments(startup)) == len(NAMES)
-    await world.reconcile(3)
-    assert len(world.kube.status_writes) == 2
+async def test_two_writes_contain_the_timeline_of_a_normal_start(cluster: Cluster) -> None:
+    cluster.executor.first_line_seconds = 0.5
+    cluster.executor.hold("demo")
+    cluster.apply_sandbox()
+    await cluster.advance(1.25)
+    cluster.kubelet.waits("demo", "ContainerCreating")
+    await cluster.advance(1.5)
+    cluster.kubelet.runs("demo")
+    await cluster.advance(1)
+    cluster.executor.release("demo")
+    await cluster.advance(60)
+    first, second = (request.body or {} for request in cluster.requests("PATCH", "sandboxes/demo/status"))
+    assert list(first["status"]["startup"]) == ["podCreatedAt"]
+    later = {"scheduledAt", "runningAt", "scriptAnsweredAt", "dockerAnsweredAt", "readyAt"}
+    assert set(second["status"]["startup"]) == later
+    startup = Startup.model_validate(cluster.sandbox()["status"]["startup"])
+    assert startup == Startup(
+        pod_created_at=NOW,
+        scheduled_at=after(1.25),
+        running_at=after(2.75),
+        script_answered_at=after(3.25),
+        docker_answered_at=after(3.75),
+        ready_at=after(3.75),
+    )
 
 
-async def test_restarted_operator_keeps_times_and_adds_those_of_the_pod() -> None:
-    world = World(raw_sandbox(make_sandbox()))
-    await world.reconcile(2)
-    first = dict(world.kube.sandbox["status"]["startup"])
-    world.operator_restarts()
-    await becomes_ready(world)
-    startup = world.kube.sandbox["status"]["startup"]
+async def test_restarted_operator_keeps_times_and_adds_those_of_the_pod(cluster: Cluster) -> None:
+    # The times of the pod are in whole seconds.
+    await cluster.advance(0.5)
+    cluster.apply_sandbox()
+    await cluster.advance(1)
+    cluster.kubelet.waits("demo", "ContainerCreating")
+    await cluster.advance(60)
+    first = cluster.sandbox()["status"]["startup"]
+    assert Startup.model_validate(first) == Startup(pod_created_at=after(0.5), scheduled_at=after(1.5))
+    await cluster.restart_operator()
+    cluster.kubelet.runs("demo")
+    await cluster.settle()
+    startup = cluster.sandbox()["status"]["startup"]
     assert first.items() <= startup.items()
     # The response of the script was not observed.
     assert list(startup) == ["podCreatedAt", "scheduledAt", "runningAt", "dockerAnsweredAt", "readyAt"]
