@@ -7,6 +7,21 @@ from typing import Any, NamedTuple
 
 Json = dict[str, Any]
 
+_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+)
+
 
 class ObjectKey(NamedTuple):
     """What identifies an object. Cluster-scoped objects have an empty namespace."""
@@ -59,7 +74,7 @@ class Storage:
         """Create or replace an object, and return it with its new resource version."""
         previous = self._objects.get(key)
         stored = copy.deepcopy(obj)
-        stored["metadata"]["resourceVersion"] = str(self.version + 1)
+        stored["metadata"] = _ordered(stored["metadata"] | {"resourceVersion": str(self.version + 1)})
         self._objects[key] = stored
         self._record(key, previous, stored)
         return copy.deepcopy(stored)
@@ -84,3 +99,8 @@ class Storage:
         self._history.append(change)
         for observer in self.observers:
             observer(change)
+
+
+def _ordered(metadata: Json) -> Json:
+    """Return metadata in the order in which the API server encodes it for built-in kinds. Clients may read a part."""
+    return {name: metadata[name] for name in _METADATA if name in metadata} | metadata
