@@ -102,6 +102,29 @@ async def test_too_large_pod_of_a_suspended_sandbox_is_deleted(cluster: Cluster)
     assert cluster.pods() == {}
 
 
+async def test_too_large_pod_with_an_unknown_owner_is_not_reported_gone(cluster: Cluster) -> None:
+    """The pod may be the Sandbox's, so it is not deleted, and the suspension is not complete."""
+    await cluster.start_sandbox()
+    await cluster.stop_operator()
+    pod_becomes_too_large(cluster, hiding="annotations")
+    cluster.apply_sandbox(suspend=True)
+    cluster.start_operator()
+    await cluster.advance(60)
+    assert list(cluster.pods()) == ["demo"]
+    assert cluster.condition("PodRunning") == TOO_LARGE
+
+
+async def test_pod_with_an_unknown_owner_belongs_to_a_sandbox_without_status(cluster: Cluster) -> None:
+    await cluster.start_sandbox()
+    await cluster.stop_operator()
+    pod_becomes_too_large(cluster, hiding="annotations")
+    cluster.server.patch("sandboxes", "default", "demo", {"status": None})
+    cluster.start_operator()
+    await cluster.advance(60)
+    assert cluster.condition() == TOO_LARGE
+    assert cluster.pods_created() == 1
+
+
 async def test_too_large_foreign_pod_is_not_changed(cluster: Cluster) -> None:
     pod = cluster.server.create("pods", foreign())
     cluster.apply_sandbox()
