@@ -1,10 +1,10 @@
-"""Builders of Sandboxes, pods and observed states. Arguments override the defaults."""
+"""Builders of Sandboxes, pools, pods and observed states. Arguments override the defaults."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from caisson.api.resources import ObjectMeta, Sandbox
+from caisson.api.resources import ObjectMeta, Sandbox, SandboxPool
 from caisson.api.spec.docker import Docker
 from caisson.api.spec.sandbox import SandboxSpec
 from caisson.api.status.sandbox import SandboxStatus
@@ -23,14 +23,19 @@ from caisson.model.report import (
 from caisson.model.session import SessionLost, SessionReported, SessionRunning
 from caisson.network.policy import render_network_policy
 from caisson.pod.spec_hash import spec_hash
+from caisson.pool.decide import ObservedPool, decide_pool
+from caisson.pool.revision import Revision
+from caisson.pool.warm_pod import WarmPod, WarmPodPhase
 from caisson.sandbox.decide import decide
 from caisson.sandbox.state import Decision
+from tests.unit.operator.cluster.manifests import pool_manifest
 
 Json = dict[str, Any]
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 UID = "11111111-1111-1111-1111-111111111111"
 POD_UID = "22222222-2222-2222-2222-222222222222"
+POOL_UID = "33333333-3333-3333-3333-333333333333"
 KERNEL = "Linux version 4.19.0-gvisor"
 
 CONFIG = Config(
@@ -203,3 +208,26 @@ def raw_sandbox(sandbox: Sandbox, **metadata: Any) -> Json:
     body = sandbox.model_dump(mode="json", by_alias=True, exclude_none=True)
     body["metadata"] |= {"resourceVersion": "1", **metadata}
     return {"apiVersion": "caisson.dev/v1alpha1", "kind": "Sandbox", **body}
+
+
+# Pools
+
+
+def make_pool(replicas: int = 1, **spec: Any) -> SandboxPool:
+    """Make the pool default/warm; `template` has fields of the template's spec."""
+    manifest = pool_manifest(replicas=replicas, **spec)
+    manifest["metadata"] |= {"uid": POOL_UID, "generation": 1, "resourceVersion": "1"}
+    return SandboxPool.model_validate(manifest)
+
+
+def make_warm_pod(name: str, phase: WarmPodPhase = WarmPodPhase.AVAILABLE, **fields: Any) -> WarmPod:
+    """Make a pod of the pool that no Sandbox has claimed."""
+    ready_since = NOW if phase is WarmPodPhase.AVAILABLE else None
+    defaults = WarmPod(name, f"uid of {name}", "7", NOW, False, Revision.CURRENT, phase, ready_since)
+    return replace(defaults, **fields)
+
+
+def decided(replicas: int, *warm_pods: WarmPod, **observed: Any) -> tuple[int, list[str]]:
+    """Return how many pods a pool creates, and the names of the pods that it deletes."""
+    decision = decide_pool(ObservedPool(make_pool(replicas), warm_pods, **observed), NOW)
+    return decision.create, [pod.pod_name for pod in decision.delete]

@@ -1,16 +1,14 @@
-"""Builders for the tests of pools: pools, their pods, and a world with both."""
+"""A world with a pool and its pods."""
 
 import asyncio
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from caisson.api.resources import SandboxPool
 from caisson.kube.errors import KubeError, KubeUnreachable, kube_error
 from caisson.kube.exec import ExecResult
 from caisson.kube.resources import NETWORK_POLICIES, PODS, ApiResource
@@ -18,11 +16,8 @@ from caisson.model.actions import ChildKind
 from caisson.model.errors import CaissonError
 from caisson.model.key import Key
 from caisson.model.ownership import controller_of
-from caisson.pool.decide import ObservedPool, decide_pool
-from caisson.pool.revision import Revision
-from caisson.pool.warm_pod import WarmPod, WarmPodPhase
 from tests.unit.operator.builders import (
-    NOW,
+    POOL_UID,
     make_sandbox,
     raw_sandbox,
 )
@@ -32,9 +27,6 @@ from tests.unit.operator.model.test_report import line
 Json = dict[str, Any]
 
 POOL_KEY = Key("default", "warm")
-
-
-POOL_UID = "33333333-3333-3333-3333-333333333333"
 
 
 PRELOADED_ANSWER = ExecResult(0, line("preloaded"), b"")
@@ -50,23 +42,6 @@ def raw_pool(replicas: int = 1, **spec: Any) -> Json:
         "metadata": metadata,
         "spec": {"replicas": replicas, "template": template} | spec,
     }
-
-
-def make_pool(replicas: int = 1, **spec: Any) -> SandboxPool:
-    return SandboxPool.model_validate(raw_pool(replicas, **spec))
-
-
-def make_warm_pod(name: str, phase: WarmPodPhase = WarmPodPhase.AVAILABLE, **fields: Any) -> WarmPod:
-    """Make a pod of the pool."""
-    ready = NOW if phase is WarmPodPhase.AVAILABLE else None
-    ordinary = WarmPod(name, f"uid of {name}", "7", NOW, False, Revision.CURRENT, phase, ready)
-    return replace(ordinary, **fields)
-
-
-def decided(replicas: int, *warm_pods: WarmPod, **observed: Any) -> tuple[int, list[str]]:
-    """Return how many pods are created, and the names of the pods that are deleted."""
-    decision = decide_pool(ObservedPool(make_pool(replicas), warm_pods, **observed), NOW)
-    return decision.create, [m.pod_name for m in decision.delete]
 
 
 class PoolKube(FakeKube):

@@ -12,8 +12,7 @@ from caisson.pool.decide import ObservedPool, decide_pool
 from caisson.pool.failures import Failures, count_failed_pod, recovery_deadline
 from caisson.pool.revision import Revision
 from caisson.pool.warm_pod import WarmPodPhase
-from tests.unit.operator.builders import NOW, after
-from tests.unit.operator.pools import decided, make_pool, make_warm_pod
+from tests.unit.operator.builders import NOW, after, decided, make_pool, make_warm_pod
 
 
 class TestReplicas:

@@ -9,8 +9,7 @@ from caisson.config.sandboxes import Sandboxes
 from caisson.model.ownership import POOL_LABEL, SANDBOX_LABEL, controller_of
 from caisson.pod.template_annotation import PodTemplateRecord, read_template, write_template
 from caisson.pool.revision import render_warm_pod, template_hash
-from tests.unit.operator.builders import CONFIG
-from tests.unit.operator.pools import POOL_UID, make_pool
+from tests.unit.operator.builders import CONFIG, POOL_UID, make_pool
 
 Json = dict[str, Any]
 

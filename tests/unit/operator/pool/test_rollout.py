@@ -14,8 +14,8 @@ from caisson.pool.decide import ObservedPool, decide_pool
 from caisson.pool.revision import Revision
 from caisson.pool.selection import NoWarmPod
 from caisson.pool.warm_pod import WarmPodPhase
-from tests.unit.operator.builders import NOW, after, make_sandbox
-from tests.unit.operator.pools import POOL_KEY, PoolWorld, decided, make_pool, make_warm_pod
+from tests.unit.operator.builders import NOW, after, decided, make_pool, make_sandbox, make_warm_pod
+from tests.unit.operator.pools import POOL_KEY, PoolWorld
 
 
 class Rollout:

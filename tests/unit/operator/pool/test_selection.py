@@ -17,9 +17,9 @@ from caisson.pool.revision import Revision
 from caisson.pool.selection import Candidate, NoWarmPod, select_warm_pod
 from caisson.pool.warm_pod import WarmPodPhase
 from caisson.timing import WARM_POD_VERIFICATION_WINDOW
-from tests.unit.operator.builders import NOW, after, ended_pod, make_pod, make_sandbox
+from tests.unit.operator.builders import NOW, after, ended_pod, make_pod, make_pool, make_sandbox, make_warm_pod
 from tests.unit.operator.fakes import now
-from tests.unit.operator.pools import POOL_KEY, PoolWorld, make_pool, make_warm_pod
+from tests.unit.operator.pools import POOL_KEY, PoolWorld
 
 Json = dict[str, Any]
 

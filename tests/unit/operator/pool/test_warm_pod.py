@@ -18,6 +18,7 @@ from tests.unit.operator.builders import (
     CONFIG,
     KILLED,
     NOW,
+    POOL_UID,
     RUNNING,
     after,
     ended_pod,
@@ -28,7 +29,6 @@ from tests.unit.operator.builders import (
     ready_report,
     reported,
 )
-from tests.unit.operator.pools import POOL_UID
 
 Json = dict[str, Any]
 
