@@ -6,8 +6,8 @@ import pytest
 
 from caisson.model.ownership import SANDBOX_LABEL
 from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.pool.steps import POOL_REF, claim, die_at_the_claim
 
-POOL_REF = {"name": "warm"}
 THIEF = {
     "apiVersion": "caisson.dev/v1alpha1",
     "kind": "Sandbox",
@@ -15,21 +15,6 @@ THIEF = {
     "uid": "t",
     "controller": True,
 }
-
-
-async def claim(cluster: Cluster) -> None:
-    """Apply a Sandbox that takes a pod from the pool."""
-    cluster.apply_sandbox(poolRef=POOL_REF)
-    await cluster.settle()
-
-
-async def die_at_the_claim(cluster: Cluster, name: str) -> None:
-    """Kill the operator between the claim in the status and the change of the pod."""
-    cluster.faults.hang("PATCH", f"pods/{name}")
-    await claim(cluster)
-    assert cluster.sandbox()["status"]["podName"] == name
-    assert cluster.owners()[name] == "SandboxPool/warm"
-    await cluster.stop_operator()
 
 
 def add_twin(cluster: Cluster, name: str, twin: str) -> None:

@@ -1,15 +1,14 @@
 """Sandboxes that start cold because their pool has no pod for them."""
 
-import json
 from typing import Any
 
 import pytest
 
 from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.pool.steps import POOL_REF, damage_template
 
 Json = dict[str, Any]
 
-POOL_REF = {"name": "warm"}
 COLD_POOL: Json = {"replicas": 0}
 
 
@@ -19,14 +18,6 @@ async def start_cold(cluster: Cluster, **pool: Any) -> None:
     await cluster.settle()
     await cluster.start_sandbox(poolRef=POOL_REF)
     assert cluster.condition() == ("True", "Ready")
-
-
-def damage_template(cluster: Cluster, name: str) -> None:
-    """Write a template on a pod that this version can't read."""
-    template = json.loads(cluster.pods()[name]["metadata"]["annotations"]["caisson.dev/pool-template"])
-    template["spec"]["entrypoint"] = "OfANewerVersion"
-    annotations = {"caisson.dev/pool-template": json.dumps(template)}
-    cluster.server.patch("pods", "default", name, {"metadata": {"annotations": annotations}})
 
 
 async def test_an_empty_pool_causes_a_cold_start_and_an_event(cluster: Cluster) -> None:

@@ -1,238 +1,268 @@
-"""Pools whose pods do not become ready."""
-
-import asyncio
-import copy
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+"""Pools whose pods do not become ready: a problem is reported once and retried with a back-off."""
 
 import pytest
 
-from caisson.kube.errors import Conflict, KubeUnreachable, kube_error
 from caisson.kube.exec import ExecResult
-from caisson.kube.workqueue import Result
-from caisson.model.failure import PodStep
 from caisson.model.key import Key
-from caisson.pool.failures import Failures
-from tests.unit.operator.fakes import KEY, READY_ANSWER, now
+from caisson.timing import POD_EVENTS_DELAY, POOL_RECOVERED_AFTER, STATUS_DEBOUNCE
+from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.cluster.executor import READY_ANSWER
+from tests.unit.operator.cluster.manifests import pool_manifest
+from tests.unit.operator.cluster.objects import Review
+from tests.unit.operator.cluster.responses import ApiError
 from tests.unit.operator.model.test_report import b64, line
-from tests.unit.operator.pools import POOL_KEY, PRELOADED_ANSWER, PoolWorld
+from tests.unit.operator.pool.steps import annotate, claim, origin, start_pool
+
+PRELOAD = ["postgres:16"]
+PRELOAD_FAILED_ANSWER = ExecResult(
+    1, line("preloadFailed", image64=b64("postgres:16"), stderr64=b64("no such host")), b""
+)
+DENIED = "admission webhook denied the request: no"
+STATUS = "sandboxpools/warm/status"
 
 
-class TestFailures:
-    """A problem is reported once and retried with a back-off."""
+def exceed_quota(review: Review) -> None:
+    """Reject every pod, as a quota does, with a message that names the pod."""
+    if review.plural == "pods" and review.operation == "CREATE":
+        name = review.obj["metadata"]["name"]
+        raise ApiError(403, "Forbidden", f'pods "{name}" is forbidden: {name} exceeded quota')
 
-    @staticmethod
-    async def fail(world: PoolWorld, names: list[str]) -> None:
-        """Let the commands of these pods end, and reconcile the pods."""
-        for name in names:
-            ended = [{"name": "sandbox", "state": {"terminated": {"exitCode": 1}}}]
-            world.kube.all_pods[name]["status"] = {"phase": "Failed", "containerStatuses": ended}
-            world.kube._stamp(world.kube.all_pods[name])
-        world.watches_deliver()
-        for name in names:
-            await world.warm_pods.reconcile(Key("default", name))
 
-    async def test_an_earlier_good_pod_does_not_end_the_failures(self) -> None:
-        world = PoolWorld(replicas=3)
-        made = set(await world.fill())
-        bad = sorted(made)[1:]
-        for _ in range(6):
-            await self.fail(world, bad)
-            await world.pools.reconcile(POOL_KEY)
-            await world.pools.reconcile(POOL_KEY)
-            bad = [name for name in world.kube.all_pods if name not in made]
-            made |= set(bad)
-        assert len(made) == 3
+def messages(cluster: Cluster, kind: str) -> list[str]:
+    """Return type, reason and message of each Event about objects of a kind."""
+    events = [e for e in cluster.server.storage.objects("events") if e["involvedObject"]["kind"] == kind]
+    return [f"{event['type']} {event['reason']}: {event['message']}" for event in events]
 
-    async def test_a_claimed_pod_ends_the_failures_and_a_failed_one_does_not(self) -> None:
-        for is_taken in (False, True):
-            world = PoolWorld(replicas=1)
-            names = await world.fill()
-            record = world.pools._records[POOL_KEY]
-            record.failures = Failures(5, datetime(2026, 1, 1, tzinfo=UTC))
-            await world.pools.reconcile(POOL_KEY)
-            assert record.failures.count == 5
-            if is_taken:
-                await world.reconcile()
-            else:
-                await self.fail(world, names)
-            await world.pools.reconcile(POOL_KEY)
-            assert record.failures.count == (0 if is_taken else 6)
 
-    async def test_a_repeated_rejection_is_written_once(self, world: PoolWorld) -> None:
-        writes = []
-        for _ in range(3):
-            world.kube.pod_errors = [kube_error("POST", 403, "Forbidden", "{name} is forbidden: exceeded quota")]
-            await world.pools.reconcile(POOL_KEY)
-            record = world.pools._records[POOL_KEY]
-            assert PodStep.CREATION in record.streaks
-            rejected = record.streaks[PodStep.CREATION]
-            record.streaks = {PodStep.CREATION: replace(rejected, at=datetime(2026, 1, 1, tzinfo=UTC))}
-            record.changed_since = datetime(2026, 1, 1, tzinfo=UTC)
-            world.watches_deliver()
-            writes.append(copy.deepcopy(world.kube.pool["status"]))
-        assert "warm-… is forbidden: exceeded quota" in str(writes[1])
-        assert writes[1] == writes[2]
+def sandbox_reconciles(cluster: Cluster) -> float:
+    """Return how many times the present operator reconciled Sandboxes."""
+    return cluster.metric("controller_runtime_reconcile_total", controller="sandbox", result="success") or 0
 
-    async def test_a_problem_has_one_event_if_a_response_is_lost(self, world: PoolWorld) -> None:
-        world.kube.pod_errors = [kube_error("POST", 403, "Forbidden", "{name} is forbidden: exceeded quota")]
-        world.kube.lost_answers = [KubeUnreachable("lost")]
-        with pytest.raises(KubeUnreachable):
-            await world.pools.reconcile(POOL_KEY)
-        world.watches_deliver()
-        for _ in range(2):
-            await world.pools.reconcile(POOL_KEY)
-        assert [event["reason"] for event in world.kube.events] == ["PodRejected"]
 
-    async def test_a_changed_template_is_tried_immediately(self, world: PoolWorld) -> None:
-        await self.fail(world, await world.fill())
-        await world.pools.reconcile(POOL_KEY)
-        assert world.kube.all_pods == {}
-        world.kube.pool["spec"]["template"]["spec"]["image"] = "another"
-        world.kube.pool["metadata"]["generation"] = 2
-        world.kube._stamp(world.kube.pool)
-        world.watches_deliver()
-        await world.pools.reconcile(POOL_KEY)
-        assert len(world.kube.all_pods) == 1
+async def pod_after_failures(cluster: Cluster) -> str:
+    """Let all four pods of a pool fail, make the next pod available after the back-off, and return its name."""
+    for name in await cluster.fill_pool(replicas=4):
+        cluster.kubelet.container_exits(name, 1)
+    await cluster.advance(7)
+    assert cluster.pods() == {}
+    await cluster.advance(1)
+    (later,) = cluster.pods()
+    cluster.kubelet.runs(later)
+    await cluster.settle()
+    cluster.kubelet.becomes_ready(later)
+    await cluster.settle()
+    assert len(cluster.pods()) == 2
+    return later
 
-    async def test_the_events_of_a_pending_pod_are_fetched(self, world: PoolWorld) -> None:
-        await world.pools.reconcile(POOL_KEY)
-        (name,) = world.kube.all_pods
-        world.kube.all_pods[name]["spec"]["nodeName"] = "node"
-        world.kube._stamp(world.kube.all_pods[name])
-        world.watches_deliver()
-        assert await world.warm_pods.reconcile(Key("default", name)) == Result(timedelta(0))
 
-    async def test_after_a_restart_a_sandbox_waits_for_pods_being_verified(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
-        world.operator_restarts()
-        world.executor.answers = [READY_ANSWER]
-        await world.warm_pods.reconcile(Key("default", name))
-        await world.reconcile()
-        assert "pool" not in world.kube.sandbox["status"]
-        assert KEY not in world.operator.queues.sandboxes.waiting
-        await world.look([name])
-        assert KEY in world.operator.queues.sandboxes.waiting
-        await world.reconcile()
-        assert world.owners() == {name: "Sandbox/demo"}
+# The back-off
 
-    @pytest.mark.parametrize("is_probed", [True, False], ids=["probed", "not-probed-yet"])
-    async def test_after_a_restart_a_sandbox_waits_for_preloaded_pods(self, is_probed: bool) -> None:
-        world = PoolWorld(replicas=1, preload=["postgres:16"])
-        (name,) = await world.fill(READY_ANSWER, PRELOADED_ANSWER)
-        if not is_probed:
-            world.kube.turns_unready(name, 0)
-        world.operator_restarts()
-        await world.reconcile()
-        for answer in (READY_ANSWER, PRELOADED_ANSWER):
-            assert "pool" not in world.kube.sandbox["status"]
-            world.executor.answers = [answer]
-            await world.warm_pods.reconcile(Key("default", name))
-            await asyncio.sleep(0.01)
-            await world.reconcile()
-        await world.warm_pods.reconcile(Key("default", name))
-        await world.reconcile()
-        assert world.owners() == {name: "Sandbox/demo"}
 
-    async def test_a_sandbox_does_not_wait_longer_for_pods_that_are_not_verified(self, world: PoolWorld) -> None:
-        await world.fill()
-        world.operator_restarts()
-        await world.reconcile(2)
-        assert "pool" not in world.kube.sandbox["status"]
-        # It does not poll: it comes back when its time is over.
-        requeue_after = world.results[-1].requeue_after
-        assert requeue_after is not None
-        assert timedelta(seconds=15) < requeue_after <= timedelta(seconds=20)
-        world.warm_pods._began = now() - timedelta(seconds=20)
-        await world.reconcile()
-        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
+async def test_an_earlier_good_pod_does_not_end_the_failures(cluster: Cluster) -> None:
+    good, *bad = await cluster.fill_pool(replicas=3)
+    await cluster.advance(POOL_RECOVERED_AFTER.total_seconds())
+    for _ in range(20):
+        for name in bad:
+            cluster.kubelet.container_exits(name, 1)
+        await cluster.advance(1)
+        bad = [name for name in cluster.pods() if name != good]
+    # One at a time, 2, 4 and 8 s after the last failure.
+    assert cluster.pods_created() == 3 + 3
 
-    async def test_a_sandbox_does_not_wait_for_pods_whose_images_are_missing(self) -> None:
-        world = PoolWorld(replicas=1, preload=["postgres:16"])
-        (name,) = await world.fill(READY_ANSWER, PRELOADED_ANSWER)
-        world.operator_restarts()
-        failed = ExecResult(1, line("preloadFailed", image64=b64("postgres:16"), stderr64=b64("no such host")), b"")
-        await world.look([name], READY_ANSWER, failed, READY_ANSWER)
-        await world.reconcile()
-        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
 
-    async def test_a_rejected_claim_causes_a_cold_start(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
+async def test_a_claim_of_a_later_pod_ends_the_failures(cluster: Cluster) -> None:
+    name = await pod_after_failures(cluster)
+    created = cluster.pods_created()
+    await claim(cluster)
+    assert cluster.owners()[name] == "Sandbox/demo"
+    await cluster.advance(1)
+    # Several at a time.
+    assert cluster.pods_created() == created + 3
 
-        def deny() -> None:
-            raise kube_error("PATCH pods", 403, "Forbidden", "admission webhook denied the request: no")
 
-        world.kube.before_patch = deny
-        await world.reconcile(4)
-        assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
-        assert world.kube.sandbox["status"]["pool"]["origin"] == "Cold"
-        (reported_value,) = world.kube.events
-        assert (reported_value["type"], reported_value["reason"]) == ("Warning", "PodClaimRejected")
-        assert "admission webhook denied the request: no" in reported_value["message"]
+async def test_a_failure_of_a_later_pod_does_not_end_the_failures(cluster: Cluster) -> None:
+    name = await pod_after_failures(cluster)
+    created = cluster.pods_created()
+    cluster.kubelet.container_exits(name, 1)
+    await cluster.advance(1)
+    assert name not in cluster.pods()
+    assert cluster.pods_created() == created
 
-    @pytest.mark.parametrize("status", [404, 422])
-    async def test_a_webhook_that_imitates_a_changed_pod_rejects_the_claim(self, world: PoolWorld, status: int) -> None:
-        (name,) = await world.fill()
 
-        def deny() -> None:
-            raise kube_error("PATCH pods", status, "Denied", "admission webhook denied the request: no")
+async def test_a_changed_template_is_tried_immediately(cluster: Cluster) -> None:
+    (name,) = await cluster.fill_pool()
+    cluster.kubelet.container_exits(name, 1)
+    await cluster.settle()
+    assert cluster.pods() == {}
+    cluster.apply_pool(template={"image": "another"})
+    await cluster.settle()
+    assert len(cluster.pods()) == 1
 
-        world.kube.before_patch = deny
-        await world.reconcile(4)
-        assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
-        assert [event["reason"] for event in world.kube.events] == ["PodClaimRejected"]
 
-    async def test_a_webhook_that_answers_with_a_conflict_is_retried(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
+# What is reported
 
-        def deny() -> None:
-            raise kube_error("PATCH pods", 409, "Conflict", "admission webhook denied the request: no")
 
-        world.kube.before_patch = deny
-        for _ in range(3):
-            with pytest.raises(Conflict):
-                await world.reconcile()
-        assert world.owners() == {name: "SandboxPool/warm"}
-        assert len(world.kube.status_writes) == 1
+async def test_a_repeated_rejection_is_written_once(cluster: Cluster) -> None:
+    cluster.server.admission.append(exceed_quota)
+    cluster.apply_pool()
+    await cluster.advance(10)
+    status, writes = cluster.pool()["status"], len(cluster.requests("PATCH", STATUS))
+    assert "warm-… exceeded quota" in str(status)
+    attempts = cluster.pods_created()
+    await cluster.advance(600)
+    assert cluster.pods_created() > attempts + 3
+    assert cluster.pool()["status"] == status
+    assert len(cluster.requests("PATCH", STATUS)) == writes
 
-    async def test_a_warm_pod_with_an_unreadable_template_is_replaced(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
-        world.kube.all_pods[name]["metadata"]["annotations"]["caisson.dev/pool-template"] = "{"
-        world.kube._stamp(world.kube.all_pods[name])
-        world.watches_deliver()
-        await world.warm_pods.reconcile(Key("default", name))
-        assert world.warm_pods._states == {}
-        await world.replace_some()
-        assert name in world.kube.all_pods
-        await world.pools.reconcile(POOL_KEY)
-        assert name not in world.kube.all_pods
 
-    async def test_an_unreadable_status_is_rewritten(self, world: PoolWorld) -> None:
-        world.kube.pool["status"] = {"replicas": "many", "left": "over"}
-        world.kube._stamp(world.kube.pool)
-        world.watches_deliver()
-        await world.pools.reconcile(POOL_KEY)
-        assert world.kube.pool["status"]["replicas"] == 1
-        assert "left" not in world.kube.pool["status"]
+async def test_a_problem_has_one_event_if_a_response_is_lost(cluster: Cluster) -> None:
+    cluster.server.admission.append(exceed_quota)
+    cluster.faults.lose_response("PATCH", STATUS)
+    cluster.apply_pool()
+    await cluster.advance(60)
+    assert cluster.event_reasons("SandboxPool") == ["PodRejected"]
 
-    async def test_ready_since_survives_a_restart(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
-        world.kube.all_pods[name]["status"]["conditions"][0]["lastTransitionTime"] = "2026-03-01T12:00:30Z"
-        world.kube._stamp(world.kube.all_pods[name])
-        world.operator_restarts()
-        await world.look([name])
-        since = world.warm_pods._states[Key("default", name)].ready_since
-        assert since == datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 
-    async def test_a_pool_with_an_invalid_spec_reports_it(self, world: PoolWorld) -> None:
-        world.kube.pool["spec"]["template"]["spec"]["image"] = 7
-        world.kube._stamp(world.kube.pool)
-        world.watches_deliver()
-        await world.pools.reconcile(POOL_KEY)
-        (ready,) = world.kube.pool["status"]["conditions"]
-        assert ready["reason"] == "InvalidSpec"
-        assert "template.spec.image" in ready["message"]
-        await world.pools.reconcile(POOL_KEY)
-        (reported_value,) = world.kube.events
-        assert (reported_value["type"], reported_value["reason"]) == ("Warning", "InvalidSpec")
-        assert reported_value["involvedObject"]["kind"] == "SandboxPool"
+async def test_the_events_of_a_pending_pod_are_reported(cluster: Cluster) -> None:
+    cluster.apply_pool()
+    await cluster.settle()
+    (name,) = cluster.pods()
+    cluster.kubelet.waits(name, "ContainerCreating")
+    cluster.kubelet.records(name, "FailedMount", "no such volume")
+    await cluster.advance((POD_EVENTS_DELAY + STATUS_DEBOUNCE).total_seconds())
+    failure = cluster.pool()["status"]["lastFailure"]
+    assert (failure["reason"], failure["podName"]) == ("VolumeMountFailed", name)
+
+
+async def test_an_unreadable_status_is_rewritten(cluster: Cluster) -> None:
+    cluster.server.create("sandboxpools", pool_manifest() | {"status": {"replicas": "many", "left": "over"}})
+    await cluster.settle()
+    assert cluster.pool()["status"]["replicas"] == 1
+    assert "left" not in cluster.pool()["status"]
+
+
+async def test_ready_since_survives_a_restart(cluster: Cluster) -> None:
+    cluster.apply_pool()
+    await cluster.advance(30)
+    (name,) = cluster.pods()
+    cluster.kubelet.runs(name)
+    cluster.kubelet.becomes_ready(name)
+    await cluster.advance(600)
+    assert cluster.pool()["status"]["oldestReadySince"] == "2026-03-01T12:00:30Z"
+    await cluster.restart_operator()
+    await cluster.advance(60)
+    assert cluster.pool()["status"]["readyReplicas"] == 1
+    assert cluster.pool()["status"]["oldestReadySince"] == "2026-03-01T12:00:30Z"
+
+
+async def test_a_pool_with_an_invalid_spec_reports_it(cluster: Cluster) -> None:
+    cluster.apply_pool(template={"image": 7})
+    await cluster.advance(60)
+    (ready,) = cluster.pool()["status"]["conditions"]
+    assert ready["reason"] == "InvalidSpec"
+    assert "template.spec.image" in ready["message"]
+    (event,) = messages(cluster, "SandboxPool")
+    assert event.startswith("Warning InvalidSpec: ")
+
+
+# Sandboxes wait for the pods of an earlier operator, which are older than the present one
+
+
+async def test_after_a_restart_a_sandbox_waits_for_pods_being_verified(cluster: Cluster) -> None:
+    (name,) = await cluster.fill_pool()
+    await cluster.advance(5)
+    cluster.executor.hold(name)
+    await cluster.restart_operator()
+    await claim(cluster)
+    assert origin(cluster) is None
+    cluster.executor.release(name)
+    await cluster.settle()
+    assert cluster.owners() == {name: "Sandbox/demo"}
+
+
+@pytest.mark.parametrize("is_probed", [True, False], ids=["probed", "not-probed-yet"])
+async def test_after_a_restart_a_sandbox_waits_for_preloaded_pods(cluster: Cluster, *, is_probed: bool) -> None:
+    name = await start_pool(cluster, preload=PRELOAD)
+    if is_probed:
+        cluster.kubelet.becomes_ready(name)
+        await cluster.settle()
+    await cluster.advance(5)
+    cluster.executor.hold(name)
+    await cluster.restart_operator()
+    await claim(cluster)
+    before = len(cluster.executor.sessions)
+    for verb in ("start", "preload"):
+        assert cluster.executor.sessions[-1].verb == verb
+        assert origin(cluster) is None
+        cluster.executor.release(name)
+        cluster.executor.hold(name)
+        await cluster.settle()
+    assert len(cluster.executor.sessions) == before + 1
+    assert cluster.owners() == {name: "Sandbox/demo"}
+
+
+async def test_a_sandbox_does_not_wait_longer_for_pods_that_are_not_verified(cluster: Cluster) -> None:
+    (name,) = await cluster.fill_pool()
+    await cluster.advance(5)
+    cluster.executor.hold(name)
+    await cluster.restart_operator()
+    await claim(cluster)
+    reconciles = sandbox_reconciles(cluster)
+    await cluster.advance(19)
+    assert origin(cluster) is None
+    # It does not poll.
+    assert sandbox_reconciles(cluster) == reconciles > 0
+    await cluster.advance(1)
+    assert origin(cluster) == "Cold"
+
+
+async def test_a_sandbox_does_not_wait_for_pods_whose_images_are_missing(cluster: Cluster) -> None:
+    (name,) = await cluster.fill_pool(preload=PRELOAD)
+    await cluster.advance(5)
+    cluster.executor.answer(name, READY_ANSWER, PRELOAD_FAILED_ANSWER)
+    await cluster.restart_operator()
+    await claim(cluster)
+    assert origin(cluster) == "Cold"
+
+
+# Claims that are rejected
+
+
+@pytest.mark.parametrize("status", [403, 404, 422])
+async def test_a_rejected_claim_causes_a_cold_start(cluster: Cluster, status: int) -> None:
+    """A webhook may imitate the response about a pod that has changed."""
+    (name,) = await cluster.fill_pool()
+    cluster.faults.fail("PATCH", "pods/*", ApiError(status, "Denied", DENIED))
+    await claim(cluster)
+    assert cluster.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
+    assert origin(cluster) == "Cold"
+    (event,) = messages(cluster, "Sandbox")
+    assert event.startswith("Warning PodClaimRejected: ")
+    assert DENIED in event
+
+
+async def test_a_claim_that_a_webhook_answers_with_a_conflict_is_retried(cluster: Cluster) -> None:
+    (name,) = await cluster.fill_pool()
+    cluster.faults.fail("PATCH", "pods/*", ApiError(409, "Conflict", DENIED), times=3)
+    await claim(cluster)
+    # After 0.25 s and 0.5 s.
+    await cluster.advance(1)
+    assert len(cluster.requests("PATCH", "pods/*")) == 3
+    assert cluster.owners() == {name: "SandboxPool/warm"}
+    assert cluster.status_writes() == 1
+    await cluster.advance(1)
+    assert cluster.owners()[name] == "Sandbox/demo"
+
+
+# Pods that can't be read
+
+
+async def test_a_warm_pod_with_an_unreadable_template_is_replaced(cluster: Cluster) -> None:
+    (name,) = await cluster.fill_pool()
+    annotate(cluster, name, "caisson.dev/pool-template", "{")
+    await cluster.settle()
+    assert Key("default", name) not in cluster.operator.warm_pods._states
+    (replacement,) = set(cluster.pods()) - {name}
+    cluster.kubelet.runs(replacement)
+    await cluster.settle()
+    assert set(cluster.pods()) == {replacement}
