@@ -80,10 +80,14 @@ async def test_a_claim_of_a_later_pod_ends_the_failures(cluster: Cluster) -> Non
     assert cluster.pods_created() == created + 3
 
 
-async def test_a_failure_of_a_later_pod_does_not_end_the_failures(cluster: Cluster) -> None:
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["failed", "deleted"])
+async def test_a_later_pod_that_does_not_last_ends_no_failures(cluster: Cluster, *, is_deleted: bool) -> None:
     name = await pod_after_failures(cluster)
     created = cluster.pods_created()
-    cluster.kubelet.container_exits(name, 1)
+    if is_deleted:
+        cluster.server.delete("pods", "default", name)
+    else:
+        cluster.kubelet.container_exits(name, 1)
     await cluster.advance(1)
     assert name not in cluster.pods()
     assert cluster.pods_created() == created

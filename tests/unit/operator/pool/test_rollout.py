@@ -1,6 +1,5 @@
 """Rollouts: which pods a change of the template, the configuration or Caisson replaces, and how many at a time."""
 
-import json
 from dataclasses import replace
 from typing import cast
 
@@ -9,13 +8,13 @@ import pytest
 from caisson.api.reasons import Reason
 from caisson.model.condition import condition_result
 from caisson.model.failure import FailureStreak
-from caisson.model.observed import ClaimablePod
 from caisson.pool.decide import ObservedPool, decide_pool
 from caisson.pool.revision import Revision
-from caisson.pool.selection import NoWarmPod
 from caisson.pool.warm_pod import WarmPodPhase
-from tests.unit.operator.builders import NOW, after, decided, make_pool, make_sandbox, make_warm_pod
-from tests.unit.operator.pools import POOL_KEY, PoolWorld
+from caisson.timing import STATUS_DEBOUNCE
+from tests.unit.operator.builders import NOW, after, decided, make_pool, make_warm_pod
+from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.pool.steps import annotate, claim, damage_template, origin, read_template, write_template
 
 
 class Rollout:
@@ -146,82 +145,91 @@ class TestRollout:
         assert status.last_failure is not None
         assert (status.last_failure.reason, status.last_failure.pod_name) == ("ToolboxPullFailed", "new")
 
-    async def test_an_upgrade_of_caisson_does_not_empty_a_pool(self) -> None:
-        """Pods of an earlier release have another hash and the same template."""
-        world = PoolWorld(replicas=4)
-        names = await world.fill()
+
+async def outdate(cluster: Cluster, *names: str) -> None:
+    """Let an earlier release have created these pods: they have another hash and the same template."""
+    for name in names:
+        annotate(cluster, name, "caisson.dev/pool-template-hash", "earlier")
+    await cluster.settle()
+
+
+async def new_pods_become_ready(cluster: Cluster) -> None:
+    """Let the kubelet start every pod that does not run yet."""
+    for name, pod in cluster.pods().items():
+        if pod["status"]["phase"] == "Pending":
+            cluster.kubelet.runs(name)
+            cluster.kubelet.becomes_ready(name)
+    await cluster.advance(STATUS_DEBOUNCE.total_seconds())
+
+
+class TestRolloutInCluster:
+    async def test_an_upgrade_of_caisson_does_not_empty_a_pool(self, cluster: Cluster) -> None:
+        names = set(await cluster.fill_pool(replicas=4))
+        await cluster.stop_operator()
+        await outdate(cluster, *names)
+        cluster.start_operator()
+        await cluster.settle()
+        for _ in range(9):
+            assert len(cluster.pods()) <= 5
+            await new_pods_become_ready(cluster)
+            assert cluster.pool()["status"]["readyReplicas"] >= 4
+        assert not names & set(cluster.pods())
+        assert len(cluster.pods()) == 4
+        await claim(cluster)
+        assert origin(cluster) == "Warm"
+
+    async def test_a_sandbox_prefers_a_current_pod_to_an_outdated_one(self, cluster: Cluster) -> None:
+        old = set(await cluster.fill_pool(replicas=2))
+        await cluster.advance(60)
+        await outdate(cluster, *old)
+        await claim(cluster, "first")
+        await new_pods_become_ready(cluster)
+        await claim(cluster, "second")
+        owners = cluster.owners()
+        assert {owners[name] for name in old} == {"Sandbox/first", "SandboxPool/warm"}
+        assert "Sandbox/second" in owners.values()
+        assert cluster.sandbox("second")["status"]["pool"]["origin"] == "Warm"
+
+    async def test_a_pod_of_another_template_is_not_claimed(self, cluster: Cluster) -> None:
+        (name,) = await cluster.fill_pool()
+        # The pool can't delete it at once.
+        cluster.faults.fail("DELETE", f"pods/{name}")
+        cluster.apply_pool(template={"image": "another"})
+        await cluster.settle()
+        await claim(cluster)
+        assert cluster.owners()[name] == "SandboxPool/warm"
+        assert origin(cluster) == "Cold"
+
+    async def test_a_changed_template_replaces_the_whole_pool(self, cluster: Cluster) -> None:
+        names = set(await cluster.fill_pool(replicas=6))
+        cluster.apply_pool(replicas=6, template={"image": "another"})
+        await cluster.settle()
+        assert not names & set(cluster.pods())
+        assert len(cluster.pods()) == 4
+
+    @pytest.mark.parametrize("restarts", [False, True], ids=["", "after-a-restart"])
+    async def test_a_template_in_another_notation_is_the_same(self, cluster: Cluster, *, restarts: bool) -> None:
+        (name,) = await cluster.fill_pool()
+        before = cluster.pods()[name]["metadata"]["annotations"]
+        write_template(cluster, name, read_template(cluster, name))
+        assert cluster.pods()[name]["metadata"]["annotations"] != before
+        await cluster.settle()
+        if restarts:
+            await cluster.restart_operator()
+        assert cluster.owners() == {name: "SandboxPool/warm"}
+        await claim(cluster)
+        assert cluster.owners()[name] == "Sandbox/demo"
+
+    async def test_unreadable_templates_do_not_empty_a_pool(self, cluster: Cluster) -> None:
+        names = await cluster.fill_pool(replicas=4)
+        await cluster.stop_operator()
         for name in names:
-            world.kube.all_pods[name]["metadata"]["annotations"]["caisson.dev/pool-template-hash"] = "earlier"
-            world.kube._stamp(world.kube.all_pods[name])
-        world.operator_restarts()
-        await world.look(names)
-        while set(names) & set(world.kube.all_pods):
-            await world.replace_some()
-            assert len(world.kube.all_pods) <= 5
-            assert isinstance(world.pools.find_warm_pod(make_sandbox(), make_pool(4)), ClaimablePod)
-        await world.pools.reconcile(POOL_KEY)
-        assert len(world.kube.all_pods) == 4
-        await world.reconcile(3)
-        assert "Sandbox/demo" in world.owners().values()
-
-    async def test_a_sandbox_prefers_a_current_pod_to_an_outdated_one(self) -> None:
-        world = PoolWorld(replicas=1)
-        (old,) = await world.fill()
-        world.kube.all_pods[old]["metadata"]["annotations"]["caisson.dev/pool-template-hash"] = "earlier"
-        world.kube._stamp(world.kube.all_pods[old])
-        world.watches_deliver()
-        warm = world.pools.find_warm_pod(make_sandbox(), make_pool())
-        assert isinstance(warm, ClaimablePod)
-        assert warm.pod.name == old
-        await world.replace_some()
-        warm = world.pools.find_warm_pod(make_sandbox(), make_pool())
-        assert isinstance(warm, ClaimablePod)
-        assert warm.pod.name != old
-
-    async def test_a_pod_of_another_template_is_not_claimed(self) -> None:
-        world = PoolWorld(replicas=1)
-        (name,) = await world.fill()
-        changed = make_pool(template={"image": "another"})
-        metadata = changed.metadata.model_copy(update={"generation": 2})
-        changed = changed.model_copy(update={"metadata": metadata})
-        assert world.pools.find_warm_pod(make_sandbox(), changed) is NoWarmPod.NONE
-        assert name in world.kube.all_pods
-
-    async def test_a_changed_template_replaces_the_whole_pool(self) -> None:
-        world = PoolWorld(replicas=6)
-        names = set(await world.fill())
-        world.kube.pool["spec"]["template"]["spec"]["image"] = "another"
-        world.kube.pool["metadata"]["generation"] = 2
-        world.kube._stamp(world.kube.pool)
-        world.watches_deliver()
-        await world.pools.reconcile(POOL_KEY)
-        assert not names & set(world.kube.all_pods)
-        assert len(world.kube.all_pods) == 4
-
-    async def test_a_template_in_another_notation_is_the_same(self) -> None:
-        world = PoolWorld(replicas=1)
-        (name,) = await world.fill()
-        annotations = world.kube.all_pods[name]["metadata"]["annotations"]
-        annotations["caisson.dev/pool-template"] = json.dumps(json.loads(annotations["caisson.dev/pool-template"]))
-        world.kube._stamp(world.kube.all_pods[name])
-        for is_known in (True, False):
-            if not is_known:
-                world.operator_restarts()
-            world.watches_deliver()
-            await world.look([name])
-            assert isinstance(world.pools.find_warm_pod(make_sandbox(), make_pool()), ClaimablePod)
-
-    async def test_unreadable_templates_do_not_empty_a_pool(self) -> None:
-        world = PoolWorld(replicas=4)
-        names = await world.fill()
-        for name in names:
-            world.damage_template(name)
-        world.operator_restarts()
-        await world.look(names)
-        await world.pools.reconcile(POOL_KEY)
-        assert set(names) < set(world.kube.all_pods)
-        assert len(world.kube.all_pods) == 5
-        for name in set(world.kube.all_pods) - set(names):
-            del world.kube.all_pods[name]
-        world.watches_deliver()
-        assert world.pools.find_warm_pod(make_sandbox(), make_pool(4)) is NoWarmPod.NONE
+            damage_template(cluster, name)
+        cluster.start_operator()
+        await cluster.advance(60)
+        assert set(names) < set(cluster.pods())
+        assert len(cluster.pods()) == 5
+        # Their replacement is not ready yet, and what they are made of is unknown.
+        await claim(cluster)
+        assert {cluster.owners()[name] for name in names} == {"SandboxPool/warm"}
+        assert origin(cluster) == "Cold"
