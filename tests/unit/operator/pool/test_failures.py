@@ -85,7 +85,7 @@ async def test_a_later_pod_that_does_not_last_ends_no_failures(cluster: Cluster,
     name = await pod_after_failures(cluster)
     created = cluster.pods_created()
     if is_deleted:
-        cluster.server.delete("pods", "default", name)
+        cluster.kubelet.removes(name)
     else:
         cluster.kubelet.container_exits(name, 1)
     await cluster.advance(1)

@@ -153,13 +153,12 @@ async def outdate(cluster: Cluster, *names: str) -> None:
     await cluster.settle()
 
 
-async def new_pods_become_ready(cluster: Cluster) -> None:
+def new_pods_become_ready(cluster: Cluster) -> None:
     """Let the kubelet start every pod that does not run yet."""
     for name, pod in cluster.pods().items():
         if pod["status"]["phase"] == "Pending":
             cluster.kubelet.runs(name)
             cluster.kubelet.becomes_ready(name)
-    await cluster.advance(STATUS_DEBOUNCE.total_seconds())
 
 
 class TestRolloutInCluster:
@@ -168,11 +167,12 @@ class TestRolloutInCluster:
         await cluster.stop_operator()
         await outdate(cluster, *names)
         cluster.start_operator()
-        await cluster.settle()
         for _ in range(9):
+            # The status is written once it has settled.
+            await cluster.advance(STATUS_DEBOUNCE.total_seconds())
             assert len(cluster.pods()) <= 5
-            await new_pods_become_ready(cluster)
-            assert cluster.pool()["status"]["readyReplicas"] >= 4
+            assert cluster.pool()["status"]["readyReplicas"] == 4
+            new_pods_become_ready(cluster)
         assert not names & set(cluster.pods())
         assert len(cluster.pods()) == 4
         await claim(cluster)
@@ -183,7 +183,8 @@ class TestRolloutInCluster:
         await cluster.advance(60)
         await outdate(cluster, *old)
         await claim(cluster, "first")
-        await new_pods_become_ready(cluster)
+        new_pods_become_ready(cluster)
+        await cluster.settle()
         await claim(cluster, "second")
         owners = cluster.owners()
         assert {owners[name] for name in old} == {"Sandbox/first", "SandboxPool/warm"}
