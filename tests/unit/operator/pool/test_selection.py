@@ -1,5 +1,6 @@
 """Which pod of a pool a Sandbox gets."""
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import datetime
@@ -13,15 +14,18 @@ from caisson.model.condition import condition_result
 from caisson.model.key import Key
 from caisson.model.observed import ClaimablePod
 from caisson.model.pod_snapshot import PodSnapshot
-from caisson.pool.revision import Revision
+from caisson.pool.revision import Revision, desired_pod
 from caisson.pool.selection import Candidate, NoWarmPod, select_warm_pod
 from caisson.pool.warm_pod import WarmPodPhase
 from caisson.timing import WARM_POD_VERIFICATION_WINDOW
-from tests.unit.operator.builders import NOW, after, ended_pod, make_pod, make_pool, make_sandbox, make_warm_pod
-from tests.unit.operator.fakes import now
-from tests.unit.operator.pools import POOL_KEY, PoolWorld
+from tests.unit.operator.builders import CONFIG, NOW, after, ended_pod, make_pod, make_sandbox, make_warm_pod
+from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.cluster.responses import ApiError
+from tests.unit.operator.pool.steps import POOL_REF, annotate, claim, die_at_the_claim, origin, start_pool
 
 Json = dict[str, Any]
+
+POOL_KEY = Key("default", "warm")
 
 STARTED = after(-60)
 """When the kubelet started the pods of these tests."""
@@ -146,108 +150,140 @@ class TestVerification:
         assert select(candidate(**(OLDER | fields))) is NoWarmPod.NONE
 
 
+def find(cluster: Cluster) -> ClaimablePod | NoWarmPod:
+    """Return the pod of the pool that a Sandbox would get at this moment."""
+    pool = cluster.operator.pools.get(POOL_KEY)
+    assert pool is not None
+    return cluster.operator.pools.find_warm_pod(make_sandbox(), pool)
+
+
 class TestFindWarmPod:
     """The pods of a pool, as the watch and the sessions report them."""
 
-    async def test_no_pod_is_parsed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        world, pool = PoolWorld(replicas=3), make_pool(3)
-        await world.fill()
-        desired = world.pools._render(pool).desired
+    async def test_no_pod_is_parsed(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+        await cluster.fill_pool(replicas=3)
+        pool = cluster.operator.pools.get(POOL_KEY)
+        assert pool is not None
+        desired = desired_pod(pool, CONFIG)
 
         def fail(text: object) -> None:
             raise AssertionError(text)
 
-        monkeypatch.setattr(json, "loads", fail)
-        assert isinstance(world.pools.find_warm_pod(make_sandbox(), pool), ClaimablePod)
-        assert len(world.warm_pods.warm_pods_of(pool, desired)) == 3
+        with monkeypatch.context() as patch:
+            patch.setattr(json, "loads", fail)
+            chosen = cluster.operator.pools.find_warm_pod(make_sandbox(), pool)
+            warm_pods = cluster.operator.warm_pods.warm_pods_of(pool, desired)
+        assert isinstance(chosen, ClaimablePod)
+        assert [warm_pod.revision for warm_pod in warm_pods] == [Revision.CURRENT] * 3
 
-    async def test_the_newest_version_of_the_pod_is_selected(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
-        version = world.kube._stamp(world.kube.all_pods[name])["metadata"]["resourceVersion"]
-        world.watches_deliver()
-        warm = world.pools.find_warm_pod(make_sandbox(), make_pool())
-        assert isinstance(warm, ClaimablePod)
-        assert warm.pod.resource_version == version
+    async def test_the_newest_version_of_the_pod_is_claimed(self, cluster: Cluster) -> None:
+        (name,) = await cluster.fill_pool()
+        annotate(cluster, name, "caisson.dev/touched", "yes")
+        await cluster.settle()
+        version = cluster.pods()[name]["metadata"]["resourceVersion"]
+        await claim(cluster)
+        (request,) = cluster.requests("PATCH", f"pods/{name}")
+        assert request.body is not None
+        assert request.body["metadata"]["resourceVersion"] == version
 
-    async def test_a_pod_that_is_being_claimed_is_neither_selected_nor_deleted(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
-        world.kube.pool["spec"]["replicas"] = 0
-        world.pool_store.put(world.kube._stamp(world.kube.pool))
-        with world.warm_pods._reservations.holding(f"uid of {name}"):
-            assert world.pools.find_warm_pod(make_sandbox(), make_pool()) is NoWarmPod.NONE
-            await world.pools.reconcile(POOL_KEY)
-            assert name in world.kube.all_pods
-        await world.pools.reconcile(POOL_KEY)
-        assert name not in world.kube.all_pods
+    async def test_a_pod_that_is_being_claimed_is_neither_selected_nor_deleted(self, cluster: Cluster) -> None:
+        (name,) = await cluster.fill_pool()
+        gate = asyncio.Event()
 
-    async def test_a_pod_of_an_earlier_pool_of_this_name_is_not_selected(self, world: PoolWorld) -> None:
-        await world.fill()
-        pool = make_pool()
-        recreated = pool.model_copy(update={"metadata": pool.metadata.model_copy(update={"uid": "another"})})
-        assert world.pools.find_warm_pod(make_sandbox(), recreated) is NoWarmPod.NONE
+        async def wait() -> None:
+            await gate.wait()
 
-    @pytest.mark.parametrize("status", [{"phase": "Failed"}, {"phase": "Running", "conditions": []}], ids=str)
-    async def test_the_kubelets_report_counts_before_the_next_look(self, world: PoolWorld, status: Json) -> None:
-        (name,) = await world.fill()
-        world.kube.all_pods[name]["status"] |= status
-        world.kube._stamp(world.kube.all_pods[name])
-        world.watches_deliver()
-        assert world.pools.find_warm_pod(make_sandbox(), make_pool()) is NoWarmPod.NONE
+        # No status names the pod yet.
+        cluster.faults.before("PATCH", "sandboxes/demo/status", wait)
+        await claim(cluster)
+        cluster.apply_pool(replicas=0)
+        await cluster.settle()
+        assert cluster.requests("DELETE", "pods/*") == []
+        await claim(cluster, "other")
+        assert cluster.owners() == {name: "SandboxPool/warm", "other": "Sandbox/other"}
+        gate.set()
+        await cluster.settle()
+        assert cluster.owners() == {name: "Sandbox/demo", "other": "Sandbox/other"}
 
-    async def test_a_pod_is_selected_before_the_kubelets_first_probe(self, world: PoolWorld) -> None:
-        await world.pools.reconcile(POOL_KEY)
-        (name,) = world.kube.all_pods
-        world.kube.run(name)
-        world.kube.turns_unready(name, 0)
-        world.watches_deliver()
-        await world.look([name])
-        warm = world.pools.find_warm_pod(make_sandbox(), make_pool())
-        assert isinstance(warm, ClaimablePod)
+    async def test_a_pod_is_deleted_if_its_claim_ends(self, cluster: Cluster) -> None:
+        (name,) = await cluster.fill_pool()
+        cluster.faults.fail("PATCH", f"pods/{name}", ApiError(403, "Forbidden", "no"))
+        await claim(cluster)
+        cluster.apply_pool(replicas=0)
+        await cluster.settle()
+        assert cluster.owners() == {"demo": "Sandbox/demo"}
 
-    async def test_a_pod_that_turned_unready_is_not_selected(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
-        world.kube.turns_unready(name, 7)
-        world.watches_deliver()
-        assert world.pools.find_warm_pod(make_sandbox(), make_pool()) is NoWarmPod.NONE
+    async def test_a_pod_of_an_earlier_pool_of_this_name_is_not_claimed(self, cluster: Cluster) -> None:
+        (name,) = await cluster.fill_pool()
+        (owner,) = cluster.pods()[name]["metadata"]["ownerReferences"]
+        metadata = {"ownerReferences": [owner | {"uid": "of an earlier pool"}]}
+        cluster.server.patch("pods", "default", name, {"metadata": metadata})
+        await cluster.settle()
+        await claim(cluster)
+        assert cluster.owners()[name] == "SandboxPool/warm"
+        assert origin(cluster) == "Cold"
 
-    @pytest.mark.parametrize(("after_seconds", "taken"), [(0, True), (7, False)])
-    async def test_an_interrupted_claim_of_an_unready_pod_is_void(
-        self, world: PoolWorld, after_seconds: int, taken: bool
-    ) -> None:
-        (name,) = await world.fill()
-        await world.dies_at_the_claim()
-        world.kube.before_patch = lambda: None
-        world.kube.turns_unready(name, after_seconds)
-        world.operator_restarts()
-        await world.reconcile(3)
-        assert (world.owners()[name] == "Sandbox/demo") is taken
-        assert ("demo" in world.owners()) is not taken
+    @pytest.mark.parametrize("status", [{"phase": "Failed"}, {"conditions": []}], ids=str)
+    async def test_the_kubelets_report_counts_before_the_next_reconcile(self, cluster: Cluster, status: Json) -> None:
+        (name,) = await cluster.fill_pool()
+        assert isinstance(find(cluster), ClaimablePod)
+        cluster.operator.caches.pods.put(cluster.server.patch("pods", "default", name, {"status": status}))
+        assert find(cluster) is NoWarmPod.NONE
 
-    async def test_a_recreated_pool_has_its_own_template(self, world: PoolWorld) -> None:
-        await world.fill()
-        before = world.pools._render(make_pool()).desired
-        anew = make_pool(template={"image": "another"})
-        anew = anew.model_copy(update={"metadata": anew.metadata.model_copy(update={"uid": "another"})})
-        assert world.pools._render(anew).desired not in (before, None)
+    async def test_a_pod_is_claimed_before_the_kubelets_first_probe(self, cluster: Cluster) -> None:
+        name = await start_pool(cluster)
+        await claim(cluster)
+        assert cluster.owners()[name] == "Sandbox/demo"
 
-    async def test_an_interrupted_claim_of_an_ended_pod_is_void(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
-        await world.dies_at_the_claim()
-        world.kube.before_patch = lambda: None
-        world.kube.all_pods[name]["status"]["phase"] = "Failed"
-        world.kube._stamp(world.kube.all_pods[name])
-        world.operator_restarts()
-        await world.reconcile(3)
-        assert world.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
+    async def test_a_pod_that_turned_unready_is_not_claimed(self, cluster: Cluster) -> None:
+        (name,) = await cluster.fill_pool()
+        await cluster.advance(7)
+        cluster.kubelet.becomes_unready(name)
+        await cluster.settle()
+        await claim(cluster)
+        assert cluster.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
 
-    async def test_a_sandbox_does_not_wait_for_a_new_pod(self, world: PoolWorld) -> None:
-        (name,) = await world.fill()
-        previous = world.warm_pods._states[Key("default", name)]
-        previous.phase = WarmPodPhase.PENDING
-        world.kube.all_pods[name]["metadata"]["creationTimestamp"] = f"{now():%Y-%m-%dT%H:%M:%SZ}"
-        world.kube._stamp(world.kube.all_pods[name])
-        world.watches_deliver()
-        assert world.pools.find_warm_pod(make_sandbox(), make_pool()) is NoWarmPod.NONE
+    @pytest.mark.parametrize("is_probed", [False, True], ids=["not-probed-yet", "turned-unready"])
+    async def test_an_interrupted_claim_of_an_unready_pod_is_void(self, cluster: Cluster, *, is_probed: bool) -> None:
+        name = await start_pool(cluster)
+        if is_probed:
+            cluster.kubelet.becomes_ready(name)
+            await cluster.settle()
+        await die_at_the_claim(cluster, name)
+        await cluster.advance(7)
+        if is_probed:
+            cluster.kubelet.becomes_unready(name)
+        await cluster.restart_operator()
+        assert (cluster.owners()[name] == "Sandbox/demo") is not is_probed
+        assert ("demo" in cluster.owners()) is is_probed
+
+    async def test_an_interrupted_claim_of_an_ended_pod_is_void(self, cluster: Cluster) -> None:
+        (name,) = await cluster.fill_pool()
+        await die_at_the_claim(cluster, name)
+        cluster.kubelet.container_exits(name, 1)
+        await cluster.restart_operator()
+        assert cluster.owners()["demo"] == "Sandbox/demo"
+        assert cluster.owners().get(name) in {None, "SandboxPool/warm"}
+        assert origin(cluster) == "Cold"
+
+    async def test_a_recreated_pool_has_its_own_template(self, cluster: Cluster) -> None:
+        await cluster.fill_pool()
+        # The operator learns of both at once. Both have the generation 1.
+        cluster.server.delete("sandboxpools", "default", "warm")
+        cluster.apply_pool(template={"image": "another"})
+        await cluster.settle()
+        images = [pod["spec"]["containers"][0]["image"] for pod in cluster.pods().values()]
+        assert images == ["another"]
+
+    async def test_a_sandbox_does_not_wait_for_a_new_pod(self, cluster: Cluster) -> None:
+        cluster.apply_pool()
+        await cluster.settle()
+        (name,) = cluster.pods()
+        cluster.executor.hold(name)
+        cluster.kubelet.runs(name)
+        await cluster.settle()
+        await claim(cluster)
+        assert cluster.owners() == {name: "SandboxPool/warm", "demo": "Sandbox/demo"}
 
     @pytest.mark.parametrize(
         ("template", "external_message"),
@@ -257,10 +293,12 @@ class TestFindWarmPod:
         ],
         ids=["no-docker", "udp"],
     )
-    async def test_a_lifetime_needs_a_template_with_idle_detection(self, template: Json, external_message: str) -> None:
-        world = PoolWorld(replicas=1, template=template)
-        world.kube.sandbox["spec"]["lifetime"] = {"idleSeconds": 600}
-        await world.reconcile(3)
-        assert world.condition() == ("False", "IdleDetectionUnsupported")
-        assert external_message in str(world.kube.sandbox["status"])
-        assert world.owners() == {}
+    async def test_a_lifetime_needs_a_template_with_idle_detection(
+        self, cluster: Cluster, template: Json, external_message: str
+    ) -> None:
+        (name,) = await cluster.fill_pool(template=template)
+        cluster.apply_sandbox(poolRef=POOL_REF, lifetime={"idleSeconds": 600})
+        await cluster.advance(60)
+        assert cluster.condition() == ("False", "IdleDetectionUnsupported")
+        assert external_message in str(cluster.sandbox()["status"])
+        assert cluster.owners() == {name: "SandboxPool/warm"}
