@@ -1,86 +1,62 @@
 """Pools and pods that are too large or over the namespace limit."""
 
-import copy
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
-from caisson.api.reasons import Reason
-from caisson.kube.budget import Budget
-from caisson.kube.resources import ApiResource
-from caisson.kube.store import Store
-from caisson.model.key import Key
-from caisson.model.unreadable import stub_of
-from tests.unit.operator.pools import POOL_KEY, PoolWorld
+from caisson.config.model import Config
+from caisson.timing import MAX_OBJECT_BYTES
+from tests.unit.operator.builders import CONFIG
+from tests.unit.operator.cluster.cluster import Cluster
+from tests.unit.operator.pool.steps import claim
 
-Json = dict[str, Any]
+SMALL = CONFIG.model_copy(update={"bytes_per_namespace": 100})
+"""A configuration with which the operator reads no object of the namespace."""
 
 
-class TestUnreadable:
-    @pytest.fixture
-    async def filled(self) -> PoolWorld:
-        """Return a pool with two available pods, the first of which then becomes too large to be read."""
-        world = PoolWorld(replicas=2)
-        first, _ = await world.fill()
-        world.kube._stamp(world.kube.all_pods[first])
-        size = 6 * 2**20
-        world.pods.put(stub_of(copy.deepcopy(world.kube.all_pods[first]), "Pod", Reason.OBJECT_TOO_LARGE, size))
-        await world.warm_pods.reconcile(Key("default", first))
-        return world
+async def fill_partly_unreadable(cluster: Cluster) -> tuple[str, str]:
+    """Fill a pool with two pods, the first of which becomes too large to be read, and return their names."""
+    first, second = sorted(await cluster.fill_pool(replicas=2))
+    cluster.server.patch("pods", "default", first, {"status": {"message": "x" * MAX_OBJECT_BYTES}})
+    await cluster.settle()
+    assert cluster.metric("caisson_unreadable_objects", reason="ObjectTooLarge") == 1
+    return first, second
 
-    async def test_a_pod_that_is_too_large_counts_and_is_kept(self, filled: PoolWorld) -> None:
-        names = set(filled.kube.all_pods)
-        for _ in range(3):
-            await filled.pools.reconcile(POOL_KEY)
-        assert set(filled.kube.all_pods) == names
 
-    async def test_a_pod_that_is_too_large_survives_scaling_to_zero(self, filled: PoolWorld) -> None:
-        first = min(filled.kube.all_pods)
-        filled.kube.pool["spec"]["replicas"] = 0
-        filled.kube.pool["metadata"]["generation"] = 2
-        filled.pool_store.put(filled.kube._stamp(filled.kube.pool))
-        for _ in range(3):
-            await filled.pools.reconcile(POOL_KEY)
-        assert set(filled.kube.all_pods) == {first}
+async def test_a_pod_that_is_too_large_counts_and_is_kept(cluster: Cluster) -> None:
+    names = await fill_partly_unreadable(cluster)
+    await cluster.advance(60)
+    assert set(cluster.pods()) == set(names)
+    assert cluster.pods_created() == 2
 
-    async def test_a_sandbox_claims_a_pod_that_can_be_read(self, filled: PoolWorld) -> None:
-        first, second = sorted(filled.kube.all_pods)
-        await filled.reconcile(3)
-        assert filled.owners() == {first: "SandboxPool/warm", second: "Sandbox/demo"}
 
-    async def test_a_pool_over_the_namespace_limit_keeps_its_pods(self) -> None:
-        world = PoolWorld(replicas=1)
-        await world.fill()
-        names = set(world.kube.all_pods)
-        world.pool_store = Store(kind="SandboxPool", budget=Budget(100, 100))
-        world.pools._caches = replace(world.operator.caches, pools=world.pool_store)
-        world.pool_store.put(copy.deepcopy(world.kube.pool))
-        finds: list[str] = []
+async def test_a_pod_that_is_too_large_survives_scaling_to_zero(cluster: Cluster) -> None:
+    first, _ = await fill_partly_unreadable(cluster)
+    cluster.apply_pool(replicas=0)
+    await cluster.advance(60)
+    assert set(cluster.pods()) == {first}
 
-        async def find(kind: ApiResource, namespace: str, name: str) -> Json:
-            finds.append(f"{kind.plural}/{namespace}/{name}")
-            return copy.deepcopy(world.kube.pool)
 
-        world.kube.find = find  # type: ignore[method-assign]
-        for _ in range(3):
-            await world.pools.reconcile(POOL_KEY)
-        assert set(world.kube.all_pods) == names
-        [ready] = world.kube.pool["status"]["conditions"]
-        assert (ready["status"], ready["reason"]) == ("False", "NamespaceOverLimit")
-        assert finds == ["sandboxpools/default/warm"]
+async def test_a_sandbox_claims_a_pod_that_can_be_read(cluster: Cluster) -> None:
+    first, second = await fill_partly_unreadable(cluster)
+    await claim(cluster)
+    assert cluster.owners() == {first: "SandboxPool/warm", second: "Sandbox/demo"}
 
-    async def test_a_pool_over_the_namespace_limit_has_an_event(self) -> None:
-        world = PoolWorld(replicas=1)
-        world.pool_store = Store(kind="SandboxPool", budget=Budget(100, 100))
-        world.pools._caches = replace(world.operator.caches, pools=world.pool_store)
-        world.pool_store.put(copy.deepcopy(world.kube.pool))
 
-        async def find(kind: ApiResource, namespace: str, name: str) -> Json:
-            return copy.deepcopy(world.kube.pool)
+async def test_a_pool_over_the_namespace_limit_keeps_its_pods(cluster: Cluster) -> None:
+    (name,) = await cluster.fill_pool()
+    cluster.config = SMALL
+    await cluster.restart_operator()
+    await cluster.advance(60)
+    assert cluster.pool_condition() == ("False", "NamespaceOverLimit")
+    # The pool is read once, to write its status.
+    assert len(cluster.requests("GET", "namespaces/default/sandboxpools")) == 1
+    cluster.apply_pool(replicas=3)
+    await cluster.advance(60)
+    assert set(cluster.pods()) == {name}
+    assert cluster.pods_created() == 1
 
-        world.kube.find = find  # type: ignore[method-assign]
-        for _ in range(3):
-            await world.pools.reconcile(POOL_KEY)
-        events = [(event["involvedObject"]["kind"], event["reason"]) for event in world.kube.events]
-        assert events == [("SandboxPool", "NamespaceOverLimit")]
+
+@pytest.mark.parametrize("config", [SMALL])
+async def test_a_pool_over_the_namespace_limit_has_an_event(cluster: Cluster, config: Config) -> None:
+    cluster.apply_pool()
+    await cluster.advance(600)
+    assert cluster.event_reasons("SandboxPool") == ["NamespaceOverLimit"]
