@@ -139,7 +139,6 @@ def build_operator(
     *,
     telemetry: Telemetry | None = None,
     clock: Clock | None = None,
-    kube: KubeClient | None = None,
     transport: Transport | None = None,
     executor: Executor | None = None,
     watch: WatchSandboxes = watch_sandboxes,
@@ -156,7 +155,7 @@ def build_operator(
     transport = transport or HttpTransport(api)
     elector = _elector(config, KubeClient(transport, telemetry.metrics), clock)
     is_leader = elector.is_leader if elector is not None else _always
-    kube = kube or KubeClient(transport, telemetry.metrics, is_leader)
+    kube = KubeClient(transport, telemetry.metrics, is_leader)
 
     # The caches, and the sources of their changes
     budget = Budget(config.bytes_per_namespace, config.bytes_in_all)

@@ -15,25 +15,18 @@ A test uses the fixture `cluster` and has the form
         await cluster.settle()
         assert cluster.condition() == ("False", Reason.DOCKERD_KILLED)   # assert on objects and requests
 
-To port a test of `World` or `PoolWorld`:
-
-| there | here |
+| to | use |
 |---|---|
-| `world.reconcile(n)`, `pools.reconcile(...)`, `look(...)` | `settle()`; if a pause is involved, `advance(seconds)` |
-| `world.pods.put(world.kube.pod_runs())` | `kubelet.runs("demo")`; then `becomes_ready`, as only a probe makes it so |
-| `world.executor.answers = [...]` | `executor.answer(pod, ...)`; READY_ANSWER and the like are the default |
-| `becomes_ready(world)`, `world.fill()` | `await start_sandbox(**spec)`, `await fill_pool(replicas=2, **spec)` |
-| `watches_deliver()` | nothing; to have a watch be late: `watches.hold("pods")`, later `release("pods")` |
-| `create_errors`, `patch_errors` | `faults.fail(method, pattern, error)`; then `advance(1)` for the queue's retry |
-| `lost_answers`, `after_patch` | `faults.lose_response(method, pattern)` |
-| `before_patch = steal` | `faults.before(method, pattern, steal)` |
-| `dies_at_the_claim()` | `faults.hang(method, pattern)`, `settle()`, then `await restart_operator()` |
-| `guard_answer`, a rejected or a mutated object | `server.admission`, a list of functions (`objects`) |
-| `kube.sandbox[...] = ...`, `_stamp` | `apply_sandbox(...)` for a spec, `server.patch(...)` for anything else |
-| `operator_restarts()` | `await restart_operator()`; or `stop_operator()`, a change, `start_operator()`, `settle()` |
-| `status_writes`, `pods_created`, `owners()` | methods of the same names; for others `requests(method, pattern)` |
-| `world.wishes[-1] < 2` | `advance(2)`, and that it happened |
-| `World(sandbox, config)` | a fixture `config` in the module, or `parametrize("config", ...)` |
+| let the operator do all that it can at this moment | `settle()` |
+| let time pass, for a back-off or the queue's retry | `advance(seconds)` |
+| take a Sandbox or a pool to Ready | `start_sandbox(**spec)`, `fill_pool(replicas=2, **spec)` |
+| change an object as another client | `apply_sandbox(...)` for a spec, `server.patch(...)` for anything else |
+| fail a request, lose its response, or act right before it | `faults.fail`, `faults.lose_response`, `faults.before` |
+| kill the operator at a request | `faults.hang(method, pattern)`, `settle()`, `restart_operator()` |
+| delay a watch | `watches.hold("pods")`, later `release("pods")` |
+| reject or change objects | `server.admission`, a list of functions (`objects`) |
+| let sessions fail | `executor.answer(pod, ...)`; without an answer, they succeed |
+| configure the operator | a fixture `config` in the module, or `parametrize("config", ...)` |
 
 A test of a wake-up holds the watch that would hide the loss, because a watch also delivers the operator's own writes.
 """

@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 
 from tests.unit.operator.builders import NOW
 
+_MAX_STEPS = 200_000
+"""How many times the loop may run at one moment. More is a hot loop, which would otherwise hang the test."""
+
 _TICK = 1e-9
 """How far a jump goes beyond its timer, in seconds, so that rounding never leaves the timer in the future."""
 
@@ -20,12 +23,16 @@ class _JumpingSelector(selectors.SelectSelector):
 
     def __init__(self, jump: Callable[[float | None], None]) -> None:
         super().__init__()
-        self._jump = jump
+        self._jump, self._steps = jump, 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
+        self._steps += 1
         if not ready and (timeout is None or timeout > 0):
             self._jump(timeout)
+            self._steps = 0
+        if self._steps > _MAX_STEPS:
+            raise RuntimeError(f"hot loop: still busy after {_MAX_STEPS} steps without any time passing")
         return ready
 
 
