@@ -1,1 +1,1 @@
-"""The controllers. The only package that acts on the cluster: it observes, decides by the pure packages and acts."""
+"""The controllers, the only package that acts on the cluster. They observe, let the pure packages decide, and act."""

@@ -60,7 +60,7 @@ class ActionExecutor:
         claims: PodClaimer,
         reservations: Reservations,
     ) -> None:
-        """Act through this connection and these sessions; keep pods that an answer shows in their store."""
+        """Act through this connection and these sessions. `pods` stores the pods in responses of the API server."""
         self._kube, self._clock, self._pods, self._sessions = kube, clock, pods, sessions
         self._preconditions, self._child_objects = preconditions, child_objects
         self._claims, self._reservations = claims, reservations
@@ -68,7 +68,7 @@ class ActionExecutor:
     async def perform(  # noqa: PLR0911  one for each action
         self, owner: Owner, action: Action, streaks: FailureStreaks
     ) -> Outcome:
-        """Perform one action for a Sandbox or a pool that has failed so often until now."""
+        """Perform one action for a Sandbox or a pool. `streaks` are its failures until now."""
         namespace = owner.metadata.namespace
         match action:
             case CreatePod():
@@ -96,7 +96,7 @@ class ActionExecutor:
             try:
                 await self._kube.delete(PODS, namespace, action.pod_name, action.pod_uid, action.resource_version)
             except (NotFound, Conflict):
-                # It is gone, or it is another pod or version by now. The watch reports that.
+                # The pod is gone or has changed, or another pod has its name. The watch reports that.
                 return Outcome(is_applied=False)
         return Outcome()
 
@@ -114,17 +114,17 @@ class ActionExecutor:
         return Outcome(is_applied=problem is None, streaks={PodStep.CREATION: streak}, created_pod_uid=uid)
 
     async def _create_pod(self, owner: Owner, manifest: Json) -> tuple[str | None, Problem | None]:
-        """Return the UID of the pod if it was created now, and why it may not be."""
+        """Return the UID of the pod if this call created it, and the problem that prevents its creation."""
         try:
             pod = await self._kube.create(PODS, owner.metadata.namespace, manifest)
         except AlreadyExists:
-            # The next name of a pool's pod is another one.
+            # The next pod of a pool gets another name.
             return None, await self._inspect_existing_pod(owner) if isinstance(owner, Sandbox) else None
         self._pods.put(pod)
         return str(pod["metadata"]["uid"]), None
 
     async def _inspect_existing_pod(self, sandbox: Sandbox) -> Problem | None:
-        """The name is taken: by our own pod, which the watch has not shown yet, or by somebody else's."""
+        """Return the problem with the pod that has the name: none if the watch has not delivered our own pod yet."""
         try:
             pod = await self._kube.get(PODS, sandbox.metadata.namespace, sandbox.metadata.name)
         except NotFound:
@@ -139,16 +139,17 @@ class ActionExecutor:
         return Reason.POD_NAME_CONFLICT, describe_owner("pod", pod)
 
     async def _ensure_pvc(self, owner: Owner, manifest: Json) -> Problem | None:
-        """See that the claim is there. One that an earlier pod had stays what it is: what is in it is the point."""
+        """Create the PersistentVolumeClaim if it is absent. An existing one keeps the data of the previous pods."""
         try:
             await self._kube.create(PVCS, owner.metadata.namespace, manifest)
         except AlreadyExists:
-            claim = await self._kube.get(PVCS, owner.metadata.namespace, manifest["metadata"]["name"])
-            if is_owned_by_predecessor(claim, owner) or "deletionTimestamp" in claim["metadata"]:
-                return Reason.POD_TERMINATING, f"the claim {claim['metadata']['name']} is being deleted"
-            if not is_owned_by(claim, owner):
-                return Reason.VOLUME_CLAIM_REJECTED, describe_owner("claim", claim)
-            if (problem := pvc_difference(manifest, claim)) is not None:
+            pvc = await self._kube.get(PVCS, owner.metadata.namespace, manifest["metadata"]["name"])
+            if is_owned_by_predecessor(pvc, owner) or "deletionTimestamp" in pvc["metadata"]:
+                message = f"the PersistentVolumeClaim {pvc['metadata']['name']} is being deleted"
+                return Reason.POD_TERMINATING, message
+            if not is_owned_by(pvc, owner):
+                return Reason.VOLUME_CLAIM_REJECTED, describe_owner("PersistentVolumeClaim", pvc)
+            if (problem := pvc_difference(manifest, pvc)) is not None:
                 return Reason.VOLUME_CLAIM_REJECTED, problem
         except KubeError as error:
             return Reason.VOLUME_CLAIM_REJECTED, rejection_message(error)
@@ -162,7 +163,7 @@ class ActionExecutor:
 
 
 def _without_generated_name(message: str, owner: Owner, action: CreatePod) -> str:
-    """Leave the name of a pool's pod out of a message: the next pod has another name, and the status would change."""
+    """Shorten the name of a pool's pod in a message. The next pod has another name, and the status would change."""
     if isinstance(owner, Sandbox):
         return message
     return message.replace(action.manifest["metadata"]["name"], f"{owner.metadata.name}-…")

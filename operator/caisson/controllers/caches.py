@@ -1,4 +1,4 @@
-"""What the operator knows of the cluster: one store per kind, and by what else than their names objects are found."""
+"""The caches of the operator: one store per kind, and the indexes under which objects are found."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from caisson.util.raw_object import as_mapping, raw_condition
 Json = dict[str, Any]
 
 _WITHOUT_POD = frozenset({Reason.EXPIRED, Reason.SUSPENDED})
-"""Why a Sandbox is to have no pod."""
+"""Reasons for which a Sandbox must have no pod."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Caches:
     """The stores of all kinds of objects."""
 
     sandboxes: Store
-    """Found by the UID of the pod that their status names, by WaitsForPool and by WaitsForWarmPod."""
+    """Indexed by the UID of the pod that their status names, by WaitsForPool and by WaitsForWarmPod."""
 
     pools: Store
     pods: Store
-    """Found by OwnerKey and by UID."""
+    """Indexed by OwnerKey and by UID."""
 
     children: Mapping[ChildKind, Store]
 
@@ -55,14 +55,14 @@ class Caches:
 
 @dataclass(frozen=True)
 class WaitsForPool:
-    """Names the Sandboxes without a pod that refer to this pool: a change of the pool may concern each of them."""
+    """Index value of the Sandboxes without a pod that refer to this pool. Its changes may affect each of them."""
 
     pool: Key
 
 
 @dataclass(frozen=True)
 class WaitsForWarmPod:
-    """Names those of them that get a pod of the pool as soon as one is available."""
+    """Index value of the Sandboxes that wait only for an available pod of this pool."""
 
     pool: Key
 
@@ -73,7 +73,7 @@ def pod_uid(pod: Json) -> str:
 
 
 def waits_for_pool(sandbox: Json) -> WaitsForPool | None:
-    """Return the pool that a Sandbox without a pod refers to; None if it refers to none, or is to have no pod."""
+    """Return the pool that a Sandbox without a pod refers to; None without a pool, or if it must have no pod."""
     spec, status = as_mapping(sandbox.get("spec")), as_mapping(sandbox.get("status"))
     name = as_mapping(spec.get("poolRef")).get("name")
     if not isinstance(name, str) or "podUID" in status or spec.get("suspend") is True:
@@ -84,7 +84,7 @@ def waits_for_pool(sandbox: Json) -> WaitsForPool | None:
 
 
 def waits_for_warm_pod(sandbox: Json) -> WaitsForWarmPod | None:
-    """Return the pool if a pod of it is all that a Sandbox waits for."""
+    """Return the pool if a Sandbox waits only for a pod of this pool."""
     waits, status = waits_for_pool(sandbox), as_mapping(sandbox.get("status"))
     is_cold = as_mapping(status.get("pool")).get("origin") == Origin.COLD
     if waits is None or is_cold or _pod_reason(sandbox) not in {None, Reason.POD_PENDING}:

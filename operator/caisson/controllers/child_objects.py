@@ -32,7 +32,7 @@ class ChildObjects:
     """Writes child objects. Raises KubeUnreachable, or a KubeError that is not about the owner: both are retried."""
 
     def __init__(self, *, kube: KubeClient, clock: Clock, children: Mapping[ChildKind, Store]) -> None:
-        """Act through this connection, and keep what is learnt of in these stores."""
+        """Act through this connection. `children` stores the objects in responses of the API server."""
         self._kube, self._clock, self._children = kube, clock, children
 
     async def apply(
@@ -40,7 +40,7 @@ class ChildObjects:
     ) -> tuple[bool, FailureStreak | None]:
         """Create an object, or replace it if it differs. Returns whether it is as desired, and the streak of failures.
 
-        Repairs count as failures as well: the more often something else changes the object, the later is the next one.
+        Repairs also count as failures: the more often something else changes the object, the later Caisson repairs it.
         """
         namespace, name = owner.metadata.namespace, action.manifest["metadata"]["name"]
         kind, rejected, problem = CHILD_RESOURCES[action.kind], REJECTED_REASON[action.kind], None
@@ -54,7 +54,7 @@ class ChildObjects:
                 actual = replaced
             self._children[action.kind].put(actual)
             if not matches_desired(action.manifest, actual):
-                problem = rejected, f"a webhook or a policy changed the {action.kind} {name} on its way in"
+                problem = rejected, f"a webhook or a policy changed the {action.kind} {name} when it was written"
         except AlreadyExists:
             problem = await self._inspect_existing(owner, name, action.kind)
         except NotFound as error:
@@ -70,12 +70,12 @@ class ChildObjects:
         return True, FailureStreak(rejected, message, generation, at, _repairs(before, generation, at), is_repair=True)
 
     async def _replace(self, owner: Owner, action: ApplyObject, uid: str) -> Json | None:
-        """Replace an object and return it; None if it is another one by now, or if another write came first.
+        """Replace an object and return it. Returns None if another object or a newer version has its name by now.
 
-        In these cases, the informer reports the newer object, which wakes the owner.
+        In this case, the informer reports the newer object, which requeues the owner.
         """
         kind, namespace = CHILD_RESOURCES[action.kind], owner.metadata.namespace
-        # The store drops the annotations of others. A replacement without them would remove them.
+        # The store omits the annotations of other programs, and a replacement without them would remove them.
         live = await self._kube.get(kind, namespace, action.manifest["metadata"]["name"])
         if live["metadata"]["uid"] != uid or not is_owned_by(live, owner):
             return None
@@ -85,12 +85,12 @@ class ChildObjects:
             return None
 
     async def delete(self, owner: Owner, action: DeleteObject, before: FailureStreak | None) -> FailureStreak | None:
-        """Delete an object, if it still is the one of this UID. Returns the streak of failures, None if it is over."""
+        """Delete an object if it still has this UID. Returns the streak of failures, None if it ended."""
         kind, name = action.kind, action.name
         try:
             await self._kube.delete(CHILD_RESOURCES[kind], owner.metadata.namespace, name, action.uid)
         except (NotFound, Conflict):
-            # It is gone, or it is another object by now. The watch reports that.
+            # The object is gone, or another object has its name. The watch reports that.
             return before
         except KubeError as error:
             problem = REJECTED_REASON[kind], f"the {kind} {name} can't be deleted: {rejection_message(error)}"
@@ -98,23 +98,23 @@ class ChildObjects:
         return None
 
     async def _inspect_existing(self, owner: Owner, name: str, kind: ChildKind) -> Problem | None:
-        """The name is taken: by our own object, which the watch has not shown yet, or by somebody else's."""
+        """Return the problem with the object that has the name: none if the watch has not delivered our own yet."""
         try:
             actual = await self._kube.get(CHILD_RESOURCES[kind], owner.metadata.namespace, name)
         except NotFound as error:
             return REJECTED_REASON[kind], error.message
         if is_owned_by(actual, owner) and not is_labelled(actual):
-            lost = f"its own {kind} {name} has lost the label {MANAGED_BY_LABEL}={MANAGED_BY}: put it back"
-            return REJECTED_REASON[kind], lost
+            message = f"its own {kind} {name} has lost the label {MANAGED_BY_LABEL}={MANAGED_BY}: add the label again"
+            return REJECTED_REASON[kind], message
         if is_labelled(actual) and (is_owned_by(actual, owner) or is_owned_by_predecessor(actual, owner)):
-            # Of a namesake: its end wakes us.
+            # If it belongs to a predecessor of the same name, its deletion requeues the owner.
             self._children[kind].put(actual)
             return None
         return REJECTED_REASON[kind], describe_owner(kind, actual)
 
 
 def _repairs(before: FailureStreak | None, generation: int, now: datetime) -> int:
-    """How many times in a row an object did not stay as it was made: none, of the first time that it is."""
+    """Return how many times in a row something changed an object after Caisson wrote it; 0 after the first write."""
     if before is None or not before.is_repair or before.generation != generation:
         return 0
     if now - before.at > REPAIR_COUNT_RESET_AFTER:

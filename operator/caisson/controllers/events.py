@@ -1,4 +1,4 @@
-"""Tell of a transition: an Event of the Sandbox or the pool, and one line in the log."""
+"""Report a transition: an Event of the Sandbox or the pool, and one log line."""
 
 import secrets
 from typing import Any
@@ -19,14 +19,14 @@ COMPONENT = "caisson"
 
 
 class EventRecorder:
-    """Records notices. An Event that can't be recorded is only logged: it must not keep the work from going on."""
+    """Records Events. If an Event can't be recorded, this is only logged, so that it does not block the reconcile."""
 
     def __init__(self, *, kube: KubeClient, clock: Clock, kind: str) -> None:
         """Record Events of resources of this kind through this connection."""
         self._kube, self._clock, self._kind = kube, clock, kind
 
     async def record(self, metadata: ObjectMeta, event: EventSpec) -> bool:
-        """Write the Event and the log line of a transition. Returns False if that was done before."""
+        """Write the Event and the log line of a transition. Returns False if the Event already exists."""
         bound = log.bind(reason=str(event.reason))
         if event.crash is not None:
             crash = event.crash.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"stdout", "hint"})

@@ -24,7 +24,7 @@ from caisson.util.sanitize import clean_line
 log = structlog.get_logger(__name__)
 
 _EXIT_CODES_WITH_REPORT = frozenset({0, 1})
-"""Exit codes with which the in-pod script has said all: it is ready, or it failed and said how."""
+"""Exit codes with which the in-pod script completed its report: success, or a reported failure."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,21 @@ class SessionLimits:
 
 @dataclass(frozen=True)
 class PodSessions:
-    """What this process knows from the sessions into one pod. A restarted operator asks again."""
+    """The results of this process's sessions into one pod. After a restart, the operator opens new sessions."""
 
     session: Session | None = None
-    """The session that is open, or whose end is not consumed yet."""
+    """The open session, or the last one until its result is consumed."""
 
     idle: IdleAnswer | None = None
     looked_at: datetime | None = None
-    """When a session last saw dockerd alive."""
+    """When a session last reported that dockerd is alive."""
 
 
 class ExecSessions:
     """Opens at most one session per pod and a bounded number in all, and keeps their reports until they are consumed.
 
-    It is a source of changes, as an informer is: a session that reports its first line, or that ends, changes what is
-    known of a pod.
+    Like an informer, it is a source of changes: the first line of a session and its end change the observed state of
+    the pod.
     """
 
     def __init__(
@@ -65,96 +65,96 @@ class ExecSessions:
         changed: Callable[[Key], None],
         may_open: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Open no more sessions at a time than the limits allow, at the pace that the nodes can bear.
+        """Open at most as many sessions at a time as the limits allow, at the pace of `start_limiter`.
 
-        `changed` is called with the key of the pod. `may_open` is asked right before a session is opened; if it returns
-        False, the session is lost.
+        `changed` is called with the key of the pod. `may_open` is called immediately before a session is opened. If it
+        returns False, the session counts as lost.
         """
         self._executor, self._may_open, self._start_limiter = executor, may_open, start_limiter
         self._clock, self._changed = clock, changed
         self._open, self._waiting = metrics.sessions.labels("open"), metrics.sessions.labels("waiting")
         self._free = asyncio.Semaphore(limits.in_all)
-        # Weak: a namespace without sessions leaves nothing behind.
+        # Weak references, so that a namespace without sessions uses no memory.
         self._free_in: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._per_namespace = limits.per_namespace
         self._pods: dict[str, PodSessions] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def of(self, pod_uid: str) -> PodSessions:
-        """Return what is known from the sessions into a pod."""
+        """Return the results of the sessions into a pod."""
         return self._pods.get(pod_uid, PodSessions())
 
     def consume(self, session: Session | None) -> None:
-        """Drop the end of a session that was recorded. A session that was opened meanwhile stays."""
+        """Drop the result of a session after it was recorded. A session that was opened in the meantime stays."""
         if session is not None and self.of(session.pod_uid).session is session:
             self._set(session.pod_uid, session=None)
 
     def forget(self, pod_uid: Any) -> None:
-        """End the session into a pod that is gone, or that changed its owner, and drop what is known from it."""
+        """End the session into a pod that is gone or has another owner, and drop the results of its sessions."""
         self._pods.pop(pod_uid, None)
         task = self._tasks.pop(pod_uid, None)
         if task is not None:
             task.cancel()
 
     async def close(self) -> None:
-        """End all sessions. What they started in the pods goes on, and the next operator asks for its report."""
+        """End all sessions. A start in a pod continues, and the next operator opens a session for its report."""
         tasks = list(self._tasks.values())
         for pod_uid in list(self._tasks):
             self.forget(pod_uid)
         if tasks:
-            # The rest ends with its connection.
+            # Sessions that take longer end when their connections are closed.
             await asyncio.wait(tasks, timeout=SESSIONS_CLOSE_TIMEOUT_SECONDS)
 
     def open(self, namespace: str, action: OpenSession) -> None:
         """Start a session, unless one runs already in this pod."""
         before = self.of(action.pod_uid).session
         if not isinstance(before, SessionRunning):
-            lost = before.count if isinstance(before, SessionLost) else 0
-            self._start(action, self._run(Key(namespace, action.pod_name), action, lost))
+            losses = before.count if isinstance(before, SessionLost) else 0
+            self._start(action, self._run(Key(namespace, action.pod_name), action, losses))
 
     def query_idle_time(self, namespace: str, action: QueryIdleTime) -> None:
-        """Ask how long a sandbox was idle, unless a session runs already. Without an answer nothing is lost."""
+        """Query how long a sandbox has been idle, unless a session is running. A missing answer does no harm."""
         if not isinstance(self.of(action.pod_uid).session, SessionRunning):
             self._start(action, self._query(Key(namespace, action.pod_name), action))
 
     def _start(self, action: OpenSession | QueryIdleTime, work: Coroutine[Any, Any, None]) -> None:
         self._set(action.pod_uid, session=SessionRunning(action.pod_uid))
-        # The task inherits the context of the reconcile, and with it what its log lines name.
+        # The task inherits the context variables of the reconcile, so its log lines name the same object.
         task = self._tasks[action.pod_uid] = asyncio.create_task(work, name=f"session {action.pod_name}")
-        task.add_done_callback(lambda ended: self._ended(action.pod_uid, ended))
+        task.add_done_callback(lambda done_task: self._remove_task(action.pod_uid, done_task))
 
-    def _ended(self, pod_uid: str, task: asyncio.Task[None]) -> None:
+    def _remove_task(self, pod_uid: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(pod_uid) is task:
             del self._tasks[pod_uid]
 
     def _is_forgotten(self, pod_uid: str) -> bool:
-        """Tell whether this task was ended. Its connection may break while it closes."""
+        """Return whether `forget` cancelled this task. Its connection may break while it closes."""
         return self._tasks.get(pod_uid) is not asyncio.current_task()
 
     def _set(self, pod_uid: str, **fields: Any) -> None:
         self._pods[pod_uid] = replace(self.of(pod_uid), **fields)
 
-    async def _run(self, pod: Key, action: OpenSession, lost: int) -> None:
+    async def _run(self, pod: Key, action: OpenSession, losses: int) -> None:
         uid = action.pod_uid
 
-        def printed(first_line: bytes) -> None:
+        def on_first_line(first_line: bytes) -> None:
             kernel = _kernel(first_line)
             if kernel is not None and self.of(uid).session == SessionRunning(uid):
                 self._set(uid, session=SessionRunning(uid, kernel))
                 self._changed(pod)
 
         try:
-            result = await self._exec(pod, action, action.timeout_seconds, printed)
+            result = await self._exec(pod, action, action.timeout_seconds, on_first_line)
             report = _report(result, action)
         except (ExecError, ReportError) as error:
             if self._is_forgotten(uid):
                 return
             log.warning("session lost", pod=pod.name, error=str(error))
-            self._set(uid, session=SessionLost(uid, str(error), self._clock.now(), lost + 1))
+            self._set(uid, session=SessionLost(uid, str(error), self._clock.now(), losses + 1))
         except Exception as error:
             # No code waits for this task: without an end, the session would count as running.
             log.exception("session failed", pod=pod.name)
-            self._set(uid, session=SessionLost(uid, type(error).__name__, self._clock.now(), lost + 1))
+            self._set(uid, session=SessionLost(uid, type(error).__name__, self._clock.now(), losses + 1))
         else:
             at = self._clock.now()
             alive = {"looked_at": at} if isinstance(report.outcome, StartSucceeded) else {}
@@ -171,9 +171,9 @@ class ExecSessions:
         except (ExecError, ReportError) as error:
             if self._is_forgotten(action.pod_uid):
                 return
-            # Once: it may go on for as long as the pod has the toolbox that it has.
+            # Warn only once, because an old toolbox, for example, fails for as long as the pod exists.
             write = log.warning if not failures else log.debug
-            write("idleness not known", pod=pod.name, error=str(error))
+            write("idle time not read", pod=pod.name, error=str(error))
         except Exception:
             log.exception("session failed", pod=pod.name)
         else:
@@ -187,10 +187,10 @@ class ExecSessions:
         pod: Key,
         action: OpenSession | QueryIdleTime,
         timeout_seconds: float,
-        printed: Callable[[bytes], None],
+        on_first_line: Callable[[bytes], None],
     ) -> ExecResult:
-        """Run a command when it is its turn. Raises ExecError."""
-        # The namespace's own slots first: a session that waits for one of them takes no slot of the others.
+        """Wait for the slots and run a command. Raises ExecError."""
+        # The slot of the namespace comes first, so that a session that waits for it occupies no other slot.
         async with AsyncExitStack() as slots:
             with self._waiting.track_inprogress():
                 await slots.enter_async_context(self._slots_of(pod.namespace))
@@ -200,7 +200,7 @@ class ExecSessions:
                 raise ExecError("this operator does not hold the lease")
             start.begin()
             with self._open.track_inprogress():
-                return await self._executor.run(pod.namespace, pod.name, action.command, timeout_seconds, printed)
+                return await self._executor.run(pod.namespace, pod.name, action.command, timeout_seconds, on_first_line)
 
     def _slots_of(self, namespace: str) -> asyncio.Semaphore:
         slots = self._free_in.get(namespace)
@@ -210,7 +210,7 @@ class ExecSessions:
 
 
 def _kernel(first_line: bytes) -> str | None:
-    """Read the kernel from the line with which a session begins, if it is there."""
+    """Return the kernel from the first line of a session, None if the line does not contain it."""
     try:
         return parse_report(first_line).kernel
     except ReportError:
@@ -218,31 +218,31 @@ def _kernel(first_line: bytes) -> str | None:
 
 
 def _read(result: ExecResult) -> Report:
-    """Read what a session told. Raises ReportError where the in-pod script did not come to its end in this pod."""
+    """Parse the report of a session. Raises ReportError if the in-pod script did not run to its end in this pod."""
     if result.exit_code not in _EXIT_CODES_WITH_REPORT:
         message = clean_line(result.stderr[-512:], 256)
         raise ReportError(f"the in-pod script ended with exit code {result.exit_code}: {message}")
     report = parse_report(result.stdout)
     if report.has_failed_by(FailureCause.WRONG_POD):
-        raise ReportError("another pod has taken the name")
+        raise ReportError("another pod has this name")
     return report
 
 
 def _idle_seconds(result: ExecResult) -> int:
     seconds = _read(result).idle_seconds
     if seconds is None:
-        raise ReportError("the in-pod script did not say for how long the sandbox was idle")
+        raise ReportError("the in-pod script did not report the idle time of the sandbox")
     return seconds
 
 
 def _report(result: ExecResult, action: OpenSession) -> Report:
-    """Read what a session told. Raises ReportError where that is not what it was opened for."""
+    """Parse the report of a session. Raises ReportError if it lacks the result that the session was opened for."""
     report = _read(result)
     if action.is_verified and report.has_failed_by(FailureCause.NOT_GVISOR):
-        raise ReportError("the sandbox reports another kernel than before")
+        raise ReportError("the sandbox reports a different kernel than before")
     has_answer = {
         SessionPurpose.START: report.outcome is not None,
-        # A look at the kernel starts nothing that could fail.
+        # This session checks only the kernel, so no other failure is possible.
         SessionPurpose.KERNEL: report.kernel is not None or report.has_failed_by(FailureCause.NOT_GVISOR),
         SessionPurpose.PRELOAD: report.preload is not None,
     }

@@ -1,7 +1,7 @@
-"""Give a pool's pod to a Sandbox: at most one Sandbox gets it, whatever fails in between.
+"""Assign a pool's pod to a Sandbox. At most one Sandbox gets the pod, regardless of failures in between.
 
-The claim is written to the Sandbox's status first, then the pod's owner is changed, if the pod is still the version
-that was chosen. The next reconcile finds the claim in the status, and completes it or finds it void.
+First, Caisson writes the claim to the Sandbox's status. Then it changes the pod's owner, if the pod has not changed.
+The next reconcile reads the claim from the status, and completes it or detects that it is void.
 """
 
 import asyncio
@@ -36,20 +36,20 @@ Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
 _MAY_HAVE_CHANGED = frozenset({404, 409, 422})
-"""What the API server answers where the pod is another version by now, or the name another pod's (422); webhooks that
-refuse may choose them as well."""
+"""Status codes of the API server if the pod has changed, or if another pod has its name (422). A webhook that rejects a
+request may use the same codes."""
 
 
 class Reservations:
-    """The pods that are being taken, or deleted, right now: nobody else may."""
+    """The pods that are being claimed or deleted right now. No other reconcile may claim or delete them."""
 
     def __init__(self) -> None:
-        """Have none."""
+        """Start empty."""
         self._uids: set[str] = set()
 
     @contextmanager
     def holding(self, pod_uid: str) -> Iterator[None]:
-        """Hold a pod while the block runs."""
+        """Reserve a pod while the block runs."""
         self._uids.add(pod_uid)
         try:
             yield
@@ -57,12 +57,12 @@ class Reservations:
             self._uids.discard(pod_uid)
 
     def __contains__(self, pod_uid: str) -> bool:
-        """Tell whether a pod is held."""
+        """Return whether a pod is reserved."""
         return pod_uid in self._uids
 
 
 class PodClaimer:
-    """Takes pods out of pools. It is a source of changes: no watch repeats a pod that the answer to a write showed."""
+    """Claims pods of pools. It is a source of changes, because the watch does not repeat a pod from a response."""
 
     def __init__(
         self,
@@ -76,13 +76,13 @@ class PodClaimer:
         pod_changed: Callable[[Json], None],
         status_schema: Schema | None,
     ) -> None:
-        """`pod_changed` is called with a pod that a claim, successful or not, showed to be different."""
+        """Call `pod_changed` with each pod that a claim, successful or not, found to be different."""
         self._kube, self._config, self._clock, self._caches = kube, config, clock, caches
         self._reservations, self._child_objects, self._pod_changed = reservations, child_objects, pod_changed
         self._status_schema = status_schema
 
     async def claim(self, sandbox: Sandbox, claim: ClaimPod, streaks: FailureStreaks) -> Outcome:
-        """Take the pod. If that fails, the next reconcile finds out what became of it."""
+        """Claim the pod. If this fails, the next reconcile determines the state of the pod."""
         namespace = sandbox.metadata.namespace
         with self._reservations.holding(claim.pod_uid):
             is_recorded, is_policy_applied, policy = await self._prepare(sandbox, claim, streaks)
@@ -111,17 +111,17 @@ class PodClaimer:
     async def _prepare(
         self, sandbox: Sandbox, claim: ClaimPod, streaks: FailureStreaks
     ) -> tuple[bool, bool, FailureStreak | None]:
-        """Write the claim and the policy. Returns whether each is there, and the policy's failures."""
-        recorded, policy = await asyncio.gather(
+        """Write the claim and the policy. Returns whether each is in place, and the policy's failures."""
+        claim_result, policy_result = await asyncio.gather(
             self._record_claim(sandbox, claim),
             self._ensure_policy(sandbox, claim, streaks.get(ChildKind.NETWORK_POLICY)),
             return_exceptions=True,
         )
-        if isinstance(recorded, BaseException):
-            raise recorded
-        if isinstance(policy, BaseException):
-            raise policy
-        return recorded, *policy
+        if isinstance(claim_result, BaseException):
+            raise claim_result
+        if isinstance(policy_result, BaseException):
+            raise policy_result
+        return claim_result, *policy_result
 
     async def _ensure_policy(
         self, sandbox: Sandbox, claim: ClaimPod, before: FailureStreak | None
@@ -131,7 +131,7 @@ class PodClaimer:
         return await self._child_objects.apply(sandbox, claim.policy, before)
 
     async def _record_claim(self, sandbox: Sandbox, claim: ClaimPod) -> bool:
-        """Write the claim to the status. Returns False when the Sandbox is gone or has changed by now."""
+        """Write the claim to the status. Returns False if the Sandbox is gone or has changed by now."""
         if sandbox.status.pod_uid == claim.pod_uid:
             return True
         patch = status_patch(as_json(sandbox.status), claim.status, self._status_schema)
@@ -148,9 +148,9 @@ class PodClaimer:
         }
 
     async def _is_unchanged(self, namespace: str, claim: ClaimPod) -> bool:
-        """Look at the pod again: it is the Sandbox's, as after a lost answer; the pool's, and changed; another's; gone.
+        """Read the pod again and return whether it is unchanged. If so, something else prevents the claim.
 
-        Return whether it is none of these, but unchanged: then something else keeps it from being claimed.
+        Otherwise it may belong to the Sandbox (after a lost response) or to another owner, have changed, or be gone.
         """
         try:
             pod = await self._kube.get(PODS, namespace, claim.pod_name)

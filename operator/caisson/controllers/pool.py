@@ -52,14 +52,14 @@ from caisson.timing import RESYNC_INTERVAL, STATUS_DEBOUNCE, WRITE_CONFLICT_RETR
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
-# What Kubernetes itself puts after a name: no vowels, so no words.
+# The characters of Kubernetes' own generated names: without vowels, they form no words.
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX = 5
 
 
 @dataclass(frozen=True)
 class _Rendered:
-    """What pods of a pool should be made from; or why there may be none. Claims can't wait for it."""
+    """The desired pod for one generation of a pool, or why there must be none. Claims render it as well."""
 
     generation: int
     desired: DesiredPod | None = None
@@ -68,23 +68,23 @@ class _Rendered:
 
 @dataclass
 class _Record:
-    """What this process knows of a pool. Nothing here must be needed after a restart."""
+    """The state of a pool in this process. The controller must work without it after a restart."""
 
     uid: str
     streaks: Mapping[FailureSubject, FailureStreak] = field(default_factory=dict)
     failures: Failures = field(default_factory=Failures)
     desired: DesiredPod | None = None
-    """What its pods should be made from."""
+    """The desired pod at the last reconcile."""
 
     rendered: _Rendered | None = None
     counted_failures: set[str] = field(default_factory=set)
-    """UIDs of the pods that are among the failures."""
+    """UIDs of the pods that `failures` counts."""
 
     recovery_deadlines: dict[str, datetime] = field(default_factory=dict)
-    """When those that are of use will excuse the failures, by UID; at once where a Sandbox takes one."""
+    """When a usable pod resets the failures, by UID; immediately if a Sandbox claims the pod."""
 
     last_recorded: dict[Reason, datetime] = field(default_factory=dict)
-    """When an Event of what was last recorded."""
+    """When an Event was last recorded, by reason."""
 
     announced_status: SandboxPoolStatus | None = None
     """The stored status up to which this process recorded Events."""
@@ -93,7 +93,7 @@ class _Record:
 
 
 class PoolController:
-    """Brings pools to what their spec says."""
+    """Reconciles pools with their spec."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class PoolController:
         self._records: dict[Key, _Record] = {}
 
     def get(self, key: Key) -> SandboxPool | None:
-        """Return a pool, None where there is none that can be read, or it is being deleted."""
+        """Return a pool; None if it does not exist, can't be read or is being deleted."""
         raw = self._caches.pools.get(key)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             return None
@@ -128,11 +128,11 @@ class PoolController:
         return self._warm_pods.find_warm_pod(sandbox, pool, self._render(pool).desired)
 
     def warm_pods_verified_by(self) -> datetime:
-        """Return until when pods that an earlier operator left may prove to be available."""
+        """Return until when pods of an earlier operator may turn out to be available."""
         return self._warm_pods.verified_by()
 
     async def reconcile(self, key: Key) -> Result:
-        """Create or delete the pods that are missing or too many, and write the status if that changed."""
+        """Create missing pods, delete surplus pods, and write the status if it changed."""
         raw = self._caches.pools.get(key)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             self._records.pop(key, None)
@@ -151,7 +151,7 @@ class PoolController:
         if problem is not None:
             return await self._write_unread(raw, metadata, status, problem)
         try:
-            # Both parts are not parsed again.
+            # Pass the parsed parts, so that they are not parsed again.
             pool = SandboxPool.model_validate(raw | {"metadata": metadata, "status": status})
         except ValidationError as error:
             invalid = condition_result("False", Reason.INVALID_SPEC, external_message=first_problem(error))
@@ -161,7 +161,7 @@ class PoolController:
     async def _reconcile(self, raw: Json, pool: SandboxPool) -> Result:
         record, desired = self._record(pool.metadata), self._render(pool).desired
         if desired is not None and desired != record.desired:
-            # What failed was created from something else.
+            # The failed pods were created from another template.
             record.desired, record.failures = desired, replace(record.failures, count=0)
         policy = await self._ensure_policy(pool, record)
         decision = decide_pool(self._observe(pool, policy, record), self._clock.now())
@@ -206,7 +206,7 @@ class PoolController:
         return outcome
 
     async def _ensure_policy(self, pool: SandboxPool, record: _Record) -> ChildState:
-        """See that the NetworkPolicy is what it should be, without which no pod is created; return its state."""
+        """Create or repair the NetworkPolicy, and return its state. Without it, the pool creates no pod."""
         policy = self._policy(pool, record)
         if policy.plan.action is None:
             return policy
@@ -226,7 +226,7 @@ class PoolController:
             conflict = policy.problem or condition_result("False", Reason.POOL_FILLING)
         warm_pods, at = self._warm_pods.warm_pods_of(pool, rendered.desired), self._clock.now()
         for warm_pod in warm_pods:
-            # One that was deleted on purpose has ended, too.
+            # A pod that was deleted on purpose also ends, but does not count as a failure.
             has_failed = warm_pod.phase is WarmPodPhase.FAILED and not warm_pod.terminating
             if has_failed and warm_pod.revision is Revision.CURRENT and warm_pod.pod_uid not in record.counted_failures:
                 record.counted_failures.add(warm_pod.pod_uid)
@@ -246,7 +246,7 @@ class PoolController:
     async def _write_unread(
         self, raw: Json, metadata: ObjectMeta, previous: SandboxPoolStatus, problem: ConditionResult
     ) -> Result:
-        """Report why a pool is not read, or which field. What there is of the pool stays as it is."""
+        """Report why a pool or one of its fields can't be read. The pods and objects of the pool stay unchanged."""
         desired = unread_status(previous, metadata.generation, problem, self._clock.now())
         patch = status_patch(stored_status(raw, previous), desired, self._status_schema)
         if patch and await write_status(self._kube, self._caches.pools, PLURAL, metadata, patch) is not None:
@@ -263,7 +263,7 @@ class PoolController:
         pod = self._caches.pods.get(Key(pool.metadata.namespace, warm_pod.pod_name))
         if not self._warm_pods.is_free(warm_pod.pod_uid) or (pod is not None and is_unreadable(pod)):
             return
-        # The version as well: a pod that another operator gave to a Sandbox since is not the one that was meant.
+        # With the version as precondition, because another operator may have assigned the pod to a Sandbox since.
         action = DeletePod(warm_pod.pod_name, warm_pod.pod_uid, warm_pod.resource_version)
         if (await self._perform(pool, record, action)).is_applied:
             reason = str(warm_pod.problem.reason) if warm_pod.problem else None
@@ -272,7 +272,7 @@ class PoolController:
     async def _write(
         self, pool: SandboxPool, status: SandboxPoolStatus, stored: Json, record: _Record
     ) -> datetime | None:
-        """Write the status if it is not `stored`. Returns when to try again, None if there is no need."""
+        """Write the status if it differs from `stored`. Returns when to try again, None if that is not necessary."""
         patch, now = status_patch(stored, status, self._status_schema), self._clock.now()
         if not patch:
             record.changed_since = None
@@ -297,5 +297,5 @@ class PoolController:
 
 
 def _read(raw: Json) -> SandboxPool:
-    """Read a pool. Raises ValidationError where its spec does not fit; a status that does not is as good as none."""
+    """Parse a pool. Raises ValidationError if its spec is invalid. An invalid status counts as missing."""
     return SandboxPool.model_validate(raw | {"status": readable_status(SandboxPoolStatus, raw)})

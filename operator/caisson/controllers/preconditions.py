@@ -1,7 +1,8 @@
-"""What must hold before a pod is made, looked up in the cluster: the namespace is guarded, the handler is gVisor's.
+"""The preconditions of a pod, verified in the cluster: the namespace is guarded, and the handler is gVisor's.
 
-A label on a namespace says little: the policies may be gone. So the guard is proven, by a dry run of a pod that must be
-refused. It is harmless, and fit for the strictest Pod Security level, which is asked before the policy.
+A label on a namespace does not prove that the policies exist. So the operator sends a dry-run request for a pod that
+the policy must reject. This pod is harmless, and complies with the strictest Pod Security level, because the API server
+checks Pod Security before the policy.
 """
 
 import asyncio
@@ -23,36 +24,37 @@ Json = dict[str, Any]
 
 
 class Preconditions:
-    """Looks before a pod is made, and remembers for a while what it saw."""
+    """Verifies the preconditions of pods, and caches the results for a while."""
 
     def __init__(self, *, kube: KubeClient, config: Config) -> None:
-        """Look through this connection."""
+        """Use this connection."""
         self._kube, self._config = kube, config
         self._cache: dict[tuple[str, str], tuple[float, Problem | None]] = {}
 
     async def problem(self, manifest: Json) -> Problem | None:
-        """Return why this pod may not be made, None when it may.
+        """Return why this pod must not be created, None if it may be created.
 
-        Raises KubeUnreachable, or the KubeError of a server that is overloaded or broken: nothing is known then.
+        Raises KubeUnreachable, or the KubeError of an API server that is overloaded or broken, because the result is
+        unknown then.
         """
         namespace, runtime_class = manifest["metadata"]["namespace"], manifest["spec"]["runtimeClassName"]
-        look = partial(self._handler, runtime_class)
-        problem_ = await self._remembered("handler", runtime_class, HANDLER_CACHE_SECONDS, look)
-        if problem_ is None and self._config.require_guarded_namespaces:
-            look = partial(self._guard, namespace, manifest["spec"]["containers"][0]["resources"])
-            problem_ = await self._remembered("guard", namespace, GUARD_CACHE_SECONDS, look)
-        return problem_
+        check = partial(self._handler, runtime_class)
+        problem = await self._cached("handler", runtime_class, HANDLER_CACHE_SECONDS, check)
+        if problem is None and self._config.require_guarded_namespaces:
+            check = partial(self._guard, namespace, manifest["spec"]["containers"][0]["resources"])
+            problem = await self._cached("guard", namespace, GUARD_CACHE_SECONDS, check)
+        return problem
 
-    async def _remembered(
-        self, kind: str, name: str, seconds: float, look: Callable[[], Awaitable[Problem | None]]
+    async def _cached(
+        self, kind: str, name: str, seconds: float, check: Callable[[], Awaitable[Problem | None]]
     ) -> Problem | None:
         now = asyncio.get_running_loop().time()
         until, problem = self._cache.get((kind, name), (0.0, None))
         if now < until:
             return problem
-        # What is out of date goes, so that namespaces that come and go leave nothing behind.
+        # Remove expired entries, so that deleted namespaces do not accumulate.
         self._cache = {key: entry for key, entry in self._cache.items() if now < entry[0]}
-        problem = await look()
+        problem = await check()
         self._cache[kind, name] = (now + (seconds if problem is None else PROBLEM_CACHE_SECONDS), problem)
         return problem
 
@@ -60,12 +62,12 @@ class Preconditions:
         try:
             handler = str((await self._kube.get_runtime_class(name))["handler"])
         except NotFound as error:
-            # Not for the pod's creation to tell: what is made meanwhile would not have been looked at.
+            # Reported here, because a RuntimeClass that is created before the pod would not have been verified.
             return Reason.RUNTIME_CLASS_NOT_FOUND, error.message
         allowed = self._config.allowed_runtime_handlers
         if handler in allowed:
             return None
-        message = f"RuntimeClass {name} names the handler {handler}; those of gVisor are {', '.join(allowed)} here"
+        message = f"RuntimeClass {name} names the handler {handler}; allowed handlers are {', '.join(allowed)}"
         return Reason.RUNTIME_HANDLER_NOT_ALLOWED, message
 
     async def _guard(self, namespace: str, resources: Json) -> Problem | None:
@@ -77,13 +79,13 @@ class Preconditions:
                 return None
             if error.status == 429 or error.status >= 500:
                 raise
-            # The next one has another name, and what is told must not differ each time.
+            # Each canary has another name, and the message must not change each time.
             return Reason.NAMESPACE_NOT_GUARDED, error.message.replace(canary["metadata"]["name"], "caisson-guard")
-        return Reason.NAMESPACE_NOT_GUARDED, f"the namespace {namespace} takes any pod"
+        return Reason.NAMESPACE_NOT_GUARDED, f"the namespace {namespace} accepts any pod"
 
 
 def _canary(resources: Json) -> Json:
-    """Make the pod that must be refused, of the real pod's size: a limit range is asked before the policy."""
+    """Return the pod that the policy must reject. It has the real pod's resources for LimitRanges, which come first."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",

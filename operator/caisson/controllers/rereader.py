@@ -1,4 +1,4 @@
-"""Reads objects again that were dropped for lack of room, when there is room for them."""
+"""Reads dropped objects again when the memory budget has room for them."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class Rereader:
-    """Fills room that became free, with one request for each object."""
+    """Reads dropped objects again, with one request for each object."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Rereader:
         budget: Budget,
         stores: Mapping[Store, tuple[ApiResource, Callable[[Json], None]]],
     ) -> None:
-        """Read objects of these kinds into these stores; call what stands beside the kind with each."""
+        """Read objects into these stores. Each store has a kind, and a function to call with each object."""
         self._kube, self._budget, self._stores = kube, budget, stores
         self._retry_at: dict[tuple[Store, Key], float] = {}
 
@@ -44,9 +44,9 @@ class Rereader:
             await asyncio.sleep(REREAD_PAUSE_SECONDS)
 
     async def read(self) -> None:
-        """Read as many objects as there is room for. One that can't be read is left alone for a minute."""
+        """Read as many objects as there is room for. If an object can't be read, skip it for a while."""
         now = asyncio.get_running_loop().time()
-        self._retry_at = {result: at for result, at in self._retry_at.items() if at > now}
+        self._retry_at = {entry: at for entry, at in self._retry_at.items() if at > now}
         for holder, key in self._budget.restorable():
             assert isinstance(holder, Store)  # noqa: S101  nothing else uses the budget
             if (holder, key) in self._retry_at:
@@ -54,7 +54,7 @@ class Rereader:
             kind, changed = self._stores[holder]
             try:
                 obj = await self._kube.find(kind, key.namespace, key.name)
-                # If it is gone, the watch is about to report that.
+                # If the object is gone, the watch reports that.
                 if obj is not None and holder.put(obj):
                     changed(obj)
             except KubeUnreachable as error:

@@ -1,4 +1,4 @@
-"""Which keys are requeued when an object changes, or what is known of it."""
+"""Decides which keys to requeue when an object or its observed state changes."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ class Queues:
 
 
 class EventRouter:
-    """Requeues the keys that a change concerns. Each source of changes (a watch, say) calls one of its methods.
+    """Requeues the keys that a change concerns. Each source of changes, such as a watch, calls one of its methods.
 
     A pool requeues the Sandboxes that wait for it: all of them if its spec changed, because each of them may be
     affected; the oldest if one of its pods changed, because a pod can serve only one Sandbox. Each Sandbox that stops
-    waiting requeues the next. So a pod costs at most two of their reconciles, however many of them wait.
+    waiting requeues the next. So a pod causes at most two of their reconciles, however many of them wait.
     """
 
     def __init__(self, *, caches: Caches, queues: Queues) -> None:
@@ -54,7 +54,7 @@ class EventRouter:
                 for pod in self._caches.pods.indexed(pod_uid):
                     owner = owner_key(pod)
                     if owner is not None and owner.kind == pool.KIND:
-                        # The claim is void, and the pod is the pool's again.
+                        # The claim is void, so the pod belongs to the pool again.
                         self.pod_changed(pod)
 
     def pool_changed(self, changed: Json) -> None:
@@ -68,7 +68,7 @@ class EventRouter:
             self._queues.sandboxes.add(waiting)
 
     def child_changed(self, child: Json) -> None:
-        """An object beside the pods was created, changed or deleted."""
+        """A child object, such as a NetworkPolicy, was created, changed or deleted."""
         owner = owner_key(child)
         if owner is not None and owner.kind == pool.KIND:
             self._queues.pools.add(Key(owner.namespace, owner.name))
@@ -79,7 +79,7 @@ class EventRouter:
         """A pod was created, changed or deleted."""
         owner, key = owner_key(pod), key_of(pod)
         if owner is not None and owner.kind == pool.KIND:
-            # It may have lost the label.
+            # This does not use the pool's label, which the pod may have lost.
             self._queues.warm_pods.add(key)
             self._queues.pools.add(Key(owner.namespace, owner.name))
             self._requeue_oldest_waiting(Key(owner.namespace, owner.name))
@@ -104,7 +104,7 @@ class EventRouter:
             self._queues.sandboxes.add(Key(owner.namespace, owner.name))
 
     def warm_pod_changed(self, pool_key: Key) -> None:
-        """More, or less, is known of a pod that a pool owns: it became available, for example."""
+        """The observed state of a pod that a pool owns changed: it became available, for example."""
         self._queues.pools.add(pool_key)
         self._requeue_oldest_waiting(pool_key)
 
@@ -115,7 +115,7 @@ class EventRouter:
 
 
 def _is_observed(pool_object: Json) -> bool:
-    """Tell whether the status of a pool was written for its current spec."""
+    """Return whether the status of a pool was written for its current spec."""
     status = pool_object.get("status")
     observed = status.get("observedGeneration") if isinstance(status, dict) else None
     return observed is not None and bool(observed == pool_object["metadata"].get("generation"))

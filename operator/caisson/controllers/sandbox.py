@@ -53,7 +53,7 @@ Json = dict[str, Any]
 
 
 class SandboxController:
-    """Brings one Sandbox a step further."""
+    """Reconciles Sandboxes with their spec."""
 
     def __init__(
         self,
@@ -77,10 +77,10 @@ class SandboxController:
         self._records: dict[Key, SandboxRecord] = {}
 
     async def reconcile(self, key: Key) -> Result:
-        """Look at a Sandbox, perform the next action, and write its status if that changed."""
+        """Observe a Sandbox, perform the next action, and write the status if it changed."""
         raw = self._caches.sandboxes.get(key)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
-            # The garbage collector deletes its pod; nothing is done for a Sandbox that is being deleted.
+            # A Sandbox that is being deleted needs no action, because the garbage collector deletes its pod.
             self._drop(key)
             if raw is None:
                 # The response to a write may have come after the deletion.
@@ -91,7 +91,7 @@ class SandboxController:
         problem: ConditionResult | None = None
         if is_unreadable(raw):
             problem = replace(unreadable_condition(raw), status="False")
-            # Its lifetime holds as far as it can be read for a moment.
+            # Read the object for this reconcile only, because its lifetime still applies if it can be parsed.
             raw = await read_again(self._kube, SANDBOXES, raw)
             if raw is None:
                 return Result()
@@ -100,7 +100,7 @@ class SandboxController:
         if problem is not None:
             return await self._reconcile_unread(raw, metadata, status, record, problem)
         try:
-            # Both parts are not parsed again.
+            # Pass the parsed parts, so that they are not parsed again.
             sandbox = Sandbox.model_validate(raw | {"metadata": metadata, "status": status})
         except ValidationError as error:
             invalid = condition_result("False", Reason.INVALID_SPEC, external_message=first_problem(error))
@@ -116,25 +116,25 @@ class SandboxController:
             await self._perform(observed.sandbox, record, action)
             performed = action
             if isinstance(action, ClaimPod):
-                # The next decision is based on what was written to the status.
+                # The next decision is based on the written status.
                 raw = self._caches.sandboxes.get(key) or raw
                 sandbox = Sandbox.model_validate(raw | {"status": readable_status(SandboxStatus, raw)})
             observed = self._observe(sandbox, record)
             decision = decide(observed, self._config, self._clock.now())
         result = await self._write(observed, record, decision, stored_status(raw, sandbox.status))
-        # What was done may have cleared the way for another action.
+        # The performed action may have made another action possible.
         return result if decision.plan.action in (None, performed) else Result(timedelta(0))
 
     async def _reconcile_unread(
         self, raw: Json, metadata: ObjectMeta, status: SandboxStatus, record: SandboxRecord, problem: ConditionResult
     ) -> Result:
-        """Report why the spec is not read. Its lifetime holds as far as that can be read."""
+        """Report why the spec can't be read. Its lifetime still applies if it can be parsed."""
         spec, lifetime = raw.get("spec") or {}, _readable_lifetime(raw)
         bare = Sandbox.model_construct(
             metadata=metadata,
             spec=SandboxSpec.model_construct(
                 image="",
-                # Of the two ends, the one with a way back.
+                # Suspend instead of Delete, because a suspension can be reverted.
                 lifetime=lifetime or Lifetime(on_expiry=OnExpiry.SUSPEND),
                 suspend=spec.get("suspend") is True,
             ),
@@ -148,7 +148,7 @@ class SandboxController:
 
     async def _perform(self, sandbox: Sandbox, record: SandboxRecord, action: Action) -> None:
         if isinstance(action, ClaimPod):
-            # Before the claim, whose answer may be lost.
+            # Set before the claim, because the response to the claim may be lost.
             record.claiming = action.pod_uid
         outcome = await self._actions.perform(sandbox, action, record.streaks)
         record.streaks = outcome.apply_to(record.streaks)
@@ -161,7 +161,7 @@ class SandboxController:
         pods, now = self._observer.own_pods(sandbox), self._clock.now()
         record.pod_uid = pods.pod["metadata"]["uid"] if pods.pod is not None else None
         if record.claiming is not None and pods.is_own(record.claiming, sandbox):
-            # The pod itself shows that the claim succeeded, also if the answer to the claim was lost.
+            # The pod itself shows that the claim succeeded, even if the response to the claim was lost.
             self._sessions.forget(record.claiming)
             record.claiming, record.claimed_at = None, now
             self._metrics.claimed(Origin.WARM)
@@ -173,7 +173,7 @@ class SandboxController:
         return observed
 
     async def _write(self, observed: ObservedState, record: SandboxRecord, decision: Decision, stored: Json) -> Result:
-        """Write the status if it is not `stored` and may not wait for a better one. Returns when to reconcile again."""
+        """Write the status if it differs from `stored` and can't be deferred. Returns when to reconcile again."""
         previous_status, now = observed.sandbox.status, self._clock.now()
         patch = status_patch(stored, decision.status, self._status_schema)
         due = earliest(decision.plan.requeue_at, now + RESYNC_INTERVAL)
@@ -190,7 +190,7 @@ class SandboxController:
             return requeue_at(earliest(due, now + WRITE_CONFLICT_RETRY_DELAY), now)
         await self._announce(observed.sandbox.metadata, record, decision.status)
         if written["metadata"]["resourceVersion"] == observed.sandbox.metadata.resource_version:
-            # The API server kept nothing of it, as with an older CRD: the next write would be the same.
+            # The API server dropped the whole patch, as with an older CRD, so the next write would be the same.
             return requeue_at(due, now)
         # The next action may depend on what was just written.
         return Result(timedelta(0))
@@ -208,7 +208,7 @@ class SandboxController:
         return written
 
     def _recorded(self, record: SandboxRecord, observed: ObservedState) -> None:
-        """Note that the status says what was observed."""
+        """Record that the stored status contains the observation."""
         record.status_changed_since = None
         if isinstance(observed.session, SessionReported):
             self._sessions.consume(observed.session)
@@ -216,8 +216,9 @@ class SandboxController:
     async def _announce(self, metadata: ObjectMeta, record: SandboxRecord, status: SandboxStatus) -> None:
         """Record the Events and metrics of what changed in the stored status since the last call.
 
-        They depend on the stored status and not on the answer to a write, so they are recorded once even if that
-        answer is lost. At its first look, an operator makes up for what an earlier one may have left out.
+        They depend on the stored status and not on the response to a write, so they are recorded once even if that
+        response is lost. At the first reconcile, this also records recent Events that an earlier operator may have
+        missed.
         """
         before, record.announced_status = record.announced_status, status
         if before is None:
@@ -246,12 +247,12 @@ class SandboxController:
 
 
 def _may_follow(action: Action, performed: Action | None) -> bool:
-    """What comes before the pod is done with it in one go: no status in between is worth a write."""
+    """Return whether to perform an action in the same reconcile: after child objects, without a status in between."""
     return performed is None or (isinstance(performed, ApplyObject | DeleteObject) and action != performed)
 
 
 def _readable_lifetime(raw: Json) -> Lifetime | None:
-    """Return when a Sandbox whose spec can't be read ends; None if that part can't be read either."""
+    """Return the lifetime of a Sandbox whose spec can't be read; None if the lifetime can't be read either."""
     try:
         return Lifetime.model_validate((raw.get("spec") or {}).get("lifetime") or {})
     except ValidationError:

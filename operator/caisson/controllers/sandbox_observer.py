@@ -1,4 +1,4 @@
-"""What is known of a Sandbox at one moment, put together from the caches, the sessions and earlier actions."""
+"""The observed state of a Sandbox, combined from the caches, the sessions and earlier actions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ Json = dict[str, Any]
 
 @dataclass
 class SandboxRecord:
-    """What this process knows of one Sandbox, by UID. Nothing here must be needed after a restart."""
+    """The state of one Sandbox in this process. The controller must work without it after a restart."""
 
     uid: str
     streaks: Mapping[FailureSubject, FailureStreak] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class SandboxRecord:
     """The start that is measured, if this process created the pod."""
 
     status_changed_since: datetime | None = None
-    """Since when the status differs from what is written."""
+    """Since when the status differs from the stored status."""
 
     def claim_problem(self, metadata: ObjectMeta) -> ConditionResult | None:
         """Return why the API server rejected a claim for this generation of the spec."""
@@ -62,35 +62,35 @@ class OwnPods(NamedTuple):
     """The pods of a Sandbox."""
 
     pod: Json | None
-    """Its own; if it owns none, that of an earlier Sandbox of this name, or one of the name that nothing owns."""
+    """Its own pod. If it has none: the pod of an earlier Sandbox of this name, or a pod of this name without owner."""
 
     surplus: list[Json]
 
     def is_own(self, pod_uid: str, sandbox: Sandbox) -> bool:
-        """Tell whether the pod is this one, and the Sandbox's own."""
+        """Return whether the pod has this UID and belongs to the Sandbox."""
         return self.pod is not None and self.pod["metadata"]["uid"] == pod_uid and is_owned_by(self.pod, sandbox)
 
 
 class _Pooled(NamedTuple):
-    """A Sandbox with what it has from its pool."""
+    """A Sandbox with the fields of its pool's template, and the pod that it can claim."""
 
     sandbox: Sandbox
     warm: ClaimablePod | None = None
     verified_by: datetime | None = None
     missing: bool = False
     unreadable: bool = False
-    """The pod is there, but not the template that it was created from."""
+    """The pod exists, but the template that it was created from can't be read."""
 
 
 class SandboxObserver:
-    """Looks up what is known of a Sandbox. It changes nothing."""
+    """Observes Sandboxes, and changes nothing."""
 
     def __init__(self, *, caches: Caches, pools: PoolController, sessions: ExecSessions) -> None:
-        """Look it up here."""
+        """Read from these sources."""
         self._caches, self._pools, self._sessions = caches, pools, sessions
 
     def observe(self, sandbox: Sandbox, pods: OwnPods, record: SandboxRecord, now: datetime) -> ObservedState:
-        """Return everything known of a Sandbox with these pods, but its startup."""
+        """Return the observed state of a Sandbox with these pods, except its startup."""
         key = Key(sandbox.metadata.namespace, sandbox.metadata.name)
         pod = pod_snapshot(pods.pod) if pods.pod is not None else None
         unreadable = [obj for obj in (pods.pod, *pods.surplus) if obj is not None and is_unreadable(obj)]
@@ -120,7 +120,7 @@ class SandboxObserver:
         """Return the pods of a Sandbox."""
         key = Key(sandbox.metadata.namespace, sandbox.metadata.name)
         candidates = self._caches.pods.indexed(OwnerKey(key.namespace, KIND, key.name))
-        # One whose owner could not be read may be the Sandbox's: there must be no second one beside it.
+        # A pod whose owner can't be read may belong to the Sandbox, which must not get a second pod.
         mine = [pod for pod in candidates if is_owned_by(pod, sandbox) or has_unknown_owner(pod)]
         if not mine and (pod := self._unreadable_pod_of_status(sandbox)) is not None:
             mine = [pod]
@@ -128,15 +128,15 @@ class SandboxObserver:
         if uid is None and len(mine) > 1:
             # If the rest of the status can't be read, this part may be readable.
             uid = claimed_pod(self._caches.sandboxes.get(key) or {})
-        # The one that the status names is the one that the user knows.
+        # The pod that the status names comes first, because the user may rely on it.
         mine.sort(key=lambda pod: (pod["metadata"]["uid"] != uid, pod["metadata"]["name"]))
         if mine:
             return OwnPods(mine[0], mine[1:])
-        of_the_name = self._caches.pods.get(key)
-        if of_the_name is not None and controller_of(of_the_name) is not None:
-            of_the_name = None
-        # Those that an earlier Sandbox took out of a pool have other names: they are in nobody's way.
-        return OwnPods(next((pod for pod in candidates if pod["metadata"]["name"] == key.name), of_the_name), [])
+        same_name = self._caches.pods.get(key)
+        if same_name is not None and controller_of(same_name) is not None:
+            same_name = None
+        # Pods that an earlier Sandbox claimed from a pool have other names, so they do not conflict.
+        return OwnPods(next((pod for pod in candidates if pod["metadata"]["name"] == key.name), same_name), [])
 
     def _unreadable_pod_of_status(self, sandbox: Sandbox) -> Json | None:
         """Return the pod that the status names, if neither its owner nor its labels could be read."""
@@ -145,7 +145,7 @@ class SandboxObserver:
         return pod if pod is not None and pod["metadata"]["uid"] == uid and has_unknown_owner(pod) else None
 
     def _pooled(self, sandbox: Sandbox, pod: Json | None, record: SandboxRecord) -> _Pooled:
-        """Fill in what a pool's template says, and look for a pod in the pool if the Sandbox has none yet."""
+        """Add the fields of the pool's template, and select a pod of the pool if the Sandbox has none yet."""
         if sandbox.spec.pool_ref is None:
             return _Pooled(sandbox)
         pool = self._pools.get(Key(sandbox.metadata.namespace, sandbox.spec.pool_ref.name))
@@ -156,18 +156,18 @@ class SandboxObserver:
             return _Pooled(sandbox, unreadable=True)
         if pool is None:
             return _Pooled(sandbox, missing=True)
-        filled = with_template(sandbox, pool.spec.template.spec)
+        complete_sandbox = with_template(sandbox, pool.spec.template.spec)
         if pod is not None or record.claim_problem(sandbox.metadata) is not None:
-            # The name is another pod's, or the claim would be rejected again. One of its own may be allowed.
-            return _Pooled(filled)
-        selected = self._pools.find_warm_pod(sandbox, pool)
-        warm = None if isinstance(selected, NoWarmPod) else selected
-        verified_by = self._pools.warm_pods_verified_by() if selected is NoWarmPod.SOON else None
-        return _Pooled(filled, warm, verified_by)
+            # Another pod has the name, or the API server rejected a claim. It may accept a new pod instead.
+            return _Pooled(complete_sandbox)
+        selection = self._pools.find_warm_pod(sandbox, pool)
+        warm = None if isinstance(selection, NoWarmPod) else selection
+        verified_by = self._pools.warm_pods_verified_by() if selection is NoWarmPod.SOON else None
+        return _Pooled(complete_sandbox, warm, verified_by)
 
 
 def _recently_claimed_at(sandbox: Sandbox, now: datetime) -> datetime | None:
-    """Return when the pod was claimed, if that was a moment ago, perhaps by an operator that ended since."""
+    """Return when the pod was claimed if that was recently, possibly by an earlier operator."""
     pool = sandbox.status.pool
     claimed_at = pool.claimed_at if pool is not None else None
     return claimed_at if claimed_at is not None and now - claimed_at < HANDOVER_WINDOW else None

@@ -1,4 +1,4 @@
-"""Start slots of a node: it gets as many starts at a time as it can bear, and namespaces take turns."""
+"""Start slots of the nodes: they limit the simultaneous starts on a node, and namespaces take turns."""
 
 import asyncio
 from collections import OrderedDict, defaultdict, deque
@@ -18,7 +18,7 @@ class StartSlot:
         self._is_occupied = True
 
     def begin(self) -> None:
-        """Let the time run: the start itself begins now."""
+        """Start the timer: the start itself begins now."""
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self.end)
 
     def end(self) -> None:
@@ -31,10 +31,10 @@ class StartSlot:
 
 
 class NodeStartLimiter:
-    """Hands out slots, a number of them on each node at a time.
+    """Hands out a limited number of slots on each node at a time.
 
-    Namespaces that wait take turns, each with its own requests in their order: a namespace with many requests delays
-    itself.
+    Waiting namespaces take turns, and the requests of a namespace keep their order. So a namespace with many requests
+    delays only itself.
     """
 
     def __init__(self, per_node: int, slot_seconds: float = START_SLOT_SECONDS) -> None:
@@ -56,7 +56,7 @@ class NodeStartLimiter:
         slots = self._nodes[node]
         slots.release()
         if slots.is_idle:
-            # Nodes come and go.
+            # Nodes come and go, so idle ones are removed.
             del self._nodes[node]
 
 
@@ -80,7 +80,7 @@ class _Node:
             await slot
         except asyncio.CancelledError:
             if slot.done() and not slot.cancelled():
-                # The slot came in the same moment: the next request gets it.
+                # The slot became free at the same moment, so pass it to the next request.
                 self.release()
             raise
 

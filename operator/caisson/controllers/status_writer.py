@@ -20,8 +20,8 @@ StatusT = TypeVar("StatusT", bound=ApiModel)
 
 
 async def write_status(kube: KubeClient, store: Store, plural: str, metadata: ObjectMeta, patch: Json) -> Json | None:
-    """Apply a JSON merge patch to a status, and keep the answer. Returns None where the object is another by now."""
-    # A UID is no precondition of a patch to a custom resource's status; the resource version is, and implies it.
+    """Apply a JSON merge patch to a status, and store the response. Returns None if the object is gone or changed."""
+    # For the status of a custom resource, a UID is not a precondition. The resource version is, and implies the UID.
     body = {"metadata": {"resourceVersion": metadata.resource_version}, "status": patch}
     try:
         written = await kube.patch_status(plural, metadata.namespace, metadata.name, body)
@@ -36,16 +36,16 @@ async def read_again(kube: KubeClient, resource: ApiResource, stub: Json) -> Jso
     try:
         raw = await kube.find(resource, stub["metadata"]["namespace"], stub["metadata"]["name"])
     except AnswerTooLarge:
-        # The store has reported it. To write a status, what it was before must be known.
+        # The store has reported it. The operator does not write a status without the previous status.
         return None
-    # If it is gone, or another one, the watch is about to report that.
+    # If it is gone or was replaced, the watch reports that.
     return raw if raw is not None and raw["metadata"]["uid"] == stub["metadata"]["uid"] else None
 
 
 def readable_status(model: type[StatusT], raw: Json) -> StatusT:
-    """Return the status of an object. If it can't be read, all but `observedGeneration` is as good as none.
+    """Return the status of an object. If it can't be parsed, return only its `observedGeneration`.
 
-    Without that, nothing would show that the spec has changed since a newer version of Caisson wrote the status.
+    Without this field, Caisson could not detect that the spec has changed since a newer version wrote the status.
     """
     status = raw.get("status", {})
     try:
@@ -57,12 +57,12 @@ def readable_status(model: type[StatusT], raw: Json) -> StatusT:
 
 
 def stored_status(raw: Json, read: SandboxStatus | SandboxPoolStatus) -> Json:
-    """Return what a new status is compared with. Of one that can't be read all goes: else it never could be again."""
-    nothing_else = type(read)(observed_generation=read.observed_generation)
-    return as_json(read) if read != nothing_else else dict(raw.get("status", {}))
+    """Return the status to compare a new one with. If it can't be parsed, return all of it, so that it is replaced."""
+    unreadable = type(read)(observed_generation=read.observed_generation)
+    return as_json(read) if read != unreadable else dict(raw.get("status", {}))
 
 
 def first_problem(error: ValidationError) -> str:
-    """Say which field can't be read, and why."""
+    """Return the first invalid field, and why it is invalid."""
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

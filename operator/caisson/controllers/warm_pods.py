@@ -1,4 +1,4 @@
-"""The pods of pools: each is brought to where a Sandbox can take it, and offered to one that wants it."""
+"""The pods of pools: the controller prepares each pod until a Sandbox can claim it, and selects pods for Sandboxes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from caisson.timing import WARM_POD_VERIFICATION_WINDOW
 
 @dataclass
 class _State:
-    """What this process knows of a pod. After a restart all of it is found out anew."""
+    """The state of a pod in this process. It is not persisted: after a restart, every pod is evaluated again."""
 
     pod_uid: str
     status: SandboxStatus
@@ -43,19 +43,19 @@ class _State:
     pod_events: PodEvents | None = None
 
     def apply(self, decision: WarmPodDecision, pod: PodSnapshot, at: datetime) -> None:
-        """Take over what was decided."""
+        """Apply a decision."""
         self.status, self.phase, self.problem = decision.status, decision.phase, decision.problem
         if self.phase is not WarmPodPhase.AVAILABLE:
             self.ready_since = None
         elif self.ready_since is None:
-            # Of one that was ready before this process came, the kubelet knows since when.
+            # If the pod became ready before this process started, its condition contains the time.
             self.ready_since = min(at, pod.ready_changed_at or at) if pod.ready else at
 
 
 class WarmPodController:
-    """Looks after the pods that pools own, and hands them out.
+    """Prepares the pods that pools own, and selects pods for Sandboxes.
 
-    What it knows of them is a source of changes for pools, as an informer is.
+    Like an informer, it is a source of changes for pools.
     """
 
     def __init__(
@@ -69,16 +69,16 @@ class WarmPodController:
         reservations: Reservations,
         pool_changed: Callable[[Key], None],
     ) -> None:
-        """`pool_changed` is called with the key of a pool when more, or less, is known of a pod that it owns."""
+        """Call `pool_changed` with the key of a pool when the observed state of one of its pods changes."""
         self._config, self._clock, self._actions, self._sessions = config, clock, actions, sessions
         self._pods, self._sandboxes, self._reservations = caches.pods, caches.sandboxes, reservations
         self._pool_changed = pool_changed
         self._states: dict[Key, _State] = {}
         self._began: datetime | None = None
-        """When this process, as the leader, first looked at a pool's pod or needed one."""
+        """When this process, as the leader, first reconciled or needed a pod of a pool."""
 
     async def reconcile(self, key: Key) -> Result:
-        """Look at a pod of a pool, and do the one next thing for it."""
+        """Observe a pod of a pool, and perform its next action."""
         self._begin()
         pooled: PooledPod | None = self._pods.projection(key)
         if pooled is None or pooled.pool is None or pooled.template_record is None:
@@ -105,7 +105,7 @@ class WarmPodController:
             has_news = has_news or isinstance(action, FetchPodEvents)
         if before != (state.phase, state.problem):
             self._pool_changed(pooled.pool)
-        # The next decision is based on what is new.
+        # Decide again, based on the new observation.
         return Result(timedelta(0)) if has_news else requeue_at(decision.plan.requeue_at, at)
 
     def _take_preload_outcome(self, state: _State) -> None:
@@ -113,11 +113,11 @@ class WarmPodController:
         if isinstance(session, SessionReported | SessionLost):
             state.preload, is_of_preload = preload_outcome(state.preload, session)
             if is_of_preload and isinstance(session, SessionLost):
-                # That the images are not there says nothing of dockerd.
+                # Missing images do not indicate a problem of dockerd.
                 self._sessions.consume(session)
 
     def warm_pods_of(self, pool: SandboxPool, desired: DesiredPod | None) -> tuple[WarmPod, ...]:
-        """Return the pods that a pool owns; `desired` is what they should be made from, None if that is not known."""
+        """Return the pods that a pool owns. `desired` is the current desired pod, None if it is unknown."""
         return tuple(self._warm_pod(pooled, self._state(pooled), desired) for pooled in self._owned(pool))
 
     def find_warm_pod(
@@ -129,11 +129,11 @@ class WarmPodController:
         return select_warm_pod(candidates, sandbox, began, self._clock.now())
 
     def is_free(self, pod_uid: str) -> bool:
-        """Tell whether nobody has taken a pod, or is about to."""
+        """Return whether a pod is neither claimed by a Sandbox nor reserved."""
         return pod_uid not in self._reservations and not self._sandboxes.is_indexed(pod_uid)
 
     def verified_by(self) -> datetime:
-        """Return until when the pods that an earlier operator left may prove to be available."""
+        """Return until when pods of an earlier operator may turn out to be available."""
         return self._begin() + WARM_POD_VERIFICATION_WINDOW
 
     def _begin(self) -> datetime:
@@ -172,7 +172,7 @@ class WarmPodController:
         )
 
     def _state(self, pooled: PooledPod) -> _State | None:
-        """Return what this process knows of a pod, and not of an earlier pod of the same name."""
+        """Return the state of a pod, None if it belongs to an earlier pod of the same name."""
         state = self._states.get(pooled.key)
         return state if state is not None and state.pod_uid == pooled.snapshot.uid else None
 
@@ -198,7 +198,7 @@ class WarmPodController:
 
 def _revision(pooled: PooledPod, desired: DesiredPod | None) -> Revision:
     if pooled.unreadable is not None:
-        # Nothing says that a pod that is not read was created from something else.
+        # A pod that can't be read may have been created from the current template.
         return Revision.CURRENT
     if desired is None:
         return Revision.OTHER_TEMPLATE

@@ -317,5 +317,5 @@ async def test_removed_label_is_reported_with_the_fix(cluster: Cluster) -> None:
     cluster.server.patch("services", "default", "demo", {"metadata": {"labels": {MANAGED_BY_LABEL: None}}})
     await cluster.settle()
     assert cluster.condition() == ("False", Reason.SERVICE_REJECTED)
-    expected = "has lost the label app.kubernetes.io/managed-by=caisson: put it back"
+    expected = "has lost the label app.kubernetes.io/managed-by=caisson: add the label again"
     assert expected in str(cluster.sandbox()["status"])
