@@ -1,1 +1,1 @@
-"""The edges: kopf's events become wake-ups of the queue, HTTP probes become answers. No decision lives here."""
+"""The watches of Sandboxes and SandboxPools, and the requests at startup. This package makes no decisions."""

@@ -1,7 +1,7 @@
-"""The HTTP session that kopf watches through: a watch event is bounded in size, and large ones in their number.
+"""The HTTP session of kopf's watches, which limits the size of watch events and the rate of large ones.
 
-kopf keeps each line of a watch in full, and each object for a moment after its handler is done. So a line that is too
-long becomes that of a stub here, and a large one keeps the next one waiting.
+kopf holds each complete line of a watch in memory, and each object for a moment after its handler has returned. So this
+session replaces a line that is too long by the line of a stub, and delays the line after a large one.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ _KINDS = {kind.plural: kind for kind in (SANDBOXES, POOLS)}
 
 
 class BoundedSession:
-    """What kopf uses of an aiohttp session, opened when it is needed.
+    """The part of an aiohttp session that kopf uses. It connects on demand.
 
-    kopf goes on with a session that it has closed, when one watch fails while another is open. With a plain one it then
-    waits for new credentials that never come, and never ends.
+    If one watch fails while another is open, kopf continues to use a session that it has closed. With a plain aiohttp
+    session, it would then wait indefinitely for new credentials.
     """
 
     closed = False
@@ -40,7 +40,7 @@ class BoundedSession:
     def __init__(self, connection: kopf.ConnectionInfo) -> None:
         """Connect with these credentials; nothing is opened yet."""
         self._connection = connection
-        # A megabyte of one character compresses to nothing: what is bounded is what arrives.
+        # A megabyte of one character compresses to nothing: the limits apply to what arrives.
         self.headers = connection.as_http_headers() | {"Accept-Encoding": "identity"}
         self._session: aiohttp.ClientSession | None = None
 
@@ -52,8 +52,8 @@ class BoundedSession:
     async def request(self, **options: Any) -> aiohttp.ClientResponse:
         """Make a request, as aiohttp does.
 
-        Raises aiohttp.ClientConnectionError if the session closes before it connects: aiohttp fails an assertion
-        then, which would take the place of what made kopf close the session.
+        Raises aiohttp.ClientConnectionError if the session closes before it connects. aiohttp raises an AssertionError
+        then, which would hide the reason why kopf closed the session.
         """
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.as_ssl_context())
@@ -73,7 +73,7 @@ class BoundedSession:
             raise aiohttp.ClientConnectionError("The session closed before it connected") from error
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the session if it is open."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -92,7 +92,7 @@ class BoundedResponse(aiohttp.ClientResponse):
 
 
 class _BoundedContent:
-    """Stands for the content of a response; only what kopf reads watches by is different."""
+    """Wraps the content of a response, and overrides the method with which kopf reads watches."""
 
     def __init__(self, content: aiohttp.StreamReader, kind: ApiResource) -> None:
         self._content, self._kind = content, kind
@@ -122,5 +122,5 @@ def _stub(kind: ApiResource, line: TooLong) -> bytes | None:
         event = watch_event(kind, line)
     except ValueError:
         return None
-    # Without its name kopf can't tell it from others; a list reports it.
+    # Without a name, kopf can't distinguish the object from others. A list reports it.
     return json.dumps(event).encode() if is_identified(event["object"]) else None

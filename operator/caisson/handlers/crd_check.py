@@ -49,9 +49,9 @@ def _compare(document: Json) -> StatusSchemas:
         desired = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
         for part in _PARTS:
             schema = served["properties"].get(part, {})
-            found = list(missing_fields(desired[part], schema, f"{kind}.{part}"))
-            missing += found
-            if found and part == "status":
+            missing_in_part = list(missing_fields(desired[part], schema, f"{kind}.{part}"))
+            missing += missing_in_part
+            if missing_in_part and part == "status":
                 statuses[kind] = schema
     if missing:
         log.warning(

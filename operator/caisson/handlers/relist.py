@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class Relister:
-    """Keeps a store complete that kopf's watch feeds."""
+    """Adds the changes that kopf's watch misses to a store."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Relister:
         store: Store,
         changed: Callable[[Json], None],
     ) -> None:
-        """List one namespace, or all when None. Call `changed` with each object that a list changes or removes."""
+        """List one namespace, or all if None. Call `changed` with each object that a list changes or removes."""
         self._kube, self._kind, self._namespace = kube, kind, namespace
         self._store, self._changed = store, changed
         self.synced = asyncio.Event()
@@ -109,7 +109,7 @@ class Relister:
 
     async def _compare(self) -> None:
         """Compare the store with a list of metadata. Raises HistoryChanged if the list is older than the one before."""
-        listed: set[Key] = set()
+        listed_keys: set[Key] = set()
         outdated: dict[Key, Json] = {}
         version = None
         async with aclosing(self._kube.list_metadata(self._kind, self._namespace)) as items:
@@ -118,13 +118,13 @@ class Relister:
                     version = item.version
                     break
                 key = key_of(item)
-                listed.add(key)
+                listed_keys.add(key)
                 if self._store.is_outdated(item):
                     outdated[key] = stub_of(item, self._kind.kind, Reason.OBJECT_TOO_LARGE, MAX_OBJECT_BYTES)
         if version is None:
             raise KubeUnreachable(f"list {self._kind.plural}: the list ended early")
         self._store.listed(int(version), self._namespace)
-        for obj in self._store.retain_only(listed, int(version), self._namespace):
+        for obj in self._store.retain_only(listed_keys, int(version), self._namespace):
             log.info("deletion found by a list", kind=self._kind.kind, object=str(key_of(obj)))
             self._changed(obj)
         if outdated:

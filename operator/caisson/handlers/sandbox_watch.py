@@ -1,4 +1,4 @@
-"""The watch of Sandboxes and SandboxPools: kopf's events go to the caches, and kopf is started again when it ends."""
+"""The watch of Sandboxes and SandboxPools: stores kopf's events in the caches, and restarts kopf if it ends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ _NAME = "the watch of Sandboxes"
 
 
 class SandboxWatch:
-    """Watches until cancelled. Whatever ends kopf, it is started again, after a pause that grows."""
+    """Watches until cancelled. If kopf ends for any reason, restarts it with exponential back-off."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class SandboxWatch:
         telemetry: Telemetry,
         relist: Callable[[float], None],
     ) -> None:
-        """`watch` watches once. `relist` lists both kinds after so many seconds: kopf reports no earlier deletion."""
+        """`watch` runs kopf once. `relist` schedules a list of both kinds, in seconds, to find missed deletions."""
         self._watch, self._caches, self._router, self._relist = watch, caches, router, relist
         self._health, self._metrics = telemetry.health, telemetry.metrics
 
@@ -41,13 +41,13 @@ class SandboxWatch:
         loop, failures = asyncio.get_running_loop(), 0
         while True:
             began = loop.time()
-            # A watch that lasts works, even if there is nothing to report.
+            # A watch that stays open works, even without events.
             lasts = loop.call_later(SANDBOX_WATCH_CEILING_SECONDS, self._health.working, _NAME)
             try:
                 await self._watch(self.deliver)
                 error: Exception | None = None
-            except Exception as caught:  # noqa: BLE001  whatever it is, there must be a watch
-                error = caught
+            except Exception as exception:  # noqa: BLE001  the watch must restart after any error
+                error = exception
             finally:
                 lasts.cancel()
             if loop.time() - began > SANDBOX_WATCH_CEILING_SECONDS:
@@ -62,11 +62,11 @@ class SandboxWatch:
             self._relist(0)
 
     def deliver(self, plural: str, event: Json) -> None:
-        """Take over one event of kopf."""
+        """Store the object of one event, and requeue the keys that it concerns."""
         obj = dict(event["object"])
         self._health.working(_NAME)
         if event["type"] is None:
-            # kopf lists again, and reports neither deletions in between nor the rest of initial events that broke off.
+            # kopf lists again. It reports neither deletions in between nor the rest of interrupted initial events.
             self._relist(LIST_AFTER_INITIAL_EVENTS_SECONDS)
         self._metrics.delivered(plural)
         store: Store = self._caches.pools

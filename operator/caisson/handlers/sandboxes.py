@@ -1,7 +1,7 @@
-"""kopf watches Sandboxes and SandboxPools; every event goes to the store and wakes the queue, and that is all.
+"""kopf's watch of Sandboxes and SandboxPools. Every event only updates a store and requeues keys.
 
-`on.event` is used alone: kopf's other handlers put annotations or a finalizer on the user's object, and what fails in
-them is retried edge by edge. Here the queue retries, and only `status` of the user's object is ever written.
+Caisson uses only `on.event`. kopf's other handlers add annotations or a finalizer to the user's object, and retry each
+event separately. Here the work queue retries, and the operator writes only the `status` of the user's object.
 """
 
 import asyncio
@@ -27,36 +27,36 @@ Event = dict[str, Any]
 
 
 class _Forever:
-    """Pauses between tries that never end; kopf gives a request up when they do. Each request starts with the short."""
+    """An endless series of pauses between retries, because kopf gives up a request at the end of the series."""
 
     def __iter__(self) -> Iterator[float]:
         return itertools.chain((0.5, 1.0, 2.0, 5.0, 10.0), itertools.repeat(15.0))
 
 
 def settings(*, has_watch_lists: bool) -> kopf.OperatorSettings:
-    """Return kopf's settings: no peering, no look at CRDs, no Events of its own, and watches that never give up.
+    """Return kopf's settings: no peering, no scan of CRDs, no Events of its own, and watches that never give up.
 
-    `has_watch_lists` says whether the API server sends initial events, so that kopf needs no list.
+    `has_watch_lists` is True if the API server sends initial events. kopf then needs no list.
     """
-    chosen = kopf.OperatorSettings()
-    chosen.peering.standalone = True
-    chosen.posting.enabled = False
-    chosen.scanning.disabled = True
-    # kopf removes its finalizer wherever it sees one that it did not ask for. A name that nobody can know keeps users
-    # from making it patch their objects.
-    chosen.persistence.finalizer = f"{GROUP}/unused-{secrets.token_hex(8)}"
-    chosen.networking.error_backoffs = _Forever()
-    chosen.networking.request_timeout = 30.0
-    chosen.networking.connect_timeout = 5.0
-    # A stream of initial events that breaks goes on from the version of some object, and leaves out the rest. That
-    # does no harm: our own lists have it, and one is made soon after an initial event.
-    chosen.watching.initial_streaming = has_watch_lists
-    chosen.watching.chunk_size = 16  # objects of 1.5 MiB at the most
-    chosen.queueing.idle_timeout = 0.2  # for each object there is a worker, with the object, for so long
-    chosen.watching.server_timeout = 300  # an integer, as the API server wants it
-    chosen.watching.connect_timeout = 5.0
-    chosen.watching.inactivity_timeout = KOPF_WATCH_QUIET_SECONDS
-    return chosen
+    result = kopf.OperatorSettings()
+    result.peering.standalone = True
+    result.posting.enabled = False
+    result.scanning.disabled = True
+    # kopf removes its finalizer from every object that has it unexpectedly. With a random name, users can't make kopf
+    # patch their objects.
+    result.persistence.finalizer = f"{GROUP}/unused-{secrets.token_hex(8)}"
+    result.networking.error_backoffs = _Forever()
+    result.networking.request_timeout = 30.0
+    result.networking.connect_timeout = 5.0
+    # If a stream of initial events breaks, kopf continues from the version of some object and skips the rest. This does
+    # no harm, because a list of our own follows soon after an initial event.
+    result.watching.initial_streaming = has_watch_lists
+    result.watching.chunk_size = 16  # objects of at most 1.5 MiB
+    result.queueing.idle_timeout = 0.2  # each object has a worker, which holds the object in memory for this time
+    result.watching.server_timeout = 300  # the API server requires an integer
+    result.watching.connect_timeout = 5.0
+    result.watching.inactivity_timeout = KOPF_WATCH_QUIET_SECONDS
+    return result
 
 
 def _registry(
@@ -86,7 +86,7 @@ def _registry(
 
 
 def _connection(configuration: client.Configuration) -> kopf.ConnectionInfo:
-    """Return the official client's credentials as kopf has them: a service account's token is renewed in its file."""
+    """Return the official client's credentials in kopf's format, after reading a renewed token from its file."""
     if configuration.refresh_api_key_hook is not None:
         configuration.refresh_api_key_hook(configuration)
     scheme, _, token = configuration.api_key.get("BearerToken", "").partition(" ")
@@ -110,16 +110,16 @@ async def watch_sandboxes(
     *,
     has_watch_lists: bool = True,
 ) -> None:
-    """Run kopf, and call `deliver` in this loop with each watch event and the plural of what it is about.
+    """Run kopf, and call `deliver` in this loop with the plural of the kind and each watch event.
 
-    It ends when kopf does, and raises what ended that.
+    Ends when kopf ends, and raises kopf's exception.
 
-    kopf has a thread and a loop of its own, because it takes every task of its loop for its own when it stops, and the
-    process's signals besides.
+    kopf runs in a thread and a loop of its own. It would also use the process's signals, and when it stops, it treats
+    every task of its loop as its own.
     """
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    stopping: list[Callable[[], object]] = []
+    end: asyncio.Future[None] = loop.create_future()
+    stop_requests: list[Callable[[], object]] = []
 
     def hand_over(plural: str, event: Event) -> None:
         loop.call_soon_threadsafe(deliver, plural, event)
@@ -127,9 +127,9 @@ async def watch_sandboxes(
     sessions: list[BoundedSession] = []
 
     async def operate() -> None:
-        # Of asyncio's kind: kopf waits for one of threading's in a thread that nothing ends, and would end never.
+        # An asyncio event, because kopf would wait for a threading event in a thread that nothing ends.
         stop, inner = asyncio.Event(), asyncio.get_running_loop()
-        stopping.append(lambda: inner.call_soon_threadsafe(stop.set))
+        stop_requests.append(lambda: inner.call_soon_threadsafe(stop.set))
         try:
             await kopf.operator(
                 registry=_registry(configuration, hand_over, sessions),
@@ -150,18 +150,18 @@ async def watch_sandboxes(
         error: BaseException | None = None
         try:
             asyncio.run(operate())
-        except BaseException as caught:  # noqa: BLE001  handed to the loop that waits for it
-            error = caught
+        except BaseException as exception:  # noqa: BLE001  handed to the loop that waits for it
+            error = exception
         if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, ended, error)
+            loop.call_soon_threadsafe(_settle, end, error)
 
     threading.Thread(target=run, name="kopf", daemon=True).start()
     try:
-        await ended
+        await end
     finally:
-        for tell in stopping:
+        for request_stop in stop_requests:
             with contextlib.suppress(RuntimeError):  # its loop is closed already
-                tell()
+                request_stop()
 
 
 def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:

@@ -1,4 +1,4 @@
-"""The sources of changes: every kind of object, where it is cached, and what watches and lists it."""
+"""The sources of changes: each kind of object with its cache, and its relisters or informers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of object, where it is cached, and what is called with each object that changed."""
+    """A kind of object, its cache, and the function to call with each object that changed."""
 
     kind: ApiResource
     store: Store
@@ -37,7 +37,7 @@ def sources_of(caches: Caches, router: EventRouter) -> list[Source]:
 
 
 def make_relisters(config: Config, kube: KubeClient, sources: list[Source]) -> list[Relister]:
-    """Return what lists these kinds beside kopf's watch, in each namespace."""
+    """Return a relister for each kind and namespace, in addition to kopf's watch."""
     return [
         Relister(kube=kube, kind=source.kind, namespace=scope, store=source.store, changed=source.changed)
         for source in sources
@@ -46,7 +46,7 @@ def make_relisters(config: Config, kube: KubeClient, sources: list[Source]) -> l
 
 
 def make_informers(config: Config, kube: KubeClient, sources: list[Source], telemetry: Telemetry) -> list[Informer]:
-    """Return what lists and watches these kinds, in each namespace."""
+    """Return an informer for each kind and namespace."""
     health, metrics, period = telemetry.health, telemetry.metrics, config.resync_period_seconds
     return [
         Informer(kube, source.kind, scope, source.store, source.changed, health, metrics, period)

@@ -43,5 +43,5 @@ def configure_logging(level: int = logging.INFO) -> None:
     root.setLevel(level)
     for name in _QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # kopf warns at every start that it runs in its own thread; what ends kopf is raised as an exception.
+    # kopf warns at every start that it runs in its own thread. When it fails, it raises an exception.
     logging.getLogger("kopf").setLevel(logging.ERROR)

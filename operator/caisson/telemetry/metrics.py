@@ -257,5 +257,5 @@ def ready_reason(sandbox: Json) -> str:
 
 
 def _as_label(reason: object) -> str:
-    """Return a reason as a label. A user who can write a status can write any word there, and adds no label."""
+    """Return a reason as a label. Users who can write a status can write any text, which must not add a series."""
     return reason if isinstance(reason, str) and reason in _REASONS else _NO_REASON
