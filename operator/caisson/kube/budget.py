@@ -1,9 +1,9 @@
-"""How many bytes of objects the operator holds: for each namespace, and for all of them together.
+"""The memory budget: limits the bytes of objects that the operator holds, per namespace and in total.
 
-The oldest objects come first. If a namespace exceeds its limit, its youngest objects are dropped. If all namespaces
-together exceed theirs, the largest namespace loses its youngest, so no namespace can take what a smaller one needs.
-What is dropped leaves a stub in its store, and is read again when there is room, or when a larger namespace has to give
-way to it.
+The oldest objects take precedence. If a namespace exceeds its limit, its youngest objects are dropped. If all
+namespaces together exceed the total limit, the largest namespace loses its youngest objects. So no namespace can
+displace the objects of a smaller one. A dropped object leaves a stub in its store, and is read again when there is
+room, or when a larger namespace must give way.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ log = structlog.get_logger(__name__)
 
 
 class Holder(Protocol):
-    """A store, as far as the budget needs it."""
+    """The part of a store that the budget uses."""
 
     def holds(self, key: Key, uid: str) -> bool:
-        """Tell whether the whole object is held."""
+        """Return whether the whole object is held."""
 
     def shrink(self, key: Key) -> None:
-        """Drop an object that is held, but for a stub; give its bytes back."""
+        """Replace an object by a stub, and give its bytes back."""
 
 
 class Dropped(NamedTuple):
@@ -48,7 +48,7 @@ class Dropped(NamedTuple):
 
 
 class _Age(NamedTuple):
-    """Where an object stands in the order of age."""
+    """The position of an object in the order of age."""
 
     youngest_first: float
     sequence: int
@@ -57,34 +57,34 @@ class _Age(NamedTuple):
     uid: str
 
     def is_held(self) -> bool:
-        """Tell whether the object is there still."""
+        """Return whether the object is still held."""
         return self.holder.holds(self.key, self.uid)
 
 
 @dataclass
 class _Account:
-    """What one namespace has."""
+    """The objects of one namespace."""
 
     bytes: int = 0
     objects: int = 0
     ages: list[_Age] = field(default_factory=list)
-    """A heap. Some of these objects are gone, or stand in it more than once."""
+    """A heap. It may contain objects that are gone, and duplicates."""
 
     dropped: dict[tuple[int, Key], Dropped] = field(default_factory=dict)
     is_reported: bool = False
 
 
 class Budget:
-    """Counts the bytes that stores hold, and has them drop the youngest objects beyond the limits."""
+    """Counts the bytes in the stores, and makes the stores drop the youngest objects beyond the limits."""
 
     def __init__(self, per_namespace: int = 2**40, in_all: int = 2**40) -> None:
-        """Hold so many bytes at the most."""
+        """Hold at most this number of bytes."""
         self._per_namespace, self._in_all = per_namespace, in_all
         self._accounts: dict[str, _Account] = {}
         self._bytes = self._waiting = 0
         self._sequence = itertools.count()
         self.freed = asyncio.Event()
-        """Set when there may be room for what was dropped."""
+        """Set when there may be room for dropped objects."""
 
     @property
     def bytes(self) -> int:
@@ -92,10 +92,10 @@ class Budget:
         return self._bytes
 
     def fits(self, namespace: str, size: int) -> bool:
-        """Tell whether there is room for an object of this size, or larger namespaces give way to it.
+        """Return whether an object of this size fits, possibly because larger namespaces give way to it.
 
-        They give way only with what they have above the level that the namespace would reach. So no object is dropped
-        for one that would be dropped in its turn, and no two namespaces can take room from each other for ever.
+        They give up only the bytes above the level that the namespace would reach. So an object does not displace
+        others if it would be dropped itself, and two namespaces can't displace each other's objects endlessly.
         """
         size += OBJECT_OVERHEAD_BYTES
         level = self._held_by(namespace) + size
@@ -107,12 +107,12 @@ class Budget:
         return sum(max(0, account.bytes - level) for account in self._accounts.values()) >= missing
 
     def take(self, holder: Holder, key: Key, uid: str, size: int, created: float) -> None:
-        """Count an object that a store holds now. Others may be dropped for it, or the object itself."""
+        """Count an object that a store holds now. This may drop other objects, or the object itself."""
         account = self._accounts.setdefault(key.namespace, _Account())
         self._count(account, size + OBJECT_OVERHEAD_BYTES, 1)
         heapq.heappush(account.ages, _Age(-created, -next(self._sequence), holder, key, uid))
         if len(account.ages) > 64 + 2 * account.objects:
-            # An object that changed stands in the heap twice.
+            # An object that changed is in the heap twice.
             unique = {(id(age.holder), age.key): age for age in account.ages if age.is_held()}
             account.ages = list(unique.values())
             heapq.heapify(account.ages)
@@ -124,26 +124,26 @@ class Budget:
                 break
 
     def give_back(self, key: Key, size: int) -> None:
-        """Count an object no more that `take` counted."""
+        """Stop counting an object that `take` counted."""
         self._count(self._accounts[key.namespace], -size - OBJECT_OVERHEAD_BYTES, -1)
         if self._waiting:
             self.freed.set()
 
     def dropped(self, holder: Holder, key: Key, size: int, created: float) -> None:
-        """Note an object that is not held for lack of room."""
+        """Record an object that is not held for lack of room."""
         account = self._accounts.setdefault(key.namespace, _Account())
         self._waiting += (id(holder), key) not in account.dropped
         account.dropped[id(holder), key] = Dropped(created, size, key, holder)
 
     def forget(self, holder: Holder, key: Key) -> None:
-        """Forget an object that was not held: it is held now, or gone."""
+        """Remove the record of a dropped object: it is held now, or gone."""
         if self._accounts[key.namespace].dropped.pop((id(holder), key), None) is not None:
             self._waiting -= 1
 
     def settle(self, namespace: str) -> None:
-        """Close what was changed in a namespace. If all of it is held, it is not over its limit any more.
+        """Complete a change in a namespace. If all its objects are held, it is no longer over its limit.
 
-        It is not so in the midst of a change, when an object is not held because another version of it is about to be.
+        This is unknown during a change, while an object is not held because its next version is about to be stored.
         """
         account = self._accounts.get(namespace)
         if account is not None and not account.dropped:
@@ -152,22 +152,22 @@ class Budget:
                 del self._accounts[namespace]
 
     def restorable(self) -> Iterator[tuple[Holder, Key]]:
-        """Yield what `fits`: of the smallest namespace first, and of each namespace the oldest first."""
+        """Yield the dropped objects that fit: the smallest namespace first, and in each namespace the oldest first."""
         waiting = {
-            namespace: sorted(account.dropped.values(), key=lambda result: (result.created, result.size), reverse=True)
+            namespace: sorted(account.dropped.values(), key=lambda record: (record.created, record.size), reverse=True)
             for namespace, account in self._accounts.items()
             if account.dropped
         }
-        turns = [(self._held_by(namespace), result[-1].created, namespace) for namespace, result in waiting.items()]
+        turns = [(self._held_by(namespace), queue[-1].created, namespace) for namespace, queue in waiting.items()]
         heapq.heapify(turns)
         while turns:
             _, _, namespace = heapq.heappop(turns)
-            result = waiting[namespace].pop()
-            if self._is_dropped(result):
-                if not self.fits(namespace, result.size):
-                    # A younger one, though smaller, would be dropped as soon as there is room for this one.
+            oldest = waiting[namespace].pop()
+            if self._is_dropped(oldest):
+                if not self.fits(namespace, oldest.size):
+                    # A younger object, although smaller, would be dropped as soon as there is room for this one.
                     continue
-                yield result.holder, result.key
+                yield oldest.holder, oldest.key
             if waiting[namespace]:
                 turn = self._held_by(namespace), waiting[namespace][-1].created, namespace
                 heapq.heappush(turns, turn)
@@ -176,10 +176,10 @@ class Budget:
         account = self._accounts.get(namespace)
         return account.bytes if account is not None else 0
 
-    def _is_dropped(self, result: Dropped) -> bool:
-        """Tell whether an object is still not held: it may have come or gone since."""
-        account = self._accounts.get(result.key.namespace)
-        return account is not None and account.dropped.get((id(result.holder), result.key)) is result
+    def _is_dropped(self, record: Dropped) -> bool:
+        """Return whether an object is still dropped: it may have been stored or deleted since."""
+        account = self._accounts.get(record.key.namespace)
+        return account is not None and account.dropped.get((id(record.holder), record.key)) is record
 
     def _drop_youngest(self, namespace: str, account: _Account) -> bool:
         """Drop the youngest object of a namespace. Returns whether there was any."""

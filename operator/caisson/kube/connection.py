@@ -12,7 +12,7 @@ from caisson.model.errors import ConfigError
 async def configuration() -> client.Configuration:
     """Return how to reach the cluster: $KUBECONFIG or ~/.kube/config, else the pod's own service account.
 
-    Raises `kubernetes.aio.config.ConfigException` when there is neither.
+    Raises `kubernetes.aio.config.ConfigException` if there is neither.
     """
     connection = client.Configuration()
     kubeconfig = _kubeconfig()
@@ -20,9 +20,9 @@ async def configuration() -> client.Configuration:
         await config.load_kube_config(str(kubeconfig), client_configuration=connection, persist_config=False)
     else:
         config.load_incluster_config(client_configuration=connection)
-    # Unlimited, because the queue and the sessions are bounded already, and a wait here would not show.
+    # Unlimited, because the queue and the sessions are already limited, and no metric would show a wait here.
     connection.connection_pool_maxsize = 0
-    # Else each request looks for a proxy in the environment, and for a password in ~/.netrc: a fifth of our CPU.
+    # Otherwise each request looks for proxies in the environment and passwords in ~/.netrc: a fifth of our CPU time.
     connection.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
     return connection
 

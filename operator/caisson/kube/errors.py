@@ -1,17 +1,17 @@
-"""What can go wrong on the way to the cluster.
+"""The errors of requests to the API server.
 
     CaissonError
     ├── ConfigError           the configuration can't be used; the operator does not start
-    ├── KubeError             the API server answered, with something other than success
+    ├── KubeError             the API server answered with an error
     │   ├── NotFound          404
     │   └── Conflict          409: a precondition (UID, version) does not hold, or another write came between
     │       └── AlreadyExists 409 with that reason: the name is taken
     ├── KubeUnreachable       the API server did not answer
     ├── AnswerTooLarge        the API server answered with more than the operator reads
-    ├── NotLeading            this operator is not, or no longer, the one that writes
+    ├── NotLeading            this operator does not hold the lease (any more), so it must not write
     └── LeaseLost             the lease could not be renewed; the operator ends
 
-A KubeError is wrapped once, here, with what was asked of which object; its message is fit for a status.
+A KubeError is created only here. Its text names the request and the object. Its `message` can be used in a status.
 """
 
 from caisson.model.errors import CaissonError
@@ -22,11 +22,11 @@ class KubeUnreachable(CaissonError):  # noqa: N818  named as the field names it
 
 
 class AnswerTooLarge(CaissonError):  # noqa: N818
-    """The API server answered with more than the operator reads. A write may have been done."""
+    """The API server answered with more than the operator reads. A write may have succeeded."""
 
 
 class NotLeading(CaissonError):  # noqa: N818  it is a state of affairs rather than a failure
-    """Something was to be written by an operator that does not hold the lease."""
+    """An operator that does not hold the lease tried to write."""
 
 
 class LeaseLost(CaissonError):  # noqa: N818
@@ -34,7 +34,7 @@ class LeaseLost(CaissonError):  # noqa: N818
 
 
 class KubeError(CaissonError):
-    """The API server refused a request."""
+    """The API server rejected a request."""
 
     def __init__(self, request: str, status: int, reason: str, message: str) -> None:
         """Wrap an answer: the request in words, the HTTP status, and the Status object's reason and message."""
@@ -45,11 +45,11 @@ class KubeError(CaissonError):
 
 
 class NotFound(KubeError):  # noqa: N818
-    """The object is not there."""
+    """The object does not exist."""
 
 
 class Conflict(KubeError):  # noqa: N818
-    """The object is not the one that was meant; or something beside it, a quota's account, was written meanwhile."""
+    """The object has another UID or version, or a related object, such as a quota, changed at the same time."""
 
 
 class AlreadyExists(Conflict):

@@ -33,7 +33,7 @@ class ExecResult:
 
 
 class Executor:
-    """Opens exec sessions. They have a client of their own: the library's websocket client does nothing else."""
+    """Opens exec sessions. They have their own client, because the library's websocket client supports nothing else."""
 
     def __init__(self, configuration: client.Configuration) -> None:
         """Use the cluster of this configuration. Call `close` at the end."""
@@ -41,7 +41,7 @@ class Executor:
         self._core = client.CoreV1Api(self._api)
 
     async def close(self) -> None:
-        """Close all connections. A command that still runs in a pod lives on."""
+        """Close all connections. A command that still runs in a pod continues."""
         await self._api.close()
 
     async def run(
@@ -50,15 +50,15 @@ class Executor:
         pod: str,
         command: tuple[str, ...],
         timeout_seconds: float,
-        printed: Callable[[bytes], None],
+        on_first_line: Callable[[bytes], None],
     ) -> ExecResult:
         """Run a command in a pod's sandbox container, without stdin. Raises ExecError.
 
-        `printed` is called with the first line of the standard output, once, if it ends within 4 KiB.
+        `on_first_line` is called once with the first line of the standard output, if it ends within 4 KiB.
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await self._run(namespace, pod, command, printed)
+                return await self._run(namespace, pod, command, on_first_line)
         except TimeoutError as error:
             raise ExecError(f"the session did not end within {timeout_seconds:.0f} s") from error
         except aiohttp.WSServerHandshakeError as error:
@@ -67,7 +67,7 @@ class Executor:
             raise ExecError(f"the session broke: {error or type(error).__name__}") from error
 
     async def _run(
-        self, namespace: str, pod: str, command: tuple[str, ...], printed: Callable[[bytes], None]
+        self, namespace: str, pod: str, command: tuple[str, ...], on_first_line: Callable[[bytes], None]
     ) -> ExecResult:
         connecting = await self._core.connect_get_namespaced_pod_exec_without_preload_content(
             name=pod,
@@ -82,7 +82,7 @@ class Executor:
         streams = {
             STDOUT_CHANNEL: _Stream("standard output", MAX_EXEC_OUTPUT_BYTES),
             STDERR_CHANNEL: _Stream("standard error", MAX_EXEC_OUTPUT_BYTES),
-            ERROR_CHANNEL: _Stream("its end", MAX_EXEC_STATUS_BYTES),
+            ERROR_CHANNEL: _Stream("the error channel", MAX_EXEC_STATUS_BYTES),
         }
         has_passed_first_line = False
         async with connecting as socket:
@@ -100,8 +100,8 @@ class Executor:
                         and b"\n" in stream.data[:MAX_EXEC_FIRST_LINE_BYTES]
                     ):
                         has_passed_first_line = True
-                        printed(bytes(stream.data.partition(b"\n")[0]))
-                # Frames that are there already come without a pause: thousands of them must not be anybody else's.
+                        on_first_line(bytes(stream.data.partition(b"\n")[0]))
+                # Buffered frames arrive without a pause, so yield: thousands of them must not block other tasks.
                 await asyncio.sleep(0)
         end = bytes(streams[ERROR_CHANNEL].data)
         if not end:
@@ -120,7 +120,7 @@ class _Stream:
 
 
 def _exit_code(end: bytes) -> int:
-    """Read the Status object that ends a session. Without an exit code in it, the kubelet could not run the command."""
+    """Return the exit code from the Status object that ends a session. Raises ExecError if it contains none."""
     try:
         status = json.loads(end)
         if status["status"] == "Success":
@@ -129,7 +129,8 @@ def _exit_code(end: bytes) -> int:
         codes = [int(cause["message"]) for cause in causes if cause.get("reason") == "ExitCode"]
         message = str(status.get("message", ""))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ExecError("the session ended in a way that is not understood") from error
+        raise ExecError("the session ended with a status that can't be parsed") from error
     if not codes:
+        # The kubelet could not run the command.
         raise ExecError(f"the command could not be run: {message[:256]}")
     return codes[0]

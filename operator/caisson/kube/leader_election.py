@@ -1,11 +1,11 @@
-"""Which of several operators works: a Lease, by the protocol of client-go's leader election.
+"""Leader election among the replicas of the operator: a Lease, with the protocol of client-go.
 
-A Lease does not fence: a leader that was stopped for a while goes on where it was. So what writes asks `is_leader`
-before each request. It goes by this process's monotonic clock, which runs on while the process is stopped, and ends
-before others may take over. What still slips through is harmless by itself: pods have fixed names, status is
-written with its resource version, and starting dockerd twice is a no-op.
+A Lease does not fence: a leader that was suspended for a while continues where it stopped. So every writer calls
+`is_leader` before each request. It uses this process's monotonic clock, which also runs while the process is suspended,
+and returns False before another replica may take over. A late write does no harm: pods have fixed names, the status is
+written with its resource version, and a second start of dockerd is a no-op.
 
-The official client has a leader election of its own; it compares wall clocks and never gives a lease back.
+Caisson does not use the official client's leader election, because it compares wall clocks and never releases a lease.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ log = structlog.get_logger(__name__)
 
 
 class LeaderElector:
-    """A lease that this process wants, and may hold."""
+    """Acquires, renews and releases a lease for this process."""
 
     def __init__(
         self, *, kube: KubeClient, clock: Clock, namespace: str, pod: str | None, settings: LeaderElection
     ) -> None:
-        """Want the Lease of the settings' name in a namespace, for this process of a pod (None: of no pod)."""
+        """Compete for the Lease in this namespace that the settings name. `pod` is this process's pod, if any."""
         self._kube, self._clock, self._namespace, self._settings = kube, clock, namespace, settings
         self._identity = f"{pod or socket.gethostname()}_{secrets.token_hex(4)}"
         self._of_this_pod = f"{pod}_" if pod else None
@@ -43,13 +43,13 @@ class LeaderElector:
         self._observed_at = 0.0
 
     def is_leader(self) -> bool:
-        """Tell whether the lease is ours for certain, without asking anybody."""
+        """Return whether this process certainly holds the lease. Sends no request."""
         return asyncio.get_running_loop().time() < self._held_until
 
     async def acquire(self) -> None:
-        """Wait until the lease is ours."""
-        while not await self._try():  # noqa: ASYNC110  what is waited for happens elsewhere
-            # Not in step with the others who wait.
+        """Wait until this process holds the lease."""
+        while not await self._try():  # noqa: ASYNC110  the lease is in the cluster
+            # Jitter, so that the waiting replicas do not retry at the same time.
             await asyncio.sleep(self._settings.retry_period_seconds * random.uniform(0.8, 1.2))  # noqa: S311
         log.info("leading", identity=self._identity)
 
@@ -61,13 +61,13 @@ class LeaderElector:
         raise LeaseLost(f"the lease {self._settings.lease_name} was not renewed in time")
 
     async def release(self) -> None:
-        """Give the lease back, if it is ours, so that another can take over at once."""
+        """Release the lease if this process holds it, so that another replica can take over immediately."""
         if not self.is_leader() or self._lease is None:
             return
         self._held_until = 0.0
         try:
             async with asyncio.timeout(LEASE_RELEASE_TIMEOUT_SECONDS):
-                # Read anew: a renewal that was under way when we were told to stop may have been the last word.
+                # Read it again, because a renewal in flight at shutdown may have written a newer version.
                 lease = await self._kube.get_lease(self._namespace, self._settings.lease_name)
                 if lease["spec"].get("holderIdentity") == self._identity:
                     lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
@@ -76,7 +76,7 @@ class LeaderElector:
             log.warning("lease not released", error=str(error))
 
     async def _try(self) -> bool:
-        """Acquire or renew. Returns whether the lease is ours now; what fails is tried again."""
+        """Acquire or renew the lease. Returns whether this process holds it now. Failures are retried."""
         now = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._settings.renew_deadline_seconds):
@@ -84,17 +84,17 @@ class LeaderElector:
         except Conflict:
             self._lease = None
         except (CaissonError, TimeoutError, LookupError, TypeError, ValueError, AttributeError) as error:
-            # Whoever may write the Lease may write nonsense: nobody else leads either, then.
+            # Clients that can write the Lease can write invalid data. Then no other replica leads either.
             self._lease = None
-            log.warning("lease not reached", error=str(error) or type(error).__name__)
+            log.warning("lease not acquired or renewed", error=str(error) or type(error).__name__)
         if self._lease is None:
             return False
-        # From before the request: that is the renewal that others can know of.
+        # Counted from before the request, because other replicas may observe the renewal from then on.
         self._held_until = now + self._settings.renew_deadline_seconds
         return True
 
     async def _write(self, now: float) -> Json | None:
-        """Write the lease if it may be ours; return what is written."""
+        """Write the lease unless another replica holds it. Returns the written lease."""
         lease = self._lease
         if lease is None:
             try:
@@ -102,20 +102,20 @@ class LeaderElector:
             except NotFound:
                 metadata = {"name": self._settings.lease_name, "namespace": self._namespace}
                 return await self._kube.create_lease(self._namespace, {"metadata": metadata, "spec": self._spec({})})
-            if self._is_anothers(lease["spec"], now):
+            if self._is_held_by_another(lease["spec"], now):
                 return None
         return await self._kube.update_lease(self._namespace, lease | {"spec": self._spec(lease["spec"])})
 
-    def _is_anothers(self, spec: Json, now: float) -> bool:
+    def _is_held_by_another(self, spec: Json, now: float) -> bool:
         holder = spec.get("holderIdentity")
         if not holder or holder == self._identity:
             return False
         if self._of_this_pod is not None and holder.startswith(self._of_this_pod):
-            # A container has one process, and is started again when that has ended: nobody holds it any more.
+            # The holder was an earlier process of this container, which has ended, because a container has one process.
             return False
         observed = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
         if observed != self._observed:
-            # Since when it is unchanged, by our own clock: clocks of other nodes may differ.
+            # Measure with our own clock how long it is unchanged, because the clocks of other nodes may differ.
             self._observed, self._observed_at = observed, now
         duration = spec.get("leaseDurationSeconds") or self._settings.lease_duration_seconds
         return now < self._observed_at + float(duration)

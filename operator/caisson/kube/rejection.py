@@ -1,4 +1,4 @@
-"""What it means when the API server rejects an object, and how often in a row it did."""
+"""Interprets rejections of objects by the API server, and counts them."""
 
 import re
 from datetime import datetime
@@ -10,48 +10,48 @@ from caisson.timing import MAX_REJECTION_MESSAGE_BYTES
 from caisson.util.sanitize import clean_line
 
 _NO_RUNTIME_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "[^"]*" not found', re.IGNORECASE)
-# As the API server writes it; what comes after the colon is the message of a policy in the chart.
+# The format of the API server. The message of a policy in the chart follows.
 _OUR_POLICY = re.compile(r"ValidatingAdmissionPolicy '[^']+' with binding '[^']+' denied request: caisson: ")
 _NOT_GUARDED = "denied request: caisson: the namespace is not guarded"
 
 
 def is_rejected_by_our_policy(message: str) -> bool:
-    """Tell whether one of Caisson's own admission policies refused a pod."""
+    """Return whether one of Caisson's own admission policies rejected a pod."""
     return _OUR_POLICY.search(message) is not None
 
 
 def is_not_guarded(message: str) -> bool:
-    """Tell whether the operator's own policy refused an object for the namespace that it would be in."""
+    """Return whether the operator's own policy rejected an object because its namespace is not guarded."""
     return _NOT_GUARDED in message
 
 
 def rejection_reason(message: str) -> Reason:
-    """Return the reason for the API server's message when it did not take a pod."""
+    """Return the reason that corresponds to the API server's message about a rejected pod."""
     if _NO_RUNTIME_CLASS.search(message):
         return Reason.RUNTIME_CLASS_NOT_FOUND
     if is_not_guarded(message):
         return Reason.NAMESPACE_NOT_GUARDED
-    # The policies allow what Caisson makes: so it is no longer what Caisson made.
+    # The policies allow every pod that Caisson creates, so something changed this pod before they checked it.
     return Reason.POD_MUTATED if is_rejected_by_our_policy(message) else Reason.POD_REJECTED
 
 
 def failure_streak(
     problem: Problem | None, generation: int, before: FailureStreak | None, now: datetime
 ) -> FailureStreak | None:
-    """Return what is known of failures after one more try, for this generation of the spec."""
+    """Return the streak of failures after another attempt, for this generation of the spec."""
     return None if problem is None else longer_streak(problem, generation, before, now)
 
 
 def longer_streak(problem: Problem, generation: int, before: FailureStreak | None, now: datetime) -> FailureStreak:
-    """Return what is known of failures after one more of them."""
+    """Return the streak of failures after another failure."""
     failures = before.count if before is not None and before.generation == generation else 0
     reason, message = problem
     return FailureStreak(reason, message, generation, now, failures + 1)
 
 
 def rejection_message(error: KubeError) -> str:
-    """Return the words of a refusal. Raises it again where it is not about the object, and so is worth a retry."""
-    # A webhook that is down answers 500; that is about this object, and the user's to know.
+    """Return the message of a rejection. Raises the error again if it is not about the object, so a retry can help."""
+    # If a webhook is down, the API server returns 500. This is about the object, so it is reported to the user.
     if error.status in {409, 429} or (error.status >= 500 and "webhook" not in error.message):
         raise error
     return clean_line(error.message.encode(errors="replace"), MAX_REJECTION_MESSAGE_BYTES)

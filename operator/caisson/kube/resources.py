@@ -8,7 +8,7 @@ from caisson.model.actions import ChildKind
 from caisson.model.ownership import MANAGED_BY, MANAGED_BY_LABEL
 
 MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
-"""The label selector of what Caisson made."""
+"""The label selector of the objects that Caisson creates."""
 
 
 class ApiResource(NamedTuple):
@@ -18,10 +18,10 @@ class ApiResource(NamedTuple):
     plural: str
     kind: str
     selector: str = MANAGED_SELECTOR
-    """The label selector of those that are watched; all of them if empty."""
+    """The label selector of the objects to watch. If it is empty, all are watched."""
 
     def path(self, namespace: str | None, name: str | None = None) -> str:
-        """Return the URL's path: of one object, of a namespace's, or of all when there is no namespace."""
+        """Return the URL path of one object, of all objects in a namespace, or of all objects without a namespace."""
         scope = "" if namespace is None else f"/namespaces/{namespace}"
         return f"{self.prefix}{scope}/{self.plural}" + ("" if name is None else f"/{name}")
 

@@ -44,7 +44,7 @@ class Store:
     """Objects of one kind, fed by a watch and by the answers to our own writes, which are often newer than the watch.
 
     Resource versions of one kind are compared as numbers (KEP-5504: they are ordered decimal integers). An object that
-    is too large, or beyond the budget, is there as a stub (`model.unreadable`).
+    is too large, or beyond the budget, is stored as a stub (`model.unreadable`).
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class Store:
     ) -> None:
         """Start empty.
 
-        Each index returns under what else than its key an object is found; None: under nothing. `project` returns what
-        is read so often that parsing the text each time is too slow. It belongs to the same version as the text.
+        Each index returns a value under which an object is found in addition to its key, or None. `project` returns
+        data that is needed too often to parse the text each time. The data has the same version as the text.
         """
         self._objects: dict[Key, StoredObject] = {}
         self._index_functions = indexes
@@ -86,7 +86,7 @@ class Store:
         self._removed, self._dropped, self._unindexed = removed, dropped, unindexed
 
     def get(self, key: Key) -> Json | None:
-        """Return the object, None where there is none."""
+        """Return the object, None if there is none."""
         entry = self._objects.get(key)
         return entry.read() if entry is not None else None
 
@@ -95,15 +95,15 @@ class Store:
         return (entry.read() for entry in list(self._objects.values()))
 
     def indexed(self, value: Hashable) -> list[Json]:
-        """Return the objects that are to be found under this."""
+        """Return the objects with this index value."""
         return [entry.read() for entry in self._index.get(value, {}).values()]
 
     def indexed_keys(self, value: Hashable) -> list[Key]:
-        """Return the keys of the objects that are to be found under this."""
+        """Return the keys of the objects with this index value."""
         return list(self._index.get(value, ()))
 
     def oldest_indexed(self, value: Hashable) -> Key | None:
-        """Return the key of the object that was created first of those that are to be found under this."""
+        """Return the key of the oldest object with this index value."""
         entries = self._index.get(value, {})
         return min(entries, key=lambda key: (entries[key].created, key), default=None)
 
@@ -113,7 +113,7 @@ class Store:
         return entry.projection if entry is not None else None
 
     def projections(self, value: Hashable) -> list[Any]:
-        """Return the projections of the objects that are to be found under this. Parses nothing."""
+        """Return the projections of the objects with this index value. Parses nothing."""
         return [entry.projection for entry in self._index.get(value, {}).values()]
 
     def all_projections(self) -> list[Any]:
@@ -121,25 +121,25 @@ class Store:
         return [entry.projection for entry in self._objects.values()]
 
     def is_indexed(self, value: Hashable) -> bool:
-        """Tell whether there is any to be found under this."""
+        """Return whether there is an object with this index value."""
         return value in self._index
 
     def unreadable(self) -> Iterator[Reason]:
-        """Yield why objects are not read, for each of them."""
-        return (previous.reason for previous in list(self._objects.values()) if previous.reason is not None)
+        """Yield the reason for each object that is not read."""
+        return (entry.reason for entry in list(self._objects.values()) if entry.reason is not None)
 
     def holds(self, key: Key, uid: str) -> bool:
-        """Tell whether the whole object is there, and not a stub."""
-        previous = self._objects.get(key)
-        return previous is not None and previous.uid == uid and previous.reason is None
+        """Return whether the store holds the whole object, not a stub."""
+        entry = self._objects.get(key)
+        return entry is not None and entry.uid == uid and entry.reason is None
 
     def is_outdated(self, obj: Json) -> bool:
-        """Tell whether an object is newer than what the store has of it. Only its metadata matters."""
+        """Return whether an object is newer than the stored version. Reads only its metadata."""
         entry, version = self._objects.get(key_of(obj)), int(obj["metadata"]["resourceVersion"])
         return version > self._gone.get(obj["metadata"]["uid"], -1) and (entry is None or entry.version < version)
 
     def put(self, obj: Json) -> bool:
-        """Keep an object, less what nobody reads, unless a newer version is known. Returns whether it was kept."""
+        """Store an object without its unused parts, unless a newer version is known. Returns whether it was stored."""
         if not is_identified(obj):
             self._report(obj)
             return False
@@ -149,12 +149,12 @@ class Store:
         version = version_of(obj, before)
         if version <= self._gone.get(uid, -1) or (entry is not None and entry.version > version):
             return False
-        new_entry = self._as_kept(obj, version, before)
+        new_entry = self._to_entry(obj, version, before)
         if entry is not None and entry.version == version and not self._is_better(key, new_entry, entry):
             return False
         if entry is not None:
             self._drop(key, entry)
-        self._keep(key, new_entry)
+        self._insert(key, new_entry)
         if entry is not None:
             self._report_unindexed(entry, new_entry.indexes)
         if new_entry.reason is Reason.OBJECT_TOO_LARGE:
@@ -165,8 +165,8 @@ class Store:
         self._budget.settle(key.namespace)
         return True
 
-    def _as_kept(self, obj: Json, version: int, before: StoredObject | None) -> StoredObject:
-        """Return what is kept of an object; `before` is what is known of an earlier version."""
+    def _to_entry(self, obj: Json, version: int, before: StoredObject | None) -> StoredObject:
+        """Return the entry for an object. `before` is the entry of an earlier version."""
         created = to_seconds(obj["metadata"].get("creationTimestamp"))
         text = to_text(without_ballast(obj))
         if not is_unreadable(obj):
@@ -176,7 +176,7 @@ class Store:
             indexes, obj = self._indexes_of(obj), stub_of(obj, self._kind, Reason.OBJECT_TOO_LARGE, len(text))
         else:
             if has_unknown_owner(obj) and before is not None:
-                # No write changes an object's UID, and none of ours takes its owner away.
+                # No write changes an object's UID, and none of ours removes its owner.
                 owners = before.read()["metadata"].get("ownerReferences")
                 obj = obj | {"metadata": obj["metadata"] | ({"ownerReferences": owners} if owners else {})}
             indexes = self._indexes_of(obj)
@@ -186,21 +186,21 @@ class Store:
         uid, projection = obj["metadata"]["uid"], self._project(obj)
         return StoredObject(version, uid, indexes, to_text(obj), created, reason_of(obj), projection)
 
-    def _is_better(self, key: Key, children: StoredObject, entry: StoredObject) -> bool:
-        """Tell whether the same version of an object is worth keeping: its owner, or all of it, can be read by now."""
+    def _is_better(self, key: Key, new_entry: StoredObject, entry: StoredObject) -> bool:
+        """Return whether a new entry of the same version contains more: the owner, or the whole object."""
         if entry.reason is Reason.OBJECT_TOO_LARGE:
-            return has_unknown_owner(entry.read()) and not has_unknown_owner(children.read())
+            return has_unknown_owner(entry.read()) and not has_unknown_owner(new_entry.read())
         return (
             entry.reason is Reason.NAMESPACE_OVER_LIMIT
-            and children.reason is None
-            and self._budget.fits(key.namespace, len(children.text))
+            and new_entry.reason is None
+            and self._budget.fits(key.namespace, len(new_entry.text))
         )
 
-    def _keep(self, key: Key, children: StoredObject) -> None:
-        self._objects[key] = children
-        for value in children.indexes:
+    def _insert(self, key: Key, entry: StoredObject) -> None:
+        self._objects[key] = entry
+        for value in entry.indexes:
             if value is not None:
-                self._index.setdefault(value, {})[key] = children
+                self._index.setdefault(value, {})[key] = entry
 
     def _drop(self, key: Key, entry: StoredObject) -> None:
         del self._objects[key]
@@ -224,13 +224,13 @@ class Store:
                 self._unindexed(value)
 
     def shrink(self, key: Key) -> None:
-        """Drop an object, but for a stub, because there is no room for it."""
+        """Replace an object by a stub, because there is no room for it."""
         previous = self._objects[key]
         stub = stub_of(previous.read(), self._kind, Reason.NAMESPACE_OVER_LIMIT, len(previous.text))
         self._budget.dropped(self, key, len(previous.text), previous.created)
         self._drop(key, previous)
         reason, projection = Reason.NAMESPACE_OVER_LIMIT, self._project(stub)
-        self._keep(key, replace(previous, text=to_text(stub), reason=reason, projection=projection))
+        self._insert(key, replace(previous, text=to_text(stub), reason=reason, projection=projection))
         self._dropped(stub)
 
     def _report(self, stub: Json) -> None:
@@ -249,21 +249,21 @@ class Store:
         )
 
     def refresh(self, obj: Json) -> None:
-        """Keep the answer to a write of ours, if the object is still the one that was written."""
+        """Store the response to a write of ours, if the stored object has the same UID."""
         entry = self._objects.get(key_of(obj))
         if entry is not None and entry.uid == obj["metadata"]["uid"]:
             self.put(obj)
 
     def remove(self, obj: Json) -> bool:
-        """Drop an object that was deleted, unless another of its name is known. Returns whether it was dropped."""
+        """Remove a deleted object, unless its name belongs to another object. Returns whether it was removed."""
         if not is_identified(obj):
             return False
         key, uid = key_of(obj), obj["metadata"]["uid"]
         return self._remove(key, uid, version_of(obj, self._objects.get(key)))
 
     def _remove(self, key: Key, uid: str, gone_at: int) -> bool:
-        # An answer that was on its way when the object was deleted must not bring it back. An object that only left
-        # the watch, by losing its label, comes back with a newer version.
+        # A response that was in flight when the object was deleted must not restore it. An object that only left the
+        # watch, because it lost its label, returns with a newer version.
         _remember(self._gone, uid, gone_at)
         self._reported.pop(uid, None)
         entry = self._objects.get(key)
@@ -276,14 +276,14 @@ class Store:
         return True
 
     def listed(self, version: int, within: str | None) -> None:
-        """Note at which version a list was made. Raises HistoryChanged for one before the last.
+        """Record the version of a list. Raises HistoryChanged if the list is older than the previous one.
 
-        Lists of other namespaces don't count: their answers may come in another order than they were made.
+        Each namespace is compared separately, because responses for different namespaces can arrive in any order.
         """
         before, self._listed_at[within] = self._listed_at.get(within, 0), version
         if version >= before:
             return
-        # What is known stays until the next list, which replaces it: meanwhile nothing must look as if it were gone.
+        # Keep the objects until the next list replaces them, because until then none may appear to be deleted.
         for key, previous in list(self._objects.items()):
             if within in (None, key.namespace):
                 self._objects[key] = outdated = replace(previous, version=-1)
@@ -291,12 +291,12 @@ class Store:
                     if value is not None:
                         self._index[value][key] = outdated
         self._gone.clear()
-        raise HistoryChanged(f"a list has the version {version}, and the one before {before}")
+        raise HistoryChanged(f"a list has the version {version}, but the previous list had {before}")
 
-    def retain_only(self, listed: set[Key], version: int, within: str | None) -> Iterator[Json]:
-        """Drop what a list has not got, unless it is newer. Yields what went."""
+    def retain_only(self, listed_keys: set[Key], version: int, within: str | None) -> Iterator[Json]:
+        """Remove the objects that a list does not contain, unless they are newer. Yields the removed objects."""
         for key, entry in list(self._objects.items()):
-            is_absent = within in (None, key.namespace) and key not in listed and entry.version <= version
+            is_absent = within in (None, key.namespace) and key not in listed_keys and entry.version <= version
             if is_absent and self._remove(key, entry.uid, version):
                 yield entry.read()
 

@@ -1,4 +1,4 @@
-"""An object as a store holds it: as text, without what only others read."""
+"""An object in a store: as text, without the data that only other programs read."""
 
 import json
 from collections.abc import Hashable
@@ -15,12 +15,12 @@ _OWN_ANNOTATIONS = "caisson.dev/"
 
 
 Indexes = tuple[Hashable, ...]
-"""Under what an object is found, by each of the store's indexes; None: not by this one."""
+"""The values of an object for the store's indexes, None for each index that does not contain it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it is kept: as text, which takes a tenth of the memory that Python's dictionaries of it take."""
+    """An object as text, which takes a tenth of the memory of the same object as Python dictionaries."""
 
     version: int
     uid: str
@@ -30,18 +30,18 @@ class StoredObject:
     """When it was created, in seconds since the epoch."""
 
     reason: Reason | None = None
-    """Why there is only a stub of it; None if the whole object is there."""
+    """Why only a stub is stored; None if the whole object is stored."""
 
     projection: Any = None
-    """What the store's `project` made of it."""
+    """The result of the store's `project`."""
 
     def read(self) -> Json:
-        """Return the object; it is the caller's own."""
+        """Return a new copy of the object."""
         return dict(json.loads(self.text))
 
 
 def without_ballast(obj: Json) -> Json:
-    """Leave out what others keep in an object's metadata, which may be as large as the rest together."""
+    """Remove other programs' data from an object's metadata, which may be as large as the rest of the object."""
     metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
     if "annotations" in metadata:
         own = {key: value for key, value in metadata["annotations"].items() if key.startswith(_OWN_ANNOTATIONS)}
@@ -50,7 +50,7 @@ def without_ballast(obj: Json) -> Json:
 
 
 def version_of(obj: Json, before: StoredObject | None) -> int:
-    """Return the version of an object; of one whose version could not be read, that which follows the one before."""
+    """Return the version of an object. If it can't be read, return the version after that of `before`."""
     version = obj["metadata"].get("resourceVersion")
     if version is None and is_unreadable(obj):
         return before.version + 1 if before is not None else 0
@@ -63,20 +63,20 @@ def to_text(obj: Json) -> bytes:
 
 
 def to_seconds(timestamp: object) -> float:
-    """Return a timestamp in seconds since the epoch, 0 if it is none."""
+    """Return a timestamp in seconds since the epoch, 0 if it is invalid."""
     try:
         return datetime.fromisoformat(str(timestamp)).timestamp()
     except ValueError:
         return 0.0
 
 
-def has_at_most(most: int, obj: object) -> bool:
-    """Tell whether a JSON value consists of so many values at the most."""
+def has_at_most(limit: int, obj: object) -> bool:
+    """Return whether a JSON value consists of at most `limit` values."""
     waiting, count = [obj], 0
     while waiting:
         value = waiting.pop()
         count += 1
-        if count + len(waiting) > most:
+        if count + len(waiting) > limit:
             return False
         if isinstance(value, dict):
             waiting += value.values()

@@ -68,7 +68,7 @@ class _End(Exception):  # noqa: N818  it is expected
 
 @dataclass
 class Prefix:
-    """What the first part of a watch event holds."""
+    """The content of the first part of a watch event."""
 
     event: Json = field(default_factory=dict)
     """The event. It, its `object` and the `metadata` of that may be incomplete; everything in them is complete."""
@@ -103,7 +103,7 @@ def _members(text: str, at: int, path: tuple[str, ...], into: Json, result: Pref
         else:
             value, at = _value(text, at)
             if not isinstance(name, str) or text[at : at + 1] not in {",", "}"}:
-                # A number may continue behind the end of the text.
+                # A number may continue beyond the end of the text.
                 raise _End
             into[name] = value
         if text[at : at + 1] != ",":

@@ -25,20 +25,20 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a reconcile that succeeded asks of the queue, as in controller-runtime."""
+    """The result of a successful reconcile, as in controller-runtime."""
 
     requeue_after: timedelta | None = None
     """When to reconcile again if nothing changes; None: only when something changes."""
 
     forget: bool = False
-    """The object is gone: the queue drops what it remembers of the key."""
+    """The object is gone: the queue drops its state of the key."""
 
 
 Reconcile = Callable[[Key], Awaitable[Result]]
 
 
 def requeue_at(moment: datetime | None, now: datetime) -> Result:
-    """Return the result of a reconcile that is to be repeated at some moment; None: only when something changes."""
+    """Return a result that requeues the key at this moment; None: only when something changes."""
     return Result(max(moment - now, timedelta(0)) if moment is not None else None)
 
 
@@ -138,7 +138,7 @@ class WorkQueue:
             self._timer_changed.clear()
             while self._timers and self._timers[0][0] <= loop.time():
                 when, _, key = heapq.heappop(self._timers)
-                # A time that an earlier one replaced, or that is over, leaves its timer behind.
+                # If an earlier time replaced a scheduled time, the old timer remains and is ignored.
                 if self._scheduled.get(key) == when:
                     del self._scheduled[key]
                     self.add(key)

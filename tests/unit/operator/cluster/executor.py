@@ -79,7 +79,7 @@ class ScriptedExecutor:
         pod: str,
         command: tuple[str, ...],
         timeout_seconds: float,
-        printed: Callable[[bytes], None],
+        on_first_line: Callable[[bytes], None],
     ) -> ExecResult:
         """Run a command. Raises ExecError if the pod does not run, the session takes too long, or as scripted."""
         session = Session(pod, command)
@@ -95,7 +95,7 @@ class ScriptedExecutor:
         if isinstance(answer, Exception):
             raise answer
         await asyncio.sleep(self.first_line_seconds)
-        printed(answer.stdout.partition(b"\n")[0])
+        on_first_line(answer.stdout.partition(b"\n")[0])
         if (held := self._held.get(pod)) is not None:
             try:
                 async with asyncio.timeout(timeout_seconds):
