@@ -10,11 +10,11 @@
 # The probe checks every few seconds, so a check uses only one fork, of cat, because a shell reads files byte by byte.
 
 ACTIVITY=$STATE/activity
-MOST_SOCKETS=256
+MAX_SOCKETS=256
 
 # Creates the record, unless it exists.
 watch_activity() {
-	local last_used last_opened next_pid
+	local last_used last_accept_count next_pid
 	read_activity && return
 	uptime_now
 	write_activity "$uptime" - -
@@ -23,29 +23,29 @@ watch_activity() {
 # Checks once for use. PIDS is the number of pids that the calling script uses, without this check. Sets last_used, or fails if there is no
 # record.
 note_activity() { # PIDS
-	local last_opened next_pid
+	local last_accept_count next_pid
 	read_activity || return
-	look
+	scan_processes
 	uptime_now
-	if was_started "$next_pid" || was_connected "$last_opened" || [ -n "$inhabited" ] || is_connected; then
+	if was_started "$next_pid" || was_connected "$last_accept_count" || [ -n "$in_use" ] || is_connected; then
 		last_used=$uptime
 	fi
-	write_activity "$last_used" "$opened" $(($$ + $1 + 1))
+	write_activity "$last_used" "$accept_count" $(($$ + $1 + 1))
 }
 
 # A session starts an unknown number of processes, so the next pid is unknown.
 forget_pids() {
-	local last_opened next_pid last_used
+	local last_accept_count next_pid last_used
 	read_activity || return 0
-	write_activity "$last_used" "$last_opened" -
+	write_activity "$last_used" "$last_accept_count" -
 }
 
-# Sets last_used, last_opened and next_pid. Fails if idle detection is disabled or another check is writing the record.
+# Sets last_used, last_accept_count and next_pid. Fails if idle detection is disabled or another check is writing the record.
 read_activity() {
-	{ read -r last_used last_opened next_pid <"$ACTIVITY"; } 2>/dev/null && is_number "$last_used" && [ -n "$next_pid" ]
+	{ read -r last_used last_accept_count next_pid <"$ACTIVITY"; } 2>/dev/null && is_number "$last_used" && [ -n "$next_pid" ]
 }
 
-write_activity() { # LAST_USED OPENED NEXT_PID
+write_activity() { # LAST_USED ACCEPT_COUNT NEXT_PID
 	echo "$*" >"$ACTIVITY"
 }
 
@@ -54,16 +54,16 @@ was_started() { # NEXT_PID
 	is_number "$1" && [ "$$" -gt "$1" ]
 }
 
-was_connected() { # LAST_OPENED
-	is_number "$1" && [ "$opened" != "$1" ]
+was_connected() { # LAST_ACCEPT_COUNT
+	is_number "$1" && [ "$accept_count" != "$1" ]
 }
 
-# Sets opened to the total number of accepted connections, established to the number of open connections, and inhabited if there is a
+# Sets accept_count to the total number of accepted connections, open_count to the number of open connections, and in_use if there is a
 # process that counts as use.
-look() {
+scan_processes() {
 	local line IFS='
 '
-	opened=- established=0 inhabited=''
+	accept_count=- open_count=0 in_use=''
 	# A process may end before its file is read. Its name may contain glob characters.
 	set -- /proc/[0-9]*/stat
 	set -f
@@ -71,7 +71,7 @@ look() {
 	for line in $(cat /proc/net/snmp "$@" 2>/dev/null); do
 		case $line in
 		'Tcp: '[0-9]*) read_counters "$line" ;;
-		*'('*) [ -n "$inhabited" ] || ! is_somebody "$line" || inhabited=yes ;;
+		*'('*) [ -n "$in_use" ] || ! counts_as_use "$line" || in_use=yes ;;
 		esac
 	done
 	set +f
@@ -81,11 +81,11 @@ read_counters() { # LINE
 	local IFS=' '
 	# shellcheck disable=SC2086
 	set -- $1
-	opened=${7-} established=${10-0}
+	accept_count=${7-} open_count=${10-0}
 }
 
 # The parent of a process started by exec is outside the PID namespace. Each nested container has a shim; a build step has only runc.
-is_somebody() { # LINE of /proc/PID/stat
+counts_as_use() { # LINE of /proc/PID/stat
 	local name=${1#*\(}
 	name=${name%)*}
 	case $name in containerd-shim* | runc | runc:*) return 0 ;; esac
@@ -109,22 +109,22 @@ is_ours() { # PID
 }
 
 # Returns whether there is a connection from outside to a listening port. A number of sockets that is too large to read counts as use.
-is_connected() { # uses established
-	local file local_address remote status listening=' ' connected='' sockets=0 port
-	[ "$established" != 0 ] || return 1
+is_connected() { # uses open_count
+	local file local_address remote status listening_ports=' ' connected_ports='' sockets=0 port
+	[ "$open_count" != 0 ] || return 1
 	for file in /proc/net/tcp /proc/net/tcp6; do
 		[ -e "$file" ] || continue
 		while read -r _ local_address remote status _; do
 			sockets=$((sockets + 1))
-			[ "$sockets" -le "$MOST_SOCKETS" ] || return 0
+			[ "$sockets" -le "$MAX_SOCKETS" ] || return 0
 			case $status in
-			0A) listening="$listening${local_address##*:} " ;;
-			01) is_loopback "${remote%:*}" || connected="$connected ${local_address##*:}" ;;
+			0A) listening_ports="$listening_ports${local_address##*:} " ;;
+			01) is_loopback "${remote%:*}" || connected_ports="$connected_ports ${local_address##*:}" ;;
 			esac
 		done <"$file"
 	done
-	for port in $connected; do
-		case $listening in *" $port "*) return 0 ;; esac
+	for port in $connected_ports; do
+		case $listening_ports in *" $port "*) return 0 ;; esac
 	done
 	return 1
 }

@@ -19,7 +19,7 @@ INFO_FORMAT='{"serverVersion":{{json .ServerVersion}},"driver":{{json .Driver}},
 # Reports the progress of the attempt. Returns 0 when dockerd is ready, 1 when it has failed. The timeout starts when dockerd is launched,
 # also for a later session. It does not wait for a dockerd that was ready before.
 await_docker() { # ATTEMPT TIMEOUT_SECONDS
-	local started='' asking='' answered='' retries=0 answer began deadline grace next_look outcome tick
+	local has_started='' is_querying='' answer_time='' retries=0 answer began deadline grace next_look outcome tick
 	open_session
 	uptime_now
 	began=$uptime
@@ -31,12 +31,12 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 			report_failed "$1" "$failed_cause"
 			return 1
 		fi
-		if [ -n "$started" ] && read_exit "$1"; then
+		if [ -n "$has_started" ] && read_exit "$1"; then
 			report_failed "$1" Exited
 			return 1
 		fi
-		if [ -z "$started" ] && read_daemon "$1"; then
-			started=1
+		if [ -z "$has_started" ] && read_daemon "$1"; then
+			has_started=1
 			report_started "$1"
 			if read_ready "$1" && read_facts "$1"; then
 				attend "$1"
@@ -46,19 +46,19 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 			deadline=$((daemon_launched + $2 * 100))
 			[ "$deadline" -ge "$grace" ] || deadline=$grace
 		fi
-		if [ -n "$answered" ]; then
+		if [ -n "$answer_time" ]; then
 			conclude "$1" "$retries" && return "$outcome"
-		elif [ -n "$started" ] && [ -z "$asking" ] && [ -S "$DOCKER_SOCKET" ]; then
-			asking=1
+		elif [ -n "$has_started" ] && [ -z "$is_querying" ] && [ -S "$DOCKER_SOCKET" ]; then
+			is_querying=1
 			ask_docker &
 		fi
 		set_tick $(((uptime - began) / 20))
 		# The result is one byte, because the tick could end in the middle of a longer word.
 		if read -r -n 1 -t "$tick" answer <&3; then
-			asking=
+			is_querying=
 			if [ "$answer" = y ]; then
 				uptime_now
-				answered=$uptime
+				answer_time=$uptime
 			else
 				retries=$((retries + 1))
 			fi
@@ -68,7 +68,7 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 			give_up "$1" TimedOut "$(last_answer)"
 			return 1
 		fi
-		if [ -n "$started" ] && [ "$uptime" -ge "$next_look" ]; then
+		if [ -n "$has_started" ] && [ "$uptime" -ge "$next_look" ]; then
 			next_look=$((uptime + LIFE_CHECK_CENTISECONDS))
 			if ! is_alive "$daemon_pid" "$daemon_start"; then
 				report_death "$1"
@@ -132,12 +132,12 @@ ask_docker() {
 	shed_client_settings
 	export DOCKER_CONFIG="$session/no-config"
 	# With --format, docker succeeds even if dockerd does not respond. Then its output contains no version.
-	if timeout -s KILL 10 docker -H "unix://$DOCKER_SOCKET" info --format "$INFO_FORMAT" >"$session/info" 2>"$session/said" &&
+	if timeout -s KILL 10 docker -H "unix://$DOCKER_SOCKET" info --format "$INFO_FORMAT" >"$session/info" 2>"$session/docker-stderr" &&
 		has_version; then
 		printf y
 	else
 		# Keep the error message of this query, because the timeout may occur during the next query.
-		mv -f "$session/said" "$session/complaint"
+		mv -f "$session/docker-stderr" "$session/complaint"
 		usleep 50000
 		printf n
 	fi >&3
@@ -145,7 +145,7 @@ ask_docker() {
 
 # After a successful `docker info`: checks that this dockerd is alive and that the preparation is complete. Fails if it must be called again,
 # otherwise sets outcome to the return value of await_docker.
-conclude() { # ATTEMPT RETRIES; uses answered
+conclude() { # ATTEMPT RETRIES; uses answer_time
 	outcome=1
 	is_alive "$daemon_pid" "$daemon_start" || return
 	if ! { read_ready "$1" && read_facts "$1"; }; then
@@ -166,9 +166,9 @@ conclude() { # ATTEMPT RETRIES; uses answered
 }
 
 # Also sets the variables that it writes, like read_ready and read_facts.
-record_ready() { # ATTEMPT RETRIES; uses answered
+record_ready() { # ATTEMPT RETRIES; uses answer_time
 	find_bridge
-	ready_after=$(((answered - daemon_launched) * 10)) ready_retries=$2 ready_mtu=$prepared_mtu ready_bridge_mtu=$bridge_mtu
+	ready_after=$(((answer_time - daemon_launched) * 10)) ready_retries=$2 ready_mtu=$prepared_mtu ready_bridge_mtu=$bridge_mtu
 	ready_origin=$origin ready_info=$(head -c 2048 "$session/info" | to_base64)
 	echo "$ready_origin $ready_info" >"$STATE/start-$1/facts" &&
 		echo "$ready_after $ready_retries $ready_mtu $ready_bridge_mtu" >"$STATE/start-$1/ready"

@@ -1,41 +1,41 @@
 # The registry credentials that the kubelet mounts if the Sandbox has any.
 
 CREDENTIALS=/etc/caisson/registry/credentials/config.json
-MOST_CREDENTIALS_BYTES=32768
+MAX_CREDENTIALS_BYTES=32768
 
 # Copies lines and redacts credentials: values in the file, passwords inside values, and lines of both, unescaped and escaped as in JSON.
 # Values shorter than four bytes are not redacted, because they occur in too many words. If the input has BYTES bytes or more, its first
 # line may be incomplete and is omitted.
 redact() { # BYTES
 	# The run time grows with the square of the file size.
-	if [ "$(stat -L -c %s "$CREDENTIALS")" -gt "$MOST_CREDENTIALS_BYTES" ]; then
+	if [ "$(stat -L -c %s "$CREDENTIALS")" -gt "$MAX_CREDENTIALS_BYTES" ]; then
 		cat >/dev/null
 		echo "omitted: the output may contain credentials, and $CREDENTIALS is too large to redact them"
 		return
 	fi
 	tr '\000' ' ' | LC_ALL=C awk -v file="$CREDENTIALS" -v bytes="$1" '
-		function keep(text,    line, count, i) {
+		function add_lines(text,    line, count, i) {
 			count = split(text, line, "\n")
 			for (i = 1; i <= count; i++)
-				if (length(line[i]) >= 4) known[line[i]]
+				if (length(line[i]) >= 4) secret_lines[line[i]]
 		}
 
-		function decoded(text,    i, bits, held, value, plain) {
+		function decode(text,    i, bits, bit_count, value, plain) {
 			for (i = 1; i <= length(text); i++) {
 				value = index(DIGITS, substr(text, i, 1)) - 1
 				if (value < 0) break
 				bits = bits * 64 + value
-				held += 6
-				if (held >= 8) {
-					held -= 8
-					plain = plain sprintf("%c", int(bits / POWER[held]))
-					bits %= POWER[held]
+				bit_count += 6
+				if (bit_count >= 8) {
+					bit_count -= 8
+					plain = plain sprintf("%c", int(bits / POWER[bit_count]))
+					bits %= POWER[bit_count]
 				}
 			}
 			return plain
 		}
 
-		function unescaped(text,    at, letter, plain) {
+		function unescape(text,    at, letter, plain) {
 			while (at = index(text, "\\")) {
 				letter = substr(text, at + 1, 1)
 				plain = plain substr(text, 1, at - 1)
@@ -60,17 +60,17 @@ redact() { # BYTES
 			return sprintf("%c%c%c", 224 + int(code / 4096), 128 + int(code / 64) % 64, 128 + code % 64)
 		}
 
-		function learn(key, written,    value) {
-			value = unescaped(written)
+		function add_value(key, raw,    value) {
+			value = unescape(raw)
 			if (key == "auth") {
-				keep(value)
-				value = decoded(value)
-				keep(value)
+				add_lines(value)
+				value = decode(value)
+				add_lines(value)
 				value = substr(value, index(value, ":") + 1)
 			} else if (key != "password" && key != "identitytoken" && key != "registrytoken")
 				return
-			keep(written)
-			keep(value)
+			add_lines(raw)
+			add_lines(value)
 		}
 
 		# Strings alternate with what is between them; only a key has a colon after it.
@@ -83,18 +83,18 @@ redact() { # BYTES
 				if (part[i + 1] ~ /^[ \t\r\n]*:/) {
 					key = string
 				} else
-					learn(key, string)
+					add_value(key, string)
 			}
 		}
 
 		function by_length(    text, i) {
-			for (text in known) {
+			for (text in secret_lines) {
 				for (i = ++secrets; i > 1 && length(secret[i - 1]) < length(text); i--) secret[i] = secret[i - 1]
 				secret[i] = text
 			}
 		}
 
-		function redacted(line,    i, at, done) {
+		function redact_line(line,    i, at, done) {
 			for (i = 1; i <= secrets; i++) {
 				done = ""
 				while (at = index(line, secret[i])) {
@@ -115,12 +115,12 @@ redact() { # BYTES
 		}
 
 		{
-			seen += length($0) + 1
-			line[NR] = redacted($0)
+			bytes_read += length($0) + 1
+			line[NR] = redact_line($0)
 		}
 
 		END {
-			for (i = seen < bytes ? 1 : 2; i <= NR; i++) print line[i]
+			for (i = bytes_read < bytes ? 1 : 2; i <= NR; i++) print line[i]
 		}
 	'
 }

@@ -46,12 +46,12 @@ find_bridge() {
 # output of arping.
 write_packet() { # after find_uplink
 	[ -n "$uplink_device" ] || return 0
-	local said
-	said=$(arping -U -c 1 -w 1 -I "$uplink_device" "$uplink_address" 2>&1)
-	case $said in
+	local output
+	output=$(arping -U -c 1 -w 1 -I "$uplink_device" "$uplink_address" 2>&1)
+	case $output in
 	*'Sent 1 probe'*) ;;
 	*)
-		printf '%s' "$said"
+		printf '%s' "$output"
 		return 1
 		;;
 	esac
