@@ -64,12 +64,12 @@ answers() { # FROM ADDRESS PORT; succeeds if a web server answers there, even wi
     *) url="http://$2:$3/" ;;
     esac
     # shellcheck disable=SC2016  # The shell in the pod expands it.
-    said=$(kube exec "$1" -- "$busybox" sh -c \
+    output=$(kube exec "$1" -- "$busybox" sh -c \
         '"$0" timeout 5 "$0" wget -q -T 3 -O /dev/null "$1" 2>&1; echo "ended: $?"' "$busybox" "$url" 2>&1)
-    case $said in
+    case $output in
     *"ended: 0" | *"server returned error"*"ended: "*) return 0 ;;
     *"ended: "*) return 1 ;;
-    *) could_not_tell "exec into $1 failed: $said" ;;
+    *) could_not_tell "exec into $1 failed: $output" ;;
     esac
 }
 
