@@ -124,7 +124,7 @@ class ActionExecutor:
         return str(pod["metadata"]["uid"]), None
 
     async def _inspect_existing_pod(self, sandbox: Sandbox) -> Problem | None:
-        """Return the problem with the pod that has the name: none if the watch has not delivered our own pod yet."""
+        """Return why the name is taken; None if by our own pod, which the watch has not delivered yet."""
         try:
             pod = await self._kube.get(PODS, sandbox.metadata.namespace, sandbox.metadata.name)
         except NotFound:
@@ -163,7 +163,7 @@ class ActionExecutor:
 
 
 def _without_generated_name(message: str, owner: Owner, action: CreatePod) -> str:
-    """Shorten the name of a pool's pod in a message. The next pod has another name, and the status would change."""
+    """Shorten the name of a pool's pod in a message. Otherwise the status would change with each pod's name."""
     if isinstance(owner, Sandbox):
         return message
     return message.replace(action.manifest["metadata"]["name"], f"{owner.metadata.name}-…")

@@ -73,7 +73,7 @@ def pod_uid(pod: Json) -> str:
 
 
 def waits_for_pool(sandbox: Json) -> WaitsForPool | None:
-    """Return the pool that a Sandbox without a pod refers to; None without a pool, or if it must have no pod."""
+    """Return the pool that a Sandbox without a pod refers to; None if it refers to no pool or must not have a pod."""
     spec, status = as_mapping(sandbox.get("spec")), as_mapping(sandbox.get("status"))
     name = as_mapping(spec.get("poolRef")).get("name")
     if not isinstance(name, str) or "podUID" in status or spec.get("suspend") is True:

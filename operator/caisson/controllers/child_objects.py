@@ -98,7 +98,7 @@ class ChildObjects:
         return None
 
     async def _inspect_existing(self, owner: Owner, name: str, kind: ChildKind) -> Problem | None:
-        """Return the problem with the object that has the name: none if the watch has not delivered our own yet."""
+        """Return why the name is taken; None if by our own object, which the watch has not delivered yet."""
         try:
             actual = await self._kube.get(CHILD_RESOURCES[kind], owner.metadata.namespace, name)
         except NotFound as error:

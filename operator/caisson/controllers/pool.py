@@ -59,7 +59,10 @@ _SUFFIX = 5
 
 @dataclass(frozen=True)
 class _Rendered:
-    """The desired pod for one generation of a pool, or why there must be none. Claims render it as well."""
+    """The desired pod for one generation of a pool, or why there must be none.
+
+    A claim also renders it, because it can't wait for the reconcile of the pool.
+    """
 
     generation: int
     desired: DesiredPod | None = None

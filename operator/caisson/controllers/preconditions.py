@@ -85,7 +85,10 @@ class Preconditions:
 
 
 def _canary(resources: Json) -> Json:
-    """Return the pod that the policy must reject. It has the real pod's resources for LimitRanges, which come first."""
+    """Return the pod that the policy must reject.
+
+    It has the resources of the real pod, because the API server applies LimitRanges before the policy.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Pod",

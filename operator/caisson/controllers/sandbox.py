@@ -247,7 +247,7 @@ class SandboxController:
 
 
 def _may_follow(action: Action, performed: Action | None) -> bool:
-    """Return whether to perform an action in the same reconcile: after child objects, without a status in between."""
+    """Return whether the same reconcile performs an action: after child objects, it does not write the status first."""
     return performed is None or (isinstance(performed, ApplyObject | DeleteObject) and action != performed)
 
 

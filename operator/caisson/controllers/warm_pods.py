@@ -172,7 +172,7 @@ class WarmPodController:
         )
 
     def _state(self, pooled: PooledPod) -> _State | None:
-        """Return the state of a pod, None if it belongs to an earlier pod of the same name."""
+        """Return the state of a pod. Ignores the state of an earlier pod of the same name."""
         state = self._states.get(pooled.key)
         return state if state is not None and state.pod_uid == pooled.snapshot.uid else None
 

@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class Relister:
-    """Adds the changes that kopf's watch misses to a store."""
+    """Updates a store with the changes that kopf's watch misses."""
 
     def __init__(
         self,

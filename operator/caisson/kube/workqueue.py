@@ -2,7 +2,7 @@
 
 A key that waits is not added twice. A key that is being reconciled is not reconciled by another worker at the same
 time, but again afterwards if it was added meanwhile. A key whose reconcile failed comes back with exponential back-off.
-A key that is to come back at several times comes back at the earliest.
+A key that is scheduled for several times comes back at the earliest of them.
 """
 
 import asyncio

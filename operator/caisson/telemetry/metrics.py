@@ -1,4 +1,4 @@
-"""The Prometheus metrics of the operator, named as in controller-runtime and client-go where they have such a metric.
+"""The Prometheus metrics of the operator, named as in controller-runtime and client-go if they have such a metric.
 
 No label names a Sandbox, a pod or a namespace, and the values of every label are enumerated here or by the API, so that
 input from users and sandboxes can't create more series.
