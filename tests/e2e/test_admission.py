@@ -262,7 +262,7 @@ class TestRunningSandbox:
 
     def test_image_of_the_container_is_immutable(self, sandbox: Kubectl) -> None:
         patch = json.dumps({"spec": {"containers": [{"name": "sandbox", "image": "debian:trixie"}]}})
-        with pytest.raises(KubectlError, match="the images of a sandbox's pod stay what they are"):
+        with pytest.raises(KubectlError, match="the images of a sandbox's pod can't be changed"):
             sandbox("patch", "pod", "demo", "-p", patch, TENANT)
 
     def test_ordinary_update_is_accepted(self, sandbox: Kubectl) -> None:
@@ -314,14 +314,14 @@ class TestRunningSandbox:
             ({"metadata": {"ownerReferences": []}}, "belong to a Sandbox"),
             ({"metadata": {"name": "another"}}, "belong to a Sandbox"),
             ({"spec": {"restartPolicy": "Always"}}, "not restarted"),
-            ({"volume": {"name": "docker", "secret": {"secretName": "sandbox-a"}}}, "Docker's storage, what is for"),
-            ({"volume": {"name": "volume-a", "secret": {"secretName": "sandbox-a"}}}, "Docker's storage, what is for"),
+            ({"volume": {"name": "docker", "secret": {"secretName": "sandbox-a"}}}, "volumes for Docker's storage"),
+            ({"volume": {"name": "volume-a", "secret": {"secretName": "sandbox-a"}}}, "volumes for Docker's storage"),
             ({"volume": {"name": "volume-b", "hostPath": {"path": "/"}}}, "volumes"),
             ({"volume": {"name": "registry-credentials", "secret": {"secretName": "token"}}}, "only Secrets"),
             ({"volume": {"name": "volume-c", "configMap": {"name": "theirs"}}}, "only Secrets, ConfigMaps"),
             (
                 {"volume": {"name": "docker", "persistentVolumeClaim": {"claimName": "sandbox-a"}}},
-                "Docker's storage, what is for",
+                "volumes for Docker's storage",
             ),
             (
                 {
@@ -333,7 +333,7 @@ class TestRunningSandbox:
                     },
                     "volume": {"name": "volume-d", "emptyDir": {}},
                 },
-                "nothing over it",
+                "no mount covers it",
             ),
             *(
                 (
@@ -346,7 +346,7 @@ class TestRunningSandbox:
                         },
                         "volume": {"name": "volume-d", "emptyDir": {}},
                     },
-                    "nothing over it",
+                    "no mount covers it",
                 )
                 for path in ("//opt/caisson/bin", "/opt/./caisson/bin", "/usr/../opt/caisson/bin", "opt/caisson/bin")
             ),
@@ -578,7 +578,7 @@ def test_operator_may_not_delete_foreign_pods(kubectl: Kubectl) -> None:
 def test_labels_and_annotations_of_the_operator_are_protected(kubectl: Kubectl, metadata: Json) -> None:
     kubectl.sandbox("demo", docker={"enabled": False})
     eventually(lambda: kubectl.exists("pod", "demo"), lambda: "there is no pod")
-    with pytest.raises(KubectlError, match="are the operator's"):
+    with pytest.raises(KubectlError, match="only the operator may change those"):
         kubectl("patch", "pod", "demo", "--type=merge", "-p", json.dumps({"metadata": metadata}))
     kubectl("label", "pod", "demo", "mine=yes")
     kubectl("annotate", "pod", "demo", "mine=yes")
