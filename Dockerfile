@@ -121,6 +121,18 @@ COPY --from=docker-29 /docker/origin /build/origin
 RUN sh /build/gather /toolbox /opt/caisson && sh /build/attest 29 /toolbox /build/origin
 
 
+# The same program for all toolboxes. It uses only Go's standard library.
+FROM debian AS agent
+
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends golang-go \
+ && rm -rf /var/lib/apt/lists/*
+
+COPY toolbox/agent/ /build/
+# Without cgo, the program is static.
+RUN cd /build && CGO_ENABLED=0 GOTOOLCHAIN=local go build -trimpath -buildvcs=false -ldflags '-s -w' -o /agent .
+
+
 # The scripts are copied last, from a separate stage, so that a change of a script does not rebuild the toolboxes.
 FROM debian AS toolbox-scripts
 
@@ -144,16 +156,19 @@ CMD ["--check"]
 FROM toolbox-common AS toolbox-26
 LABEL dev.caisson.docker.version="26"
 COPY --from=toolbox-26-tree /toolbox/ /
+COPY --from=agent /agent /bin/agent
 COPY --from=toolbox-scripts /libexec/ /libexec/
 
 
 FROM toolbox-common AS toolbox-28
 LABEL dev.caisson.docker.version="28"
 COPY --from=toolbox-28-tree /toolbox/ /
+COPY --from=agent /agent /bin/agent
 COPY --from=toolbox-scripts /libexec/ /libexec/
 
 
 FROM toolbox-common AS toolbox-29
 LABEL dev.caisson.docker.version="29"
 COPY --from=toolbox-29-tree /toolbox/ /
+COPY --from=agent /agent /bin/agent
 COPY --from=toolbox-scripts /libexec/ /libexec/

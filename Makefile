@@ -38,6 +38,7 @@ kubeconfig: ## Print the path of a kubeconfig (use: make -s kubeconfig)
 VENV = $(eval VENV := $$(shell $(LOCAL) venv))$(VENV)
 # The kubectl of the machine, or the pinned version from the cache.
 KUBECTL = $(eval KUBECTL := $$(shell $(LOCAL) kubectl))$(KUBECTL)
+GO = $(eval GO := $$(shell $(LOCAL) go))$(GO)
 RUN = PYTHONPATH=$(CURDIR)/operator:$(CURDIR) $(VENV)/bin/
 WITH_KUBECTL = PATH="$(dir $(KUBECTL)):$$PATH" $(RUN)
 
@@ -53,10 +54,12 @@ lint: ## Check style, types, import contracts and shell scripts
 	@$(RUN)shellcheck --shell=busybox --external-sources \
 		toolbox/build/* $$(find toolbox/libexec tests/toolbox/fakes -type f) benchmarks/floor.sh benchmarks/simulated/busybox
 	@$(RUN)shellcheck manifests/verify-network.sh
+	@cd toolbox/agent && $(GO) vet ./... && test -z "$$("$$($(GO) env GOROOT)/bin/gofmt" -d . | tee /dev/stderr)"
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster
 	@$(RUN)pytest --numprocesses=2 tests/unit tests/toolbox
+	@cd toolbox/agent && $(GO) test ./...
 
 .PHONY: chart
 chart: ## Run the chart's tests, without a cluster: helm lint, helm-unittest, kubeconform, drift

@@ -13,7 +13,7 @@ from local.demo import demo
 from local.errors import LocalError
 from local.images import ALL_IMAGES, select
 from local.paths import Paths
-from local.toolchain import find_kubectl
+from local.toolchain import find_go, find_kubectl
 from local.tools import find_openapi, find_tool
 from local.virtualenv import virtualenv
 
@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     archive.add_argument("name", choices=names)
     commands.add_parser("kubeconfig", help="print the path of a kubeconfig for use on this machine")
     commands.add_parser("kubectl", help="print the path of kubectl: the machine's own, otherwise a pinned one")
+    commands.add_parser("go", help="print the path of go: the machine's own if it is suitable, otherwise a pinned one")
     tool = commands.add_parser("tool", help="print the path of a pinned tool")
     tool.add_argument("name", choices=[component.name for component in TOOLS])
     commands.add_parser("openapi", help="print the path of the OpenAPI documents of the cluster's Kubernetes")
@@ -113,6 +114,7 @@ _COMMANDS: dict[str, Callable[[Paths, argparse.Namespace], None]] = {
     "archive": _archive,
     "kubeconfig": _kubeconfig,
     "kubectl": lambda paths, _: print(find_kubectl(paths)),
+    "go": lambda paths, _: print(find_go(paths).path),
     "tool": lambda paths, arguments: print(find_tool(paths, arguments.name)),
     "openapi": lambda paths, _: print(find_openapi(paths)),
     "venv": lambda paths, arguments: print(virtualenv(paths, arguments.lock)),

@@ -69,7 +69,7 @@ IMAGES: tuple[Image, ...] = (
             dockerfile="Dockerfile",
             use=use,
             target=f"toolbox-{version}",
-            sources=("toolbox/build/gather", "toolbox/build/attest", "toolbox/libexec", *sources),
+            sources=("toolbox/build/gather", "toolbox/build/attest", "toolbox/agent", "toolbox/libexec", *sources),
         )
         for version, use, sources in (
             ("26", Use.PRODUCT, ()),

@@ -159,7 +159,7 @@ def _populate(root: Path) -> None:
         os.mknod(root / "dev" / device, 0o020666, os.makedev(1, minor))
     shutil.copytree(TOOLBOX / "libexec", root / "opt/caisson/libexec")
     shutil.copy(FAKES / "gvisor.sh", root / "opt/caisson/libexec/lib/kernel.sh")
-    for fake in ("dockerd", "docker", "containerd", "iptables-legacy-restore", "docker-init"):
+    for fake in ("dockerd", "agent", "containerd", "iptables-legacy-restore", "docker-init"):
         shutil.copy(FAKES / fake, root / "opt/caisson/bin" / fake)
     for program in ("busybox", "flock"):
         _install(program, root)

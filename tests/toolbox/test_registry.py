@@ -79,11 +79,6 @@ class TestAuthorities:
 
         assert self.trusted_cas(private) == ["first", "second", "the toolbox's"]
 
-    def test_docker_client_does_not_get_the_cas(self, private: FakePod) -> None:
-        private.start()
-
-        assert "SSL_CERT_FILE" not in environment(private, "docker")
-
 
 class TestCredentials:
     @pytest.fixture

@@ -3,6 +3,7 @@
 
 make_offers() { # IMAGE_PATH
 	offer_commands "$1"
+	offer_plugins
 	offer_credentials
 }
 
@@ -40,8 +41,7 @@ offer_commands() { # IMAGE_PATH
 	done
 }
 
-# Makes `docker compose` and `docker buildx` available to every user of docker in the sandbox. docker runs each plugin at every command to
-# query its name, which would delay the first `docker info` by 150 ms, so the links are created after it.
+# Makes `docker compose` and `docker buildx` available to every user of docker in the sandbox.
 offer_plugins() {
 	local plugins=/usr/local/lib/docker/cli-plugins directory
 	for directory in /usr/local/lib /usr/local/libexec /usr/lib /usr/libexec; do

@@ -1,0 +1,3 @@
+module caisson.dev/agent
+
+go 1.24
