@@ -8,7 +8,10 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from caisson.config.model import Config
+from caisson.kube.client import KubeClient
+from caisson.telemetry.metrics import Metrics
 from tests.unit.operator.builders import CONFIG
+from tests.unit.operator.cluster.api_server import MemoryApiServer
 from tests.unit.operator.cluster.cluster import Cluster
 from tests.unit.operator.cluster.event_loop import VirtualTimeLoop
 
@@ -37,6 +40,18 @@ async def virtual_loop() -> VirtualTimeLoop:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     return loop
+
+
+@pytest.fixture
+async def server(virtual_loop: VirtualTimeLoop) -> MemoryApiServer:
+    """An API server in memory without an operator."""
+    return MemoryApiServer(virtual_loop.now)
+
+
+@pytest.fixture
+def kube(server: MemoryApiServer) -> KubeClient:
+    """A client of `server`."""
+    return KubeClient(server, Metrics())
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from fnmatch import fnmatch
 
 from caisson.kube.errors import KubeUnreachable
 from caisson.kube.transport import Request
-from tests.unit.operator.cluster.responses import ApiError
+from tests.unit.operator.cluster.responses import ApiError, RawAnswer
 
-Error = ApiError | KubeUnreachable
+Error = ApiError | RawAnswer | KubeUnreachable
 UNREACHABLE = KubeUnreachable("the connection was reset")
 
 
@@ -48,6 +48,10 @@ class Faults:
     def lose_response(self, method: str, pattern: str, error: Error = UNREACHABLE, times: int = 1) -> None:
         """Apply the next requests, but fail instead of answering them."""
         self._faults.append(Fault(method, pattern, times, error=error, is_applied=True))
+
+    def respond(self, method: str, pattern: str, *chunks: bytes, status: int = 200, times: int = 1) -> None:
+        """Answer the next requests with these bytes without applying them."""
+        self._faults.append(Fault(method, pattern, times, error=RawAnswer(status, chunks)))
 
     def before(self, method: str, pattern: str, action: Callable[[], Awaitable[None] | None]) -> None:
         """Call an action before the next request is processed, as when another client was faster."""

@@ -3,6 +3,8 @@
 import copy
 from typing import Any
 
+from caisson.model.ownership import MANAGED_BY, MANAGED_BY_LABEL
+
 Json = dict[str, Any]
 
 IMAGE = "debian:trixie-slim"
@@ -30,6 +32,13 @@ def runtime_class_manifest(name: str = "gvisor", handler: str = "runsc") -> Json
         "metadata": {"name": name},
         "handler": handler,
     }
+
+
+def pod_manifest(name: str = "demo", *, argument_length: int = 0, **metadata: Any) -> Json:
+    """Return a pod with Caisson's label. Each character of its argument takes six bytes of JSON."""
+    labels = {MANAGED_BY_LABEL: MANAGED_BY}
+    spec = {"args": ["<" * argument_length]} if argument_length else {}
+    return {"metadata": {"name": name, "namespace": "default", "labels": labels} | metadata, "spec": spec}
 
 
 def open_api_document(*crds: Json) -> Json:

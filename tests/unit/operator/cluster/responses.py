@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -14,7 +15,7 @@ class MemoryResponse:
     def __init__(self, status: int, body: Json, headers: Mapping[str, str] | None = None) -> None:
         """Answer with this JSON."""
         self.status, self.reason, self.headers = status, HTTPStatus(status).phrase, headers or {}
-        self._body = json.dumps(body).encode()
+        self._body = to_json(body)
 
     async def read_any(self) -> bytes:
         """Return the body, and nothing the next time."""
@@ -24,6 +25,36 @@ class MemoryResponse:
     def close(self) -> None:
         """Discard the body."""
         self._body = b""
+
+
+class RawResponse:
+    """A response with a body in chunks, which need not be JSON."""
+
+    def __init__(self, status: int, chunks: tuple[bytes, ...]) -> None:
+        """Answer with these chunks."""
+        self.status, self.reason, self.headers = status, HTTPStatus(status).phrase, dict[str, str]()
+        self._chunks = list(chunks)
+
+    async def read_any(self) -> bytes:
+        """Return the next chunk, and nothing at the end."""
+        return self._chunks.pop(0) if self._chunks else b""
+
+    def close(self) -> None:
+        """Discard the rest."""
+        self._chunks.clear()
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    """A response that a test writes down."""
+
+    status: int
+    chunks: tuple[bytes, ...]
+
+    @property
+    def response(self) -> RawResponse:
+        """The HTTP response."""
+        return RawResponse(self.status, self.chunks)
 
 
 class ApiError(Exception):
@@ -52,6 +83,16 @@ class ApiError(Exception):
     def response(self) -> MemoryResponse:
         """The HTTP response."""
         return MemoryResponse(self.code, self.status, self._headers)
+
+
+def to_json(value: Json) -> bytes:
+    """Return JSON as the API server writes it: Go's encoder escapes characters of HTML, so `<` takes six bytes."""
+    return json.dumps(value).replace("<", "\\u003c").encode()
+
+
+def event_line(type_: str, obj: Json) -> bytes:
+    """Return the line of a watch event."""
+    return to_json({"type": type_, "object": obj}) + b"\n"
 
 
 def not_found(resource: str, name: str) -> ApiError:

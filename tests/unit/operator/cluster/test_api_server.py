@@ -9,30 +9,14 @@ from caisson.kube.client import KubeClient, ListEnd, ListItem
 from caisson.kube.errors import AlreadyExists, Conflict, KubeError, KubeUnreachable, NotFound
 from caisson.kube.resources import NETWORK_POLICIES, PODS, SANDBOXES
 from caisson.model.ownership import MANAGED_BY, MANAGED_BY_LABEL
-from caisson.telemetry.metrics import Metrics
 from tests.unit.operator.cluster.api_server import MemoryApiServer
 from tests.unit.operator.cluster.event_loop import VirtualTimeLoop
-from tests.unit.operator.cluster.manifests import sandbox_manifest
+from tests.unit.operator.cluster.manifests import pod_manifest, sandbox_manifest
 from tests.unit.operator.cluster.responses import ApiError
 
 Json = dict[str, Any]
 
 LABELS = {MANAGED_BY_LABEL: MANAGED_BY}
-
-
-@pytest.fixture
-async def server(virtual_loop: VirtualTimeLoop) -> MemoryApiServer:
-    return MemoryApiServer(virtual_loop.now)
-
-
-@pytest.fixture
-def kube(server: MemoryApiServer) -> KubeClient:
-    return KubeClient(server, Metrics())
-
-
-def pod(name: str = "demo", **metadata: Any) -> Json:
-    """Return a pod with Caisson's label."""
-    return {"metadata": {"name": name, "namespace": "default", "labels": LABELS} | metadata, "spec": {}}
 
 
 async def listed(kube: KubeClient) -> list[ListItem]:
@@ -48,28 +32,28 @@ async def watched(kube: KubeClient, version: str, seconds: int = 1) -> list[tupl
 
 
 async def test_a_created_object_has_what_the_server_sets(kube: KubeClient) -> None:
-    created = await kube.create(PODS, "default", pod())
+    created = await kube.create(PODS, "default", pod_manifest())
     assert created["metadata"].keys() >= {"uid", "resourceVersion", "creationTimestamp"}
     assert created["metadata"]["generation"] == 1
     assert created["status"] == {"phase": "Pending"}
     assert await kube.get(PODS, "default", "demo") == created
     with pytest.raises(AlreadyExists, match='pods "demo" already exists'):
-        await kube.create(PODS, "default", pod())
+        await kube.create(PODS, "default", pod_manifest())
 
 
 async def test_a_dry_run_passes_admission_and_stores_nothing(server: MemoryApiServer, kube: KubeClient) -> None:
     def reject(_: object) -> None:
         raise ApiError(422, "Invalid", "denied")
 
-    assert (await kube.create(PODS, "default", pod(), dry_run=True))["metadata"]["name"] == "demo"
+    assert (await kube.create(PODS, "default", pod_manifest(), dry_run=True))["metadata"]["name"] == "demo"
     assert await kube.find(PODS, "default", "demo") is None
     server.admission.append(reject)
     with pytest.raises(KubeError, match="denied"):
-        await kube.create(PODS, "default", pod(), dry_run=True)
+        await kube.create(PODS, "default", pod_manifest(), dry_run=True)
 
 
 async def test_only_a_change_gets_a_version_and_only_the_spec_a_generation(kube: KubeClient) -> None:
-    created = (await kube.create(PODS, "default", pod()))["metadata"]
+    created = (await kube.create(PODS, "default", pod_manifest()))["metadata"]
     same = (await kube.patch(PODS, "default", "demo", {"metadata": {"labels": LABELS}}))["metadata"]
     assert same == created
     labelled = (await kube.patch(PODS, "default", "demo", {"metadata": {"labels": {"a": "b"}}}))["metadata"]
@@ -80,7 +64,7 @@ async def test_only_a_change_gets_a_version_and_only_the_spec_a_generation(kube:
 
 
 async def test_preconditions_of_a_patch(kube: KubeClient) -> None:
-    created = (await kube.create(PODS, "default", pod()))["metadata"]
+    created = (await kube.create(PODS, "default", pod_manifest()))["metadata"]
     with pytest.raises(Conflict, match="the object has been modified"):
         await kube.patch(PODS, "default", "demo", {"metadata": {"resourceVersion": "1", "labels": {"a": "b"}}})
     with pytest.raises(KubeError, match=r"metadata\.uid: field is immutable") as caught:
@@ -91,7 +75,7 @@ async def test_preconditions_of_a_patch(kube: KubeClient) -> None:
 
 
 async def test_preconditions_of_a_replacement(kube: KubeClient) -> None:
-    created = await kube.create(NETWORK_POLICIES, "default", pod())
+    created = await kube.create(NETWORK_POLICIES, "default", pod_manifest())
     labelled = created["metadata"] | {"labels": {"a": "b"}}
     with pytest.raises(Conflict, match="the object has been modified"):
         await kube.replace(NETWORK_POLICIES, "default", created | {"metadata": labelled | {"resourceVersion": "1"}})
@@ -103,7 +87,7 @@ async def test_preconditions_of_a_replacement(kube: KubeClient) -> None:
 
 
 async def test_a_list_of_metadata_has_only_the_metadata(server: MemoryApiServer, kube: KubeClient) -> None:
-    created = [server.create("pods", pod(f"p{number:03}")) for number in range(250)]
+    created = [server.create("pods", pod_manifest(f"p{number:03}")) for number in range(250)]
     items = [item async for item in kube.list_metadata(PODS, None)]
     assert items.pop() == ListEnd(str(server.storage.version))
     assert [item["metadata"] for item in items if isinstance(item, dict)] == [obj["metadata"] for obj in created]
@@ -135,7 +119,7 @@ async def test_a_status_is_written_only_by_its_subresource(server: MemoryApiServ
 
 
 async def test_preconditions_of_a_deletion(kube: KubeClient) -> None:
-    created = (await kube.create(PODS, "default", pod()))["metadata"]
+    created = (await kube.create(PODS, "default", pod_manifest()))["metadata"]
     with pytest.raises(Conflict, match="the uid in the precondition"):
         await kube.delete(PODS, "default", "demo", "another")
     with pytest.raises(Conflict, match="the resourceVersion in the precondition"):
@@ -146,7 +130,7 @@ async def test_preconditions_of_a_deletion(kube: KubeClient) -> None:
 
 
 async def test_a_scheduled_pod_is_deleted_gracefully(server: MemoryApiServer, kube: KubeClient) -> None:
-    created = server.create("pods", pod() | {"spec": {"nodeName": "n", "terminationGracePeriodSeconds": 7}})
+    created = server.create("pods", pod_manifest() | {"spec": {"nodeName": "n", "terminationGracePeriodSeconds": 7}})
     await kube.delete(PODS, "default", "demo", created["metadata"]["uid"])
     assert (await kube.get(PODS, "default", "demo"))["metadata"]["deletionTimestamp"] == "2026-03-01T12:00:07Z"
     server.delete("pods", "default", "demo", grace_seconds=0)
@@ -154,7 +138,7 @@ async def test_a_scheduled_pod_is_deleted_gracefully(server: MemoryApiServer, ku
 
 
 async def test_a_finalizer_delays_the_deletion(server: MemoryApiServer, kube: KubeClient) -> None:
-    created = server.create("networkpolicies", pod(finalizers=["example.com/archive"]))
+    created = server.create("networkpolicies", pod_manifest(finalizers=["example.com/archive"]))
     await kube.delete(NETWORK_POLICIES, "default", "demo", created["metadata"]["uid"])
     assert "deletionTimestamp" in (await kube.get(NETWORK_POLICIES, "default", "demo"))["metadata"]
     server.patch("networkpolicies", "default", "demo", {"metadata": {"finalizers": None}})
@@ -165,8 +149,8 @@ async def test_an_object_whose_owners_are_gone_is_collected(
     server: MemoryApiServer, virtual_loop: VirtualTimeLoop
 ) -> None:
     owners = [server.create("sandboxes", sandbox_manifest(name))["metadata"]["uid"] for name in ("a", "b")]
-    server.create("pods", pod(ownerReferences=[{"uid": uid} for uid in owners]))
-    server.create("pods", pod("other"))
+    server.create("pods", pod_manifest(ownerReferences=[{"uid": uid} for uid in owners]))
+    server.create("pods", pod_manifest("other"))
     server.delete("sandboxes", "default", "a")
     await virtual_loop.idle()
     assert [obj["metadata"]["name"] for obj in server.storage.objects("pods")] == ["demo", "other"]
@@ -182,8 +166,8 @@ async def test_a_list_has_what_is_selected_and_its_version(
     server.has_watch_lists = has_watch_lists
     names = [f"p{number:03}" for number in range(150)]
     for name in names:
-        server.create("pods", pod(name))
-    server.create("pods", pod("foreign", labels={}))
+        server.create("pods", pod_manifest(name))
+    server.create("pods", pod_manifest("foreign", labels={}))
     *_, end = items = [item for item in await listed(kube) if isinstance(item, ListEnd | dict)]
     assert [item["object"]["metadata"]["name"] for item in items if isinstance(item, dict)] == names
     assert end == ListEnd(str(server.storage.version))
@@ -192,8 +176,8 @@ async def test_a_list_has_what_is_selected_and_its_version(
 
 async def test_a_watch_reports_each_change_of_what_is_selected(server: MemoryApiServer, kube: KubeClient) -> None:
     version = str(server.storage.version)
-    server.create("pods", pod("a"))
-    server.create("pods", pod("b", labels={}))
+    server.create("pods", pod_manifest("a"))
+    server.create("pods", pod_manifest("b", labels={}))
     server.patch("pods", "default", "b", {"metadata": {"labels": LABELS}})
     server.patch("pods", "default", "a", {"spec": {"nodeName": "n"}})
     server.patch("pods", "default", "a", {"metadata": {"labels": {MANAGED_BY_LABEL: None}}})
@@ -204,7 +188,7 @@ async def test_a_watch_reports_each_change_of_what_is_selected(server: MemoryApi
 
 async def test_a_watch_from_a_compacted_version_is_expired(server: MemoryApiServer, kube: KubeClient) -> None:
     version = str(server.storage.version)
-    server.create("pods", pod())
+    server.create("pods", pod_manifest())
     server.storage.compact()
     async with aclosing(kube.watch(PODS, None, version, 300)) as events:
         (event,) = [event async for event in events]
@@ -222,7 +206,7 @@ async def test_a_quiet_watch_has_bookmarks_and_ends_in_time(
 async def test_a_held_watch_delivers_what_it_held(server: MemoryApiServer, kube: KubeClient) -> None:
     version = str(server.storage.version)
     server.watches.hold("pods")
-    server.create("pods", pod())
+    server.create("pods", pod_manifest())
     assert await watched(kube, version) == []
     server.watches.release("pods")
     assert await watched(kube, version) == [("ADDED", "demo")]
@@ -242,11 +226,11 @@ async def test_a_silent_or_a_broken_watch_is_unreachable(
 async def test_faults_before_and_after_a_write(server: MemoryApiServer, kube: KubeClient) -> None:
     server.faults.fail("POST", "pods")
     with pytest.raises(KubeUnreachable):
-        await kube.create(PODS, "default", pod())
+        await kube.create(PODS, "default", pod_manifest())
     assert await kube.find(PODS, "default", "demo") is None
     server.faults.lose_response("POST", "pods")
     with pytest.raises(KubeUnreachable):
-        await kube.create(PODS, "default", pod())
+        await kube.create(PODS, "default", pod_manifest())
     assert await kube.find(PODS, "default", "demo") is not None
     assert len(server.requested("POST", "pods")) == 2
 
@@ -255,7 +239,7 @@ async def test_a_deferred_request_is_repeated_when_the_server_says(
     server: MemoryApiServer, kube: KubeClient, virtual_loop: VirtualTimeLoop
 ) -> None:
     server.faults.fail("POST", "pods", ApiError(429, "TooManyRequests", "later", retry_after=30))
-    await kube.create(PODS, "default", pod())
+    await kube.create(PODS, "default", pod_manifest())
     assert virtual_loop.time() == pytest.approx(30)
 
 

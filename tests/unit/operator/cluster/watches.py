@@ -1,12 +1,11 @@
 """The watch streams of the API server in memory."""
 
 import asyncio
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from caisson.kube.errors import KubeUnreachable
-from tests.unit.operator.cluster.responses import expired
+from tests.unit.operator.cluster.responses import event_line, expired
 from tests.unit.operator.cluster.storage import Change, Storage
 
 Json = dict[str, Any]
@@ -132,7 +131,7 @@ class Watch:
                 self._collect()
                 if events := self._pending:
                     self._pending = []
-                    return b"".join(json.dumps(event).encode() + b"\n" for event in events)
+                    return b"".join(event_line(event["type"], event["object"]) for event in events)
             if _now() >= self._ends_at:
                 self.close()
                 return b""
