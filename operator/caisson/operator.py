@@ -10,6 +10,7 @@ import structlog
 from kubernetes.aio import client
 
 from caisson import __version__
+from caisson.clock import Clock, SystemClock
 from caisson.config.model import Config
 from caisson.controllers.actions import ActionExecutor
 from caisson.controllers.caches import Caches
@@ -32,7 +33,6 @@ from caisson.handlers.sources import make_informers, make_relisters, sources_of
 from caisson.handlers.toolbox_delivery import resolve_delivery
 from caisson.kube.budget import Budget
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import Clock, SystemClock
 from caisson.kube.errors import LeaseLost
 from caisson.kube.exec import Executor
 from caisson.kube.informer import Informer

@@ -5,12 +5,12 @@ from typing import Any
 from caisson.api.reasons import Reason
 from caisson.api.resources import Sandbox
 from caisson.children.pvc import pvc_difference
+from caisson.clock import Clock
 from caisson.controllers.child_objects import ChildObjects
 from caisson.controllers.exec_sessions import ExecSessions
 from caisson.controllers.pod_claims import PodClaimer, Reservations
 from caisson.controllers.preconditions import Preconditions
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import Clock
 from caisson.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from caisson.kube.rejection import failure_streak, rejection_message, rejection_reason
 from caisson.kube.resources import PODS, PVCS

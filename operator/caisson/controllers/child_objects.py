@@ -6,8 +6,8 @@ from typing import Any
 
 from caisson.api.reasons import Reason
 from caisson.children.drift import REJECTED_REASON, matches_desired, replacement
+from caisson.clock import Clock
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import Clock
 from caisson.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from caisson.kube.rejection import is_not_guarded, longer_streak, rejection_message
 from caisson.kube.resources import CHILD_RESOURCES

@@ -7,8 +7,8 @@ import structlog
 
 from caisson.api.resources import ObjectMeta
 from caisson.api.types import API_VERSION
+from caisson.clock import Clock
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import Clock
 from caisson.kube.errors import AlreadyExists
 from caisson.model.errors import CaissonError
 from caisson.status.events import EventSpec

@@ -10,8 +10,8 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from caisson.clock import Clock
 from caisson.controllers.start_limiter import NodeStartLimiter
-from caisson.kube.clock import Clock
 from caisson.kube.exec import ExecError, ExecResult, Executor
 from caisson.model.actions import OpenSession, QueryIdleTime, SessionPurpose
 from caisson.model.key import Key

@@ -15,12 +15,12 @@ from caisson.api.crd.structural_schema import Schema
 from caisson.api.reasons import Reason
 from caisson.api.resources import Sandbox
 from caisson.api.spec.sandbox import PLURAL
+from caisson.clock import Clock
 from caisson.config.model import Config
 from caisson.controllers.caches import Caches
 from caisson.controllers.child_objects import ChildObjects
 from caisson.controllers.status_writer import write_status
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import Clock
 from caisson.kube.errors import KubeError, NotFound
 from caisson.kube.rejection import failure_streak, rejection_message
 from caisson.kube.resources import PODS

@@ -15,6 +15,7 @@ from caisson.api.resources import ObjectMeta, Sandbox, SandboxPool
 from caisson.api.spec.pool import KIND, PLURAL
 from caisson.api.status.pool import SandboxPoolStatus
 from caisson.children.drift import ChildState
+from caisson.clock import Clock
 from caisson.config.model import Config
 from caisson.controllers.actions import ActionExecutor
 from caisson.controllers.caches import Caches
@@ -28,7 +29,6 @@ from caisson.controllers.status_writer import (
 )
 from caisson.controllers.warm_pods import WarmPodController
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import Clock
 from caisson.kube.resources import POOLS
 from caisson.kube.workqueue import Result, requeue_at
 from caisson.model.actions import Action, ChildKind, CreatePod, DeletePod, earliest

@@ -17,6 +17,7 @@ from caisson.api.resources import ObjectMeta, Sandbox
 from caisson.api.spec.lifetime import Lifetime, OnExpiry
 from caisson.api.spec.sandbox import KIND, PLURAL, SandboxSpec
 from caisson.api.status.sandbox import Origin, SandboxStatus
+from caisson.clock import Clock
 from caisson.config.model import Config
 from caisson.controllers.actions import ActionExecutor
 from caisson.controllers.caches import Caches
@@ -31,7 +32,6 @@ from caisson.controllers.status_writer import (
     write_status,
 )
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import Clock
 from caisson.kube.resources import SANDBOXES
 from caisson.kube.workqueue import Result, requeue_at
 from caisson.model.actions import Action, ApplyObject, ClaimPod, DeleteObject, earliest

@@ -9,12 +9,12 @@ import structlog
 from caisson.api.resources import Sandbox, SandboxPool
 from caisson.api.spec import pool as pool_api
 from caisson.api.status.sandbox import SandboxStatus
+from caisson.clock import Clock
 from caisson.config.model import Config
 from caisson.controllers.actions import ActionExecutor
 from caisson.controllers.caches import Caches
 from caisson.controllers.exec_sessions import ExecSessions
 from caisson.controllers.pod_claims import Reservations
-from caisson.kube.clock import Clock
 from caisson.kube.workqueue import Result, requeue_at
 from caisson.model.actions import FetchPodEvents, OpenSession, SessionPurpose
 from caisson.model.condition import ConditionResult

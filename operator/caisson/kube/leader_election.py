@@ -16,9 +16,9 @@ from typing import Any
 
 import structlog
 
+from caisson.clock import Clock
 from caisson.config.model import LeaderElection
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import Clock
 from caisson.kube.errors import Conflict, LeaseLost, NotFound
 from caisson.model.errors import CaissonError
 from caisson.timing import LEASE_RELEASE_TIMEOUT_SECONDS

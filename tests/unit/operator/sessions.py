@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+from caisson.clock import SystemClock
 from caisson.controllers.exec_sessions import ExecSessions, SessionLimits
 from caisson.controllers.start_limiter import NodeStartLimiter
-from caisson.kube.clock import SystemClock
 from caisson.kube.exec import Executor
 from caisson.model.key import Key
 from caisson.telemetry.metrics import Metrics

@@ -4,8 +4,8 @@ from typing import cast
 
 from kubernetes.aio import client
 
+from caisson.clock import Clock
 from caisson.config.model import Config
-from caisson.kube.clock import Clock
 from caisson.kube.exec import Executor
 from caisson.operator import Operator, build_operator
 from caisson.status.patch import StatusSchemas

@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 from kubernetes.aio import client
 
+from caisson.clock import SystemClock
 from caisson.config.model import LeaderElection
 from caisson.kube.client import KubeClient
-from caisson.kube.clock import SystemClock
 from caisson.kube.errors import (
     KubeUnreachable,
     LeaseLost,
