@@ -14,9 +14,10 @@ from typing import Any
 import structlog
 
 from caisson.api.reasons import Reason
-from caisson.kube.client import KubeClient, ListEnd
+from caisson.kube.client import KubeClient
 from caisson.kube.errors import AnswerTooLarge, KubeUnreachable, NotFound
 from caisson.kube.informer import replace_from_list
+from caisson.kube.lists import ListEnd
 from caisson.kube.resources import ApiResource
 from caisson.kube.store import HistoryChanged, Store
 from caisson.model.errors import CaissonError

@@ -6,26 +6,23 @@ the rest of a reconcile. `kube.transport` sends the requests.
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from caisson.api.reasons import Reason
 from caisson.api.types import GROUP, VERSION
 from caisson.kube.errors import AnswerTooLarge, KubeError, KubeUnreachable, NotFound
+from caisson.kube.lists import ListEnd, ListItem, ListStart, items_of, metadata_pages, object_pages
 from caisson.kube.resources import ApiResource
 from caisson.kube.transport import JSON, MERGE_PATCH, METADATA_LIST, Request, Requests, Transport
 from caisson.kube.watch_lines import bounded_lines, watch_event
 from caisson.model.errors import CaissonError
-from caisson.model.unreadable import completed, has_unknown_owner, is_identified, stub_of
+from caisson.model.unreadable import completed, has_unknown_owner, is_identified
 from caisson.telemetry.metrics import Metrics
 from caisson.timing import (
-    LIST_PAGE_SIZE,
     LIST_TIMEOUT_SECONDS,
     MAX_METADATA_BYTES,
     MAX_OBJECT_BYTES,
-    METADATA_PAGE_SIZE,
     OBJECT_PREFIX_BYTES,
     REQUEST_TIMEOUT_SECONDS,
     WATCH_QUIET_SECONDS,
@@ -35,21 +32,6 @@ Json = dict[str, Any]
 log = structlog.get_logger(__name__)
 
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
-
-
-@dataclass(frozen=True)
-class ListEnd:
-    """The end of a list, at this resource version. A list that ends without it is not complete."""
-
-    version: str
-
-
-@dataclass(frozen=True)
-class ListStart:
-    """The list starts again: nothing that came before belongs to it."""
-
-
-ListItem = Json | ListStart | ListEnd
 
 
 class _NoWatchList(Exception):  # noqa: N818
@@ -169,33 +151,16 @@ class KubeClient:
                 # What keeps watches from working need not keep lists from it.
                 log.warning("watch-list broke: listing by the page", kind=kind.plural, error=str(error))
             yield ListStart()
-        async with aclosing(self._pages(kind, namespace)) as events:
+        async with aclosing(object_pages(self._requests, kind, namespace)) as events:
             async for event in events:
                 yield event
 
-    async def list_metadata(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
+    def list_metadata(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
         """Yield the metadata (PartialObjectMetadata) of each object, and the end of the list.
 
         `namespace` None means all. An object takes about 3 kB, whatever its size.
         """
-        path, query, limit = kind.path(namespace), _selecting(kind), METADATA_PAGE_SIZE
-        while True:
-            query["limit"] = str(limit)
-            request = Request("GET", path, query, accept=METADATA_LIST)
-            try:
-                page = await self._requests.call(request, limit_bytes=MAX_METADATA_BYTES)
-            except AnswerTooLarge:
-                if limit == 1:
-                    raise
-                limit //= 2
-                continue
-            for item in _items(page, request):
-                yield item
-            more = page["metadata"].get("continue")
-            if not more:
-                yield ListEnd(page["metadata"]["resourceVersion"])
-                return
-            query["continue"] = more
+        return metadata_pages(self._requests, kind, namespace)
 
     async def watch(
         self, kind: ApiResource, namespace: str | None, resource_version: str, seconds: int
@@ -204,7 +169,7 @@ class KubeClient:
 
         An object that exceeds MAX_OBJECT_BYTES comes as a stub.
         """
-        query = _selecting(kind) | {
+        query = kind.selection | {
             "watch": "true",
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
@@ -215,7 +180,7 @@ class KubeClient:
                 yield event
 
     async def _watch_list(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
-        query = _selecting(kind) | {
+        query = kind.selection | {
             "watch": "true",
             "sendInitialEvents": "true",
             "resourceVersionMatch": "NotOlderThan",
@@ -278,47 +243,11 @@ class KubeClient:
     ) -> list[Json]:
         """List the objects with this name, of which there is at most one."""
         request = Request("GET", kind.path(namespace), {"fieldSelector": f"metadata.name={name}"}, accept=accept)
-        return _items(await self._requests.call(request, limit_bytes=limit_bytes), request)
+        return items_of(await self._requests.call(request, limit_bytes=limit_bytes), request)
 
     async def _patch(self, path: str, patch: Json) -> Json:
         return await self._requests.call(Request("PATCH", path, body=patch, content_type=MERGE_PATCH))
 
-    async def _pages(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
-        """Yield a list by the page. A page that is too large is asked for again with half as many objects."""
-        path, query, limit = kind.path(namespace), _selecting(kind), LIST_PAGE_SIZE
-        while True:
-            query["limit"] = str(limit)
-            try:
-                page = await self._requests.call(request := Request("GET", path, query))
-                result = _items(page, request)
-            except AnswerTooLarge:
-                if limit > 1:
-                    limit //= 2
-                    continue
-                request = Request("GET", path, query, accept=METADATA_LIST)
-                page = await self._requests.call(request, limit_bytes=MAX_METADATA_BYTES)
-                size = MAX_OBJECT_BYTES  # and more
-                result = [stub_of(item, kind.kind, Reason.OBJECT_TOO_LARGE, size) for item in _items(page, request)]
-            for item in result:
-                yield {"type": "ADDED", "object": item}
-            more = page["metadata"].get("continue")
-            if not more:
-                yield ListEnd(page["metadata"]["resourceVersion"])
-                return
-            query["continue"] = more
-            limit = min(2 * limit, LIST_PAGE_SIZE)
-
 
 def _leases(namespace: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-
-
-def _items(page: Json, request: Request) -> list[Json]:
-    """Return the objects of a page of a list. Raises KubeUnreachable if the response is not a list."""
-    if not isinstance(page.get("metadata"), dict) or not isinstance(page.get("items") or [], list):
-        raise KubeUnreachable(f"{request}: the response is not a list")
-    return page.get("items") or []
-
-
-def _selecting(kind: ApiResource) -> dict[str, str]:
-    return {"labelSelector": kind.selector} if kind.selector else {}

@@ -7,8 +7,9 @@ from typing import Any
 
 import structlog
 
-from caisson.kube.client import KubeClient, ListEnd, ListItem, ListStart
+from caisson.kube.client import KubeClient
 from caisson.kube.errors import KubeUnreachable
+from caisson.kube.lists import ListEnd, ListItem, ListStart
 from caisson.kube.resources import ApiResource
 from caisson.kube.store import Store
 from caisson.model.errors import CaissonError

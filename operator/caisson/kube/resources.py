@@ -20,6 +20,11 @@ class ApiResource(NamedTuple):
     selector: str = MANAGED_SELECTOR
     """The label selector of the objects to watch. If it is empty, all are watched."""
 
+    @property
+    def selection(self) -> dict[str, str]:
+        """The parameters of a query that select the objects that are watched."""
+        return {"labelSelector": self.selector} if self.selector else {}
+
     def path(self, namespace: str | None, name: str | None = None) -> str:
         """Return the URL path of one object, of all objects in a namespace, or of all objects without a namespace."""
         scope = "" if namespace is None else f"/namespaces/{namespace}"

@@ -7,7 +7,6 @@ import asyncio
 import copy
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -48,8 +47,7 @@ class MemoryApiServer:
 
     async def send(self, request: Request) -> Response:
         """Process a request."""
-        # The client may change the query for its next request.
-        self.requests.append(replace(request, query=dict(request.query)))
+        self.requests.append(request)
         await asyncio.sleep(0)
         fault = self.faults.take(request)
         if fault is not None and fault.before is not None and (waiting := fault.before()) is not None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
-from caisson.kube.client import KubeClient, ListEnd, ListStart
+from caisson.kube.client import KubeClient
+from caisson.kube.lists import ListEnd, ListStart
 from caisson.kube.resources import POOLS, SANDBOXES, ApiResource
 from caisson.model.errors import CaissonError
 from caisson.telemetry.metrics import Metrics

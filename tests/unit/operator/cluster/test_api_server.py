@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from caisson.kube.client import KubeClient, ListEnd, ListItem
+from caisson.kube.client import KubeClient
 from caisson.kube.errors import AlreadyExists, Conflict, KubeError, KubeUnreachable, NotFound
+from caisson.kube.lists import ListEnd, ListItem
 from caisson.kube.resources import NETWORK_POLICIES, PODS, SANDBOXES
 from caisson.model.ownership import MANAGED_BY, MANAGED_BY_LABEL
 from tests.unit.operator.cluster.api_server import MemoryApiServer

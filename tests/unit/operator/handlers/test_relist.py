@@ -16,8 +16,9 @@ from caisson.handlers import relist, sandbox_watch
 from caisson.handlers.relist import Relister
 from caisson.handlers.sandbox_watch import SandboxWatch
 from caisson.kube.budget import Budget
-from caisson.kube.client import KubeClient, ListEnd, ListItem
+from caisson.kube.client import KubeClient
 from caisson.kube.errors import AnswerTooLarge, KubeUnreachable, kube_error
+from caisson.kube.lists import ListEnd, ListItem
 from caisson.kube.resources import SANDBOXES, ApiResource
 from caisson.kube.store import Store
 from caisson.model.errors import CaissonError

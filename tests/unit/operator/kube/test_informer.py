@@ -14,9 +14,10 @@ from caisson.controllers import rereader
 from caisson.controllers.rereader import Rereader
 from caisson.kube import informer as objectwatch
 from caisson.kube.budget import Budget
-from caisson.kube.client import KubeClient, ListEnd, ListItem
+from caisson.kube.client import KubeClient
 from caisson.kube.errors import AnswerTooLarge, KubeUnreachable, kube_error
 from caisson.kube.informer import Informer
+from caisson.kube.lists import ListEnd, ListItem
 from caisson.kube.resources import PODS, ApiResource
 from caisson.kube.store import Store
 from caisson.model.key import Key

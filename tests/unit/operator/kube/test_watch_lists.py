@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from caisson.kube.client import KubeClient, ListEnd, ListItem, ListStart
+from caisson.kube.client import KubeClient
 from caisson.kube.errors import KubeUnreachable, NotFound
 from caisson.kube.informer import replace_from_list
+from caisson.kube.lists import ListEnd, ListItem, ListStart
 from caisson.kube.resources import MANAGED_SELECTOR, PODS
 from caisson.kube.store import Store
 from caisson.model.key import OwnerKey, owner_key
