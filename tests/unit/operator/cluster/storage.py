@@ -93,6 +93,17 @@ class Storage:
         """Let no new watch start from an older version than the present one. Open watches continue."""
         self.compacted_at = self.version
 
+    def restore(self, version: int) -> None:
+        """Return to the state at an earlier version, as when etcd is restored. Call it while no watch is open."""
+        self._history = self._history[: version - self._first_version]
+        self._objects = {}
+        for change in self._history:
+            if change.current is None:
+                self._objects.pop(change.key, None)
+            else:
+                self._objects[change.key] = change.current
+        self.version = version
+
     def _record(self, key: ObjectKey, previous: Json | None, current: Json | None) -> None:
         self.version += 1
         change = Change(self.version, key, previous, current)

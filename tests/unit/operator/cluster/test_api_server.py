@@ -196,6 +196,19 @@ async def test_a_watch_from_a_compacted_version_is_expired(server: MemoryApiServ
     assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
 
 
+async def test_a_restored_storage_has_its_earlier_state(server: MemoryApiServer) -> None:
+    original = server.create("pods", pod_manifest("a"))
+    server.create("pods", pod_manifest("b"))
+    server.delete("pods", "default", "b")
+    backup = server.storage.version
+    server.patch("pods", "default", "a", {"spec": {"nodeName": "n"}})
+    server.create("pods", pod_manifest("c"))
+    server.storage.restore(backup)
+    assert list(server.storage.objects("pods")) == [original]
+    assert server.create("pods", pod_manifest("d"))["metadata"]["resourceVersion"] == str(backup + 1)
+    assert [change.key.name for change in server.storage.since(backup)] == ["d"]
+
+
 async def test_a_quiet_watch_has_bookmarks_and_ends_in_time(
     server: MemoryApiServer, kube: KubeClient, virtual_loop: VirtualTimeLoop
 ) -> None:

@@ -1,309 +1,291 @@
-"""Lists that find what kopf's watch missed."""
-
-# ruff: noqa: ARG002  the methods are those of KubeClient
+"""Lists find what kopf's watch missed. No watch runs here, so the store gets only what the lists find."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from caisson.controllers.caches import Caches
-from caisson.controllers.routing import EventRouter, Queues
-from caisson.handlers import relist, sandbox_watch
 from caisson.handlers.relist import Relister
-from caisson.handlers.sandbox_watch import SandboxWatch
-from caisson.kube.budget import Budget
+from caisson.kube import lists
 from caisson.kube.client import KubeClient
-from caisson.kube.errors import AnswerTooLarge, KubeUnreachable, kube_error
-from caisson.kube.lists import ListEnd, ListItem
-from caisson.kube.resources import SANDBOXES, ApiResource
+from caisson.kube.errors import KubeUnreachable
+from caisson.kube.resources import SANDBOXES
 from caisson.kube.store import Store
-from caisson.model.errors import CaissonError
+from caisson.kube.transport import Request
 from caisson.model.key import Key
 from caisson.model.unreadable import is_unreadable
 from caisson.telemetry.metrics import Metrics
-from caisson.telemetry.telemetry import Telemetry
+from caisson.timing import LIST_PAGE_SIZE, LIST_RETRY_SECONDS, RELIST_GRACE_SECONDS, RELIST_INTERVAL_SECONDS
+from tests.unit.operator.cluster.api_server import MemoryApiServer
+from tests.unit.operator.cluster.event_loop import VirtualTimeLoop
+from tests.unit.operator.cluster.faults import Error
+from tests.unit.operator.cluster.manifests import sandbox_manifest
+from tests.unit.operator.cluster.responses import ApiError, RawAnswer, event_line, to_json
 
 Json = dict[str, Any]
 
 
-def sandbox(name: str, version: int, namespace: str = "ns") -> Json:
-    """Return a Sandbox."""
-    metadata = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "resourceVersion": str(version)}
-    return {"metadata": metadata, "spec": {"image": "debian"}}
+class Relisted:
+    """A store that a relister keeps complete."""
 
-
-class Server:
-    """Has Sandboxes, and counts the requests."""
-
-    def __init__(self, *objects: Json) -> None:
-        self.objects = {obj["metadata"]["name"]: obj for obj in objects}
-        self.version = 10
-        self.full_lists = self.metadata_lists = 0
-        self.found: list[str] = []
-        self.errors: list[Exception] = []
-        self.too_large: set[str] = set()
-        self.ends = True
-
-    def delete(self, name: str) -> None:
-        """Delete a Sandbox."""
-        del self.objects[name]
-        self.version += 1
-
-    def write(self, name: str) -> Json:
-        """Create or change a Sandbox and return it."""
-        self.version += 1
-        self.objects[name] = sandbox(name, self.version)
-        return self.objects[name]
-
-    async def list_all(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[ListItem]:
-        """Yield whole objects."""
-        self.full_lists += 1
-        if self.errors:
-            raise self.errors.pop(0)
-        for obj in list(self.objects.values()):
-            yield {"type": "ADDED", "object": obj}
-        yield ListEnd(str(self.version))
-
-    async def list_metadata(self, kind: ApiResource, namespace: str | None) -> AsyncGenerator[Json | ListEnd]:
-        """Yield metadata."""
-        self.metadata_lists += 1
-        if self.errors:
-            raise self.errors.pop(0)
-        version = self.version
-        for obj in list(self.objects.values()):
-            yield {"metadata": obj["metadata"]}
-        await asyncio.sleep(0)
-        if self.ends:
-            yield ListEnd(str(version))
-
-    async def find(self, kind: ApiResource, namespace: str, name: str) -> Json | None:
-        """Return one object."""
-        self.found.append(name)
-        if name in self.too_large:
-            raise AnswerTooLarge("too large")
-        return self.objects.get(name)
-
-
-class Listed:
-    """A store with its relister, which runs."""
-
-    def __init__(self, server: Server) -> None:
-        self.server, self.store, self.changed = server, Store(), list[str]()
+    def __init__(self, server: MemoryApiServer, loop: VirtualTimeLoop) -> None:
+        self._server, self._loop = server, loop
+        self.store, self.changed = Store(), list[str]()
         self.relister = Relister(
-            kube=cast("KubeClient", server),
+            kube=KubeClient(server, Metrics()),
             kind=SANDBOXES,
             namespace=None,
             store=self.store,
             changed=lambda obj: self.changed.append(obj["metadata"]["name"]),
         )
+        self._task: asyncio.Task[None]
+
+    async def start(self, *names: str) -> None:
+        """Create Sandboxes of these names, and run the relister over its first list; `changed` begins after that."""
+        for name in names:
+            self.create(name)
+        self._task = asyncio.create_task(self.relister.run())
+        async with asyncio.timeout(60):
+            await self.relister.synced.wait()
+        self.changed.clear()
+
+    async def stop(self) -> None:
+        """Stop the relister. Fails if it has ended."""
+        assert not self._task.done()
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def advance(self, seconds: float = 0) -> None:
+        """Let this time pass, with everything that happens at its end."""
+        await asyncio.sleep(seconds)
+        await self._loop.idle()
+
+    async def list_now(self) -> None:
+        """List, and read what the watch did not deliver."""
+        self.relister.hurry()
+        await self.advance(RELIST_GRACE_SECONDS)
+
+    def create(self, name: str) -> Json:
+        """Create a Sandbox and return it."""
+        return self._server.create("sandboxes", sandbox_manifest(name))
+
+    def change(self, name: str, **spec: Any) -> Json:
+        """Change a Sandbox and return it."""
+        return self._server.patch("sandboxes", "default", name, {"spec": spec})
+
+    def delete(self, name: str) -> None:
+        """Delete a Sandbox."""
+        self._server.delete("sandboxes", "default", name)
 
     def names(self) -> dict[str, bool]:
         """Return the names of what is stored, and whether it is unreadable."""
         return {obj["metadata"]["name"]: is_unreadable(obj) for obj in self.store.all()}
 
-    async def next_list(self) -> None:
-        """List now, and wait until the list is over."""
-        lists = self.server.metadata_lists
-        self.relister.hurry()
-        await until(lambda: self.server.metadata_lists > lists)
-        await asyncio.sleep(0.02)
+    def requests(self) -> list[str]:
+        """Return what was requested: a list, metadata, or an object by its name."""
+        return [_subject(request) for request in self._server.requests]
 
 
-async def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(10):
-        while True:
-            if holds():
-                return
-            await asyncio.sleep(0.001)
+def _subject(request: Request) -> str:
+    if "watch" in request.query:
+        return "list"
+    return request.query.get("fieldSelector", "metadata").removeprefix("metadata.name=")
 
 
-@asynccontextmanager
-async def running(server: Server) -> AsyncIterator[Listed]:
-    """Run a relister over its first list; `changed` begins after that."""
-    listed = Listed(server)
-    task = asyncio.create_task(listed.relister.run())
-    try:
-        await until(listed.relister.synced.is_set)
-        listed.changed.clear()
-        yield listed
-        assert not task.done()
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+@pytest.fixture
+async def relisted(server: MemoryApiServer, virtual_loop: VirtualTimeLoop) -> AsyncIterator[Relisted]:
+    """A store with its relister, which a test starts."""
+    result = Relisted(server, virtual_loop)
+    yield result
+    await result.stop()
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the pauses short, except for the interval of the lists."""
-    monkeypatch.setattr(relist, "LIST_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(relist, "RELIST_GRACE_SECONDS", 0.005)
+async def test_a_missed_deletion_is_found_after_the_interval(relisted: Relisted) -> None:
+    await relisted.start("a", "b")
+    relisted.delete("a")
+    await relisted.advance(RELIST_INTERVAL_SECONDS - 1)
+    assert relisted.names() == {"a": False, "b": False}
+    await relisted.advance(1)
+    assert relisted.names() == {"b": False}
+    assert relisted.changed == ["a"]
+    assert relisted.requests() == ["list", "metadata"]
 
 
-async def test_a_missed_deletion_is_found_after_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relist, "RELIST_INTERVAL_SECONDS", 0.05)
-    async with running(Server(sandbox("a", 1), sandbox("b", 2))) as listed:
-        listed.server.delete("a")
-        await until(lambda: listed.changed)
-        assert listed.names() == {"b": False}
-        assert listed.changed == ["a"]
-        assert listed.server.full_lists == 1
+async def test_a_list_can_be_requested_at_once(relisted: Relisted) -> None:
+    await relisted.start("a", "b", "c")
+    for name in ("a", "b"):
+        relisted.delete(name)
+        relisted.relister.hurry()
+        await relisted.advance()
+    assert relisted.names() == {"c": False}
+    assert relisted.changed == ["a", "b"]
 
 
-async def test_after_a_restart_of_the_watch_the_list_comes_at_once() -> None:
-    async with running(Server(sandbox("a", 1))) as listed:
-        listed.server.delete("a")
-        await asyncio.sleep(0.05)
-        assert listed.names() == {"a": False}, "the interval is a minute"
-        listed.relister.hurry()
-        await until(lambda: listed.names() == {})
-        assert listed.changed == ["a"]
+async def test_requests_for_later_lists_are_one_list(relisted: Relisted) -> None:
+    await relisted.start()
+    for _ in range(3):
+        relisted.relister.hurry(10)
+        await relisted.advance(1)
+    await relisted.advance(6)
+    assert relisted.requests() == ["list"]
+    await relisted.advance(1)
+    assert relisted.requests() == ["list", "metadata"]
+    await relisted.advance(RELIST_INTERVAL_SECONDS - 1)
+    assert relisted.requests() == ["list", "metadata"]
 
 
-async def test_a_list_after_initial_events_comes_after_their_end() -> None:
-    async with running(Server()) as listed:
-        began = asyncio.get_running_loop().time()
-        for _ in range(3):
-            listed.relister.hurry(0.1)
-            await asyncio.sleep(0.01)
-        await until(lambda: listed.server.metadata_lists)
-        assert 0.09 < asyncio.get_running_loop().time() - began < 1
-        await asyncio.sleep(0.15)
-        assert listed.server.metadata_lists == 1
+async def test_a_request_during_a_list_leads_to_another_list(server: MemoryApiServer, relisted: Relisted) -> None:
+    await relisted.start()
+    server.faults.before("GET", "sandboxes", relisted.relister.hurry)
+    relisted.relister.hurry()
+    await relisted.advance()
+    assert relisted.requests() == ["list", "metadata", "metadata"]
 
 
-async def test_a_request_during_a_list_leads_to_another_list() -> None:
-    async with running(Server()) as listed:
-        listed.relister.hurry()
-        await until(lambda: listed.server.metadata_lists == 1)
-        listed.relister.hurry()
-        await until(lambda: listed.server.metadata_lists == 2)
+async def test_missed_changes_are_read(relisted: Relisted) -> None:
+    await relisted.start("same", "changed")
+    changed, created = relisted.change("changed", image="alpine"), relisted.create("created")
+    await relisted.list_now()
+    assert relisted.changed == ["changed", "created"]
+    assert relisted.store.get(Key("default", "changed")) == changed
+    assert relisted.store.get(Key("default", "created")) == created
+    await relisted.list_now()
+    assert relisted.requests() == ["list", "metadata", "changed", "created", "metadata"]
 
 
-async def test_missed_changes_are_read() -> None:
-    async with running(Server(sandbox("same", 1), sandbox("changed", 2))) as listed:
-        changed, created = listed.server.write("changed"), listed.server.write("created")
-        await listed.next_list()
-        assert sorted(listed.changed) == sorted(listed.server.found) == ["changed", "created"]
-        assert listed.store.get(Key("ns", "changed")) == changed
-        assert listed.store.get(Key("ns", "created")) == created
-        await listed.next_list()
-        assert len(listed.server.found) == 2
+async def test_a_change_may_be_followed_by_a_deletion(server: MemoryApiServer, relisted: Relisted) -> None:
+    await relisted.start("a", "b")
+    relisted.change("a", image="alpine")
+    relisted.change("b", image="alpine")
+    server.faults.before("GET", "namespaces/default/sandboxes", lambda: relisted.delete("a"))
+    await relisted.list_now()
+    assert relisted.changed == ["b"], "the watch or the next list reports the deletion"
+    await relisted.list_now()
+    assert relisted.names() == {"b": False}
 
 
-async def test_an_object_of_the_same_name_replaces_a_deleted_one() -> None:
-    async with running(Server(sandbox("a", 1))) as listed:
-        listed.server.write("a")["metadata"]["uid"] = "another"
-        await listed.next_list()
-        assert listed.store.get(Key("ns", "a")) == listed.server.objects["a"]
+async def test_an_object_of_the_same_name_replaces_a_deleted_one(relisted: Relisted) -> None:
+    await relisted.start("a")
+    relisted.delete("a")
+    created = relisted.create("a")
+    await relisted.list_now()
+    assert relisted.store.get(Key("default", "a")) == created
+    assert relisted.changed == ["a"]
 
 
-async def test_a_change_that_the_watch_delivers_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relist, "RELIST_GRACE_SECONDS", 0.05)
-    async with running(Server()) as listed:
-        obj = listed.server.write("a")
-        await listed.next_list()
-        listed.store.put(obj)
-        await asyncio.sleep(0.1)
-        assert listed.server.found == []
+async def test_a_change_that_the_watch_delivers_is_not_read(relisted: Relisted) -> None:
+    await relisted.start()
+    created = relisted.create("a")
+    relisted.relister.hurry()
+    await relisted.advance(RELIST_GRACE_SECONDS - 0.1)
+    relisted.store.put(created)
+    await relisted.advance(1)
+    assert relisted.requests() == ["list", "metadata"]
 
 
-async def test_an_object_newer_than_the_list_is_not_removed() -> None:
-    async with running(Server()) as listed:
-        listed.store.put(sandbox("newer", listed.server.version + 1))
-        await listed.next_list()
-        assert listed.names() == {"newer": False}
+async def test_an_object_newer_than_the_list_is_not_removed(server: MemoryApiServer, relisted: Relisted) -> None:
+    await relisted.start()
+    # The watch delivers an object between the list and its response.
+    newer = sandbox_manifest("newer")
+    newer["metadata"] |= {"uid": "newer", "resourceVersion": str(server.storage.version + 1)}
+    relisted.store.put(newer)
+    await relisted.list_now()
+    assert relisted.names() == {"newer": False}
 
 
-async def test_a_deleted_object_is_not_read_again() -> None:
-    async with running(Server(sandbox("a", 1))) as listed:
-        # The watch is faster than the list.
-        listed.store.remove(sandbox("a", listed.server.version + 1))
-        await listed.next_list()
-        assert listed.server.found == []
-        assert listed.names() == {}
+async def test_a_deleted_object_is_not_read_again(server: MemoryApiServer, relisted: Relisted) -> None:
+    await relisted.start("a")
+    # The watch delivers a deletion between the list and its response.
+    obj = server.get("sandboxes", "default", "a")
+    obj["metadata"]["resourceVersion"] = str(server.storage.version + 1)
+    relisted.store.remove(obj)
+    await relisted.list_now()
+    assert relisted.names() == {}
+    assert relisted.requests() == ["list", "metadata"]
 
 
-async def test_many_missed_changes_are_read_by_one_list() -> None:
-    async with running(Server()) as listed:
-        for number in range(100):
-            listed.server.write(f"s-{number}")
-        await listed.next_list()
-        await until(lambda: listed.server.full_lists == 2)
-        assert len(listed.names()) == 100
-        assert listed.server.found == []
+@pytest.mark.parametrize("is_many", [False, True], ids=["few", "many"])
+async def test_many_missed_changes_are_read_by_one_list(relisted: Relisted, *, is_many: bool) -> None:
+    await relisted.start()
+    names = [f"s-{number:02}" for number in range(LIST_PAGE_SIZE + is_many)]
+    for name in names:
+        relisted.create(name)
+    await relisted.list_now()
+    assert relisted.names() == dict.fromkeys(names, False)
+    assert relisted.requests() == ["list", "metadata", *(["list"] if is_many else names)]
 
 
-async def test_an_object_that_is_too_large_is_stored_as_a_stub() -> None:
-    async with running(Server(sandbox("a", 1))) as listed:
-        listed.server.write("a")
-        listed.server.too_large = {"a"}
-        await listed.next_list()
-        assert listed.names() == {"a": True}
-        await listed.next_list()
-        assert listed.server.found == ["a"]
+async def test_an_object_that_is_too_large_is_stored_as_a_stub(relisted: Relisted) -> None:
+    await relisted.start("a")
+    relisted.change("a", image="x" * 3 * 2**20)
+    await relisted.list_now()
+    assert relisted.names() == {"a": True}
+    await relisted.list_now()
+    assert relisted.requests() == ["list", "metadata", "a", "metadata"]
 
 
-async def test_a_list_that_ends_early_removes_nothing() -> None:
-    async with running(Server(sandbox("a", 1))) as listed:
-        listed.server.delete("a")
-        listed.server.ends = False
-        await listed.next_list()
-        assert listed.names() == {"a": False}
+async def test_a_list_that_ends_early_removes_nothing(
+    server: MemoryApiServer, relisted: Relisted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "METADATA_PAGE_SIZE", 1)
+    await relisted.start("a", "b", "c")
+    relisted.delete("a")
+    server.faults.before("GET", "sandboxes", lambda: None)
+    server.faults.fail("GET", "sandboxes")
+    await relisted.list_now()
+    assert relisted.names() == {"a": False, "b": False, "c": False}
+    assert relisted.requests() == ["list", "metadata", "metadata"]
 
 
-async def test_a_restored_cluster_is_listed_in_full() -> None:
-    async with running(Server(sandbox("a", 9), sandbox("gone", 8))) as listed:
-        listed.server.objects, listed.server.version = {"a": sandbox("a", 4)}, 5
-        await listed.next_list()
-        await until(lambda: listed.names() == {"a": False})
-        assert listed.server.full_lists == 2
-        assert listed.store.get(Key("ns", "a")) == sandbox("a", 4)
+async def test_a_restored_cluster_is_listed_in_full(server: MemoryApiServer, relisted: Relisted) -> None:
+    original = relisted.create("a")
+    backup = server.storage.version
+    relisted.change("a", image="alpine")
+    await relisted.start("later")
+    server.storage.restore(backup)
+    await relisted.list_now()
+    assert relisted.names() == {"a": False, "later": False}, "the next list decides"
+    await relisted.advance(LIST_RETRY_SECONDS)
+    assert relisted.names() == {"a": False}
+    assert relisted.store.get(Key("default", "a")) == original
+    assert relisted.requests() == ["list", "metadata", "list"]
 
 
-ERRORS = [
-    KeyError("items"),
-    RecursionError(),
-    CaissonError("no"),
-    KubeUnreachable("no"),
-    kube_error("GET", 404, "NotFound", "no CRD"),
-]
+@pytest.mark.parametrize(
+    ("error", "log"),
+    [
+        (KubeUnreachable("no"), "not listed"),
+        (ApiError(404, "NotFound", "no CRD"), "the CRD is not installed"),
+        (ApiError(500, "InternalError", "no"), "not listed"),
+        (RawAnswer(200, (event_line("ADDED", {}),)), "not listed"),
+        (RawAnswer(200, (to_json({"metadata": {}, "items": []}),)), "list failed"),
+        (RawAnswer(200, (to_json({"metadata": {"resourceVersion": "1"}, "items": [{}]}),)), "list failed"),
+    ],
+    ids=["unreachable", "no-crd", "500", "not-a-list", "no-version", "no-metadata"],
+)
+async def test_no_response_ends_the_lists(server: MemoryApiServer, relisted: Relisted, error: Error, log: str) -> None:
+    await relisted.start("a")
+    relisted.delete("a")
+    server.faults.fail("GET", "sandboxes", error, times=2)
+    relisted.relister.hurry()
+    with capture_logs() as logs:
+        await relisted.advance(2 * LIST_RETRY_SECONDS - 0.1)
+    assert [entry["event"] for entry in logs] == [log] * 2
+    assert relisted.names() == {"a": False}
+    await relisted.advance(0.1)
+    assert relisted.names() == {}
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=repr)
-async def test_no_answer_ends_the_lists(error: Exception) -> None:
-    server = Server(sandbox("a", 1))
-    server.errors = [error]
-    async with running(server) as listed:
-        assert listed.names() == {"a": False}
-        server.delete("a")
-        server.errors = [error]
-        await listed.next_list()
-        await until(lambda: listed.names() == {})
-
-
-async def test_the_list_follows_the_initial_events_and_restarts_of_kopf(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox_watch, "LIST_AFTER_INITIAL_EVENTS_SECONDS", 7.0)
-    relisted: list[float] = []
-
-    async def watch(deliver: Callable[[str, Json], None]) -> None:
-        if not relisted:
-            deliver("sandboxes", {"type": "ADDED", "object": sandbox("a", 1)})
-            assert relisted == []
-            deliver("sandboxes", {"type": None, "object": sandbox("a", 1)})
-            raise RuntimeError("ended")
-        await asyncio.sleep(60)
-
-    caches = Caches.create(Budget())
-    router = EventRouter(caches=caches, queues=Queues.create(Metrics()))
-    telemetry = Telemetry()
-    watched = SandboxWatch(watch=watch, caches=caches, router=router, telemetry=telemetry, relist=relisted.append)
-    monkeypatch.setattr(sandbox_watch, "exponential", lambda *_, **__: timedelta(0))
-    task = asyncio.create_task(watched.run())
-    await until(lambda: relisted == [7.0, 0])
-    task.cancel()
+@pytest.mark.parametrize(
+    "error",
+    [KubeUnreachable("no"), ApiError(404, "NotFound", "no CRD"), RawAnswer(200, (event_line("ADDED", {}),))],
+    ids=["unreachable", "no-crd", "no-metadata"],
+)
+async def test_no_response_ends_the_first_list(server: MemoryApiServer, relisted: Relisted, error: Error) -> None:
+    server.faults.fail("GET", "sandboxes", error, times=2)
+    await relisted.start("a")
+    assert relisted.names() == {"a": False}
