@@ -47,9 +47,17 @@ def make_relisters(config: Config, kube: KubeClient, sources: list[Source]) -> l
 
 def make_informers(config: Config, kube: KubeClient, sources: list[Source], telemetry: Telemetry) -> list[Informer]:
     """Return an informer for each kind and namespace."""
-    health, metrics, period = telemetry.health, telemetry.metrics, config.resync_period_seconds
     return [
-        Informer(kube, source.kind, scope, source.store, source.changed, health, metrics, period)
+        Informer(
+            kube=kube,
+            kind=source.kind,
+            namespace=scope,
+            store=source.store,
+            changed=source.changed,
+            health=telemetry.health,
+            metrics=telemetry.metrics,
+            resync_seconds=config.resync_period_seconds,
+        )
         for source in sources
         for scope in _scopes(config)
     ]

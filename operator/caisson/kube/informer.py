@@ -88,6 +88,7 @@ class Informer:
 
     def __init__(
         self,
+        *,
         kube: KubeClient,
         kind: ApiResource,
         namespace: str | None,

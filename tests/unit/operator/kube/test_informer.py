@@ -112,7 +112,16 @@ def watching(server: Scripted, store: Store, changed: list[str]) -> tuple[Inform
     def note(obj: Json) -> None:
         changed.append(obj["metadata"]["name"])
 
-    watch = Informer(kube, PODS, None, store, note, Health(), Metrics(), 300)
+    watch = Informer(
+        kube=kube,
+        kind=PODS,
+        namespace=None,
+        store=store,
+        changed=note,
+        health=Health(),
+        metrics=Metrics(),
+        resync_seconds=300,
+    )
     return watch, asyncio.create_task(watch.run())
 
 
