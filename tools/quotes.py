@@ -38,8 +38,8 @@ class QuoteError(Exception):
 
 
 def sources() -> dict[str, Value]:
-    """Return every constant of `caisson.timing` and every numeric default of the configuration, by its name."""
-    values = {name: value for name, value in vars(timing).items() if name.isupper()}
+    """Return every number of `caisson.timing` and every numeric default of the configuration, by its name."""
+    values = {name: value for name, value in vars(timing).items() if name.isupper() and not isinstance(value, tuple)}
     values |= dict(_defaults("", structural_schema(Config)))
     return {name: _plain(value) for name, value in values.items()}
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from caisson import timing
 
+_SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
 _UNIT = re.compile(r",? in (?:seconds|bytes|characters)\b,?")
 
 
@@ -39,14 +40,18 @@ def purposes() -> dict[str, str]:
     }
 
 
-def in_words(name: str, value: float | timedelta) -> str:
+def in_words(name: str, value: float | timedelta | tuple[float, ...]) -> str:
     """Return a value with the unit that the name or the type implies."""
+    if isinstance(value, tuple):
+        return ", ".join(in_words(name, item) for item in value)
     if isinstance(value, timedelta):
         return _duration(value.total_seconds())
     if name.endswith("_SECONDS"):
         return _duration(value)
     if name.endswith("_BYTES"):
-        size, unit = next((s, u) for s, u in ((2**20, "MiB"), (2**10, "KiB"), (1, "bytes")) if value >= s)
+        size, unit = next(
+            (s, u) for s, u in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes")) if value >= s
+        )
         return f"{value / size:g} {unit}"
     return f"{value:,g}" if value < 10**6 else f"{value:,}"
 

@@ -1,9 +1,21 @@
 """Every timeout, interval, back-off and limit of the operator, with its purpose.
 
-Names end in the unit if the value is a plain number. Retries back off exponentially up to a CEILING.
+Names end in the unit if the value is a plain number. Retries back off exponentially from a FIRST
+pause, by default BACKOFF_FIRST_SECONDS, up to a CEILING.
 """
 
 from datetime import timedelta
+
+# Back-off
+
+BACKOFF_FIRST_SECONDS = 1.0
+"""The first pause of an exponential back-off, in seconds."""
+
+BACKOFF_FACTOR = 2.0
+"""Factor by which each pause of an exponential back-off exceeds the previous one."""
+
+MAX_BACKOFF_STEPS = 32
+"""Number of steps after which a pause no longer grows. Computing a power with a forged count could take very long."""
 
 # Pods
 
@@ -22,6 +34,12 @@ follows at the end of the first probe period, which begins with the start of the
 
 PROBE_TIMEOUT_SECONDS = 10
 """Timeout of a probe, in seconds. A late probe on a busy node must not look like a dead daemon."""
+
+PROBE_FAILURE_THRESHOLD = 1
+"""Number of consecutive failed probes after which the kubelet reports that dockerd is not ready."""
+
+DEFAULT_MEMORY_STORAGE_BYTES = 2 * 2**30
+"""Size of the tmpfs for Docker if neither the spec nor a memory limit determines it, in bytes."""
 
 POD_DELETION_OVERDUE_AFTER = timedelta(seconds=60)
 """Time after its deletion deadline until a pod counts as lost, if its node does not confirm the deletion."""
@@ -91,7 +109,31 @@ MAX_REPORT_LINES = 64
 """Maximum number of lines in the output of a session, several times as many as the script prints. Parsing a line takes
 longer than printing it."""
 
+MAX_UNREADABLE_OUTPUT_BYTES = 256
+"""Maximum length of a quote of the output of a session, if the output is not a report, in bytes."""
+
+MAX_KERNEL_BYTES = 128
+"""Maximum length of the version of the kernel in a report, in bytes."""
+
+MAX_DOCKER_VERSION_BYTES = 128
+"""Maximum length of the version of dockerd in a report, in bytes."""
+
+MAX_DOCKER_ORIGIN_BYTES = 256
+"""Maximum length of the origin of dockerd in a report, in bytes."""
+
+MAX_STORAGE_DRIVER_BYTES = 64
+"""Maximum length of the name of Docker's storage driver in a report, in bytes."""
+
+MAX_QUOTED_IMAGE_BYTES = 256
+"""Maximum length of the name of an image in a message, in bytes."""
+
 # dockerd
+
+MAX_DIAGNOSED_LINES = 16
+"""Maximum number of lines at the end of dockerd's stderr that can show why dockerd exited."""
+
+MAX_DIAGNOSED_LOG_LINES = 4
+"""The same, if all lines are log lines. Earlier log lines report errors that dockerd tolerates."""
 
 DOCKER_RESTART_CEILING_SECONDS = 300
 """The maximum back-off before dockerd is restarted, in seconds."""
@@ -157,6 +199,9 @@ IDLE_QUERY_CEILING_SECONDS = 900
 
 # Pools
 
+PRELOAD_RETRY_FIRST_SECONDS = 5
+"""The first back-off before images are preloaded again, in seconds."""
+
 PRELOAD_RETRY_CEILING_SECONDS = 300
 """The maximum back-off before images are preloaded again, in seconds."""
 
@@ -169,6 +214,10 @@ A cache miss only costs time."""
 
 MAX_PENDING_WARM_PODS = 4
 """Maximum number of pending pods of a pool, because other workloads use the nodes, too."""
+
+ROLLOUT_SHARE = 0.25
+"""Fraction of a pool's replicas that a rollout replaces at a time. It replaces at least one pod, and at most
+MAX_PENDING_WARM_PODS."""
 
 POOL_FAILURE_CEILING_SECONDS = 300
 """The maximum back-off after consecutive failures of pods of a pool, in seconds."""
@@ -217,6 +266,9 @@ HANDOVER_WINDOW = timedelta(minutes=1)
 
 # Work queue
 
+REQUEUE_FIRST_SECONDS = 0.25
+"""The first back-off after a failed reconcile, in seconds."""
+
 REQUEUE_CEILING_SECONDS = 300
 """The maximum back-off after a failed reconcile, in seconds."""
 
@@ -238,12 +290,46 @@ MAX_RETRY_AFTER_SECONDS = 60
 LIST_PAGE_SIZE = 64
 """Number of objects in a page of a list."""
 
+MAX_POD_EVENTS = 100
+"""Maximum number of Events of a pod that are read."""
+
+MAX_ERROR_MESSAGE_LENGTH = 256
+"""Maximum length of a quote of an error response in an error message, in characters."""
+
+MAX_LOGGED_VERSION_LENGTH = 64
+"""Maximum length of a field of the API server's version in a log line, in characters."""
+
+REMEMBERED_RANGES = 16
+"""Number of lists of excluded address ranges whose peers in NetworkPolicies are cached."""
+
 WATCH_QUIET_SECONDS = 75
 """Time without data after which a watch counts as disconnected, in seconds. The API server sends a bookmark about once
 a minute."""
 
 KOPF_WATCH_QUIET_SECONDS = 75.0
 """The same for kopf's watches."""
+
+KOPF_WATCH_SECONDS = 300
+"""Maximum duration of a watch request of kopf, in seconds. The API server requires an integer."""
+
+KOPF_REQUEST_TIMEOUT_SECONDS = 30.0
+"""Timeout of a request of kopf, in seconds."""
+
+KOPF_CONNECT_TIMEOUT_SECONDS = 5.0
+"""Timeout of a connection of kopf to the API server, in seconds."""
+
+KOPF_RETRY_PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""The first pauses before kopf repeats a failed request, in seconds."""
+
+KOPF_RETRY_CEILING_SECONDS = 15.0
+"""Each further pause before kopf repeats a failed request, in seconds."""
+
+KOPF_PAGE_SIZE = 16
+"""Number of objects in a page of kopf's lists. Each object has at most 1.5 MiB."""
+
+KOPF_IDLE_TIMEOUT_SECONDS = 0.2
+"""Time after which kopf ends the worker of an object without events, in seconds. Until then, the worker holds the
+object in memory."""
 
 KOPF_CREDENTIALS_LIFETIME = timedelta(minutes=5)
 """Time after which kopf reloads its credentials, because the file with the service account token is renewed."""
@@ -252,11 +338,17 @@ SANDBOX_WATCH_CEILING_SECONDS = 60
 """The maximum back-off before kopf's watch is restarted, and the time that it must run to count as working, in
 seconds."""
 
+INFORMER_RETRY_FIRST_SECONDS = 0.2
+"""The first back-off before an informer watches again, in seconds."""
+
 INFORMER_RETRY_CEILING_SECONDS = 30
 """The maximum back-off before an informer watches again, in seconds."""
 
 INFORMER_WATCH_SECONDS = 300
 """Maximum duration of a watch request, in seconds."""
+
+WATCH_EARLY_END_SECONDS = 1
+"""How much earlier than its maximum duration a watch may end without counting as failed, in seconds."""
 
 LIST_RETRY_SECONDS = 5
 """Delay before a failed list is retried, in seconds."""
@@ -277,6 +369,17 @@ VERSION_RETRY_CEILING_SECONDS = 30
 
 REMEMBERED_DELETIONS = 4096
 """Number of deletions that a store records, so that a late response does not restore a deleted object."""
+
+MAX_OUTDATED_AGES = 64
+"""Number of outdated entries in the order of age of a namespace's objects, in addition to one for each object, above
+which the outdated entries are removed."""
+
+LEASE_RETRY_JITTER = 0.2
+"""Fraction by which the pause between attempts to acquire the Lease varies, so that the replicas that wait do not retry
+at the same time."""
+
+RELEASED_LEASE_SECONDS = 1
+"""Duration in a released Lease, in seconds. The API server does not accept 0."""
 
 LEASE_RELEASE_TIMEOUT_SECONDS = 5.0
 """Timeout of the release of the Lease at shutdown, in seconds."""

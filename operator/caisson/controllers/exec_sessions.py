@@ -18,7 +18,12 @@ from caisson.model.key import Key
 from caisson.model.report import FailureCause, Report, ReportError, StartSucceeded, parse_report
 from caisson.model.session import IdleAnswer, Session, SessionLost, SessionReported, SessionRunning
 from caisson.telemetry.metrics import Metrics
-from caisson.timing import IDLE_QUERY_TIMEOUT_SECONDS, SESSIONS_CLOSE_TIMEOUT_SECONDS
+from caisson.timing import (
+    IDLE_QUERY_TIMEOUT_SECONDS,
+    MAX_EXTERNAL_MESSAGE_BYTES,
+    MAX_UNREADABLE_OUTPUT_BYTES,
+    SESSIONS_CLOSE_TIMEOUT_SECONDS,
+)
 from caisson.util.sanitize import clean_line
 
 log = structlog.get_logger(__name__)
@@ -220,7 +225,7 @@ def _kernel(first_line: bytes) -> str | None:
 def _read(result: ExecResult) -> Report:
     """Parse the report of a session. Raises ReportError if the in-pod script did not run to its end in this pod."""
     if result.exit_code not in _EXIT_CODES_WITH_REPORT:
-        message = clean_line(result.stderr[-512:], 256)
+        message = clean_line(result.stderr[-MAX_EXTERNAL_MESSAGE_BYTES:], MAX_UNREADABLE_OUTPUT_BYTES)
         raise ReportError(f"the in-pod script ended with exit code {result.exit_code}: {message}")
     report = parse_report(result.stdout)
     if report.has_failed_by(FailureCause.WRONG_POD):

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from caisson.api.reasons import Reason
 from caisson.model.pod_shape import capability_mask
 from caisson.model.report import FailureCause, StartFailed
+from caisson.timing import MAX_DIAGNOSED_LINES, MAX_DIAGNOSED_LOG_LINES
 
 _SIGKILL_EXIT, _SIGTERM_EXIT = 128 + 9, 128 + 15
 _ERROR_LEVEL = re.compile(r"\blevel=(?:error|fatal|panic)\b")
-_LAST_LINES, _MOST_LINES = 4, 16
 _NET_RAW = capability_mask("NET_RAW")
 
 Check = Callable[[StartFailed], bool]
@@ -55,11 +55,11 @@ def last_words(stderr: str) -> str:
     lines = stderr.rstrip().splitlines()
     logged = [line.startswith("time=") for line in lines]
     if all(logged):
-        return "\n".join(line for line in lines[-_LAST_LINES:] if _ERROR_LEVEL.search(line))
+        return "\n".join(line for line in lines[-MAX_DIAGNOSED_LOG_LINES:] if _ERROR_LEVEL.search(line))
     # Take the last block of lines that are not log lines. An earlier block may be the rest of a truncated line.
     end = max(number for number, is_log in enumerate(logged) if not is_log) + 1
     begin = max((number + 1 for number in range(end) if logged[number]), default=0)
-    return "\n".join(lines[begin:end][-_MOST_LINES:])
+    return "\n".join(lines[begin:end][-MAX_DIAGNOSED_LINES:])
 
 
 def _killed(failure: StartFailed) -> bool:
@@ -73,7 +73,7 @@ def _gone_without_a_word(failure: StartFailed) -> bool:
 
 def _full(failure: StartFailed) -> bool:
     """Report whether the disk was full. Other processes than dockerd may report it, shortly before the exit."""
-    near_the_end = "\n".join(failure.stderr.rstrip().splitlines()[-_MOST_LINES:])
+    near_the_end = "\n".join(failure.stderr.rstrip().splitlines()[-MAX_DIAGNOSED_LINES:])
     return _failed_by_itself(failure) and failure.exit_code == 1 and _NO_SPACE.search(near_the_end) is not None
 
 

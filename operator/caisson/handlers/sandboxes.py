@@ -21,7 +21,17 @@ from caisson.api.spec import pool
 from caisson.api.spec.sandbox import PLURAL
 from caisson.api.types import GROUP, VERSION
 from caisson.handlers.bounded import BoundedSession
-from caisson.timing import KOPF_CREDENTIALS_LIFETIME, KOPF_WATCH_QUIET_SECONDS
+from caisson.timing import (
+    KOPF_CONNECT_TIMEOUT_SECONDS,
+    KOPF_CREDENTIALS_LIFETIME,
+    KOPF_IDLE_TIMEOUT_SECONDS,
+    KOPF_PAGE_SIZE,
+    KOPF_REQUEST_TIMEOUT_SECONDS,
+    KOPF_RETRY_CEILING_SECONDS,
+    KOPF_RETRY_PAUSES_SECONDS,
+    KOPF_WATCH_QUIET_SECONDS,
+    KOPF_WATCH_SECONDS,
+)
 
 Event = dict[str, Any]
 
@@ -30,7 +40,7 @@ class _Forever:
     """An endless series of pauses between retries, because kopf gives up a request at the end of the series."""
 
     def __iter__(self) -> Iterator[float]:
-        return itertools.chain((0.5, 1.0, 2.0, 5.0, 10.0), itertools.repeat(15.0))
+        return itertools.chain(KOPF_RETRY_PAUSES_SECONDS, itertools.repeat(KOPF_RETRY_CEILING_SECONDS))
 
 
 def settings(*, has_watch_lists: bool) -> kopf.OperatorSettings:
@@ -46,15 +56,15 @@ def settings(*, has_watch_lists: bool) -> kopf.OperatorSettings:
     # patch their objects.
     result.persistence.finalizer = f"{GROUP}/unused-{secrets.token_hex(8)}"
     result.networking.error_backoffs = _Forever()
-    result.networking.request_timeout = 30.0
-    result.networking.connect_timeout = 5.0
+    result.networking.request_timeout = KOPF_REQUEST_TIMEOUT_SECONDS
+    result.networking.connect_timeout = KOPF_CONNECT_TIMEOUT_SECONDS
     # If a stream of initial events breaks, kopf continues from the version of some object and skips the rest. This does
     # no harm, because a list of our own follows soon after an initial event.
     result.watching.initial_streaming = has_watch_lists
-    result.watching.chunk_size = 16  # objects of at most 1.5 MiB
-    result.queueing.idle_timeout = 0.2  # each object has a worker, which holds the object in memory for this time
-    result.watching.server_timeout = 300  # the API server requires an integer
-    result.watching.connect_timeout = 5.0
+    result.watching.chunk_size = KOPF_PAGE_SIZE
+    result.queueing.idle_timeout = KOPF_IDLE_TIMEOUT_SECONDS
+    result.watching.server_timeout = KOPF_WATCH_SECONDS
+    result.watching.connect_timeout = KOPF_CONNECT_TIMEOUT_SECONDS
     result.watching.inactivity_timeout = KOPF_WATCH_QUIET_SECONDS
     return result
 

@@ -9,6 +9,7 @@ from caisson.config.model import Config, ToolboxDelivery
 from caisson.handlers.startup import retry_until_answered
 from caisson.kube.client import KubeClient
 from caisson.model.errors import CaissonError
+from caisson.timing import MAX_LOGGED_VERSION_LENGTH
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,9 @@ async def resolve_delivery(config: Config, kube: KubeClient) -> Config:
         log.warning(
             "the API server's version can't be read: the toolbox is copied into each sandbox",
             delivery=delivery.value,
-            answer={name: str(answer.get(name))[:64] for name in ("major", "minor", "gitVersion")},
+            answer={
+                name: str(answer.get(name))[:MAX_LOGGED_VERSION_LENGTH] for name in ("major", "minor", "gitVersion")
+            },
             hint="set config.toolboxDelivery to ImageVolume if the cluster has image volumes, otherwise to Copy",
         )
     else:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
-from caisson.timing import OBJECT_OVERHEAD_BYTES
+from caisson.timing import MAX_OUTDATED_AGES, OBJECT_OVERHEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,7 @@ class _Account:
 class Budget:
     """Counts the bytes in the stores, and makes the stores drop the youngest objects beyond the limits."""
 
-    def __init__(self, per_namespace: int = 2**40, in_all: int = 2**40) -> None:
+    def __init__(self, per_namespace: int = sys.maxsize, in_all: int = sys.maxsize) -> None:
         """Hold at most this number of bytes."""
         self._per_namespace, self._in_all = per_namespace, in_all
         self._accounts: dict[str, _Account] = {}
@@ -111,7 +112,7 @@ class Budget:
         account = self._accounts.setdefault(key.namespace, _Account())
         self._count(account, size + OBJECT_OVERHEAD_BYTES, 1)
         heapq.heappush(account.ages, _Age(-created, -next(self._sequence), holder, key, uid))
-        if len(account.ages) > 64 + 2 * account.objects:
+        if len(account.ages) > MAX_OUTDATED_AGES + 2 * account.objects:
             # An object that changed is in the heap twice.
             unique = {(id(age.holder), age.key): age for age in account.ages if age.is_held()}
             account.ages = list(unique.values())

@@ -23,6 +23,7 @@ from caisson.timing import (
     LIST_TIMEOUT_SECONDS,
     MAX_METADATA_BYTES,
     MAX_OBJECT_BYTES,
+    MAX_POD_EVENTS,
     OBJECT_PREFIX_BYTES,
     REQUEST_TIMEOUT_SECONDS,
     WATCH_QUIET_SECONDS,
@@ -99,7 +100,7 @@ class KubeClient:
 
     async def pod_events(self, namespace: str, pod_uid: str) -> list[Json]:
         """Return the Events about a pod; none if they are too large to read, which only forged Events can be."""
-        query = {"fieldSelector": f"involvedObject.uid={pod_uid}", "limit": "100"}
+        query = {"fieldSelector": f"involvedObject.uid={pod_uid}", "limit": str(MAX_POD_EVENTS)}
         try:
             answer = await self._requests.call(Request("GET", f"/api/v1/namespaces/{namespace}/events", query))
         except AnswerTooLarge as error:

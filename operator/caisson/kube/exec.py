@@ -13,6 +13,7 @@ from kubernetes.aio.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOU
 from caisson.model.pod_shape import CONTAINER_NAME
 from caisson.timing import (
     EXEC_HEARTBEAT_SECONDS,
+    MAX_ERROR_MESSAGE_LENGTH,
     MAX_EXEC_FIRST_LINE_BYTES,
     MAX_EXEC_OUTPUT_BYTES,
     MAX_EXEC_STATUS_BYTES,
@@ -132,5 +133,5 @@ def _exit_code(end: bytes) -> int:
         raise ExecError("the session ended with a status that can't be parsed") from error
     if not codes:
         # The kubelet could not run the command.
-        raise ExecError(f"the command could not be run: {message[:256]}")
+        raise ExecError(f"the command could not be run: {message[:MAX_ERROR_MESSAGE_LENGTH]}")
     return codes[0]

@@ -17,7 +17,12 @@ from caisson.model.key import Key, key_of
 from caisson.model.unreadable import is_identified
 from caisson.telemetry.health import Health
 from caisson.telemetry.metrics import Metrics
-from caisson.timing import INFORMER_RETRY_CEILING_SECONDS, INFORMER_WATCH_SECONDS
+from caisson.timing import (
+    INFORMER_RETRY_CEILING_SECONDS,
+    INFORMER_RETRY_FIRST_SECONDS,
+    INFORMER_WATCH_SECONDS,
+    WATCH_EARLY_END_SECONDS,
+)
 from caisson.util.backoff import exponential
 
 Json = dict[str, Any]
@@ -129,7 +134,7 @@ class Informer:
                 log.exception("watch failed", kind=self._kind.plural)
                 version, problem = None, repr(error)
             lasted = asyncio.get_running_loop().time() - began
-            if lasted > min(INFORMER_RETRY_CEILING_SECONDS, self._watch_seconds - 1):
+            if lasted > min(INFORMER_RETRY_CEILING_SECONDS, self._watch_seconds - WATCH_EARLY_END_SECONDS):
                 # It worked for a while: whatever ended it, a load balancer perhaps, is not the same as before.
                 failures = 0
                 continue
@@ -137,7 +142,9 @@ class Informer:
             if failures > 1:
                 # A broken connection goes on where it was; what breaks again starts with a list.
                 version = None
-            pause = exponential(failures, first=0.2, ceiling=INFORMER_RETRY_CEILING_SECONDS).total_seconds()
+            pause = exponential(
+                failures, first=INFORMER_RETRY_FIRST_SECONDS, ceiling=INFORMER_RETRY_CEILING_SECONDS
+            ).total_seconds()
             log.warning("watch ended early", kind=self._kind.plural, error=problem, retry_in_seconds=pause)
             await asyncio.sleep(pause)
 

@@ -21,7 +21,7 @@ from caisson.config.model import LeaderElection
 from caisson.kube.client import KubeClient
 from caisson.kube.errors import Conflict, LeaseLost, NotFound
 from caisson.model.errors import CaissonError
-from caisson.timing import LEASE_RELEASE_TIMEOUT_SECONDS
+from caisson.timing import LEASE_RELEASE_TIMEOUT_SECONDS, LEASE_RETRY_JITTER, RELEASED_LEASE_SECONDS
 
 Json = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -48,9 +48,10 @@ class LeaderElector:
 
     async def acquire(self) -> None:
         """Wait until this process holds the lease."""
-        while not await self._try():  # noqa: ASYNC110  the lease is in the cluster
+        while not await self._try():
             # Jitter, so that the waiting replicas do not retry at the same time.
-            await asyncio.sleep(self._settings.retry_period_seconds * random.uniform(0.8, 1.2))  # noqa: S311
+            jitter = random.uniform(1 - LEASE_RETRY_JITTER, 1 + LEASE_RETRY_JITTER)  # noqa: S311
+            await asyncio.sleep(self._settings.retry_period_seconds * jitter)
         log.info("leading", identity=self._identity)
 
     async def renew_until_lost(self) -> None:
@@ -70,7 +71,7 @@ class LeaderElector:
                 # Read it again, because a renewal in flight at shutdown may have written a newer version.
                 lease = await self._kube.get_lease(self._namespace, self._settings.lease_name)
                 if lease["spec"].get("holderIdentity") == self._identity:
-                    lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+                    lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": RELEASED_LEASE_SECONDS}
                     await self._kube.update_lease(self._namespace, lease)
         except (CaissonError, TimeoutError, LookupError, TypeError, AttributeError) as error:
             log.warning("lease not released", error=str(error))

@@ -20,6 +20,7 @@ from caisson.kube.errors import AnswerTooLarge, KubeUnreachable, NotLeading, kub
 from caisson.telemetry.metrics import Metrics
 from caisson.timing import (
     MAX_ERROR_BYTES,
+    MAX_ERROR_MESSAGE_LENGTH,
     MAX_OBJECT_BYTES,
     MAX_REQUEST_ATTEMPTS,
     MAX_RETRY_AFTER_SECONDS,
@@ -227,7 +228,7 @@ async def _raise_for(request: Request, response: Response) -> None:
         reason, message = str(status.get("reason", "")), str(status.get("message", ""))
     except (ValueError, AttributeError, RecursionError):
         # A proxy on the way does not answer with a Status object.
-        reason, message = response.reason, text[:256]
+        reason, message = response.reason, text[:MAX_ERROR_MESSAGE_LENGTH]
     raise kube_error(str(request), response.status, reason, message)
 
 

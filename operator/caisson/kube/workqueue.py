@@ -17,7 +17,7 @@ import structlog
 
 from caisson.model.key import Key
 from caisson.telemetry.metrics import Metrics
-from caisson.timing import REQUEUE_CEILING_SECONDS
+from caisson.timing import REQUEUE_CEILING_SECONDS, REQUEUE_FIRST_SECONDS
 from caisson.util.backoff import exponential
 
 log = structlog.get_logger(__name__)
@@ -121,7 +121,7 @@ class WorkQueue:
                 result = await reconcile(key)
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            pause = exponential(failures, first=0.25, ceiling=REQUEUE_CEILING_SECONDS).total_seconds()
+            pause = exponential(failures, first=REQUEUE_FIRST_SECONDS, ceiling=REQUEUE_CEILING_SECONDS).total_seconds()
             self._own_metrics.retries.inc()
             log.error("reconcile failed", retry_in_seconds=pause, exc_info=error)
             self.add_after(key, pause)

@@ -7,9 +7,9 @@ from caisson.api.spec.sandbox import SandboxSpec
 from caisson.api.spec.template import ResourceList, Resources
 from caisson.config.model import Config
 from caisson.config.sandboxes import Amounts
+from caisson.timing import DEFAULT_MEMORY_STORAGE_BYTES
 
 RESOURCE_NAMES = {"cpu": "cpu", "memory": "memory", "ephemeral_storage": "ephemeral-storage"}
-_DEFAULT_MEMORY_STORAGE = 2 * 2**30
 
 
 def effective_resources(spec: SandboxSpec, config: Config) -> Resources:
@@ -37,7 +37,7 @@ def memory_storage_bytes(spec: SandboxSpec, config: Config) -> int:
     if size_limit is not None:
         return int(parse_quantity(size_limit))
     limits = effective_resources(spec, config).limits
-    size = _DEFAULT_MEMORY_STORAGE
+    size = DEFAULT_MEMORY_STORAGE_BYTES
     if limits is not None and limits.memory is not None:
         # Apply the bounds of sizeLimit: a tmpfs of size 0 has no limit.
         size = min(max(int(parse_quantity(limits.memory) / Decimal(2)), 2**20), 16 * 2**40)

@@ -15,7 +15,17 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from caisson.timing import MAX_REPORT_LINES, STREAM_TAIL_BYTES
+from caisson.timing import (
+    MAX_DOCKER_ORIGIN_BYTES,
+    MAX_DOCKER_VERSION_BYTES,
+    MAX_EXTERNAL_MESSAGE_BYTES,
+    MAX_KERNEL_BYTES,
+    MAX_QUOTED_IMAGE_BYTES,
+    MAX_REPORT_LINES,
+    MAX_STORAGE_DRIVER_BYTES,
+    MAX_UNREADABLE_OUTPUT_BYTES,
+    STREAM_TAIL_BYTES,
+)
 from caisson.util.sanitize import clean, clean_line
 
 _COUNT = Field(ge=0, le=2**31 - 1)
@@ -171,7 +181,7 @@ def parse_report(output: bytes) -> Report:
             field = ".".join(map(str, first["loc"])) or "line"
             raise ReportError(f"unexpected output: {field}: {first['msg']}") from error
     if report == Report():
-        raise ReportError(f"unexpected output: {clean_line(output[:256], 256)!r}")
+        raise ReportError(f"unexpected output: {_quoted(output)}")
     return report
 
 
@@ -179,13 +189,17 @@ def _event(line: bytes) -> str:
     try:
         document = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ReportError(f"unexpected output: {clean_line(line[:256], 256)!r}") from error
+        raise ReportError(f"unexpected output: {_quoted(line)}") from error
     event = document.get("event") if isinstance(document, dict) else None
     return event if isinstance(event, str) else ""
 
 
+def _quoted(output: bytes) -> str:
+    return repr(clean_line(output[:MAX_UNREADABLE_OUTPUT_BYTES], MAX_UNREADABLE_OUTPUT_BYTES))
+
+
 def _kernel(line: _Isolated) -> str:
-    return clean_line(line.kernel64, 128)
+    return clean_line(line.kernel64, MAX_KERNEL_BYTES)
 
 
 def _ready(line: _Ready) -> StartSucceeded:
@@ -198,16 +212,18 @@ def _ready(line: _Ready) -> StartSucceeded:
         retry_count=line.retry_count,
         ready_after_milliseconds=line.ready_after_milliseconds,
         started_at_epoch_seconds=line.started_at,
-        version=clean_line(info.server_version.encode(errors="replace"), 128),
-        storage_driver=clean_line(info.driver.encode(errors="replace"), 64),
-        origin=clean_line(line.origin64, 256),
+        version=clean_line(info.server_version.encode(errors="replace"), MAX_DOCKER_VERSION_BYTES),
+        storage_driver=clean_line(info.driver.encode(errors="replace"), MAX_STORAGE_DRIVER_BYTES),
+        origin=clean_line(line.origin64, MAX_DOCKER_ORIGIN_BYTES),
         bridge_mtu=line.bridge_mtu,
         uplink_mtu=line.uplink_mtu,
     )
 
 
 def _preload_failed(line: _PreloadFailed) -> Preload:
-    return Preload(f"{clean_line(line.image64, 256)}: {clean_line(line.stderr64[-512:], 512)}")
+    image = clean_line(line.image64, MAX_QUOTED_IMAGE_BYTES)
+    message = clean_line(line.stderr64[-MAX_EXTERNAL_MESSAGE_BYTES:], MAX_EXTERNAL_MESSAGE_BYTES)
+    return Preload(f"{image}: {message}")
 
 
 def _failed(line: _Failed) -> StartFailed:

@@ -7,6 +7,7 @@ from typing import Any
 
 from caisson.api.spec.network import EgressRange, Network
 from caisson.config.sandboxes import SandboxNetwork
+from caisson.timing import REMEMBERED_RANGES
 from caisson.util.cidr import Range, covers, overlap, parse_range, reachable_as
 
 Json = dict[str, Any]
@@ -23,14 +24,14 @@ PRIVATE = (
 """Ranges of clusters, nodes and internal networks: RFC 1918, RFC 6598, RFC 4193 and link-local addresses."""
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=REMEMBERED_RANGES)
 def everywhere(*, but: tuple[str, ...]) -> tuple[Json, ...]:
     """Return peers for all addresses except some ranges. IPv6 notations of excluded IPv4 addresses are excluded,
     too."""
     return _blocks(("0.0.0.0/0", "::/0"), but)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=REMEMBERED_RANGES)
 def private(*, but: tuple[str, ...]) -> tuple[Json, ...]:
     """Return peers for all private addresses except some ranges."""
     return _blocks(PRIVATE, but)

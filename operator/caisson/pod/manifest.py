@@ -19,7 +19,7 @@ from caisson.network.policy import network_labels
 from caisson.pod.spec_hash import spec_hash
 from caisson.pod.toolbox import init_containers, toolbox_mount, toolbox_volume
 from caisson.pod.volumes import volumes
-from caisson.timing import PROBE_DELAY_SECONDS, PROBE_TIMEOUT_SECONDS
+from caisson.timing import PROBE_DELAY_SECONDS, PROBE_FAILURE_THRESHOLD, PROBE_TIMEOUT_SECONDS
 
 
 def render_pod(sandbox: Sandbox, config: Config, owner: Owner | None = None) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _container(sandbox: Sandbox, config: Config, resources: dict[str, Any]) -> d
             "periodSeconds": config.probe_period_seconds,
             # A late probe on a busy node must not look like a dead daemon.
             "timeoutSeconds": PROBE_TIMEOUT_SECONDS,
-            "failureThreshold": 1,
+            "failureThreshold": PROBE_FAILURE_THRESHOLD,
         }
         container["lifecycle"] = {"preStop": {"exec": {"command": stop_command(sandbox)}}}
     return container

@@ -13,7 +13,7 @@ from caisson.model.ownership import MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL, SA
 from caisson.pool.failures import Failures, pool_failure
 from caisson.pool.revision import Revision
 from caisson.pool.warm_pod import WarmPod, WarmPodPhase
-from caisson.timing import MAX_PENDING_WARM_PODS, POOL_FAILURE_CEILING_SECONDS
+from caisson.timing import MAX_PENDING_WARM_PODS, POOL_FAILURE_CEILING_SECONDS, ROLLOUT_SHARE
 from caisson.util.backoff import exponential
 
 _REPLACED_GRADUALLY = frozenset({Revision.OUTDATED, Revision.UNREADABLE})
@@ -112,7 +112,7 @@ def _least_useful_last(warm_pod: WarmPod) -> tuple[bool, bool, datetime, str]:
 
 def _step_of_rollout(replicas: int) -> int:
     """Return how many pods a rollout creates in addition to `replicas`, or replaces in place, at a time."""
-    return max(1, min(MAX_PENDING_WARM_PODS, replicas // 4))
+    return max(1, min(MAX_PENDING_WARM_PODS, int(replicas * ROLLOUT_SHARE)))
 
 
 def _room_for_outdated(observed: ObservedPool, current: list[WarmPod], outdated: list[WarmPod]) -> int:

@@ -22,7 +22,7 @@ from caisson.pod.template_annotation import PodTemplateRecord
 from caisson.pool.revision import Revision
 from caisson.sandbox.decide import decide_unclaimed_pod
 from caisson.sandbox.state import Decision
-from caisson.timing import PRELOAD_RETRY_CEILING_SECONDS, PRELOAD_TIMEOUT_SECONDS
+from caisson.timing import PRELOAD_RETRY_CEILING_SECONDS, PRELOAD_RETRY_FIRST_SECONDS, PRELOAD_TIMEOUT_SECONDS
 from caisson.util.backoff import exponential
 
 
@@ -146,7 +146,9 @@ def _preload_step(
         # The pod turned unready, or the last check of dockerd was lost: dockerd comes first.
         return decision.plan
     if preload.at is not None:
-        due = preload.at + exponential(preload.attempts, first=5, ceiling=PRELOAD_RETRY_CEILING_SECONDS)
+        due = preload.at + exponential(
+            preload.attempts, first=PRELOAD_RETRY_FIRST_SECONDS, ceiling=PRELOAD_RETRY_CEILING_SECONDS
+        )
         if now < due:
             return Plan(requeue_at=earliest(due, decision.plan.requeue_at))
         if observed.looked_at is None or observed.looked_at <= preload.at:

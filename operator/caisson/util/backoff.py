@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
+from caisson.timing import BACKOFF_FACTOR, BACKOFF_FIRST_SECONDS, MAX_BACKOFF_STEPS
 
-def exponential(failures: int, *, first: float = 1.0, ceiling: float) -> timedelta:
-    """Return the delay after the n-th consecutive failure (n from 1): `first` seconds, doubled up to `ceiling`."""
-    # Bound the exponent first: computing a power with a forged count could take very long.
-    return timedelta(seconds=min(ceiling, first * 2.0 ** min(max(failures - 1, 0), 32)))
+
+def exponential(failures: int, *, first: float = BACKOFF_FIRST_SECONDS, ceiling: float) -> timedelta:
+    """Return the delay after the n-th consecutive failure (n from 1): `first` seconds, growing up to `ceiling`."""
+    steps = min(max(failures - 1, 0), MAX_BACKOFF_STEPS)
+    return timedelta(seconds=min(ceiling, first * BACKOFF_FACTOR**steps))
