@@ -272,6 +272,10 @@ REQUEUE_FIRST_SECONDS = 0.25
 REQUEUE_CEILING_SECONDS = 300
 """The maximum back-off after a failed reconcile, in seconds."""
 
+NAMESPACE_WORKER_SHARE = 0.25
+"""Maximum fraction of the workers that reconcile objects of one namespace at a time, so that a namespace whose requests
+hang does not stop the others."""
+
 RESYNC_INTERVAL = timedelta(minutes=10)
 """Interval at which a Sandbox or a pool is reconciled without a change. This needs no request and corrects a lost
 requeue."""
@@ -280,6 +284,9 @@ requeue."""
 
 REQUEST_TIMEOUT_SECONDS = 30
 """Timeout of a request, in seconds."""
+
+CREATE_TIMEOUT_SECONDS = 10
+"""Timeout of the creation of an object, in seconds. A slow admission webhook of a tenant delays creations."""
 
 MAX_REQUEST_ATTEMPTS = 3
 """Maximum number of attempts of a request that the API server defers with Retry-After."""

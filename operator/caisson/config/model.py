@@ -97,8 +97,9 @@ class Config(ConfigModel):
     probe_period_seconds: Annotated[int, Field(ge=1, le=300)] = 10
     """Period of the kubelet's probe of dockerd, in seconds."""
 
-    workers: Annotated[int, Field(ge=1, le=256)] = 16
-    """Maximum number of concurrent reconciles of Sandboxes."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 64
+    """Maximum number of concurrent reconciles of Sandboxes, of pools, and of pool pods. Objects of one namespace get at
+    most a quarter of them."""
 
     sessions: Annotated[int, Field(ge=1, le=4096)] = 128
     """Maximum number of concurrent exec sessions. Each takes about 256 KiB of memory for one or two seconds per

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from caisson.clock import Clock
-from caisson.controllers.start_limiter import NodeStartLimiter
+from caisson.controllers.start_limiter import FairSlots, NodeStartLimiter
 from caisson.kube.exec import ExecError, ExecResult, Executor
 from caisson.model.actions import OpenSession, QueryIdleTime, SessionPurpose
 from caisson.model.key import Key
@@ -78,7 +78,7 @@ class ExecSessions:
         self._executor, self._may_open, self._start_limiter = executor, may_open, start_limiter
         self._clock, self._changed = clock, changed
         self._open, self._waiting = metrics.sessions.labels("open"), metrics.sessions.labels("waiting")
-        self._free = asyncio.Semaphore(limits.in_all)
+        self._free = FairSlots(limits.in_all)
         # Weak references, so that a namespace without sessions uses no memory.
         self._free_in: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._per_namespace = limits.per_namespace
@@ -200,7 +200,7 @@ class ExecSessions:
             with self._waiting.track_inprogress():
                 await slots.enter_async_context(self._slots_of(pod.namespace))
                 start = await slots.enter_async_context(self._start_limiter.slot(action.node, pod.namespace))
-                await slots.enter_async_context(self._free)
+                await slots.enter_async_context(self._free.slot(pod.namespace))
             if not self._may_open():
                 raise ExecError("this operator does not hold the lease")
             start.begin()

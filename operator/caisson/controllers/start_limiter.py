@@ -1,11 +1,58 @@
-"""Start slots of the nodes: they limit the simultaneous starts on a node, and namespaces take turns."""
+"""Slots for which waiting namespaces take turns, and those of the nodes, which limit simultaneous starts."""
 
 import asyncio
-from collections import OrderedDict, defaultdict, deque
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from caisson.timing import START_SLOT_SECONDS
+from caisson.util.round_robin import RoundRobin
+
+
+class FairSlots:
+    """A semaphore for which waiting groups take turns."""
+
+    def __init__(self, slots: int) -> None:
+        """Allow so many users at a time."""
+        self._slots = self._free = slots
+        self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all slots are free and nothing waits for one."""
+        return self._free == self._slots and not self._waiting
+
+    @asynccontextmanager
+    async def slot(self, group: str) -> AsyncIterator[None]:
+        """Occupy a slot for the duration of the block."""
+        await self.acquire(group)
+        try:
+            yield
+        finally:
+            self.release()
+
+    async def acquire(self, group: str) -> None:
+        """Wait for a slot."""
+        if self._free > 0:
+            self._free -= 1
+            return
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.push(group, slot)
+        try:
+            await slot
+        except asyncio.CancelledError:
+            if slot.done() and not slot.cancelled():
+                # The slot became free at the same moment, so pass it to the next request.
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Pass the slot to the next group."""
+        while (slot := self._waiting.pop()) is not None:
+            if not slot.done():
+                slot.set_result(None)
+                return
+        self._free += 1
 
 
 class StartSlot:
@@ -40,7 +87,7 @@ class NodeStartLimiter:
     def __init__(self, per_node: int, slot_seconds: float = START_SLOT_SECONDS) -> None:
         """Hand out `per_node` slots at a time."""
         self._seconds = slot_seconds
-        self._nodes: defaultdict[str, _Node] = defaultdict(lambda: _Node(per_node))
+        self._nodes: defaultdict[str, FairSlots] = defaultdict(lambda: FairSlots(per_node))
 
     @asynccontextmanager
     async def slot(self, node: str, namespace: str) -> AsyncIterator[StartSlot]:
@@ -58,39 +105,3 @@ class NodeStartLimiter:
         if slots.is_idle:
             # Nodes come and go, so idle ones are removed.
             del self._nodes[node]
-
-
-class _Node:
-    def __init__(self, slots: int) -> None:
-        self._slots = self._free = slots
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether all slots are free and nothing waits for one."""
-        return self._free == self._slots and not self._waiting
-
-    async def acquire(self, namespace: str) -> None:
-        if self._free > 0:
-            self._free -= 1
-            return
-        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(namespace, deque()).append(slot)
-        try:
-            await slot
-        except asyncio.CancelledError:
-            if slot.done() and not slot.cancelled():
-                # The slot became free at the same moment, so pass it to the next request.
-                self.release()
-            raise
-
-    def release(self) -> None:
-        while self._waiting:
-            namespace, queue = self._waiting.popitem(last=False)
-            slot = queue.popleft()
-            if queue:
-                self._waiting[namespace] = queue
-            if not slot.done():
-                slot.set_result(None)
-                return
-        self._free += 1

@@ -19,6 +19,7 @@ from kubernetes.aio import client
 from caisson.kube.errors import AnswerTooLarge, KubeUnreachable, NotLeading, kube_error
 from caisson.telemetry.metrics import Metrics
 from caisson.timing import (
+    CREATE_TIMEOUT_SECONDS,
     MAX_ERROR_BYTES,
     MAX_ERROR_MESSAGE_LENGTH,
     MAX_OBJECT_BYTES,
@@ -45,8 +46,12 @@ class Request:
     content_type: str = JSON
     accept: str = JSON
     quiet_seconds: float | None = None
-    """How long a stream may be silent, in seconds. If None, the whole response must arrive within
-    REQUEST_TIMEOUT_SECONDS."""
+    """How long a stream may be silent, in seconds. If None, the whole response must arrive within `timeout_seconds`."""
+
+    @property
+    def timeout_seconds(self) -> int:
+        """How long the response may take, in seconds."""
+        return CREATE_TIMEOUT_SECONDS if self.method == "POST" else REQUEST_TIMEOUT_SECONDS
 
     def __str__(self) -> str:
         """Return the request as it appears in error messages."""
@@ -113,7 +118,7 @@ class HttpTransport:
             body=request.body,
             auth_settings=["BearerToken"],
         )
-        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=request.timeout_seconds)
         if request.quiet_seconds is not None:
             timeout = aiohttp.ClientTimeout(
                 total=None, sock_connect=REQUEST_TIMEOUT_SECONDS, sock_read=request.quiet_seconds

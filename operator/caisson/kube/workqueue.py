@@ -3,11 +3,15 @@
 A key that waits is not added twice. A key that is being reconciled is not reconciled by another worker at the same
 time, but again afterwards if it was added meanwhile. A key whose reconcile failed comes back with exponential back-off.
 A key that is scheduled for several times comes back at the earliest of them.
+
+Unlike there, namespaces take turns, and none occupies more than a share of the workers. So a namespace with many
+changes, or with requests that hang, delays only itself.
 """
 
 import asyncio
 import heapq
 import itertools
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,8 +21,9 @@ import structlog
 
 from caisson.model.key import Key
 from caisson.telemetry.metrics import Metrics
-from caisson.timing import REQUEUE_CEILING_SECONDS, REQUEUE_FIRST_SECONDS
+from caisson.timing import NAMESPACE_WORKER_SHARE, REQUEUE_CEILING_SECONDS, REQUEUE_FIRST_SECONDS
 from caisson.util.backoff import exponential
+from caisson.util.round_robin import RoundRobin
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +53,10 @@ class WorkQueue:
     def __init__(self, *, name: str, metrics: Metrics) -> None:
         """Start empty. The name is that of the controller in metrics and logs."""
         self._name, self._metrics, self._own_metrics = name, metrics, metrics.queue(name)
-        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._ready: RoundRobin[Key] = RoundRobin()
+        self._idle_workers: deque[asyncio.Future[None]] = deque()
+        self._active_in: Counter[str] = Counter()
+        self._share = 1
         self._queued: dict[Key, float] = {}
         self._active: set[Key] = set()
         self._dirty: set[Key] = set()
@@ -64,7 +72,8 @@ class WorkQueue:
             self._dirty.add(key)
         elif key not in self._queued:
             self._queued[key] = perf_counter()
-            self._ready.put_nowait(key)
+            self._ready.push(key.namespace, key)
+            self._wake_worker()
             self._own_metrics.adds.inc()
             self._own_metrics.depth.set(len(self._queued))
 
@@ -88,7 +97,8 @@ class WorkQueue:
         return frozenset(self._scheduled)
 
     async def run(self, reconcile: Reconcile, *, workers: int) -> None:
-        """Reconcile keys until cancelled, several at a time."""
+        """Reconcile keys until cancelled, `workers` at a time, and at most a share of them of one namespace."""
+        self._share = max(1, int(workers * NAMESPACE_WORKER_SHARE))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._run_timers())
             for _ in range(workers):
@@ -96,11 +106,12 @@ class WorkQueue:
 
     async def _run_worker(self, reconcile: Reconcile) -> None:
         while True:
-            key = await self._ready.get()
+            key = await self._next()
             began = perf_counter()
             self._own_metrics.waited.observe(began - self._queued.pop(key))
             self._own_metrics.depth.set(len(self._queued))
             self._active.add(key)
+            self._active_in[key.namespace] += 1
             # This reconcile is the one that was scheduled; its result may schedule the next.
             self._scheduled.pop(key, None)
             try:
@@ -108,9 +119,31 @@ class WorkQueue:
             finally:
                 self._own_metrics.worked.observe(perf_counter() - began)
                 self._active.discard(key)
+                self._active_in[key.namespace] -= 1
+                if not self._active_in[key.namespace]:
+                    del self._active_in[key.namespace]
                 if key in self._dirty:
                     self._dirty.discard(key)
                     self.add(key)
+
+    async def _next(self) -> Key:
+        """Wait for a key that this worker may reconcile."""
+        # A worker that ends a reconcile calls this, too, so the share that it frees is used.
+        while (key := self._ready.pop(self._has_share)) is None:
+            idle = asyncio.get_running_loop().create_future()
+            self._idle_workers.append(idle)
+            await idle
+        return key
+
+    def _has_share(self, namespace: str) -> bool:
+        return self._active_in[namespace] < self._share
+
+    def _wake_worker(self) -> None:
+        while self._idle_workers:
+            idle = self._idle_workers.popleft()
+            if not idle.done():
+                idle.set_result(None)
+                return
 
     async def _reconcile(self, key: Key, reconcile: Reconcile) -> None:
         # The controller adds the object's UID, which the previous object of this worker must not leave behind.

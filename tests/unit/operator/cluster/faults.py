@@ -53,9 +53,9 @@ class Faults:
         """Answer the next requests with these bytes without applying them."""
         self._faults.append(Fault(method, pattern, times, error=RawAnswer(status, chunks)))
 
-    def before(self, method: str, pattern: str, action: Callable[[], Awaitable[None] | None]) -> None:
-        """Call an action before the next request is processed, as when another client was faster."""
-        self._faults.append(Fault(method, pattern, 1, before=action))
+    def before(self, method: str, pattern: str, action: Callable[[], Awaitable[None] | None], times: int = 1) -> None:
+        """Call an action before the next requests are processed, as when another client was faster."""
+        self._faults.append(Fault(method, pattern, times, before=action))
 
     def hang(self, method: str, pattern: str) -> None:
         """Never process the next request: its client is killed before it arrives."""

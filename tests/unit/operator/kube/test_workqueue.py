@@ -140,3 +140,39 @@ def test_a_time_that_is_over_means_at_once() -> None:
     assert requeue_at(None, now) == Result()
     assert requeue_at(now + timedelta(seconds=5), now) == Result(timedelta(seconds=5))
     assert requeue_at(now - timedelta(seconds=5), now) == Result(timedelta(0))
+
+
+async def test_namespaces_take_turns() -> None:
+    controller = Controller()
+    for name in ("a", "b", "c"):
+        controller.queue.add(Key("busy", name))
+    controller.queue.add(Key("two", "d"))
+    controller.queue.add(Key("three", "e"))
+    await controller.run(0.02, workers=1)
+    assert [key.name for key in controller.keys] == ["a", "d", "e", "b", "c"]
+
+
+async def test_a_namespace_occupies_at_most_a_quarter_of_the_workers() -> None:
+    controller = Controller()
+    controller.gate.clear()
+    for number in range(10):
+        controller.queue.add(Key("busy", str(number)))
+    running = asyncio.create_task(controller.run(0.2, workers=8))
+    await asyncio.sleep(0.02)
+    assert controller.at_once == 2
+    # Other namespaces still find a worker.
+    controller.queue.add(B)
+    await asyncio.sleep(0.02)
+    assert controller.keys[-1] == B
+    # The workers take the rest as soon as the share allows it.
+    controller.gate.set()
+    await running
+    assert len(controller.keys) == 11
+    assert controller.most_at_once == 3
+
+
+async def test_a_key_that_was_added_during_the_shutdown_does_no_harm() -> None:
+    controller = Controller()
+    await controller.run(0.02)
+    controller.queue.add(A)
+    assert controller.queue.waiting == {A}
