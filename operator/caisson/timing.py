@@ -62,18 +62,19 @@ POD_EVENTS_CEILING_SECONDS = 60
 
 # Exec sessions
 
-VERIFY_TIMEOUT_SECONDS = 30
-"""Timeout of a session that only verifies the kernel, in seconds."""
+SESSION_SECONDS = 15
+"""Time that a session waits in the pod for the end of a start or a preload, in seconds. If it has not ended, another
+session continues to wait, so that sessions of other namespaces get their turn."""
 
-START_SESSION_GRACE_SECONDS = 30
-"""Time that a session may take in addition to the timeout of the start, in seconds: exec, preparation, and stopping a
+SESSION_TIMEOUT_SECONDS = 30
+"""Timeout of a session, in seconds: in addition to SESSION_SECONDS, it covers the exec, preparation, and stopping a
 late daemon."""
 
-IDLE_QUERY_TIMEOUT_SECONDS = 30
-"""Timeout of a session that queries how long a sandbox has been idle, in seconds."""
+START_SESSIONS_GRACE_SECONDS = 60
+"""Time that the sessions of a start may take in addition to the timeout of the start, in seconds."""
 
 PRELOAD_TIMEOUT_SECONDS = 1800
-"""Timeout of a session that pulls the images of spec.preload, in seconds."""
+"""Timeout of the sessions that pull the images of spec.preload, in seconds."""
 
 SESSION_RETRY_CEILING_SECONDS = 30
 """The maximum back-off after a lost session, in seconds."""

@@ -159,13 +159,14 @@ def _populate(root: Path) -> None:
         os.mknod(root / "dev" / device, 0o020666, os.makedev(1, minor))
     shutil.copytree(TOOLBOX / "libexec", root / "opt/caisson/libexec")
     shutil.copy(FAKES / "gvisor.sh", root / "opt/caisson/libexec/lib/kernel.sh")
-    for fake in ("dockerd", "agent", "containerd", "iptables-legacy-restore", "docker-init"):
+    for fake in ("dockerd", "agent", "docker", "containerd", "iptables-legacy-restore", "docker-init"):
         shutil.copy(FAKES / fake, root / "opt/caisson/bin" / fake)
     for program in ("busybox", "flock"):
         _install(program, root)
     os.mkfifo(root / "fake/forever")
     (root / "fake/info").write_text(json.dumps(INFO, separators=(",", ":")) + "\n")
     (root / "fake/refusals").write_text("0\n")
+    (root / "fake/pull-seconds").write_text("0\n")
     (root / "fake/iptables.rules").touch()
 
 

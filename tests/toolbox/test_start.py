@@ -168,6 +168,16 @@ def test_report_of_a_timeout_contains_the_last_error(pod: FakePod) -> None:
     assert failed["detail"].startswith("dial unix /var/run/docker.sock")
 
 
+def test_session_ends_before_a_long_start_and_the_next_continues_it(pod: FakePod) -> None:
+    (pod.fake / "refusals").write_text("100000\n")
+
+    assert pod.start(0, wait="1", timeout="60")[-1] == {"event": "continues"}
+    (pod.fake / "refusals").write_text("0\n")
+
+    assert pod.start(0, wait="20", timeout="60")[-1]["event"] == "ready"
+    assert pod.runs("dockerd") == 1
+
+
 def test_next_attempt_after_a_failure_starts_a_new_dockerd(pod: FakePod) -> None:
     pod.start(0, "--fake-silence", timeout="1")
 

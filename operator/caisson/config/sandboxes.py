@@ -196,6 +196,9 @@ class Sandboxes(ConfigModel):
     lifetime: SandboxLifetime = SandboxLifetime()
     """Lifetime of Sandboxes."""
 
+    maximum_start_timeout_seconds: Annotated[int, Field(ge=60, le=3600)] = 3600
+    """Maximum of spec.docker.startTimeoutSeconds, in seconds."""
+
     network: SandboxNetwork = SandboxNetwork()
     """NetworkPolicies of Sandboxes. A change applies to running Sandboxes, too."""
 

@@ -19,9 +19,10 @@ from caisson.model.report import FailureCause, Report, ReportError, StartSucceed
 from caisson.model.session import IdleAnswer, Session, SessionLost, SessionReported, SessionRunning
 from caisson.telemetry.metrics import Metrics
 from caisson.timing import (
-    IDLE_QUERY_TIMEOUT_SECONDS,
     MAX_EXTERNAL_MESSAGE_BYTES,
     MAX_UNREADABLE_OUTPUT_BYTES,
+    SESSION_SECONDS,
+    SESSION_TIMEOUT_SECONDS,
     SESSIONS_CLOSE_TIMEOUT_SECONDS,
 )
 from caisson.util.sanitize import clean_line
@@ -149,8 +150,7 @@ class ExecSessions:
                 self._changed(pod)
 
         try:
-            result = await self._exec(pod, action, action.timeout_seconds, on_first_line)
-            report = _report(result, action)
+            report = await self._report(pod, action, on_first_line)
         except (ExecError, ReportError) as error:
             if self._is_forgotten(uid):
                 return
@@ -171,7 +171,7 @@ class ExecSessions:
         failures = before.failures if before is not None else 0
         answer = IdleAnswer(action.pod_uid, self._clock.now(), None, failures + 1)
         try:
-            result = await self._exec(pod, action, IDLE_QUERY_TIMEOUT_SECONDS, lambda _: None)
+            result = await self._exec(pod, action, lambda _: None)
             seconds = _idle_seconds(result)
         except (ExecError, ReportError) as error:
             if self._is_forgotten(action.pod_uid):
@@ -187,25 +187,50 @@ class ExecSessions:
         self._set(action.pod_uid, idle=answer, session=None)
         self._changed(pod)
 
+    async def _report(self, pod: Key, action: OpenSession, on_first_line: Callable[[bytes], None]) -> Report:
+        """Return the report of a start or a preload. Raises ExecError or ReportError.
+
+        A session ends after a short time. If the start has not ended by then, another session continues it, so that
+        the sessions of other namespaces get their turn.
+        """
+        loop = asyncio.get_running_loop()
+        report = _read(await self._exec(pod, action, on_first_line, starts=True))
+        deadline = loop.time() + action.timeout_seconds
+        while report.is_in_progress and loop.time() < deadline:
+            began = loop.time()
+            report = _read(await self._exec(pod, action, on_first_line, starts=False))
+            if report.is_in_progress:
+                # A session that ends early is a lie, and must not cause a hot loop.
+                await asyncio.sleep(began + SESSION_SECONDS - loop.time())
+        return _validated(report, action)
+
     async def _exec(
         self,
         pod: Key,
         action: OpenSession | QueryIdleTime,
-        timeout_seconds: float,
         on_first_line: Callable[[bytes], None],
+        *,
+        starts: bool = True,
     ) -> ExecResult:
-        """Wait for the slots and run a command. Raises ExecError."""
+        """Wait for the slots and run a command. Raises ExecError.
+
+        `starts` is whether the command may start dockerd, which needs a start slot of the node.
+        """
         # The slot of the namespace comes first, so that a session that waits for it occupies no other slot.
         async with AsyncExitStack() as slots:
             with self._waiting.track_inprogress():
                 await slots.enter_async_context(self._slots_of(pod.namespace))
-                start = await slots.enter_async_context(self._start_limiter.slot(action.node, pod.namespace))
+                start_slot = self._start_limiter.slot(action.node, pod.namespace)
+                start = await slots.enter_async_context(start_slot) if starts else None
                 await slots.enter_async_context(self._free.slot(pod.namespace))
             if not self._may_open():
                 raise ExecError("this operator does not hold the lease")
-            start.begin()
+            if start is not None:
+                start.begin()
             with self._open.track_inprogress():
-                return await self._executor.run(pod.namespace, pod.name, action.command, timeout_seconds, on_first_line)
+                return await self._executor.run(
+                    pod.namespace, pod.name, action.command, SESSION_TIMEOUT_SECONDS, on_first_line
+                )
 
     def _slots_of(self, namespace: str) -> asyncio.Semaphore:
         slots = self._free_in.get(namespace)
@@ -240,9 +265,8 @@ def _idle_seconds(result: ExecResult) -> int:
     return seconds
 
 
-def _report(result: ExecResult, action: OpenSession) -> Report:
-    """Parse the report of a session. Raises ReportError if it lacks the result that the session was opened for."""
-    report = _read(result)
+def _validated(report: Report, action: OpenSession) -> Report:
+    """Return a report. Raises ReportError if it lacks the result that the session was opened for."""
     if action.is_verified and report.has_failed_by(FailureCause.NOT_GVISOR):
         raise ReportError("the sandbox reports a different kernel than before")
     has_answer = {

@@ -10,14 +10,20 @@ from caisson.docker.versions import toolbox_of
 from caisson.limits.defaults import memory_storage_bytes
 from caisson.model.pod_shape import InPodVerb, in_pod_command
 from caisson.model.pod_snapshot import PodSnapshot
-from caisson.timing import DEFAULT_GRACE_SECONDS, DOCKERD_STOP_SHARE_SECONDS, KUBELET_STOP_SHARE_SECONDS
+from caisson.timing import (
+    DEFAULT_GRACE_SECONDS,
+    DOCKERD_STOP_SHARE_SECONDS,
+    KUBELET_STOP_SHARE_SECONDS,
+    SESSION_SECONDS,
+)
 
 _SUBNET_PREFIX = 24
 
 
 def preload_command(pod_uid: str, images: tuple[str, ...]) -> list[str]:
     """Return the argument vector of the exec session that pulls images."""
-    return in_pod_command("sandbox", InPodVerb.PRELOAD, "--pod-uid", pod_uid, "--", *images)
+    wait = ("--wait", str(SESSION_SECONDS))
+    return in_pod_command("sandbox", InPodVerb.PRELOAD, "--pod-uid", pod_uid, *wait, "--", *images)
 
 
 def stop_command(sandbox: Sandbox) -> list[str]:
@@ -30,7 +36,7 @@ def start_command(sandbox: Sandbox, config: Config, pod: PodSnapshot, attempt: i
     """Return the argument vector of the exec session that starts dockerd, or that continues a start."""
     docker = sandbox.spec.docker
     options = ["--pod-uid", pod.uid, "--attempt", str(attempt), "--timeout", str(docker.start_timeout_seconds)]
-    options += ["--profile", docker.profile.value, "--from", docker.from_.value]
+    options += ["--profile", docker.profile.value, "--from", docker.from_.value, "--wait", str(SESSION_SECONDS)]
     # Pass no option that has its default value: a pod may have an older toolbox, which does not know the option.
     if not docker.pod_log:
         options += ["--pod-log", "no"]

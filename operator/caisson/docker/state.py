@@ -27,7 +27,7 @@ from caisson.timing import (
     DOCKER_STABLE_AFTER,
     LOST_SESSIONS_BEFORE_UNKNOWN,
     REPORT_WRITE_DELAY,
-    START_SESSION_GRACE_SECONDS,
+    START_SESSIONS_GRACE_SECONDS,
     UNPROBED_DOCKER_CHECK_DELAY,
     UNREADY_DOCKER_CHECK_DELAY,
 )
@@ -241,7 +241,7 @@ def _restart_when_due(sandbox: Sandbox, state: DockerState, pod: PodSnapshot, co
 
 
 def _start(sandbox: Sandbox, config: Config, pod: PodSnapshot, attempt: int) -> OpenSession:
-    timeout = sandbox.spec.docker.start_timeout_seconds + START_SESSION_GRACE_SECONDS
+    timeout = sandbox.spec.docker.start_timeout_seconds + START_SESSIONS_GRACE_SECONDS
     command = tuple(start_command(sandbox, config, pod, attempt))
     verified = is_verified(sandbox.status, pod)
     return OpenSession(pod.name, pod.uid, pod.node or "", command, timeout, SessionPurpose.START, is_verified=verified)

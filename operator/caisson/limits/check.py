@@ -93,6 +93,9 @@ def _above_maximum(spec: SandboxSpec, config: Config) -> Iterator[str]:
     ttl, most_seconds = spec.lifetime.ttl_seconds, config.sandboxes.lifetime.maximum_seconds
     if ttl is not None and most_seconds is not None and ttl > most_seconds:
         yield f"spec.lifetime.ttlSeconds: {ttl} exceeds the maximum of {most_seconds}"
+    timeout, longest = spec.docker.start_timeout_seconds, config.sandboxes.maximum_start_timeout_seconds
+    if timeout > longest:
+        yield f"spec.docker.startTimeoutSeconds: {timeout} exceeds the maximum of {longest}"
 
 
 def _conflicts_with_defaults(spec: SandboxSpec, config: Config) -> Iterator[str]:

@@ -98,6 +98,8 @@ class Report:
     outcome: StartSucceeded | StartFailed | None = None
     preload: Preload | None = None
     idle_seconds: int | None = None
+    is_in_progress: bool = False
+    """The session ended before the start or the preload did. Another session continues it."""
 
     def has_failed_by(self, cause: FailureCause) -> bool:
         """Report whether the start failed with this cause."""
@@ -247,6 +249,7 @@ _READERS: dict[str, Callable[[Report, bytes], Report]] = {
     "isolated": lambda report, line: replace(report, kernel=_kernel(_Isolated.model_validate_json(line))),
     "ready": lambda report, line: replace(report, outcome=_ready(_Ready.model_validate_json(line))),
     "failed": lambda report, line: replace(report, outcome=_failed(_Failed.model_validate_json(line))),
+    "continues": lambda report, _: replace(report, is_in_progress=True),
     "idle": lambda report, line: replace(report, idle_seconds=_Idle.model_validate_json(line).seconds),
     "preloaded": lambda report, _: replace(report, preload=Preload()),
     "preloadFailed": lambda report, line: replace(

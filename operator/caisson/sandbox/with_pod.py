@@ -24,7 +24,7 @@ from caisson.pod.status import (
 from caisson.sandbox.creation import plan_creation
 from caisson.sandbox.state import SandboxState, ending_result, not_isolated_state, unexpired_failure, waiting_state
 from caisson.status.isolation import isolated_condition
-from caisson.timing import POD_EVENTS_CEILING_SECONDS, POD_EVENTS_DELAY, VERIFY_TIMEOUT_SECONDS
+from caisson.timing import POD_EVENTS_CEILING_SECONDS, POD_EVENTS_DELAY, SESSION_TIMEOUT_SECONDS
 
 
 def state_with_pod(observed: ObservedState, pod: PodSnapshot, config: Config, now: datetime) -> SandboxState:
@@ -141,7 +141,7 @@ def _verify(observed: ObservedState, pod: PodSnapshot, now: datetime) -> Plan:
             pod.uid,
             pod.node or "",
             tuple(verify_command(pod.uid)),
-            VERIFY_TIMEOUT_SECONDS,
+            SESSION_TIMEOUT_SECONDS,
             SessionPurpose.KERNEL,
         )
     )

@@ -10,20 +10,23 @@ LONGEST_TICK_CENTISECONDS=25
 # Reading /proc/PID/stat is the most expensive check, and only necessary if dockerd's supervisor was killed as well.
 LIFE_CHECK_CENTISECONDS=50
 
-# The minimum wait of a late session, for example after a restart of the operator, because dockerd may be ready by now.
+# The minimum wait of a late session, for example after a restart of the operator, because dockerd may be ready by now. It must be shorter
+# than --wait: otherwise no session would reach the timeout.
 LATE_SECONDS=5
 
 # What `docker info` shows. The version must be the first field, for read_docker_major.
 INFO_FIELDS=ServerVersion,Driver
 
 # Reports the progress of the attempt. Returns 0 when dockerd is ready, 1 when it has failed. The timeout starts when dockerd is launched,
-# also for a later session. It does not wait for a dockerd that was ready before.
-await_docker() { # ATTEMPT TIMEOUT_SECONDS
-	local has_started='' is_querying='' answer_time='' retries=0 answer began deadline grace next_look outcome tick
+# also for a later session. It does not wait for a dockerd that was ready before. After WAIT_SECONDS, it reports that the start continues and
+# returns 0, so that the session ends and the operator can open others.
+await_docker() { # ATTEMPT TIMEOUT_SECONDS WAIT_SECONDS
+	local has_started='' is_querying='' answer_time='' retries=0 answer began deadline end grace next_look outcome tick
 	open_session
 	uptime_now
 	began=$uptime
 	deadline=$((uptime + $2 * 100))
+	end=$((uptime + $3 * 100))
 	grace=$((uptime + ($2 < LATE_SECONDS ? $2 : LATE_SECONDS) * 100))
 	next_look=$((uptime + LIFE_CHECK_CENTISECONDS))
 	while :; do
@@ -67,6 +70,10 @@ await_docker() { # ATTEMPT TIMEOUT_SECONDS
 		if [ "$uptime" -ge "$deadline" ]; then
 			give_up "$1" TimedOut "$(last_answer)"
 			return 1
+		fi
+		if [ "$uptime" -ge "$end" ]; then
+			report_continuation
+			return 0
 		fi
 		if [ -n "$has_started" ] && [ "$uptime" -ge "$next_look" ]; then
 			next_look=$((uptime + LIFE_CHECK_CENTISECONDS))

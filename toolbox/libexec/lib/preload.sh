@@ -1,20 +1,52 @@
-# Pulls images before they are needed. Existing images are not pulled again, so that the verb can be repeated.
+# Pulls images before they are needed. The pull runs in a process of its own (libexec/pull), so that it survives the session.
+#
+#   /run/caisson/pull/process   pid and start time of libexec/pull
+#   /run/caisson/pull/outcome   its report, one line
 
-PRELOAD_SECONDS=600
+PULL=$STATE/pull
 
-preload() { # IMAGE...
-	local image output
+# Starts the pull, or continues to wait for it. Returns 1 if it failed.
+preload() { # WAIT_SECONDS IMAGE...
+	local end
 	open_session
-	shed_client_settings
-	export DOCKER_CONFIG="$session/no-config"
-	[ ! -e "$CREDENTIALS" ] || DOCKER_CONFIG=${CREDENTIALS%/*}
-	for image; do
-		docker -H "unix://$DOCKER_SOCKET" image inspect --format . "$image" >/dev/null 2>&1 && continue
-		if ! timeout -s KILL "$PRELOAD_SECONDS" docker -H "unix://$DOCKER_SOCKET" pull --quiet "$image" >"$session/pull-output" 2>&1; then
-			output=$(tail64 "$session/pull-output")
-			emit "{\"event\":\"preloadFailed\",\"image64\":\"$(printf '%s' "$image" | to_base64)\",\"stderr64\":\"$output\"}"
+	uptime_now
+	end=$((uptime + $1 * 100))
+	shift
+	[ -d "$PULL" ] || mkdir -p "$PULL"
+	is_pulling || read_outcome || start_pull "$@"
+	until read_outcome; do
+		if ! is_pulling && ! read_outcome; then
+			report_failed_pull "$1" "$(printf 'the pull was killed' | to_base64)"
 			return 1
 		fi
+		uptime_now
+		if [ "$uptime" -ge "$end" ]; then
+			report_continuation
+			return 0
+		fi
+		read -r -t 0.25 _ <&3
 	done
-	emit '{"event":"preloaded"}'
+	rm -f "$PULL/outcome"
+	emit "$outcome"
+	case $outcome in *'"preloaded"'*) ;; *) return 1 ;; esac
+}
+
+report_failed_pull() { # IMAGE STDERR_IN_BASE64
+	emit "{\"event\":\"preloadFailed\",\"image64\":\"$(printf '%s' "$1" | to_base64)\",\"stderr64\":\"$2\"}"
+}
+
+start_pull() { # IMAGE...
+	rm -f "$PULL/outcome"
+	setsid busybox sh "$TOOLBOX/libexec/pull" "$@" </dev/null >/dev/null 2>&1 3>&- &
+	read_process "$!" && echo "$process_pid $process_start" >"$PULL/process"
+}
+
+is_pulling() {
+	local pid start
+	{ read -r pid start <"$PULL/process"; } 2>/dev/null && is_number "$pid" && is_number "$start" && is_alive "$pid" "$start"
+}
+
+# A line without a newline is incomplete.
+read_outcome() {
+	{ read -r outcome <"$PULL/outcome"; } 2>/dev/null
 }

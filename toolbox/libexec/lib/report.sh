@@ -62,6 +62,11 @@ report_failed() { # ATTEMPT CAUSE
 	emit "{$fields,\"capEff\":\"$cap_eff\",\"stdout64\":\"$(tail64 "$directory/stdout")\",\"stderr64\":\"$(tail64 "$directory/stderr")\",\"detail64\":\"$(tail64 "$directory/detail")\"}"
 }
 
+# Reports that the session ends before the start or the preload does. The next session continues it.
+report_continuation() {
+	emit '{"event":"continues"}'
+}
+
 report_started() { # ATTEMPT, after read_daemon
 	emit "{\"event\":\"started\",\"attempt\":$1,\"pid\":$daemon_pid,\"startTime\":$daemon_start}"
 }

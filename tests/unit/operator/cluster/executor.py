@@ -15,6 +15,7 @@ _ISOLATED = line("isolated", kernel64=b64("gVisor"))
 READY_ANSWER = ExecResult(0, _ISOLATED + line("ready", **READY), b"")
 KERNEL_ANSWER = ExecResult(0, _ISOLATED, b"")
 PRELOADED_ANSWER = ExecResult(0, line("preloaded"), b"")
+IN_PROGRESS_ANSWER = ExecResult(0, _ISOLATED + line("continues"), b"")
 KILLED_ANSWER = ExecResult(1, line("failed", cause="Exited", attempt=0, exitCode=137), b"")
 
 

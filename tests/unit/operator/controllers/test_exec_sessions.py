@@ -13,8 +13,9 @@ from caisson.model.actions import OpenSession, QueryIdleTime, SessionPurpose
 from caisson.model.key import Key
 from caisson.model.pod_shape import InPodVerb, in_pod_command
 from caisson.model.session import SessionLost, SessionReported, SessionRunning
+from caisson.timing import SESSION_SECONDS
 from tests.unit.operator.cluster.event_loop import VirtualTimeLoop
-from tests.unit.operator.cluster.executor import READY_ANSWER, ScriptedExecutor, idle_answer
+from tests.unit.operator.cluster.executor import IN_PROGRESS_ANSWER, READY_ANSWER, ScriptedExecutor, idle_answer
 from tests.unit.operator.model.test_report import READY, b64, line
 from tests.unit.operator.sessions import make_executor, make_sessions, settled
 
@@ -103,6 +104,31 @@ async def test_a_pod_has_one_session_at_a_time(virtual_loop: VirtualTimeLoop) ->
     await sessions.close()
 
 
+async def test_a_start_in_progress_continues_in_another_session(virtual_loop: VirtualTimeLoop) -> None:
+    """The answers come at once, which an honest sandbox does not do: other sessions wait for their time."""
+    executor = make_executor("demo")
+    executor.answer("demo", IN_PROGRESS_ANSWER, IN_PROGRESS_ANSWER, IN_PROGRESS_ANSWER)
+    sessions = make_sessions(executor, start_limiter=NodeStartLimiter(1, slot_seconds=1000))
+    sessions.open("default", start("demo"))
+    await asyncio.sleep(SESSION_SECONDS - 1)
+    assert sessions.of("uid of demo").session == SessionRunning("uid of demo", "gVisor")
+    assert len(executor.sessions) == 2
+    await settled(sessions)
+    assert virtual_loop.time() >= 2 * SESSION_SECONDS
+    assert len(executor.sessions) == 4
+    assert isinstance(sessions.of("uid of demo").session, SessionReported)
+
+
+async def test_a_start_that_is_always_in_progress_is_lost(virtual_loop: VirtualTimeLoop) -> None:
+    executor = make_executor("demo")
+    executor.answer("demo", *[IN_PROGRESS_ANSWER] * 100)
+    sessions = make_sessions(executor)
+    sessions.open("default", start("demo"))
+    await settled(sessions)
+    assert isinstance(sessions.of("uid of demo").session, SessionLost)
+    assert len(executor.sessions) <= 2 + 60 / SESSION_SECONDS
+
+
 async def test_an_idle_query_leaves_an_answer_and_no_session() -> None:
     executor = make_executor("demo")
     executor.answer("demo", idle_answer(7), BROKEN, BROKEN)
@@ -110,9 +136,9 @@ async def test_an_idle_query_leaves_an_answer_and_no_session() -> None:
     for failures in (0, 1, 2):
         sessions.query_idle_time("default", query("demo"))
         await settled(sessions)
-        known = sessions.of("uid of demo")
-        assert known.idle is not None
-        assert (known.session, known.idle.failures) == (None, failures)
+        of_pod = sessions.of("uid of demo")
+        assert of_pod.idle is not None
+        assert (of_pod.session, of_pod.idle.failures) == (None, failures)
 
 
 async def test_a_pod_that_is_gone_leaves_nothing_behind(virtual_loop: VirtualTimeLoop) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from caisson.config.model import Config
 from caisson.kube.errors import KubeUnreachable
-from caisson.timing import CREATE_TIMEOUT_SECONDS
+from caisson.timing import CREATE_TIMEOUT_SECONDS, SESSION_TIMEOUT_SECONDS
 from tests.unit.operator.builders import CONFIG
 from tests.unit.operator.cluster.cluster import Cluster
 from tests.unit.operator.cluster.manifests import sandbox_manifest
@@ -60,3 +60,17 @@ async def test_waiting_sessions_of_a_tenant_do_not_delay_another(cluster: Cluste
     cluster.executor.release("hostile-1-1")
     await cluster.settle()
     assert [session.pod for session in cluster.executor.sessions[opened:]] == ["waiting-0", "demo", "waiting-1"]
+
+
+@pytest.mark.parametrize("config", [FOUR_SESSIONS])
+async def test_a_start_that_hangs_occupies_no_session_for_long(cluster: Cluster) -> None:
+    cluster.kubelet.starts_pods = True
+    for namespace in HOSTILE:
+        for number in range(5):
+            name = f"{namespace}-{number}"
+            cluster.executor.hold(name)
+            cluster.apply(sandbox_manifest(name, namespace, docker={"startTimeoutSeconds": 3600}))
+    await cluster.advance(1)
+    cluster.apply(sandbox_manifest("demo", "third"))
+    await cluster.advance(SESSION_TIMEOUT_SECONDS + 1)
+    assert cluster.server.get("sandboxes", "third", "demo")["status"]["docker"]["version"]

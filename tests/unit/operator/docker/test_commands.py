@@ -5,7 +5,7 @@ import pytest
 from caisson.docker.commands import preload_command, start_command
 from caisson.docker.state import check_session
 from caisson.model.pod_shape import TOOLBOX_PATH
-from caisson.timing import START_SESSION_GRACE_SECONDS
+from caisson.timing import SESSION_SECONDS, START_SESSIONS_GRACE_SECONDS
 from tests.unit.operator.builders import CONFIG, POD_UID, crashed_sandbox, make_pod, make_sandbox, make_spec
 
 SCRIPT = [f"{TOOLBOX_PATH}/bin/busybox", "sh", f"{TOOLBOX_PATH}/libexec/sandbox"]
@@ -13,12 +13,14 @@ SCRIPT = [f"{TOOLBOX_PATH}/bin/busybox", "sh", f"{TOOLBOX_PATH}/libexec/sandbox"
 
 def test_preload_names_the_pod_and_all_images() -> None:
     command = preload_command(POD_UID, ("debian", "docker.io/library/nginx:1"))
-    assert command == [*SCRIPT, "preload", "--pod-uid", POD_UID, "--", "debian", "docker.io/library/nginx:1"]
+    options = ["--pod-uid", POD_UID, "--wait", str(SESSION_SECONDS)]
+    assert command == [*SCRIPT, "preload", *options, "--", "debian", "docker.io/library/nginx:1"]
 
 
 def test_start_names_the_pod_the_attempt_and_the_timeout() -> None:
     command = start_command(make_sandbox(make_spec(docker={"startTimeoutSeconds": 77})), CONFIG, make_pod(), 4)
     assert command[:10] == [*SCRIPT, "start", "--pod-uid", POD_UID, "--attempt", "4", "--timeout", "77"]
+    assert command[command.index("--wait") + 1] == str(SESSION_SECONDS)
 
 
 @pytest.mark.parametrize("flag", ["--default-address-pool=base=10.9.0.0/16,size=24", "--default-address-pool"])
@@ -29,10 +31,10 @@ def test_address_pool_of_the_user_is_not_overridden(flag: str) -> None:
     assert [word for word in command if "--default-address-pool" in word] == [flag]
 
 
-def test_session_outlasts_the_start_timeout() -> None:
+def test_sessions_outlast_the_start_timeout() -> None:
     sandbox = make_sandbox(make_spec(docker={"startTimeoutSeconds": 77}))
     session = check_session(sandbox, None, CONFIG, make_pod(node="node-7"))
-    assert session.timeout_seconds == 77 + START_SESSION_GRACE_SECONDS
+    assert session.timeout_seconds == 77 + START_SESSIONS_GRACE_SECONDS
     assert (session.node, session.pod_name, session.pod_uid) == ("node-7", "demo", POD_UID)
 
 

@@ -34,6 +34,7 @@ resources:
 storage:
   maximum: {memory: 512Mi, disk: 10Gi}
 lifetime: {defaultSeconds: 600, maximumSeconds: 3600}
+maximumStartTimeoutSeconds: 120
 secretNamePattern: sandbox-.*
 """)
 
@@ -82,6 +83,10 @@ def test_unset_resources_come_from_the_configuration(resources: Any, desired: An
             "spec.docker.storage.memory.sizeLimit: 3Gi is not less than the default memory limit of 2Gi",
         ),
         ({"lifetime": {"ttlSeconds": 3601}}, "spec.lifetime.ttlSeconds: 3601 exceeds the maximum of 3600"),
+        (
+            {"docker": {"startTimeoutSeconds": 121}},
+            "spec.docker.startTimeoutSeconds: 121 exceeds the maximum of 120",
+        ),
     ],
 )
 def test_exceeded_limits_are_reported_with_field_and_maximum(spec: Any, external_message: str) -> None:
