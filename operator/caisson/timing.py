@@ -220,6 +220,10 @@ ROLLOUT_SHARE = 0.25
 """Fraction of a pool's replicas that a rollout replaces at a time. It replaces at least one pod, and at most
 MAX_PENDING_WARM_PODS."""
 
+WARM_POD_REPLACEMENT_SHARE = 0.9
+"""Fraction of the administrator's maximum lifetime after which a waiting pool pod is replaced, so that its replacement
+is available before the maximum."""
+
 POOL_FAILURE_CEILING_SECONDS = 300
 """The maximum back-off after consecutive failures of pods of a pool, in seconds."""
 

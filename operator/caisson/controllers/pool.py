@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -40,6 +40,7 @@ from caisson.model.observed import ClaimablePod
 from caisson.model.outcome import Outcome
 from caisson.model.unreadable import is_already_reported, is_unreadable, unreadable_condition
 from caisson.network.policy import network_state, policy_name
+from caisson.pool.age import MaximumAge
 from caisson.pool.decide import ObservedPool, decide_pool
 from caisson.pool.failures import Failures, count_failed_pod, recovery_deadline
 from caisson.pool.revision import DesiredPod, Revision, desired_pod, render_warm_pod
@@ -242,8 +243,15 @@ class PoolController:
         }
         if was_taken or any(due <= at for due in record.recovery_deadlines.values()):
             record.failures, record.recovery_deadlines = replace(record.failures, count=0), {}
+        seconds = self._config.sandboxes.lifetime.maximum_seconds
         return ObservedPool(
-            pool, warm_pods, conflict, policy.problem, record.streaks.get(PodStep.CREATION), record.failures
+            pool,
+            warm_pods,
+            conflict,
+            policy.problem,
+            record.streaks.get(PodStep.CREATION),
+            record.failures,
+            MaximumAge(timedelta(seconds=seconds) if seconds is not None else None),
         )
 
     async def _write_unread(

@@ -10,6 +10,7 @@ from caisson.model.actions import earliest
 from caisson.model.condition import ConditionResult, build_conditions, condition_result
 from caisson.model.failure import FailureStreak
 from caisson.model.ownership import MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL, SANDBOX_LABEL
+from caisson.pool.age import MaximumAge
 from caisson.pool.failures import Failures, pool_failure
 from caisson.pool.revision import Revision
 from caisson.pool.warm_pod import WarmPod, WarmPodPhase
@@ -34,6 +35,7 @@ class ObservedPool:
 
     create_failure: FailureStreak | None = None
     failures: Failures = field(default_factory=Failures)
+    age: MaximumAge = field(default_factory=MaximumAge)
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ def selector(pool: str) -> str:
 def decide_pool(observed: ObservedPool, now: datetime) -> PoolDecision:
     """Return the status of a pool, and which pods to create and delete. Pure."""
     alive = [pod for pod in observed.warm_pods if not pod.terminating]
+    expired = [pod for pod in alive if observed.age.is_exceeded(pod, now)]
+    alive = [pod for pod in alive if pod not in expired]
     good = [pod for pod in alive if pod.phase is not WarmPodPhase.FAILED]
     # While no pod may be created, the desired pod is unknown, so all pods stay.
     current = sorted(
-        (pod for pod in good if pod.revision is Revision.CURRENT or observed.conflict), key=_least_useful_last
+        (pod for pod in good if observed.conflict or _is_current(observed, pod, now)), key=_least_useful_last
     )
-    outdated = [] if observed.conflict else [pod for pod in good if pod.revision in _REPLACED_GRADUALLY]
+    outdated = [] if observed.conflict else [pod for pod in good if _is_outdated(observed, pod, now)]
     outdated.sort(key=_least_useful_last)
     # No Sandbox can claim a pod with another template, so nothing is lost if it is deleted before its replacement is
     # ready.
@@ -78,7 +82,19 @@ def decide_pool(observed: ObservedPool, now: datetime) -> PoolDecision:
         observed, missing, sum(pod.phase is not WarmPodPhase.AVAILABLE for pod in retained), now
     )
     failed = [] if observed.conflict else [pod for pod in alive if pod.phase is WarmPodPhase.FAILED]
-    return PoolDecision(_status(observed, pods, now), create, (*surplus, *useless, *replaced, *failed), requeue_at)
+    delete = (*surplus, *useless, *replaced, *failed, *expired)
+    requeue_at = earliest(requeue_at, observed.age.next_change(alive, now))
+    return PoolDecision(_status(observed, pods, now), create, delete, requeue_at)
+
+
+def _is_current(observed: ObservedPool, pod: WarmPod, now: datetime) -> bool:
+    return pod.revision is Revision.CURRENT and not observed.age.is_old(pod, now)
+
+
+def _is_outdated(observed: ObservedPool, pod: WarmPod, now: datetime) -> bool:
+    """Report whether a pod stays until its replacement is available."""
+    is_old = pod.revision is Revision.CURRENT and observed.age.is_old(pod, now)
+    return is_old or pod.revision in _REPLACED_GRADUALLY
 
 
 @dataclass(frozen=True)
@@ -198,7 +214,8 @@ def _rollout(observed: ObservedPool, pods: _Pods) -> str:
     is_stuck = _rejection(observed) is not None or observed.failures.count or _first_problem(pods.current) is not None
     trouble = " A replacement did not become ready: see status.lastFailure." if is_stuck else ""
     return (
-        "Some have an earlier configuration, or another version of Caisson created them; "
+        "Some have an earlier configuration, another version of Caisson created them, or they are near the maximum"
+        " lifetime; "
         f"Caisson replaces them a few at a time.{trouble}"
     )
 
