@@ -18,7 +18,7 @@ from caisson.controllers.child_objects import ChildObjects
 from caisson.controllers.exec_sessions import ExecSessions, SessionLimits
 from caisson.controllers.pod_claims import PodClaimer, Reservations
 from caisson.controllers.pool import PoolController
-from caisson.controllers.preconditions import Preconditions
+from caisson.controllers.preconditions import Preconditions, UnguardedNamespaces
 from caisson.controllers.rereader import Rereader
 from caisson.controllers.routing import EventRouter, Queues
 from caisson.controllers.sandbox import SandboxController
@@ -198,7 +198,8 @@ def build_operator(
 
     # What acts on the cluster
     reservations = Reservations()
-    child_objects = ChildObjects(kube=kube, clock=clock, children=caches.children)
+    unguarded = UnguardedNamespaces()
+    child_objects = ChildObjects(kube=kube, clock=clock, children=caches.children, unguarded=unguarded)
     claims = PodClaimer(
         kube=kube,
         config=config,
@@ -214,7 +215,7 @@ def build_operator(
         clock=clock,
         pods=caches.pods,
         sessions=sessions,
-        preconditions=Preconditions(kube=kube, config=config),
+        preconditions=Preconditions(kube=kube, config=config, unguarded=unguarded),
         child_objects=child_objects,
         claims=claims,
         reservations=reservations,

@@ -177,6 +177,10 @@ GUARD_CACHE_SECONDS = 600.0
 HANDLER_CACHE_SECONDS = 60.0
 """Time for which the result that a RuntimeClass has an allowed handler is cached, in seconds."""
 
+UNGUARDED_CACHE_SECONDS = 60.0
+"""Time for which a rejection is cached because the namespace is not guarded, in seconds. Until then, no Sandbox of the
+namespace makes another attempt."""
+
 PROBLEM_CACHE_SECONDS = 5.0
 """Time for which a failed precondition is cached, in seconds."""
 

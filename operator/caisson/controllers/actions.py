@@ -109,6 +109,7 @@ class ActionExecutor:
             if problem is None:
                 uid, problem = await self._create_pod(owner, action.manifest)
         except KubeError as error:
+            self._preconditions.rejected(owner.metadata.namespace, error)
             problem = rejection_reason(error.message), _without_generated_name(rejection_message(error), owner, action)
         streak = failure_streak(problem, owner.metadata.generation, before, self._clock.now())
         return Outcome(is_applied=problem is None, streaks={PodStep.CREATION: streak}, created_pod_uid=uid)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from caisson.api.reasons import Reason
 from caisson.children.drift import REJECTED_REASON, matches_desired, replacement
 from caisson.clock import Clock
+from caisson.controllers.preconditions import UnguardedNamespaces
 from caisson.kube.client import KubeClient
 from caisson.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
-from caisson.kube.rejection import is_not_guarded, longer_streak, rejection_message
+from caisson.kube.rejection import longer_streak, rejection_message, unguarded_problem
 from caisson.kube.resources import CHILD_RESOURCES
 from caisson.kube.store import Store
 from caisson.model.actions import ApplyObject, ChildKind, DeleteObject
@@ -31,9 +31,16 @@ Json = dict[str, Any]
 class ChildObjects:
     """Writes child objects. Raises KubeUnreachable, or a KubeError that is not about the owner: both are retried."""
 
-    def __init__(self, *, kube: KubeClient, clock: Clock, children: Mapping[ChildKind, Store]) -> None:
+    def __init__(
+        self,
+        *,
+        kube: KubeClient,
+        clock: Clock,
+        children: Mapping[ChildKind, Store],
+        unguarded: UnguardedNamespaces,
+    ) -> None:
         """Act through this connection. `children` stores the objects in responses of the API server."""
-        self._kube, self._clock, self._children = kube, clock, children
+        self._kube, self._clock, self._children, self._unguarded = kube, clock, children, unguarded
 
     async def apply(
         self, owner: Owner, action: ApplyObject, before: FailureStreak | None
@@ -43,7 +50,11 @@ class ChildObjects:
         Repairs also count as failures: the more often something else changes the object, the later Caisson repairs it.
         """
         namespace, name = owner.metadata.namespace, action.manifest["metadata"]["name"]
-        kind, rejected, problem = CHILD_RESOURCES[action.kind], REJECTED_REASON[action.kind], None
+        kind, rejected = CHILD_RESOURCES[action.kind], REJECTED_REASON[action.kind]
+        generation = owner.metadata.generation
+        problem = self._unguarded.problem(namespace)
+        if problem is not None:
+            return False, longer_streak(problem, generation, before, self._clock.now())
         try:
             if action.actual is None:
                 actual = await self._kube.create(kind, namespace, action.manifest)
@@ -52,6 +63,7 @@ class ChildObjects:
                 if replaced is None:
                     return False, before
                 actual = replaced
+            self._unguarded.record(namespace, None)
             self._children[action.kind].put(actual)
             if not matches_desired(action.manifest, actual):
                 problem = rejected, f"a webhook or a policy changed the {action.kind} {name} when it was written"
@@ -61,9 +73,10 @@ class ChildObjects:
             # The object was deleted a moment ago; the informer is about to report that.
             problem = rejected, error.message
         except KubeError as error:
-            reason = Reason.NAMESPACE_NOT_GUARDED if is_not_guarded(error.message) else rejected
-            problem = reason, rejection_message(error)
-        generation, at = owner.metadata.generation, self._clock.now()
+            unguarded = unguarded_problem(error)
+            self._unguarded.record(namespace, unguarded)
+            problem = unguarded or (rejected, rejection_message(error))
+        at = self._clock.now()
         if problem is not None:
             return False, longer_streak(problem, generation, before, at)
         message = f"something else keeps changing or deleting the {action.kind} {name}"

@@ -15,20 +15,58 @@ from caisson.api.reasons import Reason
 from caisson.config.model import Config
 from caisson.kube.client import KubeClient
 from caisson.kube.errors import KubeError, NotFound
-from caisson.kube.rejection import is_rejected_by_our_policy
+from caisson.kube.rejection import is_rejected_by_our_policy, unguarded_problem
 from caisson.kube.resources import PODS
 from caisson.model.failure import Problem
-from caisson.timing import GUARD_CACHE_SECONDS, HANDLER_CACHE_SECONDS, PROBLEM_CACHE_SECONDS
+from caisson.timing import (
+    CREATE_TIMEOUT_SECONDS,
+    GUARD_CACHE_SECONDS,
+    HANDLER_CACHE_SECONDS,
+    PROBLEM_CACHE_SECONDS,
+    UNGUARDED_CACHE_SECONDS,
+)
 
 Json = dict[str, Any]
+
+
+class UnguardedNamespaces:
+    """Remembers in which namespaces the API server rejected an object because the policies are not enforced there.
+
+    Without it, each Sandbox in such a namespace would repeat the rejected request with its own back-off.
+    """
+
+    def __init__(self) -> None:
+        """Know no namespaces."""
+        self._problems: dict[str, tuple[float, Problem]] = {}
+
+    def problem(self, namespace: str) -> Problem | None:
+        """Return why there must be no request for now; None if the caller may make one and record its result."""
+        now = asyncio.get_running_loop().time()
+        until, problem = self._problems.get(namespace, (0.0, None))
+        if problem is None or now >= until:
+            if problem is not None:
+                # Others wait for the result of this attempt.
+                self._problems[namespace] = (now + CREATE_TIMEOUT_SECONDS, problem)
+            return None
+        return problem
+
+    def record(self, namespace: str, problem: Problem | None) -> None:
+        """Record the result of a request: the rejection, or None if the namespace is guarded."""
+        now = asyncio.get_running_loop().time()
+        # Remove old entries, so that deleted namespaces do not accumulate.
+        recent = {name: entry for name, entry in self._problems.items() if now < entry[0] + UNGUARDED_CACHE_SECONDS}
+        recent.pop(namespace, None)
+        if problem is not None:
+            recent[namespace] = (now + UNGUARDED_CACHE_SECONDS, problem)
+        self._problems = recent
 
 
 class Preconditions:
     """Verifies the preconditions of pods, and caches the results for a while."""
 
-    def __init__(self, *, kube: KubeClient, config: Config) -> None:
+    def __init__(self, *, kube: KubeClient, config: Config, unguarded: UnguardedNamespaces) -> None:
         """Use this connection."""
-        self._kube, self._config = kube, config
+        self._kube, self._config, self._unguarded = kube, config, unguarded
         self._cache: dict[tuple[str, str], tuple[float, Problem | None]] = {}
 
     async def problem(self, manifest: Json) -> Problem | None:
@@ -38,12 +76,19 @@ class Preconditions:
         unknown then.
         """
         namespace, runtime_class = manifest["metadata"]["namespace"], manifest["spec"]["runtimeClassName"]
+        if (unguarded := self._unguarded.problem(namespace)) is not None:
+            return unguarded
         check = partial(self._handler, runtime_class)
         problem = await self._cached("handler", runtime_class, HANDLER_CACHE_SECONDS, check)
         if problem is None and self._config.require_guarded_namespaces:
             check = partial(self._guard, namespace, manifest["spec"]["containers"][0]["resources"])
             problem = await self._cached("guard", namespace, GUARD_CACHE_SECONDS, check)
+            self._unguarded.record(namespace, problem)
         return problem
+
+    def rejected(self, namespace: str, error: KubeError) -> None:
+        """Record that the API server rejected the pod, or its PersistentVolumeClaim."""
+        self._unguarded.record(namespace, unguarded_problem(error))
 
     async def _cached(
         self, kind: str, name: str, seconds: float, check: Callable[[], Awaitable[Problem | None]]

@@ -12,7 +12,8 @@ from caisson.util.sanitize import clean_line
 _NO_RUNTIME_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "[^"]*" not found', re.IGNORECASE)
 # The format of the API server. The message of a policy in the chart follows.
 _OUR_POLICY = re.compile(r"ValidatingAdmissionPolicy '[^']+' with binding '[^']+' denied request: caisson: ")
-_NOT_GUARDED = "denied request: caisson: the namespace is not guarded"
+_DENIED = "denied request: caisson: "
+_NOT_GUARDED = f"{_DENIED}the namespace is not guarded"
 
 
 def is_rejected_by_our_policy(message: str) -> bool:
@@ -23,6 +24,14 @@ def is_rejected_by_our_policy(message: str) -> bool:
 def is_not_guarded(message: str) -> bool:
     """Return whether the operator's own policy rejected an object because its namespace is not guarded."""
     return _NOT_GUARDED in message
+
+
+def unguarded_problem(error: KubeError) -> Problem | None:
+    """Return the problem of a namespace that is not guarded, without the name of the object; None for others."""
+    if not is_not_guarded(error.message):
+        return None
+    _, _, message = rejection_message(error).partition(_DENIED)
+    return Reason.NAMESPACE_NOT_GUARDED, message
 
 
 def rejection_reason(message: str) -> Reason:

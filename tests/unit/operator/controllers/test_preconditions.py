@@ -5,6 +5,7 @@ import pytest
 from caisson.api.reasons import Reason
 from caisson.kube.rejection import rejection_reason
 from caisson.pod.status import pod_running_condition
+from caisson.timing import UNGUARDED_CACHE_SECONDS
 from tests.unit.operator.builders import make_pod
 from tests.unit.operator.cluster.cluster import Cluster
 from tests.unit.operator.cluster.faults import UNREACHABLE, Error
@@ -36,8 +37,26 @@ async def test_a_namespace_is_verified_again_after_it_was_guarded(cluster: Clust
     cluster.apply_sandbox()
     await cluster.settle()
     cluster.server.admission.append(sandbox_pods)
-    await cluster.advance(10)
+    await cluster.advance(2 * UNGUARDED_CACHE_SECONDS)
     assert list(cluster.pods()) == ["demo"]
+
+
+@pytest.mark.parametrize("plural", ["pods", "networkpolicies"])
+async def test_a_namespace_that_is_not_guarded_gets_one_attempt_a_minute(cluster: Cluster, plural: str) -> None:
+    if plural == "pods":
+        cluster.server.admission.remove(sandbox_pods)
+    else:
+        denied = "denied request: caisson: the namespace is not guarded: an administrator labels it"
+        cluster.server.admission.append(rejects(plural, ApiError(422, "Invalid", denied)))
+    for number in range(40):
+        cluster.apply_sandbox(f"sandbox-{number}")
+        await cluster.settle()
+    minutes = 10
+    await cluster.advance(minutes * 60)
+    attempts = cluster.requests("POST", GUARD if plural == "pods" else plural)
+    assert minutes // 2 <= len(attempts) <= minutes + 1
+    for number in range(40):
+        assert cluster.condition(name=f"sandbox-{number}") == ("False", Reason.NAMESPACE_NOT_GUARDED)
 
 
 async def test_a_rejection_by_another_policy_proves_nothing(cluster: Cluster) -> None:
