@@ -21,7 +21,9 @@ async def serve_probes(port: int, is_ready: Callable[[], bool], problem: Callabl
         if unhealthy is not None:
             # The kubelet reports only the HTTP status, and restarts the container.
             log.error("unhealthy", problem=unhealthy)
-        return web.Response(text="ok\n") if unhealthy is None else web.Response(status=500, text=f"{unhealthy}\n")
+            # Everyone who reaches this port can read the response, and the problem may name a tenant.
+            return web.Response(status=500, text="unhealthy: see the log of the operator\n")
+        return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n") if is_ready() else web.Response(status=503, text="watches are not in sync\n")
