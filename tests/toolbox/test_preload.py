@@ -55,11 +55,24 @@ def test_killed_pull_is_reported_and_repeated(pod: FakePod) -> None:
     assert pulls(pod) == ["a", "a"]
 
 
-def test_pull_that_is_killed_during_a_session_is_a_failure(pod: FakePod) -> None:
-    (pod.fake / "pull-seconds").write_text("60\n")
+def test_concurrent_sessions_report_the_same_pull(pod: FakePod) -> None:
+    (pod.fake / "pull-seconds").write_text("1\n")
     command = pod.argv("sh", "/opt/caisson/libexec/sandbox", "preload", "--pod-uid", POD_UID, "--", "a")
+    sessions = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+
+    outputs = [session.communicate(timeout=20)[0] for session in sessions]
+
+    assert [events(output) for output in outputs] == [[{"event": "preloaded"}]] * 3
+    assert pulls(pod) == ["a"]
+
+
+def test_report_of_a_killed_pull_names_the_image_that_was_pulled(pod: FakePod) -> None:
+    assert preload(pod, "a") == [{"event": "preloaded"}]
+    (pod.fake / "pull-seconds").write_text("60\n")
+    command = pod.argv("sh", "/opt/caisson/libexec/sandbox", "preload", "--pod-uid", POD_UID, "--", "a", "b")
     session = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    pod.kill_and_wait(*wait_for(lambda: pod.processes(PULL)))
+    wait_for(lambda: pulls(pod) == ["a", "b"])
+    pod.kill_and_wait(*pod.processes(PULL))
     output, _ = session.communicate(timeout=10)
-    assert events(output) == [{"event": "preloadFailed", "image": "a", "stderr": "the pull was killed"}]
+    assert events(output) == [{"event": "preloadFailed", "image": "b", "stderr": "the pull was killed"}]
     assert session.returncode == 1
