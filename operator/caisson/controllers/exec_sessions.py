@@ -12,7 +12,7 @@ import structlog
 
 from caisson.clock import Clock
 from caisson.controllers.start_limiter import FairSlots, NodeStartLimiter
-from caisson.kube.exec import ExecError, ExecResult, Executor
+from caisson.kube.exec import ExecError, ExecResult, ExecTimeoutError, Executor
 from caisson.model.actions import OpenSession, QueryIdleTime, SessionPurpose
 from caisson.model.key import Key
 from caisson.model.report import FailureCause, Report, ReportError, StartSucceeded, parse_report
@@ -194,15 +194,37 @@ class ExecSessions:
         the sessions of other namespaces get their turn.
         """
         loop = asyncio.get_running_loop()
-        report = _read(await self._exec(pod, action, on_first_line, starts=True))
+        report = await self._report_of_session(pod, action, on_first_line, starts=True)
         deadline = loop.time() + action.timeout_seconds
-        while report.is_in_progress and loop.time() < deadline:
+        while _continues(report) and loop.time() < deadline:
             began = loop.time()
-            report = _read(await self._exec(pod, action, on_first_line, starts=False))
-            if report.is_in_progress:
-                # A session that ends early is a lie, and must not cause a hot loop.
+            report = await self._report_of_session(pod, action, on_first_line, starts=False)
+            if _continues(report):
+                # The sandbox can forge an early end, which must not cause a hot loop.
                 await asyncio.sleep(began + SESSION_SECONDS - loop.time())
         return _validated(report, action)
+
+    async def _report_of_session(
+        self, pod: Key, action: OpenSession, on_first_line: Callable[[bytes], None], *, starts: bool
+    ) -> Report:
+        """Return the report of one session. Raises ExecError or ReportError.
+
+        The script of an older toolbox does not end its session early. It reports its kernel, or pulls images without
+        output, and continues after the timeout.
+        """
+        may_continue = action.purpose is SessionPurpose.PRELOAD
+
+        def receive(first_line: bytes) -> None:
+            nonlocal may_continue
+            may_continue = True
+            on_first_line(first_line)
+
+        try:
+            return _read(await self._exec(pod, action, receive, starts=starts))
+        except ExecTimeoutError:
+            if not may_continue:
+                raise
+            return Report(is_in_progress=True)
 
     async def _exec(
         self,
@@ -237,6 +259,10 @@ class ExecSessions:
         if slots is None:
             slots = self._free_in[namespace] = asyncio.Semaphore(self._per_namespace)
         return slots
+
+
+def _continues(report: Report) -> bool:
+    return report.is_in_progress and report.outcome is None and report.preload is None
 
 
 def _kernel(first_line: bytes) -> str | None:

@@ -92,7 +92,11 @@ class NodeStartLimiter:
     @asynccontextmanager
     async def slot(self, node: str, namespace: str) -> AsyncIterator[StartSlot]:
         """Wait for a slot on a node; it ends with the block, or some time after its `begin` was called."""
-        await self._nodes[node].acquire(namespace)
+        try:
+            await self._nodes[node].acquire(namespace)
+        except asyncio.CancelledError:
+            self._remove_if_idle(node)
+            raise
         slot = StartSlot(self._seconds, lambda: self._release(node))
         try:
             yield slot
@@ -100,8 +104,10 @@ class NodeStartLimiter:
             slot.end()
 
     def _release(self, node: str) -> None:
-        slots = self._nodes[node]
-        slots.release()
-        if slots.is_idle:
-            # Nodes come and go, so idle ones are removed.
+        self._nodes[node].release()
+        self._remove_if_idle(node)
+
+    def _remove_if_idle(self, node: str) -> None:
+        """Remove a node without users, because nodes come and go."""
+        if self._nodes[node].is_idle:
             del self._nodes[node]

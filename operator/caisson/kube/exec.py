@@ -24,6 +24,10 @@ class ExecError(Exception):
     """The session did not run to its end: it could not be opened, broke, took too long or printed too much."""
 
 
+class ExecTimeoutError(ExecError):
+    """The command did not end in time. It continues in the pod."""
+
+
 @dataclass(frozen=True)
 class ExecResult:
     """How the command ended, and what it printed."""
@@ -61,7 +65,7 @@ class Executor:
             async with asyncio.timeout(timeout_seconds):
                 return await self._run(namespace, pod, command, on_first_line)
         except TimeoutError as error:
-            raise ExecError(f"the session did not end within {timeout_seconds:.0f} s") from error
+            raise ExecTimeoutError(f"the session did not end within {timeout_seconds:.0f} s") from error
         except aiohttp.WSServerHandshakeError as error:
             raise ExecError(f"the session could not be opened: {error.status} {error.message}") from error
         except (aiohttp.ClientError, OSError) as error:

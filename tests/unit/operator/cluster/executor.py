@@ -5,7 +5,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from caisson.kube.exec import ExecError, ExecResult
+from caisson.kube.exec import ExecError, ExecResult, ExecTimeoutError
 from tests.unit.operator.cluster.api_server import MemoryApiServer
 from tests.unit.operator.cluster.responses import ApiError
 from tests.unit.operator.model.test_report import READY, b64, line
@@ -102,6 +102,6 @@ class ScriptedExecutor:
                 async with asyncio.timeout(timeout_seconds):
                     await held.wait()
             except TimeoutError as error:
-                raise ExecError(f"the session did not end within {timeout_seconds:.0f} s") from error
+                raise ExecTimeoutError(f"the session did not end within {timeout_seconds:.0f} s") from error
         await asyncio.sleep(0)
         return answer

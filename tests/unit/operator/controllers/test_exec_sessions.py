@@ -8,14 +8,20 @@ from structlog.testing import capture_logs
 
 from caisson.controllers.exec_sessions import PodSessions, SessionLimits
 from caisson.controllers.start_limiter import NodeStartLimiter
-from caisson.kube.exec import ExecError, ExecResult
+from caisson.kube.exec import ExecError, ExecResult, ExecTimeoutError
 from caisson.model.actions import OpenSession, QueryIdleTime, SessionPurpose
 from caisson.model.key import Key
 from caisson.model.pod_shape import InPodVerb, in_pod_command
 from caisson.model.session import SessionLost, SessionReported, SessionRunning
-from caisson.timing import SESSION_SECONDS
+from caisson.timing import SESSION_SECONDS, SESSION_TIMEOUT_SECONDS
 from tests.unit.operator.cluster.event_loop import VirtualTimeLoop
-from tests.unit.operator.cluster.executor import IN_PROGRESS_ANSWER, READY_ANSWER, ScriptedExecutor, idle_answer
+from tests.unit.operator.cluster.executor import (
+    IN_PROGRESS_ANSWER,
+    PRELOADED_ANSWER,
+    READY_ANSWER,
+    ScriptedExecutor,
+    idle_answer,
+)
 from tests.unit.operator.model.test_report import READY, b64, line
 from tests.unit.operator.sessions import make_executor, make_sessions, settled
 
@@ -127,6 +133,42 @@ async def test_a_start_that_is_always_in_progress_is_lost(virtual_loop: VirtualT
     await settled(sessions)
     assert isinstance(sessions.of("uid of demo").session, SessionLost)
     assert len(executor.sessions) <= 2 + 60 / SESSION_SECONDS
+
+
+@pytest.mark.parametrize("purpose", [SessionPurpose.START, SessionPurpose.PRELOAD])
+async def test_a_script_that_does_not_end_its_session_is_continued(purpose: SessionPurpose) -> None:
+    """The script of an older toolbox does not know the option for it."""
+    executor = make_executor("demo")
+    executor.answer("demo", *[PRELOADED_ANSWER if purpose is SessionPurpose.PRELOAD else READY_ANSWER] * 2)
+    executor.hold("demo")
+    sessions = make_sessions(executor)
+    sessions.open("default", start("demo", purpose))
+    await asyncio.sleep(SESSION_TIMEOUT_SECONDS + SESSION_SECONDS)
+    assert isinstance(sessions.of("uid of demo").session, SessionRunning)
+    assert len(executor.sessions) == 2
+    executor.release("demo")
+    await settled(sessions)
+    assert isinstance(sessions.of("uid of demo").session, SessionReported)
+
+
+async def test_a_session_without_any_output_is_lost_after_its_timeout(virtual_loop: VirtualTimeLoop) -> None:
+    executor = make_executor("demo")
+    executor.answer("demo", ExecTimeoutError("the session did not end within 30 s"))
+    sessions = make_sessions(executor)
+    sessions.open("default", start("demo"))
+    await settled(sessions)
+    assert isinstance(sessions.of("uid of demo").session, SessionLost)
+    assert len(executor.sessions) == 1
+
+
+async def test_an_outcome_ends_a_start_that_also_claims_to_continue() -> None:
+    executor = make_executor("demo")
+    executor.answer("demo", ExecResult(0, READY_ANSWER.stdout + line("continues"), b""))
+    sessions = make_sessions(executor)
+    sessions.open("default", start("demo"))
+    await settled(sessions)
+    assert isinstance(sessions.of("uid of demo").session, SessionReported)
+    assert len(executor.sessions) == 1
 
 
 async def test_an_idle_query_leaves_an_answer_and_no_session() -> None:

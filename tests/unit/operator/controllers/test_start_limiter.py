@@ -5,7 +5,7 @@ import asyncio
 from caisson.controllers.start_limiter import NodeStartLimiter
 
 
-async def test_a_node_is_given_so_many_turns_at_a_time_in_order_and_other_nodes_are_not_kept_waiting() -> None:
+async def test_slots_of_a_node_are_limited_and_granted_in_order() -> None:
     start_limiter, finish, order = NodeStartLimiter(2), asyncio.Event(), []
 
     async def take(node: str, number: int) -> None:
@@ -22,7 +22,7 @@ async def test_a_node_is_given_so_many_turns_at_a_time_in_order_and_other_nodes_
     assert order[4:] == [("a", 2), ("b", 2)]
 
 
-async def test_who_asks_for_many_turns_does_not_keep_a_neighbour_waiting() -> None:
+async def test_namespaces_take_turns_for_the_slots_of_a_node() -> None:
     start_limiter, order = NodeStartLimiter(1), []
 
     async def take(namespace: str, number: int) -> None:
@@ -35,7 +35,7 @@ async def test_who_asks_for_many_turns_does_not_keep_a_neighbour_waiting() -> No
     assert [number for namespace, number in order if namespace == "many"] == [0, 1, 2, 3]
 
 
-async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
+async def test_slot_of_a_cancelled_request_goes_to_the_next() -> None:
     start_limiter = NodeStartLimiter(1)
 
     async def take() -> str:
@@ -49,7 +49,7 @@ async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
     assert await asyncio.wait_for(waits, 10) == "taken"
 
 
-async def test_what_hangs_makes_room_and_gives_its_turn_back_once() -> None:
+async def test_slot_of_a_hanging_start_expires_and_is_released_once() -> None:
     start_limiter = NodeStartLimiter(1, slot_seconds=0.01)
     async with start_limiter.slot("a", "one") as first:
         first.begin()
@@ -72,7 +72,7 @@ async def test_what_hangs_makes_room_and_gives_its_turn_back_once() -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_a_node_without_turns_is_forgotten() -> None:
+async def test_node_without_slots_is_removed() -> None:
     start_limiter = NodeStartLimiter(1, slot_seconds=0.01)
     async with start_limiter.slot("one", "n") as slot:
         slot.begin()
@@ -82,7 +82,17 @@ async def test_a_node_without_turns_is_forgotten() -> None:
     assert not start_limiter._nodes
 
 
-async def test_a_slot_that_has_not_begun_does_not_run_out() -> None:
+async def test_node_is_removed_if_its_last_request_is_cancelled() -> None:
+    start_limiter = NodeStartLimiter(1)
+    async with start_limiter.slot("node", "one"):
+        waiting = asyncio.create_task(start_limiter.slot("node", "two").__aenter__())
+        await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert not start_limiter._nodes
+
+
+async def test_slot_does_not_expire_before_its_start_begins() -> None:
     start_limiter = NodeStartLimiter(1, slot_seconds=0.01)
     async with start_limiter.slot("a", "one") as slot:
         waiting = asyncio.create_task(start_limiter.slot("a", "two").__aenter__())
