@@ -96,8 +96,8 @@ class SandboxLifetime(ConfigModel):
     """Default of spec.lifetime.ttlSeconds, in seconds. Defaults to the maximum."""
 
     maximum_seconds: Annotated[int, Field(ge=60)] | None = None
-    """Maximum of spec.lifetime.ttlSeconds, in seconds. Unlimited by default. A pod that waits in a pool is replaced
-    before it reaches this age."""
+    """Maximum of spec.lifetime.ttlSeconds, in seconds. Unlimited by default. A pod that waits in a pool is
+    replaced before this age, and deleted at this age."""
 
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Self:

@@ -169,6 +169,7 @@ class WarmPodController:
             phase=state.phase if state is not None else WarmPodPhase.PENDING,
             ready_since=state.ready_since if state is not None else None,
             problem=pooled.unreadable or (state.problem if state is not None else None),
+            is_readable=pooled.unreadable is None,
         )
 
     def _state(self, pooled: PooledPod) -> _State | None:

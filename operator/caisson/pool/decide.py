@@ -57,7 +57,7 @@ def decide_pool(observed: ObservedPool, now: datetime) -> PoolDecision:
     """Return the status of a pool, and which pods to create and delete. Pure."""
     alive = [pod for pod in observed.warm_pods if not pod.terminating]
     expired = [pod for pod in alive if observed.age.is_exceeded(pod, now)]
-    alive = [pod for pod in alive if pod not in expired]
+    alive = [pod for pod in alive if not observed.age.is_exceeded(pod, now)]
     good = [pod for pod in alive if pod.phase is not WarmPodPhase.FAILED]
     # While no pod may be created, the desired pod is unknown, so all pods stay.
     current = sorted(

@@ -173,3 +173,4 @@ class WarmPod:
     phase: WarmPodPhase
     ready_since: datetime | None = None
     problem: ConditionResult | None = None
+    is_readable: bool = True

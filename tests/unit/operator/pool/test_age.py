@@ -1,6 +1,7 @@
 """The administrator's maximum lifetime applies to pods that wait in a pool."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from caisson.config.model import Config
 from caisson.model.condition import condition_result
 from caisson.pool.age import MaximumAge
 from caisson.pool.decide import ObservedPool, decide_pool
+from caisson.pool.revision import Revision
 from caisson.pool.warm_pod import WarmPod, WarmPodPhase
 from tests.unit.operator.builders import CONFIG, after, make_pool, make_warm_pod
 from tests.unit.operator.cluster.cluster import Cluster
@@ -26,19 +28,44 @@ def decided(seconds: float, replicas: int, *pods: WarmPod, **observed: Any) -> t
     return decision.create, [pod.pod_name for pod in decision.delete], delay
 
 
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(899, (0, [], 900)), (900, (1, [], 1000)), (999, (1, [], 1000)), (1000, (1, ["old"], None))],
-)
-def test_an_old_pod_is_replaced_before_the_maximum(seconds: float, expected: tuple[int, list[str], float]) -> None:
-    assert decided(seconds, 1, make_warm_pod("old")) == expected
+def becomes_old(pod: WarmPod) -> float:
+    """Return the age, in seconds, at which a pod is replaced."""
+    _, _, due = decided(0, 1, pod)
+    assert due is not None
+    return due
+
+
+def test_an_old_pod_is_replaced_before_the_maximum() -> None:
+    pod = make_warm_pod("old")
+    old = becomes_old(pod)
+    assert decided(old - 1, 1, pod) == (0, [], old)
+    assert decided(old, 1, pod) == (1, [], 1000)
+    assert decided(999, 1, pod) == (1, [], 1000)
+    assert decided(1000, 1, pod) == (1, ["old"], None)
 
 
 def test_an_old_pod_is_deleted_when_its_replacement_is_available() -> None:
     old = make_warm_pod("old")
     pending = make_warm_pod("new", WarmPodPhase.PENDING, created_at=after(901))
     assert decided(902, 1, old, pending) == (0, [], 1000)
-    assert decided(902, 1, old, make_warm_pod("new", created_at=after(901))) == (0, ["old"], 1000)
+    assert decided(902, 1, old, make_warm_pod("new", created_at=after(901)))[1] == ["old"]
+
+
+def test_pods_that_were_created_together_do_not_become_old_together() -> None:
+    ages = sorted(becomes_old(make_warm_pod(f"pod-{number}")) for number in range(100))
+    assert ages[0] >= 500
+    assert ages[-1] <= 900
+    assert max(later - earlier for earlier, later in pairwise(ages)) < 50
+    assert becomes_old(make_warm_pod("pod-0")) == becomes_old(make_warm_pod("pod-0"))
+
+
+def test_a_pod_that_cannot_be_read_does_not_age() -> None:
+    stub = make_warm_pod(
+        "stub", revision=Revision.UNREADABLE, is_readable=False, created_at=datetime.min.replace(tzinfo=UTC)
+    )
+    create, deleted, _ = decided(1000, 1, stub)
+    assert (create, deleted) == decided(0, 1, stub)[:2]
+    assert deleted == []
 
 
 def test_a_pod_over_the_maximum_is_deleted_although_none_may_be_created() -> None:
