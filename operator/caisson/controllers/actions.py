@@ -12,7 +12,7 @@ from caisson.controllers.pod_claims import PodClaimer, Reservations
 from caisson.controllers.preconditions import Preconditions
 from caisson.kube.client import KubeClient
 from caisson.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
-from caisson.kube.rejection import failure_streak, rejection_message, rejection_reason
+from caisson.kube.rejection import failure_streak, rejection_message, rejection_reason, unguarded_problem
 from caisson.kube.resources import PODS, PVCS
 from caisson.kube.store import Store
 from caisson.model.actions import (
@@ -121,6 +121,7 @@ class ActionExecutor:
         except AlreadyExists:
             # The next pod of a pool gets another name.
             return None, await self._inspect_existing_pod(owner) if isinstance(owner, Sandbox) else None
+        self._preconditions.accepted(owner.metadata.namespace)
         self._pods.put(pod)
         return str(pod["metadata"]["uid"]), None
 
@@ -153,7 +154,8 @@ class ActionExecutor:
             if (problem := pvc_difference(manifest, pvc)) is not None:
                 return Reason.VOLUME_CLAIM_REJECTED, problem
         except KubeError as error:
-            return Reason.VOLUME_CLAIM_REJECTED, rejection_message(error)
+            self._preconditions.rejected(owner.metadata.namespace, error)
+            return unguarded_problem(error) or (Reason.VOLUME_CLAIM_REJECTED, rejection_message(error))
         return None
 
     async def _events(self, namespace: str, pod_uid: str) -> PodEvents:

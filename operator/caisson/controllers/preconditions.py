@@ -83,8 +83,11 @@ class Preconditions:
         if problem is None and self._config.require_guarded_namespaces:
             check = partial(self._guard, namespace, manifest["spec"]["containers"][0]["resources"])
             problem = await self._cached("guard", namespace, GUARD_CACHE_SECONDS, check)
-            self._unguarded.record(namespace, problem)
         return problem
+
+    def accepted(self, namespace: str) -> None:
+        """Record that the API server accepted the pod."""
+        self._unguarded.record(namespace, None)
 
     def rejected(self, namespace: str, error: KubeError) -> None:
         """Record that the API server rejected the pod, or its PersistentVolumeClaim."""
@@ -116,6 +119,11 @@ class Preconditions:
         return Reason.RUNTIME_HANDLER_NOT_ALLOWED, message
 
     async def _guard(self, namespace: str, resources: Json) -> Problem | None:
+        problem = await self._test_guard(namespace, resources)
+        self._unguarded.record(namespace, problem)
+        return problem
+
+    async def _test_guard(self, namespace: str, resources: Json) -> Problem | None:
         canary = _canary(resources)
         try:
             await self._kube.create(PODS, namespace, canary, dry_run=True)

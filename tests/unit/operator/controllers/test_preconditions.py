@@ -3,10 +3,11 @@
 import pytest
 
 from caisson.api.reasons import Reason
+from caisson.config.model import Config
 from caisson.kube.rejection import rejection_reason
 from caisson.pod.status import pod_running_condition
 from caisson.timing import UNGUARDED_CACHE_SECONDS
-from tests.unit.operator.builders import make_pod
+from tests.unit.operator.builders import CONFIG, make_pod
 from tests.unit.operator.cluster.cluster import Cluster
 from tests.unit.operator.cluster.faults import UNREACHABLE, Error
 from tests.unit.operator.cluster.manifests import runtime_class_manifest
@@ -56,6 +57,37 @@ async def test_a_namespace_that_is_not_guarded_gets_one_attempt_a_minute(cluster
     attempts = cluster.requests("POST", GUARD if plural == "pods" else plural)
     assert minutes // 2 <= len(attempts) <= minutes + 1
     for number in range(40):
+        assert cluster.condition(name=f"sandbox-{number}") == ("False", Reason.NAMESPACE_NOT_GUARDED)
+
+
+class TestWithoutTheCheckOfTheGuard:
+    @pytest.fixture
+    def config(self) -> Config:
+        return Config.model_validate(CONFIG.model_dump(by_alias=True) | {"requireGuardedNamespaces": False})
+
+    async def test_a_namespace_whose_pods_are_accepted_again_gets_no_more_pauses(self, cluster: Cluster) -> None:
+        message = "denied request: caisson: the namespace is not guarded: label it"
+        denied = rejects("pods", ApiError(422, "Invalid", message))
+        cluster.server.admission.append(denied)
+        cluster.apply_sandbox()
+        await cluster.settle()
+        cluster.server.admission.remove(denied)
+        await cluster.advance(2 * UNGUARDED_CACHE_SECONDS)
+        for number in range(5):
+            cluster.apply_sandbox(f"sandbox-{number}")
+        await cluster.settle()
+        assert len(cluster.pods()) == 6
+
+
+async def test_a_claim_in_a_namespace_that_is_not_guarded_is_attempted_once(cluster: Cluster) -> None:
+    denied = "denied request: caisson: the namespace is not guarded: label it"
+    cluster.server.admission.append(rejects("persistentvolumeclaims", ApiError(422, "Invalid", denied)))
+    storage = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "1Gi"}}
+    for number in range(5):
+        cluster.apply_sandbox(f"sandbox-{number}", docker={"storage": storage})
+        await cluster.settle()
+    assert len(cluster.requests("POST", "persistentvolumeclaims")) == 1
+    for number in range(5):
         assert cluster.condition(name=f"sandbox-{number}") == ("False", Reason.NAMESPACE_NOT_GUARDED)
 
 
