@@ -225,8 +225,12 @@ ROLLOUT_SHARE = 0.25
 MAX_PENDING_WARM_PODS."""
 
 WARM_POD_REPLACEMENT_SHARE = 0.9
-"""Fraction of the administrator's maximum lifetime after which a waiting pool pod is replaced, so that its replacement
-is available before the maximum."""
+"""Fraction of the administrator's maximum lifetime after which a waiting pool pod is replaced at the latest, so that
+its replacement is available before the maximum."""
+
+WARM_POD_REPLACEMENT_SPREAD = 0.4
+"""Pool pods that were created together are replaced over this fraction of the maximum lifetime, because a pool replaces
+only a few at a time."""
 
 POOL_FAILURE_CEILING_SECONDS = 300
 """The maximum back-off after consecutive failures of pods of a pool, in seconds."""
@@ -294,8 +298,9 @@ requeue."""
 REQUEST_TIMEOUT_SECONDS = 30
 """Timeout of a request, in seconds."""
 
-CREATE_TIMEOUT_SECONDS = 10
-"""Timeout of the creation of an object, in seconds. A slow admission webhook of a tenant delays creations."""
+CREATE_TIMEOUT_SECONDS = 12
+"""Timeout of the creation of an object, in seconds. A slow admission webhook of a tenant delays creations. The default
+timeout of a webhook is 10 s: after it, the API server reports the webhook, or ignores it and creates the object."""
 
 MAX_REQUEST_ATTEMPTS = 3
 """Maximum number of attempts of a request that the API server defers with Retry-After."""

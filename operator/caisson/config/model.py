@@ -99,7 +99,7 @@ class Config(ConfigModel):
 
     workers: Annotated[int, Field(ge=1, le=256)] = 64
     """Maximum number of concurrent reconciles of Sandboxes, of pools, and of pool pods. Objects of one namespace get at
-    most a quarter of them."""
+    most a quarter of them, and at least one."""
 
     sessions: Annotated[int, Field(ge=1, le=4096)] = 128
     """Maximum number of concurrent exec sessions. Each takes about 256 KiB of memory for one or two seconds per

@@ -227,7 +227,7 @@ async def test_the_sessions_of_a_pod_that_is_gone_are_dropped(operator: Operator
     assert operator.sessions.of("uid of demo").session is None
 
 
-async def test_what_kopf_delivers_reaches_the_caches_and_the_queues(operator: Operator) -> None:
+async def test_events_of_kopf_reach_the_caches_and_the_queues(operator: Operator) -> None:
     watch = operator.sandbox_watch
     raw = sandbox("demo")
     for plural, event in (("sandboxes", raw), ("sandboxpools", obj("warm"))):

@@ -39,7 +39,7 @@ def test_nested_networks_avoid_the_ranges_of_the_cluster(
 
 
 @given(st.lists(_RANGES, max_size=5), st.lists(_ADDRESSES, max_size=3))
-def test_selected_range_overlaps_no_known_range(reserved: list[str], addresses: list[str | None]) -> None:
+def test_selected_range_overlaps_no_reserved_range(reserved: list[str], addresses: list[str | None]) -> None:
     pool = pool_for(reserved, addresses)
     used = [IPv4Network(r) for r in reserved]
     if pool is not None:

@@ -135,7 +135,7 @@ def test_the_name_of_a_custom_resource_may_be_out_of_reach() -> None:
     [b"", b"\xff\xfe", b"<html>", b"[1, 2]", b'{"type": 12', b'{"type"}', b"{" * 5000, b'{"a":' + b"[" * 100_000],
     ids=["empty", "binary", "html", "list", "cut-number", "no-value", "braces", "deep"],
 )
-def test_what_is_no_event_yields_nothing(text: bytes) -> None:
+def test_invalid_event_is_ignored(text: bytes) -> None:
     assert read_prefix(text).event.get("object") is None
     assert "type" not in read_prefix(text).event
 
@@ -334,7 +334,7 @@ def test_beyond_the_limit_for_all_the_largest_namespace_gives_way() -> None:
     assert held.dropped == ["large3"]
 
 
-def test_what_is_over_the_limit_is_restored_the_oldest_first_when_there_is_room() -> None:
+def test_oldest_stubs_are_restored_first_when_there_is_room() -> None:
     held = Held(5000, 10**6)
     for minute in range(4):
         held.store.put(obj(f"m{minute}", size=2000, minute=minute))
@@ -558,7 +558,7 @@ def test_the_limits_hold_whatever_happens(steps: list[tuple[str, int, int, str]]
 # The API and the configuration
 
 
-def test_what_an_older_crd_let_in_can_be_read() -> None:
+def test_objects_that_an_older_crd_accepted_can_be_read() -> None:
     docker = {"flags": ["--label=" + "x" * 1000] * 64}
     spec = SandboxSpec.model_validate({"image": "x", "command": ["c"], "args": ["x" * 4096] * 256, "docker": docker})
     assert spec.args is not None

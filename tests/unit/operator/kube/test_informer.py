@@ -218,7 +218,7 @@ def aged(name: str) -> Json:
     return whole
 
 
-async def test_what_there_is_room_for_again_is_read_again() -> None:
+async def test_stub_is_read_again_when_there_is_room() -> None:
     store, budget = crowded()
     server, changed = Scripted([], []), list[str]()
     server.objects = {name: aged(name) for name in "abcd"}
@@ -236,7 +236,7 @@ async def test_what_there_is_room_for_again_is_read_again() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, KubeUnreachable("no"), KeyError("items")], ids=repr)
-async def test_what_can_not_be_read_again_stays_as_it_is(answer: Exception | None) -> None:
+async def test_stub_stays_if_it_cannot_be_read_again(answer: Exception | None) -> None:
     store, budget = crowded()
     server = Scripted([], [])
     server.objects = {"c": answer, "d": answer}

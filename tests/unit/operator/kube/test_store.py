@@ -35,7 +35,7 @@ def test_the_newest_version_wins_and_versions_are_numbers() -> None:
     assert store.get(Key("n", "x")) == make_object(10)
 
 
-def test_what_was_deleted_is_not_brought_back_by_a_late_answer() -> None:
+def test_late_response_does_not_restore_a_deleted_object() -> None:
     store = Store()
     store.put(make_object(5))
     assert store.remove(make_object(6))
@@ -85,7 +85,7 @@ def test_a_list_replaces_what_is_older_in_its_namespace() -> None:
     assert store.get(Key("other", "d")) is not None
 
 
-def test_what_is_read_is_the_readers_own() -> None:
+def test_reader_gets_its_own_copy() -> None:
     store = Store()
     store.put(make_object(1))
     read = store.get(Key("n", "x"))

@@ -61,7 +61,7 @@ class TestSelection:
         newer, older = candidate("newer", ready_since=after(-5)), candidate("older", ready_since=after(-9))
         assert select(newer, older) == select(older, newer) == "older"
 
-    def test_the_selected_pod_comes_with_what_is_known_of_it(self) -> None:
+    def test_selection_includes_the_state_of_the_pod(self) -> None:
         chosen = candidate()
         result = select_warm_pod([chosen], make_sandbox(), NOW, NOW)
         assert result == ClaimablePod(chosen.pod, SandboxStatus(pod_name="a"))

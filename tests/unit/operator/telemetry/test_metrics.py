@@ -107,7 +107,7 @@ def test_a_reconcile_that_fails_is_an_error_and_goes_on() -> None:
     assert value(metrics, "controller_runtime_reconcile_errors_total", controller="sandbox") == 1.0
 
 
-def test_who_leads_is_asked_when_somebody_looks() -> None:
+def test_leadership_is_evaluated_at_each_scrape() -> None:
     metrics, held = Metrics(), [True]
     metrics.leads("caisson", lambda: held[0])
     assert value(metrics, "leader_election_master_status", name="caisson") == 1.0
