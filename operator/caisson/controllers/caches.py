@@ -86,6 +86,9 @@ def waits_for_pool(sandbox: Json) -> WaitsForPool | None:
 def waits_for_warm_pod(sandbox: Json) -> WaitsForWarmPod | None:
     """Return the pool if a Sandbox waits only for a pod of this pool."""
     waits, status = waits_for_pool(sandbox), as_mapping(sandbox.get("status"))
+    if raw_condition(sandbox, ConditionType.READY).get("reason") == Reason.INVALID_SPEC:
+        # Its reconcile claims no pod, so it would absorb the notification of a pod.
+        return None
     is_cold = as_mapping(status.get("pool")).get("origin") == Origin.COLD
     if waits is None or is_cold or _pod_reason(sandbox) not in {None, Reason.POD_PENDING}:
         return None

@@ -69,6 +69,9 @@ class ChildObjects:
                 problem = rejected, f"a webhook or a policy changed the {action.kind} {name} when it was written"
         except AlreadyExists:
             problem = await self._inspect_existing(owner, name, action.kind)
+            if problem is None:
+                # The next decision is based on the stored object, which may be outdated or a predecessor's.
+                return False, before
         except NotFound as error:
             # The object was deleted a moment ago; the informer is about to report that.
             problem = rejected, error.message
@@ -111,7 +114,7 @@ class ChildObjects:
         return None
 
     async def _inspect_existing(self, owner: Owner, name: str, kind: ChildKind) -> Problem | None:
-        """Return why the name is taken; None if by our own object, which the watch has not delivered yet."""
+        """Return why the name is taken. Returns None if the object is the owner's or a predecessor's, and stores it."""
         try:
             actual = await self._kube.get(CHILD_RESOURCES[kind], owner.metadata.namespace, name)
         except NotFound as error:

@@ -157,6 +157,8 @@ class ExecSessions:
             log.warning("session lost", pod=pod.name, error=str(error))
             self._set(uid, session=SessionLost(uid, str(error), self._clock.now(), losses + 1))
         except Exception as error:
+            if self._is_forgotten(uid):
+                return
             # No code waits for this task: without an end, the session would count as running.
             log.exception("session failed", pod=pod.name)
             self._set(uid, session=SessionLost(uid, type(error).__name__, self._clock.now(), losses + 1))
@@ -180,6 +182,8 @@ class ExecSessions:
             write = log.warning if not failures else log.debug
             write("idle time not read", pod=pod.name, error=str(error))
         except Exception:
+            if self._is_forgotten(action.pod_uid):
+                return
             log.exception("session failed", pod=pod.name)
         else:
             at = self._clock.now()

@@ -101,7 +101,7 @@ class PodClaimer:
                     problem = Reason.POD_CLAIM_REJECTED, message
                 is_applied = False
             else:
-                self._observed(pod)
+                self._store_pod(pod)
                 is_applied = True
         before, generation = streaks.get(PodStep.CLAIM), sandbox.metadata.generation
         if problem is not None:
@@ -161,9 +161,9 @@ class PodClaimer:
                 self._pod_changed(stored_pod)
             return False
         if controller_of(pod) is not None:
-            self._observed(pod)
+            self._store_pod(pod)
         return bool(pod["metadata"]["resourceVersion"] == claim.resource_version)
 
-    def _observed(self, pod: Json) -> None:
+    def _store_pod(self, pod: Json) -> None:
         if self._caches.pods.put(pod):
             self._pod_changed(pod)

@@ -187,11 +187,11 @@ class PoolController:
         )
         return requeue_at(due, now)
 
-    def _record(self, own: ObjectMeta) -> _Record:
-        key = Key(own.namespace, own.name)
+    def _record(self, metadata: ObjectMeta) -> _Record:
+        key = Key(metadata.namespace, metadata.name)
         record = self._records.get(key)
-        if record is None or record.uid != own.uid:
-            record = self._records[key] = _Record(own.uid)
+        if record is None or record.uid != metadata.uid:
+            record = self._records[key] = _Record(metadata.uid)
         return record
 
     def _render(self, pool: SandboxPool) -> _Rendered:
@@ -239,7 +239,9 @@ class PoolController:
         record.counted_failures &= present
         was_taken = any(not self._warm_pods.is_free(uid) for uid in record.recovery_deadlines.keys() - present)
         record.recovery_deadlines = {
-            m.pod_uid: due for m in warm_pods if (due := recovery_deadline(m, record.failures)) is not None
+            warm_pod.pod_uid: due
+            for warm_pod in warm_pods
+            if (due := recovery_deadline(warm_pod, record.failures)) is not None
         }
         if was_taken or any(due <= at for due in record.recovery_deadlines.values()):
             record.failures, record.recovery_deadlines = replace(record.failures, count=0), {}
@@ -260,7 +262,9 @@ class PoolController:
         """Report why a pool or one of its fields can't be read. The pods and objects of the pool stay unchanged."""
         desired = unread_status(previous, metadata.generation, problem, self._clock.now())
         patch = status_patch(stored_status(raw, previous), desired, self._status_schema)
-        if patch and await write_status(self._kube, self._caches.pools, PLURAL, metadata, patch) is not None:
+        if patch:
+            if await write_status(self._kube, self._caches.pools, PLURAL, metadata, patch) is None:
+                return requeue_at(self._clock.now() + WRITE_CONFLICT_RETRY_DELAY, self._clock.now())
             await self._announce(metadata, desired)
         return Result()
 

@@ -178,7 +178,7 @@ class SandboxController:
         patch = status_patch(stored, decision.status, self._status_schema)
         due = earliest(decision.plan.requeue_at, now + RESYNC_INTERVAL)
         if not patch:
-            self._recorded(record, observed)
+            self._mark_recorded(record, observed)
             return requeue_at(due, now)
         record.status_changed_since = record.status_changed_since or now
         deferred_until = defer_write_until(previous_status, decision.status, record.status_changed_since)
@@ -204,10 +204,10 @@ class SandboxController:
         written = await write_status(self._kube, self._caches.sandboxes, PLURAL, observed.sandbox.metadata, patch)
         if written is not None:
             self._health.wrote(observed.sandbox.metadata.resource_version, written)
-            self._recorded(record, observed)
+            self._mark_recorded(record, observed)
         return written
 
-    def _recorded(self, record: SandboxRecord, observed: ObservedState) -> None:
+    def _mark_recorded(self, record: SandboxRecord, observed: ObservedState) -> None:
         """Record that the stored status contains the observation."""
         record.status_changed_since = None
         if isinstance(observed.session, SessionReported):

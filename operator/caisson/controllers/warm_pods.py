@@ -85,14 +85,14 @@ class WarmPodController:
             self._states.pop(key, None)
             return Result(forget=True)
         structlog.contextvars.bind_contextvars(uid=pooled.snapshot.uid)
-        view, state, template_record = pooled.snapshot, self._of(key, pooled), pooled.template_record
+        pod, state, template_record = pooled.snapshot, self._of(key, pooled), pooled.template_record
         self._take_preload_outcome(state)
-        session = self._sessions.of(view.uid).session
-        observed = self._observe(key, view, template_record, state)
+        session = self._sessions.of(pod.uid).session
+        observed = self._observe(key, pod, template_record, state)
         at = self._clock.now()
         decision = decide_warm_pod(observed, template_record, state.preload, self._config, at)
         before = state.phase, state.problem
-        state.apply(decision, view, at)
+        state.apply(decision, pod, at)
         has_news = isinstance(session, SessionReported)
         if has_news:
             self._sessions.consume(session)
@@ -177,14 +177,14 @@ class WarmPodController:
         state = self._states.get(pooled.key)
         return state if state is not None and state.pod_uid == pooled.snapshot.uid else None
 
-    def _observe(self, key: Key, view: PodSnapshot, template_record: PodTemplateRecord, state: _State) -> ObservedState:
+    def _observe(self, key: Key, pod: PodSnapshot, template_record: PodTemplateRecord, state: _State) -> ObservedState:
         sandbox = placeholder_sandbox(
-            key.namespace, view.name, view.owner_uid or "", template_record.template, state.status
+            key.namespace, pod.name, pod.owner_uid or "", template_record.template, state.status
         )
-        sessions = self._sessions.of(view.uid)
+        sessions = self._sessions.of(pod.uid)
         return ObservedState(
             sandbox=sandbox,
-            pod=view,
+            pod=pod,
             session=sessions.session,
             pod_events=state.pod_events,
             looked_at=sessions.looked_at,

@@ -37,7 +37,7 @@ class Holder(Protocol):
         """Replace an object by a stub, and give its bytes back."""
 
 
-class Dropped(NamedTuple):
+class DroppedObject(NamedTuple):
     """An object that is not held for lack of room."""
 
     created: float
@@ -71,7 +71,7 @@ class _Account:
     ages: list[_Age] = field(default_factory=list)
     """A heap. It may contain objects that are gone, and duplicates."""
 
-    dropped: dict[tuple[int, Key], Dropped] = field(default_factory=dict)
+    dropped: dict[tuple[int, Key], DroppedObject] = field(default_factory=dict)
     is_reported: bool = False
 
 
@@ -134,7 +134,7 @@ class Budget:
         """Record an object that is not held for lack of room."""
         account = self._accounts.setdefault(key.namespace, _Account())
         self._waiting += (id(holder), key) not in account.dropped
-        account.dropped[id(holder), key] = Dropped(created, size, key, holder)
+        account.dropped[id(holder), key] = DroppedObject(created, size, key, holder)
 
     def forget(self, holder: Holder, key: Key) -> None:
         """Remove the record of a dropped object: it is held now, or gone."""
@@ -177,7 +177,7 @@ class Budget:
         account = self._accounts.get(namespace)
         return account.bytes if account is not None else 0
 
-    def _is_dropped(self, record: Dropped) -> bool:
+    def _is_dropped(self, record: DroppedObject) -> bool:
         """Return whether an object is still dropped: it may have been stored or deleted since."""
         account = self._accounts.get(record.key.namespace)
         return account is not None and account.dropped.get((id(record.holder), record.key)) is record

@@ -103,9 +103,9 @@ class Store:
         return list(self._index.get(value, ()))
 
     def oldest_indexed(self, value: Hashable) -> Key | None:
-        """Return the key of the oldest object with this index value."""
-        entries = self._index.get(value, {})
-        return min(entries, key=lambda key: (entries[key].created, key), default=None)
+        """Return the key of the oldest object with this index value. Ignores stubs."""
+        whole = ((entry.created, key) for key, entry in self._index.get(value, {}).items() if entry.reason is None)
+        return min(whole, default=(0.0, None))[1]
 
     def projection(self, key: Key) -> Any:
         """Return the projection of an object, None if there is no object. Parses nothing."""

@@ -11,6 +11,7 @@ from tests.unit.operator.cluster.cluster import Cluster
 from tests.unit.operator.cluster.objects import Review, rejects
 from tests.unit.operator.cluster.responses import ApiError
 from tests.unit.operator.network.test_policy import with_network
+from tests.unit.operator.pool.steps import claim
 
 Json = dict[str, Any]
 POLICIES = "networkpolicies"
@@ -98,6 +99,29 @@ async def test_the_policy_of_a_predecessor_is_waited_for(cluster: Cluster) -> No
     cluster.server.patch(POLICIES, "default", "demo", {"metadata": {"finalizers": None}})
     await cluster.settle()
     assert cluster.pods_created() == 1
+
+
+@pytest.mark.parametrize("is_outdated", [True, False])
+async def test_a_pod_is_not_claimed_before_its_policy_is_as_desired(cluster: Cluster, is_outdated: bool) -> None:
+    """The operator has not received the policy that exists: of a predecessor, or of an earlier spec."""
+    (name,) = await cluster.fill_pool()
+    cluster.watches.hold("networkpolicies")
+    cluster.watches.hold("pods")
+    cluster.faults.before("POST", "networkpolicies", lambda: create_policy_first(cluster, is_outdated=is_outdated))
+    await claim(cluster)
+    if is_outdated:
+        assert policy(cluster)["spec"]["egress"] != [{}]
+        assert cluster.owners()[name] == "Sandbox/demo"
+    else:
+        assert cluster.owners()[name] == "SandboxPool/warm"
+        assert cluster.condition() == ("False", Reason.POD_TERMINATING)
+
+
+def create_policy_first(cluster: Cluster, *, is_outdated: bool) -> None:
+    """Create the policy of the Sandbox demo with another spec, or of its predecessor, which a finalizer keeps."""
+    earlier = policy_of(make_sandbox(uid=cluster.sandbox()["metadata"]["uid"] if is_outdated else "earlier"))
+    earlier["spec"]["egress"] = [{}]
+    cluster.server.create(POLICIES, earlier)
 
 
 @pytest.mark.parametrize(
