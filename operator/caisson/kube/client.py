@@ -1,4 +1,4 @@
-"""The API server, as far as Caisson needs it. Objects are plain JSON: the core reads the few fields that matter.
+"""The part of the Kubernetes API that Caisson uses. Objects are plain JSON, of which Caisson reads a few fields.
 
 The official client's generated models are not used, because validating a whole Pod to read ten fields costs more than
 the rest of a reconcile. `kube.transport` sends the requests.

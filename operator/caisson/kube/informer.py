@@ -85,11 +85,11 @@ async def replace_from_list(
 
 
 class _Expired(Exception):  # noqa: N818
-    """The watch can't go on from where it was: list again."""
+    """The API server no longer has the version from which the watch would continue, so a new list is necessary."""
 
 
 class Informer:
-    """Keeps a store of objects of one kind up to date and calls `changed` with each that changed, or went."""
+    """Keeps a store of objects of one kind up to date, and calls `changed` with each changed or deleted object."""
 
     def __init__(
         self,
@@ -103,17 +103,17 @@ class Informer:
         metrics: Metrics,
         resync_seconds: int,
     ) -> None:
-        """Watch one namespace, or all when None, and list it this often; tell `health` of every step."""
+        """Watch one namespace, or all if it is None. List it every `resync_seconds`. Report each step to `health`."""
         self._resync_seconds = resync_seconds
         self._watch_seconds = min(resync_seconds, INFORMER_WATCH_SECONDS)
         self._metrics, self._kind = metrics, kind
         self._kube, self._namespace, self._store, self._changed = kube, namespace, store, changed
         self._health, self._name = health, f"the watch of {kind.plural} in {namespace or 'all namespaces'}"
         self.synced = asyncio.Event()
-        """Set after the first list: from then on an object that is not in the store does not exist."""
+        """Set after the first list. From then on, an object that is not in the store does not exist."""
 
     async def run(self) -> None:
-        """Watch until cancelled. Whatever breaks, the watch is made anew, after a pause that grows."""
+        """Watch until cancelled. After a failure, the watch is restarted with an exponential back-off."""
         failures, listed_at = 0, 0.0
         version: str | None = None
         while True:
@@ -130,17 +130,17 @@ class Informer:
             except CaissonError as error:
                 problem = str(error)
             except Exception as error:
-                # Whatever the API server answered: the operator goes on, and so does this watch.
+                # No response of the API server may end the watch.
                 log.exception("watch failed", kind=self._kind.plural)
                 version, problem = None, repr(error)
             lasted = asyncio.get_running_loop().time() - began
             if lasted > min(INFORMER_RETRY_CEILING_SECONDS, self._watch_seconds - WATCH_EARLY_END_SECONDS):
-                # It worked for a while: whatever ended it, a load balancer perhaps, is not the same as before.
+                # The watch worked for a while, so this is a new failure, perhaps of a load balancer.
                 failures = 0
                 continue
             failures += 1
             if failures > 1:
-                # A broken connection goes on where it was; what breaks again starts with a list.
+                # After one failure, the watch continues from its version. After another, it starts with a list.
                 version = None
             pause = exponential(
                 failures, first=INFORMER_RETRY_FIRST_SECONDS, ceiling=INFORMER_RETRY_CEILING_SECONDS
@@ -169,7 +169,7 @@ class Informer:
                     if obj.get("code") == 410:
                         raise _Expired
                     raise CaissonError(f"{self._name} ended: {obj.get('message')}")
-                # That of an object which is not read may be unknown: the next event has one.
+                # A stub may lack the version. The next event contains one.
                 version = obj["metadata"].get("resourceVersion", version)
                 if change == "BOOKMARK":
                     continue

@@ -98,9 +98,8 @@ _FAILURES = st.builds(
 
 
 @given(_FAILURES)
-def test_every_failure_has_one_stable_reason(failure: StartFailed) -> None:
+def test_every_failure_has_a_crash_reason(failure: StartFailed) -> None:
     assert diagnose(failure) in CRASH_REASONS
-    assert diagnose(failure) is diagnose(failure)
 
 
 @given(st.lists(st.sampled_from(['time="0" level=error msg=x', "boom", "", "x" * 300]), max_size=60).map("\n".join))

@@ -1,4 +1,4 @@
-"""One leads, and knows for certain that it does; a lease that is given back is taken at once."""
+"""At most one operator leads at a time, and a standby acquires a released Lease immediately."""
 
 import asyncio
 import copy
@@ -26,7 +26,7 @@ SETTINGS = LeaderElection(lease_duration_seconds=4, renew_deadline_seconds=3, re
 
 
 class Leases:
-    """Holds one Lease, and refuses what is not about its newest version."""
+    """Stores one Lease, and rejects updates of an older version."""
 
     def __init__(self) -> None:
         self.lease: Json | None = None
@@ -61,7 +61,7 @@ class Leases:
 
 
 class Time:
-    """The loop's time, moved by hand; sleeping moves it."""
+    """The time of the event loop. Tests set it, and `sleep` advances it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
@@ -88,7 +88,7 @@ def candidate(leases: Leases, pod: str | None) -> LeaderElector:
     )
 
 
-async def test_the_first_leads_and_the_second_waits_until_it_is_not_heard_of(time: Time) -> None:
+async def test_a_standby_leads_after_the_lease_expires(time: Time) -> None:
     leases = Leases()
     first, second = candidate(leases, "first"), candidate(leases, "second")
     await first.acquire()
@@ -102,14 +102,14 @@ async def test_the_first_leads_and_the_second_waits_until_it_is_not_heard_of(tim
     assert leases.lease["spec"]["leaseTransitions"] == 1
 
 
-async def test_a_leader_knows_that_its_time_is_up_before_another_can_take_over(time: Time) -> None:
+async def test_a_leader_stops_leading_at_the_renew_deadline(time: Time) -> None:
     leader = candidate(Leases(), "first")
     await leader.acquire()
     time.now += SETTINGS.renew_deadline_seconds
     assert not leader.is_leader()
 
 
-async def test_a_released_lease_is_taken_at_once(time: Time) -> None:
+async def test_a_released_lease_is_acquired_at_once(time: Time) -> None:
     leases = Leases()
     first, second = candidate(leases, "first"), candidate(leases, "second")
     await first.acquire()
@@ -120,7 +120,7 @@ async def test_a_released_lease_is_taken_at_once(time: Time) -> None:
     assert not first.is_leader()
 
 
-async def test_the_lease_of_a_process_that_was_killed_is_taken_at_once_by_the_next_of_its_pod(time: Time) -> None:
+async def test_a_restarted_process_acquires_the_lease_of_its_own_pod_at_once(time: Time) -> None:
     leases = Leases()
     await candidate(leases, "first").acquire()
     began = time.now
@@ -131,8 +131,8 @@ async def test_the_lease_of_a_process_that_was_killed_is_taken_at_once_by_the_ne
     assert leases.lease["spec"]["leaseTransitions"] == 1
 
 
-@pytest.mark.parametrize(("holder", "then"), [("first-a", "first"), (None, None)], ids=["like it", "of no pod"])
-async def test_another_pods_is_not(time: Time, holder: str | None, then: str | None) -> None:
+@pytest.mark.parametrize(("holder", "then"), [("first-a", "first"), (None, None)], ids=["similar name", "no pod"])
+async def test_the_lease_of_another_pod_is_respected(time: Time, holder: str | None, then: str | None) -> None:
     leases = Leases()
     await candidate(leases, holder).acquire()
     began = time.now
@@ -140,7 +140,7 @@ async def test_another_pods_is_not(time: Time, holder: str | None, then: str | N
     assert time.now - began >= SETTINGS.lease_duration_seconds
 
 
-async def test_a_leader_that_was_replaced_ends_and_does_not_take_the_lease_back(time: Time) -> None:
+async def test_a_replaced_leader_ends_and_keeps_the_lease_of_its_successor(time: Time) -> None:
     leases = Leases()
     first, second = candidate(leases, "first"), candidate(leases, "second")
     await first.acquire()
@@ -153,7 +153,32 @@ async def test_a_leader_that_was_replaced_ends_and_does_not_take_the_lease_back(
     assert leases.lease == second_spec
 
 
-async def test_a_renewal_that_fails_for_a_while_is_tried_again(time: Time) -> None:
+async def test_a_failed_renewal_is_repeated(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = Leases()
+    leader = candidate(leases, "first")
+    await leader.acquire()
+    leases.error = KubeUnreachable("no answer")
+    sleeps: list[float] = []
+
+    async def recover_after_two(seconds: float) -> None:
+        time.now += seconds
+        sleeps.append(seconds)
+        if len(sleeps) == 2:
+            leases.error = None
+        if len(sleeps) == 6:
+            raise StopRenewing
+
+    monkeypatch.setattr(asyncio, "sleep", recover_after_two)
+    with pytest.raises(StopRenewing):
+        await leader.renew_until_lost()
+    assert leader.is_leader()
+
+
+class StopRenewing(Exception):  # noqa: N818
+    """Ends the loop of renewals."""
+
+
+async def test_leadership_ends_if_the_renewal_keeps_failing(time: Time) -> None:
     leases = Leases()
     leader = candidate(leases, "first")
     await leader.acquire()
