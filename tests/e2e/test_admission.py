@@ -139,6 +139,16 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "the-operators-class": (pod(priorityClassName="caisson"), "spec.priorityClassName"),
     "system-cluster-critical": (pod(priorityClassName="system-cluster-critical"), "spec.priorityClassName"),
     "node-name": (pod(nodeName="caisson-local"), "spec.nodeName"),
+    "extended-resource": (pod({"resources": {"limits": {"example.com/gpu": "1"}}}), "resources: a namespace"),
+    "device-of-an-init-container": (
+        pod(initContainers=[OTHER | {"resources": {"limits": {"example.com/gpu": "1"}}}]),
+        "resources: a namespace",
+    ),
+    "device-claim": (pod(resourceClaims=[{"name": "gpu", "resourceClaimName": "gpu"}]), "spec.resourceClaims"),
+    "huge-pages": (
+        pod({"resources": {"limits": {"hugepages-2Mi": "2Mi", "memory": "1Mi", "cpu": "1"}}}),
+        "resources: a namespace",
+    ),
     "gvisor-annotation": (pod(annotations={"dev.gvisor.internal.nvproxy": "true"}), "metadata.annotations"),
     "gvisor-flag": (pod(annotations={"dev.gvisor.flag.network": "host"}), "metadata.annotations"),
     "mount-of-another-volume": (pod(annotations={"dev.gvisor.spec.mount.v.type": "bind"}), "metadata.annotations"),
@@ -171,6 +181,7 @@ ALLOWED: dict[str, Json] = {
     "own-mount": pod(annotations={"dev.gvisor.spec.mount.docker.share": "container"}),
     "port": pod({"ports": [{"containerPort": 80}]}),
     "tripwire": pod(securityContext={"sysctls": TRIPWIRE}),
+    "resources": pod({"resources": {"limits": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}}}),
     "anti-affinity": pod(affinity=anti_affinity()),
     "anti-affinity-by-its-own-name": pod(affinity=anti_affinity(namespaces=["e2e-admission"])),
 }
@@ -259,6 +270,17 @@ class TestRunningSandbox:
         with pytest.raises(KubectlError, match="denied request: caisson: ") as error:
             sandbox("patch", "pod", "demo", "--type=merge", "-p", json.dumps({"metadata": patch}), TENANT)
         assert message in str(error.value)
+
+    @pytest.mark.parametrize("seconds", [None, 3600], ids=["added", "with other seconds"])
+    def test_tolerations_are_immutable(self, sandbox: Kubectl, seconds: int | None) -> None:
+        tolerations = sandbox.get("pod", "demo")["spec"]["tolerations"]
+        if seconds is None:
+            tolerations.append({"operator": "Exists", "effect": "NoExecute"})
+        else:
+            tolerations[0]["tolerationSeconds"] = seconds
+        patch = json.dumps({"spec": {"tolerations": tolerations}})
+        with pytest.raises(KubectlError, match=r"caisson: spec\.tolerations"):
+            sandbox("patch", "pod", "demo", "--type=merge", "-p", patch, TENANT)
 
     def test_image_of_the_container_is_immutable(self, sandbox: Kubectl) -> None:
         patch = json.dumps({"spec": {"containers": [{"name": "sandbox", "image": "debian:trixie"}]}})
@@ -350,7 +372,7 @@ class TestRunningSandbox:
                 )
                 for path in ("//opt/caisson/bin", "/opt/./caisson/bin", "/usr/../opt/caisson/bin", "opt/caisson/bin")
             ),
-            ({"spec": {"imagePullSecrets": [{"name": "token"}]}}, "only Secrets"),
+            ({"spec": {"imagePullSecrets": [{"name": "token"}]}}, "only imagePullSecrets"),
             ({"container": {"lifecycle": {"postStart": {"exec": {"command": ["id"]}}}}}, "the hook that ends dockerd"),
             (
                 {"container": {"lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "id", "x"]}}}}},
@@ -552,7 +574,7 @@ def test_policies_have_no_type_errors(kubectl: Kubectl) -> None:
         status = policy.get("status", {})
         return status.get("observedGeneration") == policy["metadata"]["generation"] and "typeChecking" in status
 
-    assert len(policies()) == 4
+    assert len(policies()) == 5
     eventually(lambda: all(map(is_checked, policies())), lambda: json.dumps([p.get("status") for p in policies()]))
     assert {p["metadata"]["name"]: p["status"]["typeChecking"] for p in policies() if p["status"]["typeChecking"]} == {}
 
@@ -612,6 +634,33 @@ def test_namespace_without_the_label_gets_no_pod(kubectl: Kubectl) -> None:
     assert not kubectl.exists("pod", "demo")
     kubectl("label", "namespace", kubectl.namespace, "caisson.dev/sandboxes=true")
     kubectl.until_ready("demo")
+
+
+def test_sandbox_starts_with_the_image_pull_secrets_of_its_namespace(kubectl: Kubectl) -> None:
+    """OpenShift, for example, adds imagePullSecrets to the ServiceAccount default of each namespace."""
+    secrets = [{"name": "registry"}, {"name": "mirror"}]
+    kubectl("patch", "serviceaccount", "default", "--patch", json.dumps({"imagePullSecrets": secrets}))
+    kubectl.sandbox("demo", docker={"enabled": False})
+    kubectl.until_ready("demo")
+    created = kubectl.get("pod", "demo")
+    assert created["spec"]["imagePullSecrets"] == secrets
+    kubectl("delete", "sbx", "demo")
+
+    # The operator's token grants no other Secret of the namespace.
+    kubectl.sandbox("owner", docker={"enabled": False}, suspend=True)
+    reference = created["metadata"]["ownerReferences"][0] | {
+        "name": "owner",
+        "uid": kubectl.get("sbx", "owner")["metadata"]["uid"],
+    }
+    created["metadata"]["ownerReferences"] = [reference]
+    created["metadata"]["labels"]["caisson.dev/sandbox"] = created["metadata"]["name"] = "owner"
+    manifest = as_created(created)
+    for names in (["registry"], ["mirror", "registry"], ["registry", "mirror", "token"], ["token"]):
+        manifest["spec"]["imagePullSecrets"] = [{"name": name} for name in names]
+        with pytest.raises(KubectlError, match="only imagePullSecrets whose names"):
+            create(kubectl, manifest, OPERATOR)
+    manifest["spec"]["imagePullSecrets"] = secrets
+    assert "created" in create(kubectl, manifest, OPERATOR)
 
 
 INJECTOR = """
